@@ -1,0 +1,125 @@
+"""What the manifests mean, compiled: one immutable value that turns lease and reloads replace.
+
+Knows nothing of YAML, positions or disks. Everything is resolved: souls are text, placeholders are
+values, globs are names. Secrets are plain here and appear nowhere else (`repr` hides them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from openclaw.messages import Address, ToolSpec
+from openclaw.permissions.decide import Policy
+from openclaw.ports import ChannelOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    iterations: int = 20  # model calls in one turn
+    turn: float = 600.0  # seconds
+    output_tokens: int = 16000  # of one model call
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionLimits:
+    at_tokens: int = 100_000
+    keep_tokens: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """`tools` are in a fixed order, globs expanded. `soul` is the text of all its soul files, or the built-in one."""
+
+    id: str
+    name: str
+    description: str
+    soul: str
+    instructions: str
+    model: str  # a key of Snapshot.models
+    tools: tuple[str, ...]
+    policy: str
+    prefix: str | None = None
+    default: bool = False
+    effort: str | None = None
+    workspace: str = "shared"  # "shared", "own", or an absolute path
+    memory: Literal["shared", "agent", "person", "off"] = "shared"
+    limits: Limits = Limits()
+    compaction: CompactionLimits = CompactionLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """`kind` is a file in openclaw/providers; `options` are the kind's (base_url, api_key, script, ...)."""
+
+    alias: str
+    id: str
+    kind: str = "anthropic"
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    name: str
+    ids: tuple[Address, ...]
+    owner: bool = False
+    groups: tuple[str, ...] = ()
+    timezone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    name: str
+    id: Address  # channel and chat id
+    agent: str | None = None
+    agents: tuple[str, ...] | None = None  # None admits every agent
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """`skipped` says why a channel that is described takes no part (a required secret without value, enabled: false)."""
+
+    key: str
+    options: ChannelOptions = field(repr=False)
+    agent: str | None = None
+    agents: tuple[str, ...] | None = None
+    allow: tuple[str, ...] | None = None  # sender ids; None: people who have an id on this channel
+    skipped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """`cron` holds one or more expressions; `deliver` addresses, person or room names resolved to addresses."""
+
+    name: str
+    cron: tuple[str, ...]
+    prompt: str
+    agent: str
+    timezone: str
+    deliver: tuple[Address, ...] = ()
+    missed: Literal["once", "skip", "all"] = "once"
+    timeout: float = 600.0
+    session: Literal["fresh", "keep"] = "fresh"
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`digest` covers every byte that was read to make it; `sources` maps each file read to its SHA-256."""
+
+    digest: str
+    root: str
+    agents: Mapping[str, Agent]
+    tools: Mapping[str, ToolSpec]
+    policies: Mapping[str, Policy]
+    channels: Mapping[str, Channel]
+    people: Mapping[str, Person]
+    rooms: Mapping[str, Room]
+    heartbeats: Mapping[str, Heartbeat]
+    models: Mapping[str, Model]
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def default_agent(self) -> Agent:
+        return next((a for a in self.agents.values() if a.default), next(iter(self.agents.values())))

@@ -1,0 +1,401 @@
+"""The words of the runtime: frozen values that flow between rooms. Imports nothing of ours, does nothing.
+
+One message type inside; channels translate at their edge, and so do providers: the content of a
+transcript is kept in the block form of the Messages API, verbatim, because a model may bind later
+answers to the exact bytes of earlier ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias
+from urllib.parse import quote, unquote
+
+Block: TypeAlias = Mapping[str, Any]
+"""One content block of the Messages API: {"type": "text" | "thinking" | "tool_use" | ..., ...}."""
+
+
+# ── who and where ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """A sender on a channel: the channel's key in channels.yaml and the channel's own immutable id."""
+
+    channel: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.channel}:{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`telegram:12345` -> Address; raises ValueError where either half is missing."""
+        channel, colon, id = text.partition(":")
+        if not (channel and colon and id):
+            raise ValueError(f"`{text}` is not an address; write channel:id, for example telegram:12345")
+        return cls(channel, id)
+
+
+def escape(part: str) -> str:
+    """One part of a session key: `%` and `:` are percent-encoded, so that keys cannot run together."""
+    return part.replace("%", "%25").replace(":", "%3A")
+
+
+def unescape(part: str) -> str:
+    return unquote(part)
+
+
+# ── messages and replies ─────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """`path` is a file in the workspace or state folder; images are never carried in memory."""
+
+    path: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    path: str
+    name: str
+    size: int  # bytes
+    media_type: str = "application/octet-stream"
+
+
+Part: TypeAlias = Text | Image | File
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a person, a program or a heartbeat says to the runtime.
+
+    `id` is the channel's own and unique on it for ever: together with the channel's key it is the
+    inbox's unique key. `chat` is set in groups only; `agent` and `session` only where the program
+    that posted it named them (`session` is appended to the sender's key).
+    """
+
+    id: str
+    sender: Address
+    parts: tuple[Part, ...]
+    at: datetime  # aware, UTC
+    name: str = ""  # the sender's display name; never trusted for anything
+    chat: str | None = None
+    topic: str | None = None
+    agent: str | None = None
+    session: str | None = None
+    heartbeat: str | None = None
+
+    @property
+    def text(self) -> str:
+        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who answers a message: agent id, session key, and the text without the prefix that chose the agent."""
+
+    agent: str
+    session: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back. `answers` is the inbox id of the message it answers, None for one sent unasked."""
+
+    to: Address
+    text: str
+    session: str
+    agent: str
+    answers: str | None = None
+    chat: str | None = None
+    topic: str | None = None
+    failed: bool = False  # the text is an error told to the person, not the model's words
+    repeated: bool = False  # may have been delivered before a crash already
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one model call; missing figures are 0."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input + other.input,
+            self.output + other.output,
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+        )
+
+    @property
+    def context(self) -> int:
+        """Tokens the next request will carry at least: all input of this call, and its output."""
+        return self.input + self.cache_read + self.cache_write + self.output
+
+
+# ── tools ────────────────────────────────────────────────────────────────────────────────────────
+
+Judged: TypeAlias = Literal["command", "path", "url"]
+"""How the permission layer reads one input of a tool: a command line, a path, an address on the web."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model sees it and as its kind runs it.
+
+    `kind` is the file in openclaw/tools that runs it. `options` belong to the kind alone. `judged`
+    names the inputs that rules look at. `timeout` is in seconds.
+    """
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    judged: Mapping[str, Judged] = field(default_factory=dict)
+    writes: bool = False  # changes files: paths are judged for writing, not for reading
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool. `id` is the provider's."""
+
+    id: str
+    name: str
+    input: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of a call. `text` is already cut to what a model should read."""
+
+    text: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One program of a command line, literal: exactly this argv runs, at exactly this path, without a shell."""
+
+    argv: tuple[str, ...]
+    after: Literal["", "|", "&&", "||", ";"] = ""  # how it is joined to the step before it
+    stdout: Literal["", "null"] = ""
+    stderr: Literal["", "null", "stdout"] = ""
+    program: str = ""  # resolved absolute path; "" until resolved
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who calls a tool and from where. Public: a Python tool may ask for it by annotating a parameter.
+
+    `command` is the judged command line of a shell call: what the tool runs is this and nothing else.
+    `memory` is the scope folder whose memories this agent reads and writes, None where memory is off.
+    """
+
+    agent: str
+    session: str
+    sender: str  # address
+    workspace: Path
+    id: str = ""
+    command: CommandLine | None = None
+    memory: str | None = None
+
+
+# ── approvals ────────────────────────────────────────────────────────────────────────────────────
+
+Answer: TypeAlias = Literal["allow-once", "allow-always", "deny"]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A question to a person: may this call run? Bound to `digest`, which covers all that was judged.
+
+    `lines` is the whole call, escaped, one argv a line; it is never shortened. `approvers` are
+    addresses. `offers` are the answers that are accepted.
+    """
+
+    id: str
+    session: str
+    agent: str
+    tool: str
+    asked_for: str  # address of the person whose message led here
+    lines: tuple[str, ...]
+    cwd: str
+    reason: str
+    rules: tuple[str, ...]  # "file:line policy/id effect"
+    approvers: tuple[str, ...]
+    offers: tuple[Answer, ...]
+    digest: str
+    created: datetime
+    expires: datetime
+
+
+# ── the transcript ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class UserEntry:
+    """What the person said, with the dynamic context the model got with it. `message` is the inbox id."""
+
+    id: str
+    at: datetime
+    content: tuple[Block, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantEntry:
+    """One answer of the model, verbatim. `setup` is the digest of system prompt and tool list it was given."""
+
+    id: str
+    at: datetime
+    content: tuple[Block, ...]
+    model: str
+    stop_reason: str
+    usage: Usage
+    setup: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A tool is about to run. On disk before the effect; without a `Result`, what came of it is unknown."""
+
+    id: str
+    at: datetime
+    call: str
+    tool: str
+    input: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a call: after its intent, or alone where the call was refused and never ran."""
+
+    id: str
+    at: datetime
+    call: str
+    content: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """Everything before the entry `keep_from` is from now on this summary. The lines stay on disk."""
+
+    id: str
+    at: datetime
+    summary: str
+    keep_from: str | None  # entry id; None keeps nothing
+    usage: Usage = Usage()
+
+
+Entry: TypeAlias = UserEntry | AssistantEntry | Intent | Result | Compaction
+
+
+# ── what a person sees while a turn runs ─────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    call: ToolCall
+    line: str  # one line for a person, for example: run_command  ls -l
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    call: ToolCall
+    result: ToolResult
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    approval: str  # its id
+    answer: Answer | Literal["expired", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """An attempt failed and what it streamed is void; another follows after `seconds`."""
+
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    reply: Reply
+
+
+Progress: TypeAlias = (
+    TextDelta | ThinkingDelta | ToolStarted | ToolFinished | Asked | Settled | Retrying | Finished
+)
+
+
+# ── answers of post() ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The message is on disk and will be answered. `new` is False where this id was accepted before."""
+
+    id: str
+    agent: str
+    session: str
+    new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A command that acted at once; `text` is shown to the sender and enters no transcript."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not accepted and nothing stored. `code` is stable: sender, agent, busy, empty, too_large, stopping, full."""
+
+    code: str
+    reason: str
+
+
+def quote_line(text: str) -> str:
+    """For logs and one-line displays: control and format characters escaped, nothing hidden."""
+    return "".join(c if c.isprintable() else quote(c) if ord(c) < 0x80 else f"\\u{{{ord(c):x}}}" for c in text)

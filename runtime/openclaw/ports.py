@@ -1,0 +1,310 @@
+"""The shapes of everything that touches the world: one Protocol for each folder of kinds.
+
+The file name in a folder *is* the kind, and `adapters.py` finds the class by its name there:
+
+    channels/<kind>.py    class Channel      providers/<kind>.py   class Provider
+    tools/<kind>.py       class Tools        stores/<kind>.py      class Store
+    doorbells/<kind>.py   class Doorbell
+
+Constructors have no effects. `open` acquires, `close` releases and may be called after a failed `open`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeAlias
+
+from openclaw.messages import (
+    Accepted,
+    Address,
+    Answer,
+    Answered,
+    Approval,
+    Block,
+    Call,
+    Entry,
+    Message,
+    Progress,
+    Refused,
+    Reply,
+    Route,
+    TextDelta,
+    ThinkingDelta,
+    ToolResult,
+    ToolSpec,
+    Usage,
+)
+
+# ── providers ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of a model. `messages` are role and content blocks in the form of the Messages API.
+
+    `system` and `tools` (in this order) are the same for every request of a session under one
+    snapshot; `messages` only ever grows. `capabilities` of the model are the provider's business.
+    """
+
+    model: str  # the id the service knows, not the alias
+    system: str
+    tools: tuple[ToolSpec, ...]
+    messages: Sequence[Mapping[str, Any]]
+    max_tokens: int
+    effort: str | None = None
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The whole answer. `content` is verbatim what the next request must carry; always the last event."""
+
+    content: tuple[Block, ...]
+    stop_reason: str
+    usage: Usage
+    model: str
+
+
+ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Completed
+
+
+class Provider(Protocol):
+    """One service for one entry of models.yaml. Constructed as `Provider(options: Mapping, clock)`."""
+
+    async def open(self) -> None: ...
+
+    def stream(self, request: Request) -> AsyncIterator[ProviderEvent]:
+        """Deltas as they come, then one `Completed`. Raises ProviderError; never ends without `Completed`."""
+
+    async def close(self) -> None: ...
+
+
+# ── tools ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Tools(Protocol):
+    """All tools of one kind. Constructed as `Tools(specs: Mapping[str, ToolSpec], place: Place, clock)`."""
+
+    async def open(self) -> None: ...
+
+    async def run(self, name: str, input: Mapping[str, Any], call: Call) -> ToolResult:
+        """Runs a call whose input was validated and whose decision was made. Failures become error results
+        (`ToolError` may be raised and is turned into one); cancellation ends what it started."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a runtime lives on disk, as absolute paths in text."""
+
+    project: str
+    state: str
+
+
+# ── stores ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """An inbox row in a worker's hands. `attempts` counts how often it was taken, this time included."""
+
+    id: str
+    message: Message
+    route: Route
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a message ended, for whoever asks later."""
+
+    id: str
+    state: Literal["queued", "running", "done", "failed", "parked"]
+    route: Route
+    reply: Reply | None
+
+
+class Inbox(Protocol):
+    """Accepted messages: each once, in order per session, until settled."""
+
+    async def accept(self, message: Message, route: Route) -> Accepted:
+        """Commits the row. A message id that this channel has delivered before gives `new=False`."""
+
+    async def next(self, session: str) -> Queued | None:
+        """The oldest unsettled message of the session, its attempts counted up and committed."""
+
+    async def settle(
+        self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None
+    ) -> None:
+        """The message ends and its reply enters the outbox, in one transaction. Idempotent."""
+
+    async def release(self, id: str) -> None:
+        """Gives an unsettled message back untaken (a graceful stop): the attempt does not count."""
+
+    async def open(self) -> Sequence[str]:
+        """Sessions that have unsettled messages, oldest first."""
+
+    async def find(self, id: str) -> Settlement | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A reply on its way. `tries` counts the times it was handed to a channel, before this one."""
+
+    id: str
+    reply: Reply
+    tries: int
+
+
+class Outbox(Protocol):
+    async def put(self, reply: Reply) -> str: ...
+
+    async def due(self, channel: str) -> Sequence[Outgoing]:
+        """Undelivered replies of one channel whose time has come, oldest first."""
+
+    async def sending(self, id: str) -> None:
+        """Committed before the channel is called: after a crash from here on the reply counts as repeated."""
+
+    async def sent(self, id: str, *, dead: bool = False) -> None: ...
+
+    async def retry(self, id: str, after: float) -> None:
+        """Due again in `after` seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    key: str
+    entries: int
+    size: int  # bytes
+    updated: datetime
+
+
+class Journal(Protocol):
+    """The transcript of each session: append-only, readable, the only truth about what a turn has done."""
+
+    async def append(self, session: str, entries: Sequence[Entry]) -> None:
+        """On disk, in order, when this returns; raises StorageFailed when the disk did not take it."""
+
+    async def load(self, session: str) -> Sequence[Entry]:
+        """All entries; a damaged line is skipped, reported and kept aside."""
+
+    async def archive(self, session: str) -> str | None:
+        """Puts the session aside; its key starts empty. The archive's name, or None where there was nothing."""
+
+    async def list(self) -> Sequence[SessionSummary]: ...
+
+
+class Marks(Protocol):
+    """Small JSON documents with a version, and the fires of schedules."""
+
+    async def get(self, name: str) -> tuple[Any, int]:
+        """The document and its version; (None, 0) where there is none."""
+
+    async def put(self, name: str, document: Any, version: int) -> bool:
+        """Writes if the version on disk is still `version`; False otherwise. Durable on return."""
+
+    async def fire(self, schedule: str, instant: datetime, message: Message, route: Route) -> bool:
+        """The inbox row and the schedule's mark in one transaction; False where this instant was fired before."""
+
+    async def last(self, schedule: str) -> datetime | None:
+        """The last instant fired or skipped."""
+
+
+class Store(Protocol):
+    """One state folder. Constructed as `Store(folder: str, clock)`; `open` takes the lock."""
+
+    inbox: Inbox
+    outbox: Outbox
+    journal: Journal
+    marks: Marks
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+Wake: TypeAlias = Callable[[str], Awaitable[None]]
+
+
+class Doorbell(Protocol):
+    """Says that a session has work; carries nothing. At most one wake per session runs at a time."""
+
+    def ring(self, session: str) -> None: ...
+
+    async def serve(self, wake: Wake, concurrency: int) -> None:
+        """Calls `wake(session)` for every ring, sessions side by side, until cancelled. A ring during a wake
+        wakes once more after it."""
+
+
+# ── channels ─────────────────────────────────────────────────────────────────────────────────────
+
+Watcher: TypeAlias = Callable[[Progress], None]
+"""Told what happens in a turn, best effort and in memory only; must not block or raise."""
+
+
+class Post(Protocol):
+    async def __call__(
+        self, message: Message, watch: Watcher | None = None
+    ) -> Accepted | Answered | Refused:
+        """Takes a message in: a command acts at once, all else is on disk when this returns, or refused."""
+
+
+class Operations(Protocol):
+    """What a channel or the control socket may ask of the runtime beside posting. All answers are JSON values."""
+
+    def status(self) -> Mapping[str, Any]: ...
+
+    def agents(self, asker: Address | None = None) -> Sequence[Mapping[str, Any]]: ...
+
+    def commands(self) -> Sequence[tuple[str, str]]:
+        """Slash commands and prefixes with a word of help each, for completion and menus."""
+
+    def approvals(self) -> Sequence[Approval]: ...
+
+    async def answer(self, approval: str, answer: Answer, by: Address) -> None:
+        """Raises ApprovalError where the approval is gone, or `by` is not one of its approvers."""
+
+    async def remembered(self) -> Sequence[Mapping[str, Any]]: ...
+
+    async def revoke(self, id: str) -> None: ...
+
+    async def stop(self, session: str) -> bool:
+        """Cancels the running turn; its transcript stays valid. False where none runs."""
+
+    async def sessions(self) -> Sequence[SessionSummary]: ...
+
+    async def transcript(self, session: str) -> Sequence[Entry]: ...
+
+    async def reset(self, session: str) -> str | None:
+        """Archives the session, as /new does."""
+
+    async def find(self, message: str) -> Settlement | None: ...
+
+    def watch(self, message: str, watcher: Watcher) -> Callable[[], None]:
+        """Listens to the turn of an accepted message from now on; call what is returned to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelOptions:
+    """One entry of channels.yaml, placeholders resolved. `options` belong to the kind alone."""
+
+    key: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Channel(Protocol):
+    """Constructed as `Channel(options: ChannelOptions, clock)`."""
+
+    async def open(self) -> None: ...
+
+    async def run(self, post: Post, operations: Operations) -> None:
+        """Takes messages in until cancelled, or until the person leaves (the REPL)."""
+
+    async def send(self, reply: Reply) -> None:
+        """Delivers one reply whole; raises DeliveryError."""
+
+    async def close(self) -> None: ...
