@@ -78,7 +78,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """`skipped` says why a channel that is described takes no part (a required secret without value, enabled: false)."""
+    """`skipped` says why a described channel takes no part: a required secret without value, or `enabled: false`."""
 
     key: str
     options: ChannelOptions = field(repr=False)
