@@ -32,6 +32,7 @@ from openclaw.messages import (
     Route,
     TextDelta,
     ThinkingDelta,
+    ToolCall,
     ToolResult,
     ToolSpec,
     Usage,
@@ -137,9 +138,10 @@ class Inbox(Protocol):
         """The oldest unsettled message of the session, its attempts counted up and committed."""
 
     async def settle(
-        self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None
+        self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None, *, send: bool = True
     ) -> None:
-        """The message ends and its reply enters the outbox, in one transaction. Idempotent."""
+        """The message ends, its reply is kept for `find` and, with `send`, enters the outbox: one transaction.
+        Idempotent."""
 
     async def release(self, id: str) -> None:
         """Gives an unsettled message back untaken (a graceful stop): the attempt does not count."""
@@ -152,7 +154,8 @@ class Inbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A reply on its way. `tries` counts the times it was handed to a channel, before this one."""
+    """A reply on its way; `reply.repeated` where an earlier run ended while sending it, so that the person may have
+    it already. `tries` counts the times it was handed to a channel before."""
 
     id: str
     reply: Reply
@@ -209,6 +212,9 @@ class Marks(Protocol):
     async def fire(self, schedule: str, instant: datetime, message: Message, route: Route) -> bool:
         """The inbox row and the schedule's mark in one transaction; False where this instant was fired before."""
 
+    async def skip(self, schedule: str, instant: datetime, why: str) -> bool:
+        """Records an instant that is not run; False where it was fired or skipped before."""
+
     async def last(self, schedule: str) -> datetime | None:
         """The last instant fired or skipped."""
 
@@ -243,6 +249,13 @@ class Doorbell(Protocol):
 
 Watcher: TypeAlias = Callable[[Progress], None]
 """Told what happens in a turn, best effort and in memory only; must not block or raise."""
+
+
+Begin: TypeAlias = Callable[[], Awaitable[None]]
+"""Awaited between the decision on a call and its effect: the intent is on disk when it returns."""
+
+Perform: TypeAlias = Callable[[ToolCall, Begin], Awaitable[ToolResult]]
+"""Makes one call, or refuses it. Raises nothing that the model could mend."""
 
 
 class Post(Protocol):
@@ -285,6 +298,9 @@ class Operations(Protocol):
 
     def watch(self, message: str, watcher: Watcher) -> Callable[[], None]:
         """Listens to the turn of an accepted message from now on; call what is returned to stop."""
+
+    def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
+        """Listens to those turns of a channel that nobody watches: taken up again after a restart, for example."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,228 @@
+"""Messages, routes, replies and transcript entries as JSON values and back, exactly. Pure.
+
+Law: `x_from(x_json(x)) == x`. The shapes are versioned where they are kept: rows by the schema version of
+runtime.db, lines by the version in the first line of their file. Reading is strict: a value of the wrong
+shape raises ValueError, KeyError or TypeError, and the store calls it damage. Knows no disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from openclaw.messages import (
+    Address,
+    AssistantEntry,
+    Block,
+    Compaction,
+    Entry,
+    File,
+    Image,
+    Intent,
+    Message,
+    Part,
+    Reply,
+    Result,
+    Route,
+    Text,
+    Usage,
+    UserEntry,
+)
+
+Json = Mapping[str, Any]
+
+
+def dumps(value: Any) -> bytes:
+    """One line of UTF-8 that people can read; where a lone surrogate has no UTF-8, one in ASCII escapes."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def time_json(at: datetime) -> str:
+    """Fixed width and UTC, so that text order is time order."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def time_from(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"`{text}` has no offset")
+    return at.astimezone(UTC)
+
+
+# ── messages, routes, replies ────────────────────────────────────────────────────────────────────
+
+
+def message_json(message: Message) -> Json:
+    return {
+        "id": message.id,
+        "sender": _address_json(message.sender),
+        "parts": [_part_json(part) for part in message.parts],
+        "at": time_json(message.at),
+        "name": message.name,
+        "chat": message.chat,
+        "topic": message.topic,
+        "agent": message.agent,
+        "session": message.session,
+        "heartbeat": message.heartbeat,
+    }
+
+
+def message_from(value: Json) -> Message:
+    return Message(
+        id=value["id"],
+        sender=_address_from(value["sender"]),
+        parts=tuple(_part_from(part) for part in value["parts"]),
+        at=time_from(value["at"]),
+        name=value["name"],
+        chat=value["chat"],
+        topic=value["topic"],
+        agent=value["agent"],
+        session=value["session"],
+        heartbeat=value["heartbeat"],
+    )
+
+
+def _part_json(part: Part) -> Json:
+    match part:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Image(path, media_type):
+            return {"type": "image", "path": path, "media_type": media_type}
+        case File(path, name, size, media_type):
+            return {"type": "file", "path": path, "name": name, "size": size, "media_type": media_type}
+
+
+def _part_from(value: Json) -> Part:
+    match value["type"]:
+        case "text":
+            return Text(value["text"])
+        case "image":
+            return Image(value["path"], value["media_type"])
+        case "file":
+            return File(value["path"], value["name"], value["size"], value["media_type"])
+    raise ValueError(f"`{value['type']}` is no kind of part")
+
+
+def _address_json(address: Address) -> Json:
+    return {"channel": address.channel, "id": address.id}
+
+
+def _address_from(value: Json) -> Address:
+    return Address(value["channel"], value["id"])
+
+
+def route_json(route: Route) -> Json:
+    return {"agent": route.agent, "session": route.session, "text": route.text}
+
+
+def route_from(value: Json) -> Route:
+    return Route(value["agent"], value["session"], value["text"])
+
+
+def reply_json(reply: Reply) -> Json:
+    return {
+        "to": _address_json(reply.to),
+        "text": reply.text,
+        "session": reply.session,
+        "agent": reply.agent,
+        "answers": reply.answers,
+        "chat": reply.chat,
+        "topic": reply.topic,
+        "failed": reply.failed,
+        "repeated": reply.repeated,
+    }
+
+
+def reply_from(value: Json) -> Reply:
+    return Reply(
+        to=_address_from(value["to"]),
+        text=value["text"],
+        session=value["session"],
+        agent=value["agent"],
+        answers=value["answers"],
+        chat=value["chat"],
+        topic=value["topic"],
+        failed=value["failed"],
+        repeated=value["repeated"],
+    )
+
+
+# ── transcript entries ───────────────────────────────────────────────────────────────────────────
+
+
+def entry_json(entry: Entry) -> Json:
+    return {"id": entry.id, "at": time_json(entry.at), **_entry_shape(entry)}
+
+
+def _entry_shape(entry: Entry) -> Json:
+    match entry:
+        case UserEntry():
+            return {"type": "message", "role": "user", "content": list(entry.content), "message": entry.message}
+        case AssistantEntry():
+            return {
+                "type": "message",
+                "role": "assistant",
+                "content": list(entry.content),
+                "model": entry.model,
+                "stop_reason": entry.stop_reason,
+                "usage": _usage_json(entry.usage),
+                "setup": entry.setup,
+            }
+        case Intent():
+            return {"type": "intent", "call": entry.call, "tool": entry.tool, "input": dict(entry.input)}
+        case Result():
+            return {"type": "result", "call": entry.call, "content": entry.content, "is_error": entry.is_error}
+        case Compaction():
+            usage = _usage_json(entry.usage)
+            return {"type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from, "usage": usage}
+
+
+def entry_from(value: Json) -> Entry:
+    """One line of a transcript. `value` comes from a file that people may edit, so its shape is checked."""
+    id, at = _text(value, "id"), time_from(value["at"])
+    match value["type"], value.get("role"):
+        case "message", "user":
+            return UserEntry(id, at, _blocks(value), _text(value, "message"))
+        case "message", "assistant":
+            model, stop, setup = _text(value, "model"), _text(value, "stop_reason"), _text(value, "setup")
+            return AssistantEntry(id, at, _blocks(value), model, stop, _usage_from(value["usage"]), setup)
+        case "intent", _:
+            return Intent(id, at, _text(value, "call"), _text(value, "tool"), dict(value["input"]))
+        case "result", _:
+            return Result(id, at, _text(value, "call"), _text(value, "content"), bool(value["is_error"]))
+        case "compaction", _:
+            keep_from = None if value["keep_from"] is None else _text(value, "keep_from")
+            return Compaction(id, at, _text(value, "summary"), keep_from, _usage_from(value["usage"]))
+    raise ValueError(f"`{value['type']}` is no kind of entry")
+
+
+def _text(value: Json, key: str) -> str:
+    text = value[key]
+    if not isinstance(text, str):
+        raise TypeError(f"`{key}` is not text")
+    return text
+
+
+def _blocks(value: Json) -> tuple[Block, ...]:
+    content = value["content"]
+    if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+        raise TypeError("`content` is not a list of blocks")
+    return tuple(content)
+
+
+def _usage_json(usage: Usage) -> Json:
+    return {
+        "input": usage.input,
+        "output": usage.output,
+        "cache_read": usage.cache_read,
+        "cache_write": usage.cache_write,
+    }
+
+
+def _usage_from(value: Json) -> Usage:
+    return Usage(value["input"], value["output"], value["cache_read"], value["cache_write"])

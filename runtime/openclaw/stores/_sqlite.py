@@ -1,0 +1,354 @@
+"""runtime.db: the inbox, the outbox, the marks and the fires of schedules, as rows. Synchronous.
+
+Law: every public method is one transaction, durable when it returns (WAL, synchronous=FULL). A message
+enters once per channel and message id, for ever, and leaves its session's queue in the order it came.
+Runs in the disk thread alone; knows no event loop and no transcript.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from openclaw.clock import Clock
+from openclaw.errors import OpenClawError, StateError, StateTooNew
+from openclaw.messages import Accepted, Message, Reply, Route
+from openclaw.ports import Outgoing, Queued, Settlement
+from openclaw.stores import _codec as codec
+
+# One tuple of statements a version. A step is never edited once released: a change is a new step.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE inbox (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            channel TEXT NOT NULL,
+            message_id TEXT NOT NULL,
+            session TEXT NOT NULL,
+            state TEXT NOT NULL DEFAULT 'queued',
+            attempts INTEGER NOT NULL DEFAULT 0,
+            accepted TEXT NOT NULL,
+            settled TEXT,
+            message TEXT NOT NULL,
+            route TEXT NOT NULL,
+            reply TEXT REFERENCES outbox (id),
+            UNIQUE (channel, message_id)
+        )""",
+        "CREATE INDEX inbox_open ON inbox (session, seq) WHERE settled IS NULL",
+        """CREATE TABLE outbox (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            channel TEXT NOT NULL,
+            state TEXT NOT NULL DEFAULT 'due',
+            handed INTEGER NOT NULL DEFAULT 0,
+            tries INTEGER NOT NULL DEFAULT 0,
+            created TEXT NOT NULL,
+            ended TEXT,
+            reply TEXT NOT NULL
+        )""",
+        "CREATE INDEX outbox_due ON outbox (channel, seq) WHERE state = 'due'",
+        "CREATE TABLE marks (name TEXT PRIMARY KEY, version INTEGER NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE fires (
+            schedule TEXT NOT NULL,
+            instant TEXT NOT NULL,
+            at TEXT NOT NULL,
+            message TEXT,
+            skipped TEXT,
+            PRIMARY KEY (schedule, instant)
+        ) WITHOUT ROWID""",
+    ),
+)
+VERSION = len(MIGRATIONS)
+
+
+class Rows:
+    """`open` and everything after it must run in one and the same thread."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._connection: sqlite3.Connection | None = None
+        self._rest_until: dict[str, float] = {}  # outbox id -> monotonic; after a restart everything is due
+
+    def open(self) -> None:
+        """Creates or migrates the file; raises StateTooNew, with the file untouched, or StateError."""
+        try:
+            self._refuse_newer()
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._connection = sqlite3.connect(self._path, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise StateError(
+                f"{self._path} cannot be read ({error}); put back a copy, or move it aside to start empty"
+            ) from error
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # ── inbox ────────────────────────────────────────────────────────────────────────────────────
+
+    def accept(self, message: Message, route: Route) -> Accepted:
+        with self._room_for("the message was not taken"), self._transaction() as db:
+            new = self._insert(db, message, route)
+            known = db.execute("SELECT route FROM inbox WHERE id = ?", (inbox_id(message),)).fetchone()
+        kept = codec.route_from(json.loads(known[0]))
+        return Accepted(inbox_id(message), kept.agent, kept.session, new=new)
+
+    def next(self, session: str) -> Queued | None:
+        with self._transaction() as db:
+            row = db.execute(
+                "SELECT id, message, route, attempts FROM inbox WHERE session = ? AND settled IS NULL"
+                " ORDER BY seq LIMIT 1",
+                (_key(session),),
+            ).fetchone()
+            if row is None:
+                return None
+            id, message, route, attempts = row
+            db.execute("UPDATE inbox SET state = 'running', attempts = attempts + 1 WHERE id = ?", (id,))
+        return Queued(id, codec.message_from(json.loads(message)), codec.route_from(json.loads(route)), attempts + 1)
+
+    def settle(self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None) -> None:
+        with self._transaction() as db:
+            row = db.execute("SELECT settled FROM inbox WHERE id = ?", (id,)).fetchone()
+            if row is None:
+                raise KeyError(id)
+            if row[0] is not None:
+                return
+            outgoing = None if reply is None else self._post(db, reply)
+            db.execute(
+                "UPDATE inbox SET state = ?, settled = ?, reply = ? WHERE id = ?",
+                (state, self._now(), outgoing, id),
+            )
+
+    def release(self, id: str) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE inbox SET state = 'queued', attempts = attempts - 1 WHERE id = ? AND state = 'running'", (id,)
+            )
+
+    def open_sessions(self) -> Sequence[str]:
+        rows = self._db.execute("SELECT session FROM inbox WHERE settled IS NULL GROUP BY session ORDER BY min(seq)")
+        return [_key_from(session) for (session,) in rows]
+
+    def find(self, id: str) -> Settlement | None:
+        row = self._db.execute(
+            "SELECT inbox.state, inbox.route, outbox.reply FROM inbox LEFT JOIN outbox ON outbox.id = inbox.reply"
+            " WHERE inbox.id = ?",
+            (id,),
+        ).fetchone()
+        if row is None:
+            return None
+        state, route, reply = row
+        return Settlement(
+            id,
+            state,
+            codec.route_from(json.loads(route)),
+            None if reply is None else codec.reply_from(json.loads(reply)),
+        )
+
+    # ── outbox ───────────────────────────────────────────────────────────────────────────────────
+
+    def put(self, reply: Reply) -> str:
+        with self._transaction() as db:
+            return self._post(db, reply)
+
+    def due(self, channel: str) -> Sequence[Outgoing]:
+        rows = self._db.execute(
+            "SELECT id, reply, tries, handed FROM outbox WHERE state = 'due' AND channel = ? ORDER BY seq",
+            (_key(channel),),
+        )
+        pending = [_outgoing(*row) for row in rows]
+        return in_order(pending, self._resting())
+
+    def sending(self, id: str) -> None:
+        with self._transaction() as db:
+            db.execute("UPDATE outbox SET handed = 1, tries = tries + 1 WHERE id = ?", (id,))
+
+    def sent(self, id: str, dead: bool) -> None:
+        with self._transaction() as db:
+            state = "dead" if dead else "sent"
+            db.execute("UPDATE outbox SET state = ?, ended = ? WHERE id = ?", (state, self._now(), id))
+        self._rest_until.pop(id, None)
+
+    def retry(self, id: str, after: float) -> None:
+        """The channel said that it failed, so the next time is no repetition."""
+        with self._transaction() as db:
+            db.execute("UPDATE outbox SET handed = 0 WHERE id = ?", (id,))
+        self._rest_until[id] = self._clock.monotonic() + after
+
+    # ── marks ────────────────────────────────────────────────────────────────────────────────────
+
+    def get_mark(self, name: str) -> tuple[Any, int]:
+        row = self._db.execute("SELECT document, version FROM marks WHERE name = ?", (_key(name),)).fetchone()
+        return (json.loads(row[0]), row[1]) if row else (None, 0)
+
+    def put_mark(self, name: str, document: Any, version: int) -> bool:
+        text = json.dumps(document)
+        with self._transaction() as db:
+            if version == 0:
+                written = db.execute(
+                    "INSERT INTO marks (name, version, document) VALUES (?, 1, ?) ON CONFLICT DO NOTHING",
+                    (_key(name), text),
+                )
+            else:
+                written = db.execute(
+                    "UPDATE marks SET document = ?, version = version + 1 WHERE name = ? AND version = ?",
+                    (text, _key(name), version),
+                )
+            return written.rowcount == 1
+
+    def fire(self, schedule: str, instant: datetime, message: Message, route: Route) -> bool:
+        with self._room_for(f"heartbeat {schedule} was not run"), self._transaction() as db:
+            if not self._mark(db, schedule, instant, inbox_id(message), None):
+                return False
+            return self._insert(db, message, route)
+
+    def skip(self, schedule: str, instant: datetime, why: str) -> bool:
+        with self._transaction() as db:
+            return self._mark(db, schedule, instant, None, why)
+
+    def last(self, schedule: str) -> datetime | None:
+        (instant,) = self._db.execute("SELECT max(instant) FROM fires WHERE schedule = ?", (_key(schedule),)).fetchone()
+        return None if instant is None else codec.time_from(instant)
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        assert self._connection is not None
+        return self._connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:  # SQLite has already rolled back where the disk was full
+                db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _room_for(self, consequence: str) -> Iterator[None]:
+        """A full disk refuses new work, and stores nothing of it; it does not end the runtime."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            raise OpenClawError(
+                f"the disk that holds {self._path} is full, so {consequence}; free some space and try again"
+            ) from error
+
+    def _insert(self, db: sqlite3.Connection, message: Message, route: Route) -> bool:
+        written = db.execute(
+            "INSERT INTO inbox (id, channel, message_id, session, accepted, message, route)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (channel, message_id) DO NOTHING",
+            (
+                inbox_id(message),
+                _key(message.sender.channel),
+                _key(message.id),
+                _key(route.session),
+                self._now(),
+                json.dumps(codec.message_json(message)),
+                json.dumps(codec.route_json(route)),
+            ),
+        )
+        return written.rowcount == 1
+
+    def _post(self, db: sqlite3.Connection, reply: Reply) -> str:
+        """Numbered by the row, so that ids come in the order in which replies were given."""
+        row = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM outbox").fetchone()
+        id = f"r{row[0]}"
+        db.execute(
+            "INSERT INTO outbox (id, channel, created, reply) VALUES (?, ?, ?, ?)",
+            (id, _key(reply.to.channel), self._now(), json.dumps(codec.reply_json(reply))),
+        )
+        return id
+
+    def _mark(
+        self, db: sqlite3.Connection, schedule: str, instant: datetime, message: str | None, skipped: str | None
+    ) -> bool:
+        written = db.execute(
+            "INSERT INTO fires (schedule, instant, at, message, skipped) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (_key(schedule), codec.time_json(instant), self._now(), message, skipped),
+        )
+        return written.rowcount == 1
+
+    def _resting(self) -> frozenset[str]:
+        now = self._clock.monotonic()
+        return frozenset(id for id, until in self._rest_until.items() if until > now)
+
+    def _now(self) -> str:
+        return codec.time_json(self._clock.now())
+
+    def _refuse_newer(self) -> None:
+        if not self._path.exists() or self._path.stat().st_size == 0:
+            return
+        # Read-only: closing a writing connection would fold the log into a file that is not ours to touch.
+        with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            found = _version(db)
+        if found > VERSION:
+            raise StateTooNew(
+                f"{self._path} was written by a newer version (schema {found}, this one knows {VERSION}); "
+                "use that version, or choose another state folder with --state"
+            )
+
+    def _migrate(self) -> None:
+        for number in range(_version(self._db), VERSION):
+            with self._transaction() as db:
+                for statement in MIGRATIONS[number]:
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {number + 1}")
+        # This process holds the lock, so whoever was running these is dead.
+        with self._transaction() as db:
+            db.execute("UPDATE inbox SET state = 'queued' WHERE state = 'running'")
+
+
+def inbox_id(message: Message) -> str:
+    """The same for the same message, so that an accepted one can be named before it is looked up."""
+    unique = json.dumps([message.sender.channel, message.id])
+    return hashlib.sha256(unique.encode()).hexdigest()[:24]
+
+
+def in_order(pending: Sequence[Outgoing], resting: frozenset[str]) -> list[Outgoing]:
+    """What may go now: a reply never overtakes an earlier one to the same place that waits to be tried again."""
+    held = {_place(outgoing.reply) for outgoing in pending if outgoing.id in resting}
+    return [outgoing for outgoing in pending if _place(outgoing.reply) not in held]
+
+
+def _place(reply: Reply) -> tuple[object, ...]:
+    return (reply.to, reply.chat, reply.topic)
+
+
+def _outgoing(id: str, reply: str, tries: int, handed: int) -> Outgoing:
+    kept = codec.reply_from(json.loads(reply))
+    return Outgoing(id, replace(kept, repeated=True) if handed else kept, tries)
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _key(text: str) -> str:
+    """As JSON writes it, without the quotes: plain for plain text, and SQLite can store every key,
+    also one with a lone surrogate."""
+    return json.dumps(text)[1:-1]
+
+
+def _key_from(column: str) -> str:
+    return str(json.loads(f'"{column}"'))
