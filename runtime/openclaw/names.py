@@ -10,6 +10,7 @@ compare it on load.
 from __future__ import annotations
 
 import hashlib
+import secrets
 
 LONGEST = 120
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -30,3 +31,8 @@ def _written(char: str) -> str:
     if char == ":":
         return "_"
     return "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+
+
+def fresh(prefix: str = "") -> str:
+    """A new id that nobody can guess: 128 random bits in hex behind the prefix."""
+    return prefix + secrets.token_hex(16)

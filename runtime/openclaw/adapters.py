@@ -1,0 +1,103 @@
+"""Finds code by name: the kinds of our own folders, and the Python tools of a project. The only importing by name.
+
+A kind is a file: `channels/telegram.py` is the kind `telegram`, imported when a manifest chooses it and never
+before. A project's own modules are loaded afresh at every call and never left in `sys.modules`, so that an
+edited file is an edited tool and a replaced one can be collected.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import openclaw
+from openclaw.errors import UsageError
+from openclaw.marker import MARK
+from openclaw.signature import Importer, ImportProblem
+
+_CLASSES = {
+    "channels": "Channel",
+    "providers": "Provider",
+    "tools": "Tools",
+    "stores": "Store",
+    "doorbells": "Doorbell",
+}
+_importing = threading.Lock()  # sys.path and sys.modules are the process's
+
+
+def kinds(folder: str) -> tuple[str, ...]:
+    """The kinds of one folder: its files, less those that begin with an underscore."""
+    path = Path(openclaw.__file__).with_name(folder)
+    return tuple(sorted(m.name for m in pkgutil.iter_modules([str(path)]) if not m.name.startswith("_")))
+
+
+def kind(folder: str, name: str) -> Any:
+    """The class of one kind: `kind("channels", "repl")` is `openclaw.channels.repl.Channel`."""
+    if name not in kinds(folder):
+        raise UsageError(f"this build has no {folder[:-1]} kind `{name}`; it has: {', '.join(kinds(folder))}")
+    return getattr(importlib.import_module(f"openclaw.{folder}.{name}"), _CLASSES[folder])
+
+
+def importer(root: Path) -> Importer:
+    """Loads `module:function` from the project folder or from what is installed; problems are values."""
+
+    def load(reference: str) -> Callable[..., Any] | ImportProblem:
+        module_name, _, name = reference.partition(":")
+        with _importing, _project_first(root):
+            try:
+                module = importlib.import_module(module_name)
+            except BaseException as error:  # whatever a project's module raises, even SystemExit, is its mistake
+                return _import_problem(module_name, error, root)
+        return _marked(module, module_name, name)
+
+    return load
+
+
+def _marked(module: ModuleType, module_name: str, name: str) -> Callable[..., Any] | ImportProblem:
+    found = getattr(module, name, None)
+    if found is None:
+        public = tuple(n for n, value in vars(module).items() if callable(value) and not n.startswith("_"))
+        return ImportProblem("no_attribute", f"module `{module_name}` has no `{name}`", candidates=public)
+    if not callable(found):
+        return ImportProblem("not_callable", f"`{name}` in module `{module_name}` is not a function")
+    if not getattr(found, MARK, False):
+        return ImportProblem("not_marked", f"`{name}` is not marked as a tool; put @openclaw.tool above it")
+    function: Callable[..., Any] = found
+    return function
+
+
+@contextmanager
+def _project_first(root: Path) -> Iterator[None]:
+    """The project's folder is searched first, writes no bytecode, and its modules are forgotten afterwards."""
+    before, bytecode = set(sys.modules), sys.dont_write_bytecode
+    sys.path.insert(0, str(root))
+    sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = bytecode
+        sys.path.remove(str(root))
+        for name in set(sys.modules) - before:
+            if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(root):
+                del sys.modules[name]
+
+
+def _import_problem(module_name: str, error: BaseException, root: Path) -> ImportProblem:
+    if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
+        return ImportProblem("no_module", f"there is no module `{module_name}` in the project folder or installed")
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)]
+    file, line = (own[-1].filename, own[-1].lineno) if own else (None, None)
+    if isinstance(error, SyntaxError) and error.filename:
+        file, line = error.filename, error.lineno
+    message = f"module `{module_name}` cannot be imported: {type(error).__name__}: {error}"
+    return ImportProblem("import_failed", message, file=file, line=line)

@@ -1,0 +1,240 @@
+"""One call of a tool: is it a call at all, may it be made, does a person agree, and what came of it.
+
+The law: nothing runs that was not decided, what was decided is what runs, and the tighter of the policy the
+turn began under and the policy in force now decides. Every refusal is a result that tells the model why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from openclaw.approvals import Approvals
+from openclaw.clock import Clock
+from openclaw.errors import StorageFailed, ToolError
+from openclaw.manifest.people import Sender, addresses, owners
+from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.messages import (
+    Asked,
+    Call,
+    Message,
+    Settled,
+    ToolCall,
+    ToolFinished,
+    ToolResult,
+    ToolSpec,
+    ToolStarted,
+    quote_line,
+)
+from openclaw.permissions.decide import Attempt, Decision, Effect, decide
+from openclaw.permissions.facts import Facts
+from openclaw.ports import Begin, Tools, Watcher
+
+log = logging.getLogger(__name__)
+
+GRACE = 30.0  # seconds a tool gets beyond its own timeout before it is cut off from outside
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Who calls, for whom, from where: the same for every call of a turn."""
+
+    agent: Agent
+    session: str
+    message: Message
+    sender: Sender
+    room: str | None
+    workspace: Path
+    memory: str | None
+    protected: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a call is made with: the turn's own snapshot, its open tools, and the snapshot in force by now."""
+
+    snapshot: Snapshot
+    tools: Callable[[ToolSpec], Tools]
+    current: Callable[[], Snapshot]
+    approvals: Approvals
+    facts: Facts
+    clock: Clock
+    reachable: Callable[[tuple[str, ...]], bool]
+
+
+class Calls:
+    def __init__(self, scene: Scene, bench: Bench, specs: tuple[ToolSpec, ...], tell: Watcher) -> None:
+        self._scene = scene
+        self._bench = bench
+        self._specs = {spec.name: spec for spec in specs}
+        self._tell = tell
+        self._asking = asyncio.Lock()  # one question at a time
+        self.waited = 0.0  # seconds spent waiting for people, which the turn's limit does not count
+        self._waiting_since: float | None = None
+
+    def waiting(self) -> float:
+        """Seconds spent waiting for people so far, the wait that is going on included."""
+        since = self._waiting_since
+        return self.waited + (self._bench.clock.monotonic() - since if since is not None else 0.0)
+
+    async def perform(self, call: ToolCall, begin: Begin) -> ToolResult:
+        """The call's one result. `begin` is awaited after the decision and before the effect."""
+        started = self._bench.clock.monotonic()
+        self._tell(ToolStarted(call, line(call)))
+        try:
+            result = await self._perform(call, begin)
+        except (asyncio.CancelledError, StorageFailed):
+            raise
+        except Exception as error:
+            log.exception("calling %s failed", call.name)
+            result = ToolResult(f"the call failed inside the runtime: {type(error).__name__}", is_error=True)
+        self._tell(ToolFinished(call, result, self._bench.clock.monotonic() - started))
+        return result
+
+    async def _perform(self, call: ToolCall, begin: Begin) -> ToolResult:
+        spec = self._specs.get(call.name)
+        if spec is None:
+            known = ", ".join(sorted(self._specs)) or "none"
+            return ToolResult(f"there is no tool `{call.name}`; there are: {known}", is_error=True)
+        input = with_defaults(spec, call.input)
+        if wrong := input_problem(spec, input):
+            return ToolResult(f"not run: {wrong}", is_error=True)
+        attempt = self._attempt(spec, input)
+        decision = self._decide(attempt)
+        if decision.effect is Effect.ASK and not self._bench.approvals.allows(attempt, decision):
+            decision = await self._ask(attempt, decision)
+        if decision.effect is Effect.DENY:
+            return ToolResult(f"refused: {decision.reason}", is_error=True)
+        await begin()
+        return await self._run(spec, attempt, decision, call.id)
+
+    # ── may it ───────────────────────────────────────────────────────────────────────────────────
+
+    def _attempt(self, spec: ToolSpec, input: Mapping[str, Any]) -> Attempt:
+        scene = self._scene
+        return Attempt(
+            tool=spec,
+            input=input,
+            agent=scene.agent.id,
+            sender=str(scene.sender.address),
+            person=scene.sender.person,
+            groups=scene.sender.groups,
+            channel=scene.sender.address.channel,
+            room=scene.room,
+            heartbeat=scene.message.heartbeat,
+            workspace=scene.workspace,
+            protected=scene.protected,
+            now=self._bench.clock.now().isoformat(),
+        )
+
+    def _decide(self, attempt: Attempt) -> Decision:
+        """Under the snapshot the turn began with and under the one in force; the stricter of the two holds."""
+        pinned, current = self._bench.snapshot, self._bench.current()
+        decision = decide(attempt, pinned.policies[self._scene.agent.policy], self._bench.facts)
+        now = current.agents.get(self._scene.agent.id)
+        if current is pinned or now is None:
+            return decision
+        return max(
+            decision, decide(attempt, current.policies[now.policy], self._bench.facts), key=lambda found: found.effect
+        )
+
+    async def _ask(self, attempt: Attempt, decision: Decision) -> Decision:
+        """Puts the question to a person. What comes back allows or denies, and carries what was agreed to."""
+        bench = self._bench
+        policy = bench.snapshot.policies[self._scene.agent.policy]
+        approvers = addresses(policy.approvers, bench.snapshot) or owners(bench.snapshot)
+        if not bench.reachable(approvers):
+            return replace(decision, effect=Effect.DENY, reason=f"{decision.reason}; nobody who may agree is reachable")
+        approval = bench.approvals.build(
+            attempt,
+            decision,
+            policy,
+            session=self._scene.session,
+            asked_for=str(self._scene.sender.address),
+            approvers=approvers,
+        )
+        async with self._asking:
+            self._waiting_since = bench.clock.monotonic()
+            try:
+                answer = await bench.approvals.ask(approval, announce=lambda asked: self._tell(Asked(asked)))
+            finally:
+                self.waited, self._waiting_since = self.waiting(), None
+            self._tell(Settled(approval.id, answer))
+        if answer not in ("allow-once", "allow-always"):
+            return replace(decision, effect=Effect.DENY, reason=_declined(answer))
+        again = self._decide(attempt)
+        return self._agreed(approval.id, bench.approvals.verify(approval, attempt, again), again)
+
+    def _agreed(self, approval: str, differs: str | None, again: Decision) -> Decision:
+        """What a person agreed to runs only if nothing about it has changed since they were asked."""
+        if again.effect is Effect.DENY:
+            return again
+        if differs:
+            return replace(again, effect=Effect.DENY, reason=f"approval {approval} no longer fits: {differs}")
+        return replace(again, effect=Effect.ALLOW)
+
+    # ── do it ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self, spec: ToolSpec, attempt: Attempt, decision: Decision, id: str) -> ToolResult:
+        scene = self._scene
+        call = Call(
+            agent=scene.agent.id,
+            session=scene.session,
+            sender=str(scene.sender.address),
+            workspace=scene.workspace,
+            id=id,
+            command=decision.command,
+            memory=scene.memory,
+        )
+        try:
+            async with asyncio.timeout(spec.timeout + GRACE):
+                return await self._bench.tools(spec).run(spec.name, attempt.input, call)
+        except TimeoutError:
+            return ToolResult(f"{spec.name} did not end within {spec.timeout:g} s and was cut off", is_error=True)
+        except ToolError as error:
+            return ToolResult(str(error), is_error=True)
+
+
+def _declined(answer: str) -> str:
+    return {
+        "deny": "the person said no; do not try it again in another way",
+        "expired": "nobody answered in time, which counts as no",
+    }.get(answer, "the question was withdrawn")
+
+
+# ── the input ────────────────────────────────────────────────────────────────────────────────────
+
+
+def with_defaults(spec: ToolSpec, input: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties = spec.input_schema.get("properties", {})
+    missing = {name: s["default"] for name, s in properties.items() if "default" in s and name not in input}
+    return {**missing, **input} if missing else input
+
+
+@functools.lru_cache(maxsize=1024)
+def _validator(schema: str) -> Any:
+    """Built once for each schema: building one costs a hundred times what using it does."""
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(schema))
+
+
+def input_problem(spec: ToolSpec, input: Mapping[str, Any]) -> str | None:
+    """What is wrong with a call's arguments, in words for the model; None where nothing is."""
+    errors = _validator(json.dumps(spec.input_schema, sort_keys=True, default=str)).iter_errors(input)
+    problems = [f"{'.'.join(map(str, e.absolute_path)) or 'arguments'}: {e.message}"[:300] for e in errors]
+    return "; ".join(sorted(problems)) or None
+
+
+def line(call: ToolCall) -> str:
+    """One line for a person: the tool and the gist of its arguments, nothing hidden, at most 200 characters."""
+    values = list(call.input.values()) if isinstance(call.input, Mapping) else [call.input]
+    gist = values[0] if len(values) == 1 and isinstance(values[0], str) else json.dumps(call.input, ensure_ascii=False)
+    text = quote_line(f"{call.name}  {gist}")
+    return text if len(text) <= 200 else text[:199] + "…"

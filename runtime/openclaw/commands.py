@@ -1,0 +1,64 @@
+"""The slash commands people type on any channel: their names, their help, how a line is read. Pure words.
+
+`/stop`, `/status` and the others marked `at_once` act when they arrive, also while a turn runs. The
+rest take their place in the session's queue. What a command does stands in `sessions.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_LINE = re.compile(r"/([a-z][a-z0-9_]{0,31})(?:\s+(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    name: str
+    argument: str
+    help: str
+    at_once: bool = True
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("help", "", "what you can type"),
+    Command("new", "", "start afresh; the conversation so far is archived", at_once=False),
+    Command("agents", "", "who can answer here"),
+    Command("agent", "NAME", "talk to this agent from now on; without NAME, to the usual one"),
+    Command("tools", "", "what the agent may use, and what it asks for first"),
+    Command("status", "", "the runtime: model, queue, channels"),
+    Command("usage", "", "tokens this conversation has used"),
+    Command("compact", "", "summarise the older part of the conversation", at_once=False),
+    Command("memory", "QUERY", "search what was remembered; without QUERY, the latest"),
+    Command("stop", "", "stop the answer that is being written"),
+    Command("quit", "", "leave the terminal"),
+)
+NAMES = frozenset(command.name for command in COMMANDS)
+
+
+def named(name: str) -> Command:
+    return next(command for command in COMMANDS if command.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that begins like a command. `name` may be unknown."""
+
+    name: str
+    argument: str
+
+
+def read(text: str) -> Line | None:
+    """`/agent scout` -> Line("agent", "scout"). A path such as /etc/hosts is no command."""
+    found = _LINE.fullmatch(text.strip())
+    return Line(found[1], (found[2] or "").strip()) if found else None
+
+
+def unknown(name: str, prefixes: Iterable[str]) -> str:
+    """What to say about a command nobody knows."""
+    known = [f"/{command}" for command in NAMES] + list(prefixes)
+    near = difflib.get_close_matches(f"/{name}", known, n=1, cutoff=0.6)
+    hint = f" did you mean {near[0]}?" if near else ""
+    return f"there is no command /{name};{hint} /help lists what there is. To send it as text, put a space first."

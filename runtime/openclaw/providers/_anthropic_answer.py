@@ -1,0 +1,156 @@
+"""Puts the answer of a Messages API stream together, block by block, exactly as it was sent.
+
+Its law: what comes out is what the next request must carry, verbatim: thinking with its signature,
+blocks of unknown types, citations. Three things are left out because no server takes them back: text
+blocks without text, a tool call whose input was cut off by the token limit (its JSON is incomplete and
+must never run), and fragments after the end. Only a stream that said why it stopped and that it is over
+counts as an answer. It does not know HTTP, the SDK or the clock, and checks nothing it does not need.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from openclaw.messages import TextDelta, ThinkingDelta, Usage
+from openclaw.ports import Completed
+from openclaw.providers._anthropic_faults import Service
+
+_CUT_SHORT = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
+_USAGE = {
+    "input_tokens": "input",
+    "output_tokens": "output",
+    "cache_read_input_tokens": "cache_read",
+    "cache_creation_input_tokens": "cache_write",
+}
+
+Delta = TextDelta | ThinkingDelta
+
+
+class Lines:
+    """Server-sent events from bytes: hands out each event's data. Names and comments are not needed."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        events = []
+        for line in lines:
+            line = line.rstrip(b"\r")
+            if line.startswith(b"data:"):
+                self._data.append(line[5:].removeprefix(b" "))
+            elif not line and self._data:
+                events.append(b"\n".join(self._data))
+                self._data = []
+        return events
+
+
+class _Growing:
+    """A content block under way: its start as sent, and the pieces that have come since."""
+
+    __slots__ = ("block", "pieces")
+
+    def __init__(self, block: dict[str, Any]) -> None:
+        self.block = block
+        self.pieces: list[str] = []
+
+
+class Answer:
+    def __init__(self, service: Service, model: str) -> None:
+        self._service = service
+        self._asked = self._model = model
+        self._lines = Lines()
+        self._blocks: dict[int, _Growing] = {}
+        self._usage: dict[str, int] = {}
+        self._stop_reason: str | None = None
+        self.over = False
+
+    def feed(self, chunk: bytes) -> list[Delta]:
+        """What a person may see of these bytes. Raises ProviderError where the server failed or spoke nonsense."""
+        deltas = []
+        for payload in self._lines.feed(chunk):
+            try:
+                delta = self._take(json.loads(payload))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise self._service.truncated("it sent something that is not part of an answer") from None
+            if delta is not None:
+                deltas.append(delta)
+        return deltas
+
+    def completed(self) -> Completed:
+        if not self.over:
+            raise self._service.truncated("the stream ended without its end mark")
+        if self._stop_reason is None:
+            raise self._service.truncated("the stream ended without a reason")
+        content = [block for growing in self._blocks.values() if (block := self._finish(growing)) is not None]
+        return Completed(tuple(content), self._stop_reason, Usage(**self._usage), self._model)
+
+    def _take(self, event: dict[str, Any]) -> Delta | None:
+        kind = event["type"]
+        if self.over:
+            return None
+        if kind == "content_block_delta":
+            return self._delta(self._blocks[event["index"]], event["delta"])
+        if kind == "content_block_start":
+            self._blocks[event["index"]] = _Growing(dict(event["content_block"]))
+        elif kind == "message_start":
+            self._model = event["message"].get("model") or self._model
+            self._count(event["message"].get("usage"))
+        elif kind == "message_delta":
+            self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
+            self._count(event.get("usage"))
+        elif kind == "message_stop":
+            self.over = True
+        elif kind == "error":
+            error = event.get("error") or {}
+            raise self._service.failure(200, error.get("type"), error.get("message"), self._asked)
+        return None  # pings, ends of blocks, and events of later versions
+
+    def _delta(self, growing: _Growing, delta: dict[str, Any]) -> Delta | None:
+        kind = delta["type"]
+        if kind == "text_delta":
+            growing.pieces.append(delta["text"])
+            return TextDelta(delta["text"]) if delta["text"] else None
+        if kind == "thinking_delta":
+            growing.pieces.append(delta["thinking"])
+            return ThinkingDelta(delta["thinking"]) if delta["thinking"] else None
+        if kind == "input_json_delta":
+            growing.pieces.append(delta["partial_json"])
+        elif kind == "signature_delta":
+            growing.block["signature"] = delta["signature"]
+        elif kind == "citations_delta":
+            growing.block["citations"] = [*(growing.block.get("citations") or ()), delta["citation"]]
+        return None
+
+    def _count(self, usage: dict[str, Any] | None) -> None:
+        """Figures are running totals: later ones replace earlier ones, missing ones leave them."""
+        for theirs, ours in _USAGE.items():
+            if isinstance(figure := (usage or {}).get(theirs), int):
+                self._usage[ours] = figure
+
+    def _finish(self, growing: _Growing) -> dict[str, Any] | None:
+        block, came = growing.block, "".join(growing.pieces)
+        kind = block.get("type")
+        if kind in ("text", "thinking"):
+            block[kind] = f"{block.get(kind) or ''}{came}"
+            return None if kind == "text" and not block["text"].strip() else block
+        if "input" not in block:
+            return block
+        if came:
+            return self._with_input(block, came)
+        cut = kind == "tool_use" and not block["input"] and self._stop_reason in _CUT_SHORT
+        return None if cut and growing is self._last() else block
+
+    def _with_input(self, block: dict[str, Any], text: str) -> dict[str, Any] | None:
+        try:
+            block["input"] = json.loads(text)
+        except ValueError:
+            if self._stop_reason in _CUT_SHORT:
+                return None
+            raise self._service.truncated("the input of a tool call is cut off") from None
+        return block
+
+    def _last(self) -> _Growing:
+        return next(reversed(self._blocks.values()))

@@ -1,0 +1,291 @@
+"""The Messages API: Anthropic's own service, or any server that speaks it (`base_url`).
+
+Its law: the history goes out exactly as it came in, and the answer comes back exactly as it was sent.
+Sampling parameters are never sent. A server named by `base_url` gets the key written beside it and
+nothing else: no key, token, profile or header of the environment. Until the answer begins the SDK
+retries (connection, 429, 5xx; it honours retry-after); from then on a failure is a `ProviderError`, and
+whether to ask again is the caller's to decide. It knows no agents, tools or sessions beyond their words.
+
+Two things happen here that a reader of the wire would not expect. A 400 that says a thinking block
+belongs to another conversation is healed once: all thinking is left out and the request sent again; from
+then on the session's messages up to there go out without thinking (newer blocks were made without it and
+stay valid). And the SDK's typed layer is bypassed: it walks the whole history on the way out and builds a
+model object for every delta on the way in; its client, credentials, headers and retries are used as they are.
+
+Options: base_url, api_key, auth_token, capabilities (of `CAPABILITIES`; missing: all of them for
+Anthropic's service as far as the model has them, none for a `base_url`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from openclaw.clock import Clock
+from openclaw.errors import CredentialsError, ProviderError
+from openclaw.ports import ProviderEvent, Request
+from openclaw.providers._anthropic_answer import Answer
+from openclaw.providers._anthropic_credentials import HOW, credentials
+from openclaw.providers._anthropic_faults import Service, bound_elsewhere, retry_after, translate
+from openclaw.providers._patience import Patience, Stalled
+
+if TYPE_CHECKING:
+    import httpx2
+    from anthropic import AsyncAnthropic
+
+__all__ = ["CAPABILITIES", "Provider", "credentials"]
+
+CAPABILITIES = frozenset({"thinking", "effort", "cache_control"})
+
+FIRST_BYTES = 600.0  # seconds: a model at home may read a long prompt for minutes before it says a word
+STALL = 120.0  # seconds without a byte; the real service pings far more often
+LINGER = 2.0  # seconds for a server to close an answer that is over; its connection is then used again
+LONGEST_WAIT = 60.0  # seconds: a longer retry-after is not slept through here but told to the caller
+REMEMBERED = 1000  # sessions healed
+
+_log = logging.getLogger("openclaw.provider")
+_ADDRESSED = frozenset({"accept", "content-type", "user-agent", "anthropic-version"})
+_VERSION = re.compile(r"claude-[a-z]+-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
+_OLD = re.compile(r"claude-(?:\d|instant|v\d)")
+
+
+class Provider:
+    def __init__(self, options: Mapping[str, Any], clock: Clock) -> None:
+        self._clock = clock
+        self._base_url: str | None = options.get("base_url") or None
+        self._api_key: str | None = options.get("api_key") or None
+        self._auth_token: str | None = options.get("auth_token") or None
+        chosen = options.get("capabilities")
+        self._capabilities = None if chosen is None else frozenset(chosen)
+        self._client: AsyncAnthropic | None = None
+        self._service = Service(_host(self._base_url or "https://api.anthropic.com"), self._secrets(), self._how())
+        self._headers: dict[str, Any] = {}
+        self._unbound: dict[str, int] = {}  # session -> how many of its messages go out without thinking
+
+    async def open(self) -> None:
+        """Imports the SDK and builds its client, in a thread. Raises CredentialsError where no key can be found."""
+        if self._client is not None:
+            return
+        own = self._api_key or self._auth_token
+        if not (self._base_url or own or credentials(os.environ)):
+            raise CredentialsError(f"no credentials for {self._service.host}: {HOW}")
+        self._client = await asyncio.to_thread(self._connect)
+        self._service = Service(_host(str(self._client.base_url)), self._secrets(), self._how())
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def stream(self, request: Request) -> AsyncIterator[ProviderEvent]:
+        response = await self._send(request)
+        answer, patience = Answer(self._service, request.model), Patience(self._clock)
+        try:
+            chunks = response.aiter_bytes()
+            patience.allow(FIRST_BYTES)
+            while chunk := await self._read(chunks, patience, answer):
+                deltas = answer.feed(chunk)
+                patience.allow(LINGER if answer.over else STALL)
+                for delta in deltas:
+                    yield delta
+            patience.stop()
+            yield answer.completed()
+        finally:
+            patience.stop()
+            await response.aclose()
+
+    # ── out ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def _send(self, request: Request) -> httpx2.Response:
+        known = self._unbound.get(request.session, 0)
+        messages = request.messages
+        if known > len(messages):  # compacted or started anew since: what was healed is gone
+            del self._unbound[request.session]
+        elif known:
+            messages = [*_without_thinking(messages[:known]), *messages[known:]]
+        try:
+            return await self._post(request, messages)
+        except Exception as error:
+            if not bound_elsewhere(error) or not _thinks(messages):
+                raise self._told(error, request) from None
+        _log.warning("thinking blocks of this conversation are bound to another one; sent again without them")
+        try:
+            response = await self._post(request, _without_thinking(request.messages))
+        except Exception as error:
+            raise self._told(error, request) from None
+        self._remember(request)
+        return response
+
+    async def _post(self, request: Request, messages: Sequence[Mapping[str, Any]]) -> httpx2.Response:
+        import httpx2
+        from anthropic import AsyncStream
+
+        if self._client is None:
+            raise RuntimeError("the provider is not open")
+        text = json.dumps(self._body(request, messages), ensure_ascii=False, separators=(",", ":"), default=dict)
+        response: Any = await self._client.post(  # typed as its `stream_cls`, but `cast_to` decides
+            "/v1/messages",
+            cast_to=httpx2.Response,
+            content=text.encode("utf-8", "replace"),  # a lone surrogate has no bytes; the same mark each time
+            options={"headers": self._headers, "follow_redirects": False},  # a key is not carried elsewhere
+            stream=True,
+            stream_cls=AsyncStream[Any],
+        )
+        content_type = response.headers.get("content-type", "")
+        if not content_type.startswith("text/event-stream"):
+            await response.aclose()
+            raise self._service.not_a_stream(content_type)
+        assert isinstance(response, httpx2.Response)
+        return response
+
+    def _body(self, request: Request, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        able = _able(request.model) if self._capabilities is None else self._capabilities
+        if self._capabilities is None and self._base_url is not None:
+            able = frozenset()
+        caching = "cache_control" in able
+        body: dict[str, Any] = {"model": request.model, "max_tokens": request.max_tokens, "stream": True}
+        if request.system:
+            body["system"] = [_marked(request.system)] if caching else request.system
+        if request.tools:
+            body["tools"] = [
+                {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+                for tool in request.tools
+            ]
+        body["messages"] = messages
+        if caching:
+            body["cache_control"] = {"type": "ephemeral"}
+        if "thinking" in able:
+            body["thinking"] = {"type": "adaptive", "display": "summarized"}
+        if request.effort and "effort" in able:
+            body["output_config"] = {"effort": request.effort}
+        return body
+
+    def _remember(self, request: Request) -> None:
+        if not request.session:
+            return
+        self._unbound[request.session] = len(request.messages)
+        while len(self._unbound) > REMEMBERED:
+            del self._unbound[next(iter(self._unbound))]
+
+    def _told(self, error: Exception, request: Request) -> Exception:
+        if isinstance(error, ProviderError | RuntimeError):
+            return error
+        return translate(error, self._service, request.model)
+
+    # ── in ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def _read(self, chunks: AsyncIterator[bytes], patience: Patience, answer: Answer) -> bytes:
+        """The next bytes; none at the end. After the answer's own end nothing that happens matters any more."""
+        import httpx2
+
+        try:
+            return await patience.wait(anext(chunks, b""))
+        except (Stalled, httpx2.TimeoutException):
+            if answer.over:
+                return b""
+            raise self._service.truncated("nothing has come for too long") from None
+        except (httpx2.HTTPError, httpx2.StreamError, OSError):
+            if answer.over:
+                return b""
+            raise self._service.truncated("the connection was cut") from None
+
+    # ── the client ───────────────────────────────────────────────────────────────────────────────
+
+    def _connect(self) -> AsyncAnthropic:
+        import anthropic
+        import httpx2
+
+        self._headers = self._own_headers()
+        # A key in the arguments, even one that is not sent, keeps the SDK from looking for others.
+        stranger = self._base_url is not None and not self._auth_token
+        http = anthropic.DefaultAsyncHttpxClient(event_hooks={"response": [_no_long_waits]})
+        try:
+            return anthropic.AsyncAnthropic(
+                api_key=(self._api_key or "none") if stranger else self._api_key,
+                auth_token=None if self._api_key else self._auth_token,
+                base_url=self._base_url,
+                timeout=httpx2.Timeout(FIRST_BYTES, connect=10.0),
+                http_client=http,
+            )
+        except anthropic.AnthropicError as error:  # a profile that is chosen but cannot be read
+            found = credentials(os.environ) or "the profile"
+            raise CredentialsError(f"{found} cannot be used ({type(error).__name__}); {HOW}") from None
+
+    def _own_headers(self) -> dict[str, Any]:
+        """What a `base_url` server is sent in place of ANTHROPIC_CUSTOM_HEADERS, which is meant for Anthropic."""
+        from anthropic import Omit
+
+        if self._base_url is None:
+            return {}
+        lines = os.environ.get("ANTHROPIC_CUSTOM_HEADERS", "").split("\n")
+        ambient = (line.partition(":")[0].strip() for line in lines)
+        headers: dict[str, Any] = {name: Omit() for name in ambient if name and name.lower() not in _ADDRESSED}
+        key = self._auth_token or self._api_key
+        headers["Authorization"] = f"Bearer {key}" if key else Omit()
+        if self._api_key and not self._auth_token and self._service.host != "api.anthropic.com":
+            headers["x-api-key"] = self._api_key  # some gateways read only this one
+        return headers
+
+    def _secrets(self) -> tuple[str, ...]:
+        names = () if self._base_url else ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+        ambient = (os.environ.get(name) for name in names)
+        return tuple(secret for secret in (self._api_key, self._auth_token, *ambient) if secret)
+
+    def _how(self) -> str:
+        return "set `api_key` of this model in models.yaml" if self._base_url or self._api_key else HOW
+
+
+async def _no_long_waits(response: httpx2.Response) -> None:
+    """The SDK sleeps as long as it is told, an hour if need be, in silence; a long wait is the caller's matter."""
+    if not response.is_success and (retry_after(response.headers) or 0.0) > LONGEST_WAIT:
+        response.headers["x-should-retry"] = "false"
+
+
+def _able(model: str) -> frozenset[str]:
+    """What a model of Anthropic's takes: thinking and effort in today's form came with 4.6."""
+    version = _VERSION.match(model)
+    old = _OLD.match(model) or (version and (int(version[1]), int(version[2] or 0)) < (4, 6))
+    return frozenset({"cache_control"}) if old else CAPABILITIES
+
+
+def _marked(text: str) -> dict[str, Any]:
+    """The end of the system prompt as a cache breakpoint: the automatic one looks back 20 blocks only."""
+    return {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}
+
+
+def _thinks(messages: Sequence[Mapping[str, Any]]) -> bool:
+    return any(_is_thinking(block) for message in messages for block in _blocks(message))
+
+
+def _without_thinking(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Messages that were nothing but thinking disappear; neighbours of one role are merged by the server."""
+    kept: list[Mapping[str, Any]] = []
+    for message in messages:
+        blocks = _blocks(message)
+        rest = [block for block in blocks if not _is_thinking(block)]
+        if len(rest) == len(blocks):
+            kept.append(message)
+        elif rest:
+            kept.append({**message, "content": rest})
+    return kept
+
+
+def _blocks(message: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    content = message.get("content")
+    return () if content is None or isinstance(content, str) else content
+
+
+def _is_thinking(block: Mapping[str, Any]) -> bool:
+    return block.get("type") in ("thinking", "redacted_thinking")
+
+
+def _host(url: str) -> str:
+    """Host and port, without the user name and password an address may carry."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] or "the model server"

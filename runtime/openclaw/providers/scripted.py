@@ -1,0 +1,234 @@
+"""A model that follows a script: for trying everything without a key, for scenarios, and for tests.
+
+A script is YAML: rules, the first whose `say` is found in the person's last message wins. A rule's `calls` are
+made step by step through the real tools, permissions and memory; then `reply` is said. What it says next
+depends on the transcript alone, so it is deterministic and goes on after a restart where it was.
+
+    pace: 0.01                     # seconds between two pieces of text; default 0
+    rules:
+      - say: '^remember (that )?(?P<fact>.+)$'       # a regular expression, case ignored
+        system: Scout                                # optional: only where the system prompt has this too
+        calls: [{save_memory: {text: "{fact}"}}]     # one step an item; a list as an item is made at once
+        reply: "Saved: {fact}"                       # {result}: what the last calls returned; {fact:you}: my -> your
+        failed: "That did not work: {result}"        # where a call of the last step failed
+        empty: "Nothing found."                      # where its results begin with "no "
+        stop: max_tokens                             # optional: the stop_reason to end with
+        fault: overloaded                            # optional: fail instead, as a ProviderError of this kind
+        delay: 2                                     # optional: seconds before the first piece
+    otherwise: I can only follow my script.          # where no rule fits
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openclaw.clock import Clock
+from openclaw.errors import OpenClawError, ProviderError
+from openclaw.messages import Block, TextDelta, Usage
+from openclaw.ports import Completed, ProviderEvent, Request
+
+_FAULTS = ("credentials", "rejected", "rate_limited", "overloaded", "unreachable", "truncated", "context_window")
+_KEYS = {"say", "system", "calls", "reply", "failed", "empty", "stop", "fault", "delay"}
+_FIELD = re.compile(r"\{(\w+)(:you)?\}")
+_YOU = {"i": "you", "my": "your", "me": "you", "mine": "yours", "am": "are", "myself": "yourself"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    say: re.Pattern[str]
+    system: re.Pattern[str] | None
+    steps: tuple[tuple[tuple[str, Mapping[str, Any]], ...], ...]
+    reply: str
+    failed: str
+    empty: str | None
+    stop: str
+    fault: str | None
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    rules: tuple[Rule, ...]
+    otherwise: str
+    pace: float
+
+
+class Provider:
+    def __init__(self, options: Mapping[str, Any], clock: Clock) -> None:
+        """`script` is the path of a script; without it, the demo that the package carries."""
+        self._path = Path(options.get("script") or Path(__file__).with_name("demo.yaml"))
+        self._clock = clock
+        self._script = Script((), "", 0.0)
+
+    async def open(self) -> None:
+        self._script = read(self._path)
+
+    async def stream(self, request: Request) -> AsyncIterator[ProviderEvent]:
+        said, results = _since_the_person(request.messages)
+        rule, found = self._rule(said, request.system)
+        if rule is not None:
+            await self._clock.sleep(rule.delay)
+            if rule.fault:
+                raise ProviderError(rule.fault, f"the script says: {rule.fault}")  # type: ignore[arg-type]
+        step = len(results)
+        if rule is not None and step < len(rule.steps):
+            content, stop = self._calls(rule.steps[step], found, results, request), "tool_use"
+        else:
+            text = _words(rule, found, results) if rule else self._script.otherwise
+            content, stop = [{"type": "text", "text": text}], rule.stop if rule else "end_turn"
+        for block in content:
+            async for event in self._spoken(block):
+                yield event
+        yield Completed(tuple(content), _stop(content, stop), _usage(request, content), "scripted")
+
+    async def close(self) -> None:
+        pass
+
+    def _rule(self, said: str, system: str) -> tuple[Rule | None, Mapping[str, str]]:
+        for rule in self._script.rules:
+            found = rule.say.search(said)
+            if found and (rule.system is None or rule.system.search(system)):
+                return rule, {name: value or "" for name, value in found.groupdict().items()}
+        return None, {}
+
+    def _calls(
+        self,
+        step: Sequence[tuple[str, Mapping[str, Any]]],
+        found: Mapping[str, str],
+        results: Sequence[Sequence[Block]],
+        request: Request,
+    ) -> list[Block]:
+        missing = [name for name, _ in step if name not in {spec.name for spec in request.tools}]
+        if missing:
+            return [{"type": "text", "text": f"I have no tool `{missing[0]}` here, so I cannot do that."}]
+        fields = {**found, "result": _result(results)}
+        return [
+            {"type": "tool_use", "id": _id(request, name, at), "name": name, "input": _filled(input, fields)}
+            for at, (name, input) in enumerate(step)
+        ]
+
+    async def _spoken(self, block: Block) -> AsyncIterator[ProviderEvent]:
+        for piece in re.findall(r"\S+\s*|\s+", block.get("text", "")):
+            if self._script.pace:
+                await self._clock.sleep(self._script.pace)
+            yield TextDelta(piece)
+
+
+# ── what was said ────────────────────────────────────────────────────────────────────────────────
+
+
+def _since_the_person(messages: Sequence[Mapping[str, Any]]) -> tuple[str, list[Sequence[Block]]]:
+    """The person's last words, and the results of each step that was taken since."""
+    results: list[Sequence[Block]] = []
+    for message in reversed(messages):
+        if message["role"] != "user":
+            continue
+        content = message["content"]
+        if any(block.get("type") == "tool_result" for block in content):
+            results.insert(0, content)
+        else:
+            return str(content[-1].get("text", "")).strip(), results
+    return "", results
+
+
+def _result(results: Sequence[Sequence[Block]]) -> str:
+    return "\n".join(str(block.get("content", "")) for block in results[-1]) if results else ""
+
+
+def _words(rule: Rule, found: Mapping[str, str], results: Sequence[Sequence[Block]]) -> str:
+    template, result = rule.reply, _result(results)
+    if results and any(block.get("is_error") for block in results[-1]):
+        template = rule.failed
+    elif results and rule.empty is not None and result.lower().startswith("no "):
+        template = rule.empty
+    return str(_filled(template, {**found, "result": result.strip()}))
+
+
+def _filled(value: Any, fields: Mapping[str, str]) -> Any:
+    """`{name}` and `{name:you}` replaced in every string, however deep."""
+    if isinstance(value, str):
+        return _FIELD.sub(lambda m: _field(m, fields), value)
+    if isinstance(value, Mapping):
+        return {key: _filled(item, fields) for key, item in value.items()}
+    return [_filled(item, fields) for item in value] if isinstance(value, list) else value
+
+
+def _field(match: re.Match[str], fields: Mapping[str, str]) -> str:
+    value = fields.get(match[1])
+    if value is None:
+        return match[0]
+    return re.sub(r"\b[A-Za-z]+\b", lambda m: _YOU.get(m[0].lower(), m[0]), value) if match[2] else value
+
+
+def _stop(content: Sequence[Block], stop: str) -> str:
+    return stop if stop != "tool_use" or any(b["type"] == "tool_use" for b in content) else "end_turn"
+
+
+def _id(request: Request, name: str, at: int) -> str:
+    seed = f"{request.session}:{len(request.messages)}:{name}:{at}"
+    return f"toolu_{hashlib.sha256(seed.encode()).hexdigest()[:24]}"
+
+
+def _usage(request: Request, content: Sequence[Block]) -> Usage:
+    """Four characters a token, as a stand-in that grows as the real figure does."""
+    asked = len(request.system) + sum(len(str(message["content"])) for message in request.messages[-2:])
+    return Usage(input=asked // 4 + 1, output=len(str(content)) // 4 + 1)
+
+
+# ── the script ───────────────────────────────────────────────────────────────────────────────────
+
+
+def read(path: Path) -> Script:
+    """Raises OpenClawError, naming the file and the rule, where the script cannot be followed."""
+    import yaml
+
+    try:
+        document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except OSError as error:
+        raise OpenClawError(f"the script {path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise OpenClawError(f"the script {path} is not valid YAML: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
+        raise OpenClawError(f"the script {path} has no list of `rules`")
+    rules = tuple(_rule(item, f"{path}, rule {number}") for number, item in enumerate(document["rules"], 1))
+    otherwise = str(document.get("otherwise", "My script says nothing to that."))
+    return Script(rules, otherwise, float(document.get("pace", 0)))
+
+
+def _rule(item: Any, where: str) -> Rule:
+    if not isinstance(item, dict) or "say" not in item:
+        raise OpenClawError(f"{where}: a rule is a mapping with `say`")
+    if unknown := set(item) - _KEYS:
+        raise OpenClawError(f"{where}: unknown key `{min(unknown)}`; there are: {', '.join(sorted(_KEYS))}")
+    if item.get("fault") and item["fault"] not in _FAULTS:
+        raise OpenClawError(f"{where}: unknown fault `{item['fault']}`; there are: {', '.join(_FAULTS)}")
+    return Rule(
+        say=_pattern(item["say"], where),
+        system=_pattern(item["system"], where) if item.get("system") else None,
+        steps=tuple(_step(step, where) for step in item.get("calls") or ()),
+        reply=str(item.get("reply", "{result}")),
+        failed=str(item.get("failed", "That did not work: {result}")),
+        empty=str(item["empty"]) if "empty" in item else None,
+        stop=str(item.get("stop", "end_turn")),
+        fault=item.get("fault"),
+        delay=float(item.get("delay", 0)),
+    )
+
+
+def _pattern(text: Any, where: str) -> re.Pattern[str]:
+    try:
+        return re.compile(str(text), re.IGNORECASE | re.DOTALL)
+    except re.error as error:
+        raise OpenClawError(f"{where}: `{text}` is no regular expression: {error}") from error
+
+
+def _step(step: Any, where: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    calls = step if isinstance(step, list) else [step]
+    if not all(isinstance(call, dict) and len(call) == 1 for call in calls):
+        raise OpenClawError(f"{where}: a call is written {{tool: {{input}}}}")
+    return tuple((name, input or {}) for call in calls for name, input in call.items())

@@ -1,0 +1,85 @@
+"""Who answers a message, and in which session. Pure: a message and a snapshot in, a route or a refusal out.
+
+First that applies: the agent named by the program; a prefix, for this message only; the person's own
+choice; the room's agent; the channel's; the default. Every `agents` list on the way must admit it, else
+the message is refused, never passed on to another agent.
+"""
+
+from __future__ import annotations
+
+from openclaw.manifest.people import person, room
+from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.messages import Message, Refused, Route, escape
+
+OPEN_KINDS = frozenset({"repl", "http"})  # these channels know their senders before they post
+
+
+def route(message: Message, snapshot: Snapshot, choice: str | None = None) -> Route | Refused:
+    """Names agent and session. `choice` is the agent this person picked with /agent, if any."""
+    refused = _admit_sender(message, snapshot)
+    if refused:
+        return refused
+    agent, text = _agent(message, snapshot, choice)
+    if agent is None:
+        known = ", ".join(sorted(snapshot.agents))
+        return Refused("agent", f"there is no agent `{message.agent}`; there are: {known}")
+    if not _admits(message, snapshot, agent.id):
+        return Refused("agent", f"agent `{agent.id}` does not answer here")
+    return Route(agent.id, session_key(message, snapshot, agent.id), text)
+
+
+def session_key(message: Message, snapshot: Snapshot, agent: str) -> str:
+    """`agent:<agent>:<channel>:<sender>`, or of the person, or of the group; never two of them in one key."""
+    if message.heartbeat is not None:
+        return f"cron:{escape(message.heartbeat)}"
+    channel = escape(message.sender.channel)
+    if message.chat is not None:
+        parts = ["agent", agent, channel, "chat", escape(message.chat)]
+        parts += [escape(message.topic)] if message.topic else []
+    else:
+        known = person(message.sender, snapshot)
+        who = ["person", escape(known.name)] if known else [channel, escape(message.sender.id)]
+        parts = ["agent", agent, *who]
+    return ":".join([*parts, *([escape(message.session)] if message.session else [])])
+
+
+def _admit_sender(message: Message, snapshot: Snapshot) -> Refused | None:
+    if message.heartbeat is not None:
+        return None
+    channel = snapshot.channels.get(message.sender.channel)
+    if channel is None:
+        return Refused("sender", f"there is no channel `{message.sender.channel}`")
+    if channel.allow is None:
+        admitted = channel.options.kind in OPEN_KINDS or person(message.sender, snapshot) is not None
+    else:
+        admitted = message.sender.id in channel.allow
+    return None if admitted else Refused("sender", "this assistant does not know you; ask its owner to add you")
+
+
+def _agent(message: Message, snapshot: Snapshot, choice: str | None) -> tuple[Agent | None, str]:
+    if message.agent is not None:
+        return snapshot.agents.get(message.agent), message.text
+    prefixed = _by_prefix(message.text, snapshot)
+    if prefixed:
+        return prefixed
+    here = room(message, snapshot)
+    channel = snapshot.channels.get(message.sender.channel)
+    for name in (choice, here.agent if here else None, channel.agent if channel else None):
+        if name is not None and name in snapshot.agents:
+            return snapshot.agents[name], message.text
+    return snapshot.default_agent, message.text
+
+
+def _by_prefix(text: str, snapshot: Snapshot) -> tuple[Agent, str] | None:
+    word, rest = ([*text.split(None, 1), "", ""])[:2]
+    for agent in snapshot.agents.values():
+        if agent.prefix is not None and agent.prefix == word:
+            return agent, rest.strip()
+    return None
+
+
+def _admits(message: Message, snapshot: Snapshot, agent: str) -> bool:
+    here = room(message, snapshot)
+    channel = snapshot.channels.get(message.sender.channel)
+    lists = (here.agents if here else None, channel.agents if channel else None)
+    return all(names is None or agent in names for names in lists)

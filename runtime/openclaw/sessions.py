@@ -1,0 +1,318 @@
+"""From an accepted message to its settled reply: `post` takes in, one worker for each session answers in order.
+
+The law: a message is on disk before it is acknowledged, and stays until its reply is in the outbox, in the
+same transaction that settles it. Sessions run side by side; within one, first in, first out. A message that
+brought the runtime down three times is put aside and said so. What a turn is made of stands in `turn.py`, and
+the app hands it in; what commands do is handed in too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from openclaw import commands
+from openclaw.clock import Clock
+from openclaw.errors import OpenClawError, StorageFailed
+from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.messages import (
+    Accepted,
+    Address,
+    Answered,
+    Finished,
+    Message,
+    Progress,
+    Refused,
+    Reply,
+    Route,
+)
+from openclaw.ports import Doorbell, Queued, Store, Watcher
+from openclaw.router import route
+from openclaw.transcript import Transcript
+
+log = logging.getLogger(__name__)
+
+LONGEST = 256 * 1024  # characters of one message
+ATTEMPTS = 3  # a message that was taken up this often without an end is put aside
+WARM = 256  # transcripts kept in memory
+
+NEW = "Started afresh. The conversation so far is kept in the archive; what was remembered stays remembered."
+PARKED = "This message brought the runtime down three times. It was put aside so that others are answered; it is kept."
+
+
+class Answerer(Protocol):
+    """Makes the reply to one message: a turn, or a command that takes its place in the queue."""
+
+    async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher) -> Reply: ...
+
+    async def abandon(self, queued: Queued, transcript: Transcript) -> None:
+        """After a stop: leaves a transcript that the session can go on from."""
+
+
+@dataclass(slots=True)
+class Running:
+    """One turn under way. `stopped` tells a person's /stop from the end of the runtime."""
+
+    queued: Queued
+    task: asyncio.Task[Reply]
+    stopped: bool = False
+    watchers: list[Watcher] = field(default_factory=list)
+
+
+class Sessions:
+    def __init__(
+        self,
+        store: Store,
+        doorbell: Doorbell,
+        snapshot: Callable[[], Snapshot],
+        answerer: Answerer,
+        at_once: Callable[[commands.Line, Message], Awaitable[str]],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._doorbell = doorbell
+        self._snapshot = snapshot
+        self._answerer = answerer
+        self._at_once = at_once
+        self._clock = clock
+        self._warm: OrderedDict[str, Transcript] = OrderedDict()
+        self._running: dict[str, Running] = {}
+        self._watchers: dict[str, list[Watcher]] = {}  # by message
+        self._listeners: dict[str, list[Watcher]] = {}  # by channel
+        self._choices: dict[str, str] = {}
+        self.stopping = False
+        self.delivered: Callable[[str], None] = lambda channel: None  # told when a channel's outbox has grown
+
+    # ── taking in ────────────────────────────────────────────────────────────────────────────────
+
+    async def post(self, message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
+        """Accepts a message for ever, answers a command at once, or refuses; never in between."""
+        if refused := self._refusal(message):
+            return refused
+        snapshot = self._snapshot()
+        routed = route(message, snapshot, self._choices.get(str(message.sender)))
+        if isinstance(routed, Refused):
+            return routed
+        if answered := await self._command(message, routed, snapshot):
+            return answered
+        try:
+            accepted = await self._store.inbox.accept(message, routed)
+        except StorageFailed:
+            raise
+        except OpenClawError as error:
+            return Refused("full", str(error))
+        if watch is not None:
+            self._watchers.setdefault(accepted.id, []).append(watch)
+        self._doorbell.ring(accepted.session)
+        return accepted
+
+    def _refusal(self, message: Message) -> Refused | None:
+        if self.stopping:
+            return Refused("stopping", "the runtime is stopping; send it again in a moment")
+        if not message.text.strip() and len(message.parts) < 2:
+            return Refused("empty", "the message is empty")
+        if len(message.text) > LONGEST:
+            return Refused(
+                "too_large",
+                f"the message has {len(message.text):,} characters, at most {LONGEST:,} are taken; "
+                "save it as a file in the workspace and name the file instead",
+            )
+        return None
+
+    async def _command(self, message: Message, routed: Route, snapshot: Snapshot) -> Answered | None:
+        """Commands that act at once, unknown ones, and a prefix without a text, which shows the agent's help."""
+        if message.heartbeat is not None:
+            return None
+        if not routed.text.strip() and len(message.parts) < 2:
+            return Answered(_introduce(snapshot.agents[routed.agent]))
+        # A leading space marks text that only looks like a command.
+        line = None if message.text.startswith((" ", "\t")) else commands.read(routed.text)
+        if line is None:
+            return None
+        if line.name not in commands.NAMES:
+            prefixes = [agent.prefix for agent in snapshot.agents.values() if agent.prefix]
+            return Answered(commands.unknown(line.name, prefixes))
+        return Answered(await self._at_once(line, message)) if commands.named(line.name).at_once else None
+
+    async def choose(self, sender: Address, agent: str | None) -> None:
+        """The person's /agent choice, kept over restarts; None goes back to the usual agent."""
+        document, version = await self._store.marks.get("agent-choices")
+        choices = dict(document or {})
+        if agent is None:
+            choices.pop(str(sender), None)
+        else:
+            choices[str(sender)] = agent
+        await self._store.marks.put("agent-choices", choices, version)
+        self._choices = choices
+
+    def key(self, message: Message) -> str:
+        """The session a message would enter."""
+        routed = route(message, self._snapshot(), self._choices.get(str(message.sender)))
+        return routed.session if isinstance(routed, Route) else ""
+
+    # ── answering ────────────────────────────────────────────────────────────────────────────────
+
+    async def open(self) -> None:
+        """Takes up what an earlier run left open."""
+        document, _ = await self._store.marks.get("agent-choices")
+        self._choices = dict(document or {})
+        for session in await self._store.inbox.open():
+            self._doorbell.ring(session)
+
+    async def wake(self, session: str) -> None:
+        """Answers everything the session has waiting, oldest first. The doorbell calls it for one at a time."""
+        while not self.stopping and (queued := await self._store.inbox.next(session)):
+            await self._serve(queued)
+
+    async def _serve(self, queued: Queued) -> None:
+        if queued.attempts > ATTEMPTS:
+            log.error("message %s was put aside after %d attempts", queued.id, ATTEMPTS)
+            await self._settle(queued, "parked", _reply(queued, PARKED, failed=True))
+            return
+        if _asks_for_new(queued):
+            await self.reset(queued.route.session)
+            await self._settle(queued, "done", _reply(queued, NEW))
+            return
+        transcript = await self._opened(queued)
+        queued = self._rerouted(queued)
+        task = asyncio.create_task(self._answerer(queued, transcript, lambda event: self._tell(queued, event)))
+        running = self._running[queued.route.session] = Running(queued, task)
+        try:
+            reply = await self._outcome(running, transcript)
+        except asyncio.CancelledError:
+            # The runtime is ending: the message goes back as it was and is taken up at the next start.
+            await self._store.inbox.release(queued.id)
+            raise
+        finally:
+            del self._running[queued.route.session]
+        await self._settle(queued, "failed" if reply.failed else "done", reply)
+
+    async def _outcome(self, running: Running, transcript: Transcript) -> Reply:
+        try:
+            await asyncio.wait({running.task})
+        except asyncio.CancelledError:
+            running.task.cancel()
+            await asyncio.wait({running.task})
+            raise
+        if running.task.cancelled():
+            await self._answerer.abandon(running.queued, transcript)
+            return _reply(running.queued, "Stopped.", failed=True)
+        error = running.task.exception()
+        if error is None:
+            return running.task.result()
+        if isinstance(error, StorageFailed) or not isinstance(error, Exception):
+            raise error
+        log.error("answering message %s failed", running.queued.id, exc_info=error)
+        await self._answerer.abandon(running.queued, transcript)
+        return _reply(running.queued, f"Something went wrong here: {_told(error)}", failed=True)
+
+    async def _settle(self, queued: Queued, state: Literal["done", "failed", "parked"], reply: Reply) -> None:
+        sends = not queued.message.fetched and queued.message.heartbeat is None
+        await self._store.inbox.settle(queued.id, state, reply, send=sends)
+        self._tell(queued, Finished(reply))
+        self._watchers.pop(queued.id, None)
+        if sends:
+            self.delivered(reply.to.channel)
+
+    def _rerouted(self, queued: Queued) -> Queued:
+        """The agent of a waiting message may be gone by now: then the default one answers, and says so."""
+        snapshot = self._snapshot()
+        if queued.route.agent in snapshot.agents:
+            return queued
+        return replace(queued, route=replace(queued.route, agent=snapshot.default_agent.id))
+
+    # ── watching and stopping ────────────────────────────────────────────────────────────────────
+
+    def watch(self, message: str, watcher: Watcher) -> Callable[[], None]:
+        return _added(self._watchers.setdefault(message, []), watcher)
+
+    def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
+        return _added(self._listeners.setdefault(channel, []), watcher)
+
+    def watched(self, message: str, channel: str) -> bool:
+        return bool(self._watchers.get(message) or self._listeners.get(channel))
+
+    def _tell(self, queued: Queued, event: Progress) -> None:
+        channel = queued.message.sender.channel
+        for watcher in [*(self._watchers.get(queued.id) or self._listeners.get(channel, []))]:
+            try:
+                watcher(event)
+            except Exception:
+                log.exception("a watcher of message %s failed", queued.id)
+
+    def running(self) -> list[Queued]:
+        return [running.queued for running in self._running.values()]
+
+    async def stop(self, session: str) -> bool:
+        """Ends the session's running turn; what it began is answered, and the next message is taken up."""
+        running = self._running.get(session)
+        if running is None:
+            return False
+        running.stopped = True
+        running.task.cancel()
+        return True
+
+    # ── transcripts ──────────────────────────────────────────────────────────────────────────────
+
+    async def transcript(self, session: str) -> Transcript:
+        """The session in memory, read once and kept while it is in use."""
+        found = self._warm.get(session)
+        if found is None:
+            found = self._warm[session] = Transcript(await self._store.journal.load(session))
+        self._warm.move_to_end(session)
+        while len(self._warm) > WARM:
+            oldest = next(key for key in self._warm if key not in self._running)
+            del self._warm[oldest]
+        return found
+
+    async def _opened(self, queued: Queued) -> Transcript:
+        """The message's session; that of a heartbeat is put aside first, unless it asks to be kept."""
+        transcript = await self.transcript(queued.route.session)
+        heartbeat = self._snapshot().heartbeats.get(queued.message.heartbeat or "")
+        keeps = queued.message.heartbeat is None or (heartbeat is not None and heartbeat.session == "keep")
+        if keeps or not transcript.entries or transcript.begun(queued.id):
+            return transcript
+        await self.reset(queued.route.session)
+        return await self.transcript(queued.route.session)
+
+    async def reset(self, session: str) -> str | None:
+        """Puts the session aside; the next message finds it empty."""
+        self._warm.pop(session, None)
+        return await self._store.journal.archive(session)
+
+
+def _added(watchers: list[Watcher], watcher: Watcher) -> Callable[[], None]:
+    watchers.append(watcher)
+    return lambda: watchers.remove(watcher) if watcher in watchers else None
+
+
+def _reply(queued: Queued, text: str, *, failed: bool = False) -> Reply:
+    message = queued.message
+    return Reply(
+        to=message.sender,
+        text=text,
+        session=queued.route.session,
+        agent=queued.route.agent,
+        answers=queued.id,
+        chat=message.chat,
+        topic=message.topic,
+        failed=failed,
+    )
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, OpenClawError) else f"{type(error).__name__}; the log has the details"
+
+
+def _asks_for_new(queued: Queued) -> bool:
+    line = commands.read(queued.route.text) if queued.message.heartbeat is None else None
+    return line is not None and line.name == "new"
+
+
+def _introduce(agent: Agent) -> str:
+    return f"{agent.name}: {agent.description}\nType {agent.prefix} and your question." if agent.prefix else agent.name
+

@@ -1,0 +1,175 @@
+"""A session in memory: its entries, and the messages a model is sent for them.
+
+Pure and append-only: `add` is the one way in, and what was sent once is sent again byte for byte, because
+a model's thinking is bound to everything before it. `Log` puts the journal under it: disk first, then memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from openclaw.clock import Clock
+from openclaw.messages import (
+    AssistantEntry,
+    Block,
+    Compaction,
+    Entry,
+    Intent,
+    Result,
+    ToolCall,
+    ToolResult,
+    Usage,
+    UserEntry,
+)
+from openclaw.names import fresh
+from openclaw.ports import Journal
+
+_THINKING = ("thinking", "redacted_thinking")
+_CALL = "tool_use"
+
+
+class Transcript:
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self.entries: list[Entry] = []
+        self.usage = Usage()  # of all model calls
+        self.context_tokens = 0  # what the last call of the model carried, input and output
+        self._messages: list[dict[str, Any]] = []
+        self._setup: str | None = None  # the setup that `_messages` is rendered for
+        self._open: dict[str, Result | None] = {}  # calls of the last answer, in its order
+        self._intents: dict[str, Intent] = {}
+        self._begun: set[str] = set()
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        match entry:
+            case UserEntry():
+                self._begun.add(entry.message)
+            case AssistantEntry():
+                self.usage += entry.usage
+                self.context_tokens = entry.usage.context
+                self._open = {call.id: None for call in calls(entry.content)}
+                self._intents.clear()
+            case Intent():
+                self._intents[entry.call] = entry
+            case Result() if entry.call in self._open:
+                self._open[entry.call] = entry
+            case Compaction():
+                self.usage += entry.usage
+                self.context_tokens = 0
+                self._setup = None  # what is sent changes from its first line: render anew
+        if self._setup is not None:
+            self._render(entry)
+
+    def messages(self, setup: str) -> Sequence[Mapping[str, Any]]:
+        """All messages for a request made with this setup (the digest of system prompt and tools).
+
+        Thinking that was given under another setup is left out, together with all thinking before it.
+        The list is the transcript's own and grows; do not change it.
+        """
+        if setup != self._setup:
+            self._setup = setup
+            self._messages = []
+            unbound = self._unbound(setup)
+            for entry in self._kept():
+                self._render(entry, thinking=entry.id not in unbound)
+        return self._messages
+
+    def dangling(self) -> list[tuple[ToolCall, bool]]:
+        """Calls of the last answer that have no result yet; True where an intent says the call was begun."""
+        last = next((e for e in reversed(self.entries) if isinstance(e, AssistantEntry)), None)
+        if last is None:
+            return []
+        return [(call, call.id in self._intents) for call in calls(last.content) if self._open.get(call.id) is None]
+
+    def begun(self, message: str) -> bool:
+        """Whether this inbox message is in the transcript already: its turn is taken up again."""
+        return message in self._begun
+
+    def final_answer(self) -> AssistantEntry | None:
+        """The last entry, where it is an answer that asks for no tool: the turn only lacks its reply."""
+        last = self.entries[-1] if self.entries else None
+        return last if isinstance(last, AssistantEntry) and not calls(last.content) else None
+
+    # ── rendering ────────────────────────────────────────────────────────────────────────────────
+
+    def _kept(self) -> list[Entry]:
+        """Entries from the last compaction on: the summary itself, then what it kept."""
+        at = max((i for i, e in enumerate(self.entries) if isinstance(e, Compaction)), default=None)
+        if at is None:
+            return self.entries
+        compaction = self.entries[at]
+        assert isinstance(compaction, Compaction)
+        kept = []
+        if compaction.keep_from is not None:
+            ids = [entry.id for entry in self.entries[:at]]
+            kept = [e for e in self.entries[ids.index(compaction.keep_from) : at] if not isinstance(e, Compaction)]
+        return [compaction, *kept, *self.entries[at + 1 :]]
+
+    def _render(self, entry: Entry, *, thinking: bool = True) -> None:
+        match entry:
+            case UserEntry():
+                self._messages.append({"role": "user", "content": list(entry.content)})
+            case AssistantEntry():
+                content = entry.content if thinking else _without_thinking(entry.content)
+                self._messages.append({"role": "assistant", "content": list(content)})
+                self._open = {call.id: None for call in calls(entry.content)}
+            case Result() if entry.call in self._open:
+                self._open[entry.call] = entry
+                if all(self._open.values()):
+                    results = [_result_block(r) for r in self._open.values() if r is not None]
+                    self._messages.append({"role": "user", "content": results})
+            case Compaction():
+                self._messages.append({"role": "user", "content": [{"type": "text", "text": entry.summary}]})
+
+    def _unbound(self, setup: str) -> set[str]:
+        """Ids of all entries up to the last compaction or answer under another setup: the prefix that the
+        thinking in them was bound to is no longer what is sent."""
+        for at in range(len(self.entries) - 1, -1, -1):
+            entry = self.entries[at]
+            if isinstance(entry, Compaction) or (isinstance(entry, AssistantEntry) and entry.setup != setup):
+                return {earlier.id for earlier in self.entries[: at + 1]}
+        return set()
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A session being written: what the journal has taken is in the transcript, in the same order."""
+
+    session: str
+    journal: Journal
+    transcript: Transcript
+    clock: Clock
+
+    async def write(self, *entries: Entry) -> None:
+        await self.journal.append(self.session, entries)
+        for entry in entries:
+            self.transcript.add(entry)
+
+    async def result(self, call: str, result: ToolResult) -> None:
+        await self.write(Result(fresh(), self.clock.now(), call, result.text, result.is_error))
+
+    async def intent(self, call: ToolCall) -> None:
+        await self.write(Intent(fresh(), self.clock.now(), call.id, call.name, call.input))
+
+
+def calls(content: Iterable[Block]) -> list[ToolCall]:
+    """The calls of client-side tools in an answer. `server_tool_use` is not ours."""
+    return [ToolCall(b["id"], b["name"], b.get("input") or {}) for b in content if b.get("type") == _CALL]
+
+
+def text_of(content: Iterable[Block]) -> str:
+    return "".join(str(b.get("text") or "") for b in content if b.get("type") == "text").strip()
+
+
+def _without_thinking(content: Sequence[Block]) -> Sequence[Block]:
+    kept = [block for block in content if block.get("type") not in _THINKING]
+    return kept or [{"type": "text", "text": "(no text)"}]
+
+
+def _result_block(result: Result) -> dict[str, Any]:
+    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": result.call, "content": result.content or "(empty)"}
+    return {**block, "is_error": True} if result.is_error else block
