@@ -79,6 +79,7 @@ class Answering:
             try:
                 text, failed = await self._text(queued, log, voice, generation, tell), False
             except TurnFailed as error:
+                await abandon(log)  # a turn cut off in the middle of a call leaves none without a result
                 text, failed = str(error), True
             except BaseExceptionGroup as group:  # of the calls that ran side by side; the first says it all
                 raise group.exceptions[0] from None

@@ -119,7 +119,7 @@ class Rows:
             db.execute("UPDATE inbox SET state = 'running', attempts = attempts + 1 WHERE id = ?", (id,))
         return Queued(id, codec.message_from(json.loads(message)), codec.route_from(json.loads(route)), attempts + 1)
 
-    def settle(self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None) -> None:
+    def settle(self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None, send: bool) -> None:
         with self._transaction() as db:
             row = db.execute("SELECT settled FROM inbox WHERE id = ?", (id,)).fetchone()
             if row is None:
@@ -127,6 +127,8 @@ class Rows:
             if row[0] is not None:
                 return
             outgoing = None if reply is None else self._post(db, reply)
+            if not send:  # kept for whoever asks, and for nobody to deliver
+                db.execute("UPDATE outbox SET state = 'kept' WHERE id = ?", (outgoing,))
             db.execute(
                 "UPDATE inbox SET state = ?, settled = ?, reply = ? WHERE id = ?",
                 (state, self._now(), outgoing, id),

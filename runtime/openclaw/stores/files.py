@@ -35,9 +35,11 @@ class Inbox:
     async def next(self, session: str) -> Queued | None:
         return await self._disk.run(self._rows.next, session)
 
-    async def settle(self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None) -> None:
+    async def settle(
+        self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None, *, send: bool = True
+    ) -> None:
         """Raises KeyError for an id that was never accepted."""
-        await self._disk.run(self._rows.settle, id, state, reply)
+        await self._disk.run(self._rows.settle, id, state, reply, send)
 
     async def release(self, id: str) -> None:
         await self._disk.run(self._rows.release, id)

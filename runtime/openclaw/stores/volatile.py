@@ -50,11 +50,13 @@ class Inbox:
                 return Queued(id, row.message, row.route, row.attempts)
         return None
 
-    async def settle(self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None) -> None:
+    async def settle(
+        self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None, *, send: bool = True
+    ) -> None:
         row = self._rows[id]
         if row.unsettled:
             row.state, row.reply = state, reply
-            if reply is not None:
+            if reply is not None and send:
                 await self._outbox.put(reply)
 
     async def release(self, id: str) -> None:
