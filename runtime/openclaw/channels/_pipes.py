@@ -1,0 +1,195 @@
+"""The REPL without a terminal: a line in is a message, its answer goes to stdout, everything else to stderr.
+
+One line at a time: the next is read when the last is answered, so answers stand in the order of the
+questions. Nobody can be asked here: approvals are denied at once, and said to be. A turn ends when its
+reply was printed, so that the end of the input never overtakes an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+from openclaw.channels._apart import apart
+from openclaw.channels._typed import Shown, may_answer, person, provenance, typed
+from openclaw.clock import Clock
+from openclaw.errors import ApprovalError, DeliveryError
+from openclaw.messages import (
+    Accepted,
+    Answered,
+    Approval,
+    Asked,
+    Finished,
+    Progress,
+    Refused,
+    Reply,
+    Retrying,
+    ToolFinished,
+    ToolStarted,
+    quote_line,
+)
+from openclaw.ports import ChannelOptions, Operations, Post
+
+_DELIVERY = 5.0  # seconds a finished turn waits for its durable delivery before its reply is printed anyway
+_IN, _OUT, _ERR = 0, 1, 2
+
+
+class Pipes:
+    def __init__(self, options: ChannelOptions, clock: Clock) -> None:
+        self._options = options
+        self._clock = clock
+        self._shown = Shown()
+        self._waiting: dict[str, _Turn] = {}  # by message id
+        self._tasks: asyncio.TaskGroup | None = None
+        self._writing = asyncio.Lock()  # fair, so lines come out in the order they were said
+        self._cut = False  # nobody reads standard output any more
+
+    async def run(self, post: Post, operations: Operations) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                async for line in _lines():
+                    if line.strip() == "/quit":
+                        break
+                    if line.strip():
+                        await self._ask(line, post, operations)
+                    if self._cut:
+                        break
+            finally:
+                self._tasks = None
+
+    async def send(self, reply: Reply) -> None:
+        if reply.answers in self._shown:
+            return
+        turn = self._waiting.get(reply.answers or "")
+        if turn is None:
+            await self._say(f"openclaw: {quote_line(provenance(reply))}:")
+        await self._print(reply)
+        if turn is not None:
+            turn.deliver()
+
+    async def _print(self, reply: Reply) -> None:
+        self._shown.add(reply.answers)
+        try:
+            await self._write(_ERR if reply.failed else _OUT, reply.text)
+        except OSError as error:
+            self._cut = True
+            raise DeliveryError(f"standard output takes no more: {error.strerror}", final=True) from error
+
+    async def _ask(self, line: str, post: Post, operations: Operations) -> None:
+        turn = _Turn(self, operations)
+        match await post(typed(line, self._options, self._clock), turn.watch):
+            case Accepted(id=id):
+                await self._wait(id, turn)
+            case Answered(text=text):
+                await self._write(_OUT, text)
+            case Refused(reason=reason):
+                await self._say(f"openclaw: {reason}")
+
+    async def _wait(self, id: str, turn: _Turn) -> None:
+        self._waiting[id] = turn
+        try:
+            await turn.finished.wait()
+            await self._patience(turn)
+            if turn.reply is not None and id not in self._shown:
+                await self._print(turn.reply)
+        finally:
+            del self._waiting[id]
+
+    async def _patience(self, turn: _Turn) -> None:
+        """Until the finished turn's reply was delivered, or long enough."""
+        delivered = asyncio.ensure_future(turn.delivered.wait())
+        enough = asyncio.ensure_future(self._clock.sleep(_DELIVERY))
+        try:
+            await asyncio.wait([delivered, enough], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            delivered.cancel()
+            enough.cancel()
+
+    async def _write(self, fd: int, text: str) -> None:
+        async with self._writing:
+            await _write(fd, text.rstrip("\n") + "\n")
+
+    async def _say(self, text: str) -> None:
+        try:
+            await self._write(_ERR, text)
+        except OSError:
+            pass  # a notice nobody reads
+
+    def notice(self, text: str) -> None:
+        if self._tasks is not None:
+            self._tasks.create_task(self._say(text))
+
+    def deny(self, approval: Approval, operations: Operations) -> None:
+        call = "; ".join(quote_line(line) for line in approval.lines)
+        if not may_answer(approval, self._options):
+            self.notice(f"openclaw: {approval.tool} waits for {', '.join(approval.approvers)}: {call}")
+        elif self._tasks is not None:
+            self.notice(f"openclaw: {approval.tool} denied, nobody can be asked without a terminal: {call}")
+            self._tasks.create_task(self._deny(approval.id, operations))
+
+    async def _deny(self, id: str, operations: Operations) -> None:
+        try:
+            await operations.answer(id, "deny", person(self._options))
+        except ApprovalError:
+            pass  # answered elsewhere in the meantime
+
+
+class _Turn:
+    """One turn as its watcher sees it."""
+
+    def __init__(self, pipes: Pipes, operations: Operations) -> None:
+        self._pipes = pipes
+        self._operations = operations
+        self._lines: dict[str, str] = {}
+        self.finished = asyncio.Event()
+        self.delivered = asyncio.Event()
+        self.reply: Reply | None = None
+
+    def deliver(self) -> None:
+        self.finished.set()
+        self.delivered.set()
+
+    def watch(self, progress: Progress) -> None:
+        match progress:
+            case ToolStarted(call=call, line=line):
+                self._lines[call.id] = line
+            case ToolFinished(call=call, result=result, seconds=seconds):
+                outcome = "failed" if result.is_error else "ok"
+                line = quote_line(self._lines.pop(call.id, call.name))
+                self._pipes.notice(f"openclaw: {line}: {outcome}, {seconds:.1f} s")
+            case Asked(approval=approval):
+                self._pipes.deny(approval, self._operations)
+            case Retrying(reason=reason, seconds=seconds):
+                self._pipes.notice(f"openclaw: {quote_line(reason)}; trying again in {seconds:.0f} s")
+            case Finished(reply=reply):
+                self.reply = reply
+                self.finished.set()
+            case _:
+                pass
+
+
+async def _lines() -> AsyncIterator[str]:
+    """Lines of standard input of any length, the last one also without its newline."""
+    pieces: list[bytes] = []
+    while piece := await apart(lambda: os.read(_IN, 1 << 16)):
+        first, *more = piece.split(b"\n")
+        pieces.append(first)
+        for part in more:
+            yield b"".join(pieces).decode(errors="replace")
+            pieces = [part]
+    if any(pieces):
+        yield b"".join(pieces).decode(errors="replace")
+
+
+async def _write(fd: int, text: str) -> None:
+    """All of it; raises OSError where the reader has gone."""
+    content = memoryview(text.encode(errors="replace"))
+
+    def write_all() -> None:
+        rest = content
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+
+    await apart(write_all)

@@ -1,0 +1,80 @@
+"""Approvals waiting for a key, one at a time.
+
+Law: a question comes up only after the keyboard has been quiet for a moment, so that no key of a word
+being typed can answer it. What was typed by then is put aside and comes back afterwards; what follows
+the answering key in one go (`yes`, Enter) is swallowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
+
+from openclaw.clock import Clock
+from openclaw.messages import Answer, Approval
+
+_QUIET = 0.5  # seconds without a change of the input before a question comes up
+_QUIET_TYPING = 1.5  # the same, in the middle of a text
+
+_KEYS: dict[str, Answer] = {"y": "allow-once", "a": "allow-always", "n": "deny"}
+
+
+class Questions:
+    def __init__(self, clock: Clock, buffer: Buffer, redraw: Callable[[], None]) -> None:
+        self._clock = clock
+        self._buffer = buffer
+        self._redraw = redraw
+        self._pending: dict[str, Approval] = {}
+        self._typed = float("-inf")
+        self._draft: Document | None = None
+        self.current: Approval | None = None
+        buffer.on_text_changed += self._changed
+
+    async def ask(self, approval: Approval) -> None:
+        """Puts the question up once the keyboard is quiet and no other question is."""
+        self._pending[approval.id] = approval
+        self._typed = max(self._typed, self._clock.monotonic() - _QUIET / 2)
+        while approval.id in self._pending:
+            wait = self._typed + (_QUIET_TYPING if self._buffer.text else _QUIET) - self._clock.monotonic()
+            if wait <= 0 and self.current is None:
+                self._put_up(approval)
+                return
+            await self._clock.sleep(max(wait, 0.05))
+
+    def answer(self, key: str) -> tuple[str, Answer] | None:
+        """What this key answers; None for every other key, and for an answer that is not offered."""
+        answer = _KEYS.get(key.lower())
+        if self.current is None or answer is None or answer not in self.current.offers:
+            return None
+        id = self.current.id
+        self._take_down()
+        return id, answer
+
+    def settled(self, id: str) -> None:
+        """Answered elsewhere, expired or cancelled."""
+        self._pending.pop(id, None)
+        if self.current is not None and self.current.id == id:
+            self._take_down()
+
+    def close(self) -> None:
+        self._pending.clear()
+        self.current = None
+
+    def _changed(self, _: Buffer) -> None:
+        self._typed = self._clock.monotonic()
+
+    def _put_up(self, approval: Approval) -> None:
+        del self._pending[approval.id]
+        self.current = approval
+        self._draft = self._buffer.document
+        self._buffer.reset()
+        self._redraw()
+
+    def _take_down(self) -> None:
+        self.current = None
+        if self._draft is not None:
+            self._buffer.document = self._draft
+        self._draft = None
+        self._redraw()

@@ -1,0 +1,232 @@
+"""The REPL on a terminal: a prompt that stays at the bottom while answers appear above it.
+
+Law: output goes above the prompt, whole blocks at a time; what is not finished stands in the live lines
+over the prompt and disappears from there. A turn's end is shown once, by whichever comes first of the
+watcher's last word and the delivered reply. Only questions of turns asked for here are put here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
+from prompt_toolkit.formatted_text import ANSI
+from prompt_toolkit.patch_stdout import patch_stdout
+
+from openclaw.channels import _keys, _paper
+from openclaw.channels._questions import Questions
+from openclaw.channels._turn import TurnView
+from openclaw.channels._typed import Shown, may_answer, person, provenance, typed
+from openclaw.clock import Clock
+from openclaw.errors import ApprovalError
+from openclaw.messages import Accepted, Answer, Answered, Approval, Asked, Progress, Refused, Reply, Settled
+from openclaw.ports import ChannelOptions, Operations, Post
+
+_HINT = "/help lists the commands, Tab completes them; Alt-Enter starts a new line; /quit or Ctrl-D leaves."
+_TICK = 0.5  # seconds between redraws of the clock while a turn runs
+_TWICE = 2.0  # seconds within which a second Ctrl-C leaves
+
+
+class Terminal:
+    def __init__(self, options: ChannelOptions, clock: Clock) -> None:
+        self._options = options
+        self._clock = clock
+        self._shown = Shown()
+        self._turns: dict[str, TurnView] = {}  # open turns by message id, oldest first
+        self._speaker = ""  # the agent whose words are the last on the screen
+        self._talk: _Conversation | None = None
+
+    async def run(self, post: Post, operations: Operations) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            self._talk = _Conversation(self, self._options, self._clock, post, operations, tasks)
+            try:
+                await self._talk.run()
+            finally:
+                self._talk = None
+
+    async def send(self, reply: Reply) -> None:
+        if reply.answers in self._shown:
+            return
+        turn = self._turns.get(reply.answers or "")
+        if turn is not None:
+            turn.finish(reply)
+            self.ended(reply)
+            return
+        self._shown.add(reply.answers)
+        self._unasked(reply)
+
+    def began(self, id: str, turn: TurnView) -> None:
+        if id not in self._shown:
+            self._turns[id] = turn
+
+    def ended(self, reply: Reply) -> None:
+        self._shown.add(reply.answers)
+        self._turns.pop(reply.answers or "", None)
+
+    def has_shown(self, reply: Reply) -> bool:
+        return reply.answers in self._shown
+
+    @property
+    def turns(self) -> dict[str, TurnView]:
+        return self._turns
+
+    def say(self, text: str) -> None:
+        """Above the prompt, or on the bare terminal where none is there. `text` ends in a newline."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def speak(self, agent: str) -> None:
+        """Names who speaks, where that changes."""
+        if agent != self._speaker:
+            self._speaker = agent
+            self.say(_paper.paint(f"{_paper.one_line(agent, 60)}:", "dim") + "\n")
+
+    def _unasked(self, reply: Reply) -> None:
+        note = _paper.one_line(provenance(reply), 80)
+        self._speaker = reply.agent
+        self.say(_paper.paint(f"{_paper.one_line(reply.agent, 60)} ({note}):", "dim") + "\n")
+        self.say(_paper.paint(_paper.plain(reply.text), "red") + "\n" if reply.failed else _paper.markdown(reply.text))
+
+
+class _Conversation:
+    """One run of the prompt, from hint to leaving."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        options: ChannelOptions,
+        clock: Clock,
+        post: Post,
+        operations: Operations,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._terminal = terminal
+        self._options = options
+        self._clock = clock
+        self._post = post
+        self._operations = operations
+        self._tasks = tasks
+        self._in_order = asyncio.Lock()
+        self._interrupted = float("-inf")
+        history = options.options.get("history")
+        self._session: PromptSession[str] = _keys.prompt_session(self, self._message, history)
+        self._questions = Questions(clock, self._session.default_buffer, self._redraw)
+
+    async def run(self) -> None:
+        with patch_stdout(raw=True):
+            self._terminal.say(_paper.paint(_HINT, "dim") + "\n")
+            ticking = self._tasks.create_task(self._tick())
+            try:
+                await self._lines()
+            finally:
+                ticking.cancel()
+                self._questions.close()
+
+    async def _lines(self) -> None:
+        with suppress(EOFError):
+            while True:
+                text = await self._session.prompt_async(handle_sigint=False)
+                if text.strip() == "/quit":
+                    return
+                self._terminal._speaker = ""  # what was typed stands between the last words and the next
+                self._tasks.create_task(self._say(text))
+
+    async def _say(self, text: str) -> None:
+        turn = TurnView(self._terminal, self._clock)
+        message = typed(text, self._options, self._clock)
+        async with self._in_order:
+            outcome = await self._post(message, lambda progress: self._watch(turn, progress))
+        match outcome:
+            case Accepted(id=id, agent=agent, session=session):
+                turn.accepted(agent, session)
+                self._terminal.began(id, turn)
+            case Answered(text=answer):
+                self._terminal.say(_paper.plain(answer).rstrip("\n") + "\n")
+            case Refused(reason=reason):
+                self._terminal.say(_paper.paint(_paper.plain(reason), "red") + "\n")
+        self._redraw()
+
+    def _watch(self, turn: TurnView, progress: Progress) -> None:
+        match progress:
+            case Asked(approval=approval):
+                self._ask(approval)
+            case Settled(approval=id, answer=answer):
+                self._questions.settled(id)
+                self._terminal.say(_paper.settled_line(answer))
+        turn.show(progress)
+        self._redraw()
+
+    # ── the keys' desk ───────────────────────────────────────────────────────────────────────────
+
+    def asked(self) -> bool:
+        return self._questions.current is not None
+
+    def answer(self, key: str) -> None:
+        if (given := self._questions.answer(key)) is not None:
+            self._tasks.create_task(self._give(*given))
+            self._redraw()
+
+    def interrupt(self) -> bool:
+        sessions = {turn.session for turn in self._terminal.turns.values()}
+        if sessions:
+            for session in sessions:
+                self._tasks.create_task(self._stop(session))
+            return False
+        now = self._clock.monotonic()
+        again = now - self._interrupted <= _TWICE
+        self._interrupted = now
+        if not again:
+            self._terminal.say(_paper.paint("Ctrl-C again, or Ctrl-D, leaves.", "dim") + "\n")
+        return again
+
+    def words(self, text: str) -> Iterable[tuple[str, str]]:
+        agents = [str(agent.get("id", "")) for agent in self._operations.agents(person(self._options))]
+        return _keys.matching(text, self._operations.commands(), agents)
+
+    # ── questions ────────────────────────────────────────────────────────────────────────────────
+
+    def _ask(self, approval: Approval) -> None:
+        self._terminal.say(_paper.card(approval))
+        if may_answer(approval, self._options):
+            self._tasks.create_task(self._questions.ask(approval))
+        else:
+            waiting = f"waits for {', '.join(approval.approvers) or 'nobody'}"
+            self._terminal.say(_paper.paint(waiting, "yellow") + "\n")
+
+    async def _give(self, id: str, answer: Answer) -> None:
+        try:
+            await self._operations.answer(id, answer, person(self._options))
+        except ApprovalError as error:
+            self._terminal.say(_paper.paint(_paper.plain(str(error)), "red") + "\n")
+
+    async def _stop(self, session: str) -> None:
+        if not await self._operations.stop(session):
+            # Nothing runs there any more: wait for it no longer. Its reply, if one comes, is printed as it arrives.
+            for id, turn in list(self._terminal.turns.items()):
+                if turn.session == session:
+                    del self._terminal.turns[id]
+            self._redraw()
+
+    # ── the live lines ───────────────────────────────────────────────────────────────────────────
+
+    def _message(self) -> ANSI:
+        if get_app().is_done:
+            return ANSI(_paper.paint("› ", "cyan"))
+        turn = next(iter(self._terminal.turns.values()), None)
+        live = turn.live(len(self._terminal.turns) - 1) if turn else []
+        if self._questions.current is not None:
+            return ANSI("\n".join([*live, _paper.question(self._questions.current.offers)]))
+        return ANSI("\n".join([*live, _paper.paint("› ", "cyan")]))
+
+    def _redraw(self) -> None:
+        self._session.app.invalidate()
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(_TICK)
+            if self._terminal.turns:
+                self._redraw()

@@ -1,0 +1,272 @@
+"""A runtime small enough to see through: Post and Operations in memory, answering by plain requests.
+
+What a message says decides the turn: `stream TEXT` streams it word by word, `tool LINE` calls a tool
+first, `break` calls a tool that fails, `ask LINE` asks for approval first, `wait` never ends by itself,
+`fail` fails, `retry` fails once on the way, `late TEXT` delivers without streaming; `/help` acts at once,
+`refuse` is refused, everything else is echoed. Run as a program it puts the REPL on this terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from openclaw.channels.repl import Channel
+from openclaw.clock import Clock, SystemClock
+from openclaw.errors import ApprovalError
+from openclaw.messages import (
+    Accepted,
+    Address,
+    Answer,
+    Answered,
+    Approval,
+    Asked,
+    AssistantEntry,
+    Entry,
+    Finished,
+    Message,
+    Progress,
+    Refused,
+    Reply,
+    Retrying,
+    Route,
+    Settled,
+    TextDelta,
+    ToolCall,
+    ToolFinished,
+    ToolResult,
+    ToolStarted,
+    Usage,
+    UserEntry,
+)
+from openclaw.ports import ChannelOptions, SessionSummary, Settlement, Watcher
+
+Send = Callable[[Reply], Awaitable[None]]
+
+
+class Desk:
+    def __init__(self, clock: Clock | None = None, send: Send | None = None) -> None:
+        self.clock = clock or SystemClock()
+        self.posted: list[Message] = []
+        self.answers: list[tuple[str, Answer, Address]] = []
+        self.approvers: tuple[str, ...] = ("repl:local",)
+        self.offers: tuple[Answer, ...] = ("allow-once", "allow-always", "deny")
+        self.lines: tuple[str, ...] = ()
+        self.kept: list[dict[str, Any]] = [{"id": "r1", "tool": "run_command", "lines": ["make test"]}]
+        self._send = send
+        self._ids = itertools.count(1)
+        self._accepted: dict[tuple[str, str], str] = {}
+        self._settled: dict[str, Settlement] = {}
+        self._watchers: dict[str, list[Watcher]] = {}
+        self._entries: dict[str, list[Entry]] = {}
+        self._pending: dict[str, tuple[Approval, asyncio.Future[Answer]]] = {}
+        self._turns: dict[str, asyncio.Task[None]] = {}  # by session
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._texts: dict[str, str] = {}  # what each open turn will answer
+
+    # ── Post ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def __call__(self, message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
+        text = message.text
+        if text == "/help":
+            return Answered("Type anything.\nThis desk echoes it.")
+        if not text.strip():
+            return Refused("empty", "the message is empty")
+        if text == "refuse":
+            return Refused("sender", "this desk does not know you")
+        key = (message.sender.channel, message.id)
+        agent = message.agent or ("researcher" if text.startswith("/research") else "main")
+        session = f"agent:{agent}:{message.sender}" + (f":{message.session}" if message.session else "")
+        if key in self._accepted:
+            return Accepted(self._accepted[key], agent, session, new=False)
+        self.posted.append(message)
+        id = self._accepted[key] = f"m{next(self._ids)}"
+        self._settled[id] = Settlement(id, "queued", Route(agent, session, text), None)
+        self._watchers[id] = [watch] if watch else []
+        task = asyncio.get_running_loop().create_task(self._turn(id, message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return Accepted(id, agent, session)
+
+    async def _turn(self, id: str, message: Message) -> None:
+        route = self._settled[id].route
+        async with self._locks.setdefault(route.session, asyncio.Lock()):
+            self._settled[id] = Settlement(id, "running", route, None)
+            run = asyncio.get_running_loop().create_task(self._play(id, route))
+            self._turns[route.session] = run
+            failed = False
+            try:
+                await run
+            except asyncio.CancelledError:
+                self._say(id, "Stopped.")
+                failed = True
+            finally:
+                del self._turns[route.session]
+            text = self._texts.pop(id, "")
+            failed = failed or text.startswith("the model")
+            reply = Reply(message.sender, text, route.session, route.agent, answers=id, failed=failed)
+            self._write(id, route, reply)
+            self._settled[id] = Settlement(id, "failed" if failed else "done", route, reply)
+            self._tell(id, Finished(reply))
+            if self._send and not message.fetched:
+                await self._send(reply)
+
+    def _say(self, id: str, text: str) -> None:
+        self._texts[id] = text
+
+    def _write(self, id: str, route: Route, reply: Reply) -> None:
+        now = self.clock.now()
+        self._entries.setdefault(route.session, []).extend(
+            [
+                UserEntry(f"{id}u", now, ({"type": "text", "text": route.text},), id),
+                AssistantEntry(
+                    f"{id}a", now, ({"type": "text", "text": reply.text},), "desk-1", "end_turn", Usage(12, 3), "s"
+                ),
+            ]
+        )
+
+    async def _play(self, id: str, route: Route) -> None:
+        verb, _, rest = route.text.partition(" ")
+        match verb:
+            case "stream":
+                await self._stream(id, rest.replace("\\n", "\n"))
+            case "late":
+                self._say(id, rest)
+            case "tool" | "break":
+                await self._tool(id, rest, verb == "break")
+                await self._stream(id, "Done.")
+            case "ask":
+                await self._stream(id, await self._asks(id, route, rest))
+            case "wait":
+                self._tell(id, TextDelta("Working on "))
+                await asyncio.Event().wait()
+            case "fail":
+                self._say(id, "the model did not answer")
+            case "retry":
+                self._tell(id, TextDelta("Half an ans"))
+                self._tell(id, Retrying("the stream was cut", 1))
+                await self._stream(id, "A whole answer.")
+            case _:
+                await self._stream(id, f"You said: {route.text}" if len(route.text) < 1000 else str(len(route.text)))
+
+    async def _stream(self, id: str, text: str) -> None:
+        for word in text.split(" ") if len(text) < 100_000 else [text]:
+            self._tell(id, TextDelta(word + " "))
+            await asyncio.sleep(0)
+        self._say(id, text)
+
+    async def _tool(self, id: str, line: str, breaks: bool) -> None:
+        call = ToolCall(f"{id}c", "run_command", {"command": line})
+        self._tell(id, ToolStarted(call, f"run_command  {line}"))
+        await asyncio.sleep(0.01)
+        self._tell(id, ToolFinished(call, ToolResult("no such file\nat all" if breaks else "fine", breaks), 0.01))
+
+    async def _asks(self, id: str, route: Route, line: str) -> str:
+        now = self.clock.now()
+        approval = Approval(
+            id=f"{id}-approval",
+            session=route.session,
+            agent=route.agent,
+            tool="run_command",
+            asked_for="repl:local",
+            lines=self.lines or (line,),
+            cwd="/home/ana/work",
+            reason="no rule allows it",
+            rules=("tools.yaml:12 careful default ask",),
+            approvers=self.approvers,
+            offers=self.offers,
+            digest="d",
+            created=now,
+            expires=now + timedelta(minutes=5),
+        )
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._pending[approval.id] = (approval, future)
+        self._tell(id, Asked(approval))
+        try:
+            answer = await future
+        finally:
+            self._pending.pop(approval.id, None)
+        self._tell(id, Settled(approval.id, answer))
+        return f"The answer was {answer}."
+
+    def _tell(self, id: str, progress: Progress) -> None:
+        for watch in list(self._watchers.get(id, ())):
+            watch(progress)
+
+    # ── Operations ───────────────────────────────────────────────────────────────────────────────
+
+    def status(self) -> Mapping[str, Any]:
+        return {"ready": True, "agents": 2}
+
+    def agents(self, asker: Address | None = None) -> Sequence[Mapping[str, Any]]:
+        return [{"id": "main", "description": "Talks"}, {"id": "researcher", "description": "Finds things out"}]
+
+    def commands(self) -> Sequence[tuple[str, str]]:
+        return [("/help", "what you can type"), ("/agent", "choose one"), ("/research", "Finds things out")]
+
+    def approvals(self) -> Sequence[Approval]:
+        return [approval for approval, _ in self._pending.values()]
+
+    async def answer(self, approval: str, answer: Answer, by: Address) -> None:
+        if approval not in self._pending:
+            raise ApprovalError(f"there is no pending approval {approval}")
+        if str(by) not in self._pending[approval][0].approvers:
+            raise ApprovalError(f"{by} may not answer this")
+        self.answers.append((approval, answer, by))
+        self._pending[approval][1].set_result(answer)
+
+    async def remembered(self) -> Sequence[Mapping[str, Any]]:
+        return self.kept
+
+    async def revoke(self, id: str) -> None:
+        if all(one["id"] != id for one in self.kept):
+            raise ApprovalError(f"nothing is remembered as {id}")
+        self.kept = [one for one in self.kept if one["id"] != id]
+
+    async def stop(self, session: str) -> bool:
+        if session not in self._turns:
+            return False
+        self._turns[session].cancel()
+        return True
+
+    async def sessions(self) -> Sequence[SessionSummary]:
+        return [SessionSummary(key, len(e), 100, self.clock.now()) for key, e in self._entries.items()]
+
+    async def transcript(self, session: str) -> Sequence[Entry]:
+        return self._entries.get(session, [])
+
+    async def reset(self, session: str) -> str | None:
+        return f"{session}.1" if self._entries.pop(session, None) else None
+
+    async def find(self, message: str) -> Settlement | None:
+        return self._settled.get(message)
+
+    def watch(self, message: str, watcher: Watcher) -> Callable[[], None]:
+        watchers = self._watchers.setdefault(message, [])
+        watchers.append(watcher)
+        return lambda: watchers.remove(watcher)
+
+
+async def main(history: str | None, unasked: bool) -> None:
+    clock = SystemClock()
+    channel = Channel(ChannelOptions("repl", "repl", {"history": history} if history else {}), clock)
+    desk = Desk(clock, channel.send)
+    greeting = Reply(Address("repl", "local"), "Good morning!", "cron:morning", "main")
+    await channel.open()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            if unasked:
+                tasks.create_task(channel.send(greeting))
+            await channel.run(desk, desk)
+    finally:
+        await channel.close()
+    print("left", [message.text[:40] for message in desk.posted], file=sys.stderr)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(next((arg for arg in sys.argv[1:] if arg.startswith("/")), None), "unasked" in sys.argv))
