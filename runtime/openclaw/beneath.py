@@ -91,6 +91,10 @@ def _enter(at: int, part: str, shown: str, make: bool) -> int:
         raise
 
 
+def names_in(at: int) -> list[str]:
+    return sorted(os.listdir(at))
+
+
 @contextmanager
 def reading(at: int, name: str, shown: str) -> Iterator[int]:
     """A descriptor of the regular file `name` in the folder `at`; FileNotFoundError where there is none."""
