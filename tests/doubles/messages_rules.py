@@ -217,11 +217,11 @@ def _tools(body: dict[str, Any]) -> Iterator[str]:
 
 
 def _thinking(body: dict[str, Any]) -> Iterator[str]:
-    thinking, model = body.get("thinking"), body["model"]
-    kind = thinking.get("type") if thinking else None
+    thinking, model = body.get("thinking") or {}, body["model"]
+    kind = thinking.get("type")
     if thinking and kind not in ("adaptive", "enabled", "disabled", "between_tools"):
         yield "thinking.type: Input should be 'adaptive', 'enabled' or 'disabled'"
-    if thinking and thinking.get("display", "omitted") not in ("summarized", "omitted"):
+    if thinking.get("display", "omitted") not in ("summarized", "omitted"):
         yield "thinking.display: Input should be 'summarized' or 'omitted'"
     if kind == "adaptive" and not adapts(model):
         yield "adaptive thinking is not supported on this model"

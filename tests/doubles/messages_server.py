@@ -264,7 +264,7 @@ class MessagesServer:
     async def _stream(
         self, writer: asyncio.StreamWriter, body: dict[str, Any], reply: Reply, content: list[Block]
     ) -> bool:
-        async for event in _events(body, reply, content):
+        async for event in events(body, reply, content):
             if event == "fault":
                 return await self._strike(writer, reply)
             writer.write(_chunk(event))
@@ -323,7 +323,7 @@ def _message(body: dict[str, Any], reply: Reply, content: list[Block]) -> dict[s
     }
 
 
-async def _events(body: dict[str, Any], reply: Reply, content: list[Block]) -> AsyncIterator[str]:
+async def events(body: dict[str, Any], reply: Reply, content: list[Block]) -> AsyncIterator[str]:
     """Each event as text; the word `fault` where the reply's fault strikes."""
     start = _message(body, reply, []) | {"stop_reason": None, "usage": {**reply.usage, "output_tokens": 1}}
     yield _event("message_start", {"type": "message_start", "message": start})

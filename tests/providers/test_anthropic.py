@@ -151,7 +151,7 @@ def test_parallel_calls_arrive_whole_and_in_order_also_without_input(server: Mes
 
 
 def test_unknown_blocks_citations_and_redacted_thinking_come_through_verbatim(server: MessagesServer) -> None:
-    blocks = [
+    blocks: list[dict[str, Any]] = [
         {"type": "redacted_thinking", "data": "opaque=="},
         {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "otters"}},
         {"type": "hologram", "depth": 3, "inner": {"x": [1, None]}},
@@ -400,6 +400,18 @@ def test_an_unknown_model_is_named(server: MessagesServer) -> None:
     told = fails(server, request(model="gpt-9"))
     assert told.fault == "unknown_model"
     assert "`gpt-9`" in str(told)
+
+
+def test_an_address_without_the_protocol_is_told_apart_from_an_unknown_model(server: MessagesServer) -> None:
+    told = fails(server, base_url=f"{server.url}/v1")
+    assert told.fault == "rejected"
+    assert "base_url" in str(told)
+
+
+def test_a_key_that_cannot_be_sent_is_not_quoted(server: MessagesServer) -> None:
+    told = fails(server, api_key=f"{KEY}\nand more")
+    assert "and more" not in str(told)
+    assert server.requests == []
 
 
 def test_a_server_that_is_not_there_is_unreachable() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,9 @@ def test_the_real_service_answers_and_takes_its_own_thinking_back() -> None:
     async def scene() -> Completed:
         provider = Provider({}, SystemClock())
         await provider.open()
-        messages = [{"role": "user", "content": [{"type": "text", "text": "What is 17 times 23? Just the number."}]}]
+        messages: list[dict[str, Any]] = [
+            {"role": "user", "content": [{"type": "text", "text": "What is 17 times 23? Just the number."}]}
+        ]
         try:
             done = await _ask(provider, messages)
             more = {"role": "user", "content": [{"type": "text", "text": "Now add 9."}]}
@@ -32,7 +35,7 @@ def test_the_real_service_answers_and_takes_its_own_thinking_back() -> None:
     assert done.usage.context > 0
 
 
-async def _ask(provider: Provider, messages: list[dict[str, object]]) -> Completed:
+async def _ask(provider: Provider, messages: list[dict[str, Any]]) -> Completed:
     request = Request("claude-haiku-5-5", "Be brief.", (), messages, 2000, effort="low")
     *_, done = [event async for event in provider.stream(request)]
     assert isinstance(done, Completed)

@@ -73,7 +73,7 @@ class Answer:
         for payload in self._lines.feed(chunk):
             try:
                 delta = self._take(json.loads(payload))
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise self._service.truncated("it sent something that is not part of an answer") from None
             if delta is not None:
                 deltas.append(delta)
@@ -146,11 +146,13 @@ class Answer:
     def _with_input(self, block: dict[str, Any], text: str) -> dict[str, Any] | None:
         try:
             block["input"] = json.loads(text)
-        except ValueError:
-            if self._stop_reason in _CUT_SHORT:
-                return None
-            raise self._service.truncated("the input of a tool call is cut off") from None
-        return block
+        except (ValueError, RecursionError):
+            block["input"] = None
+        if isinstance(block["input"], dict):
+            return block
+        if self._stop_reason in _CUT_SHORT:
+            return None
+        raise self._service.truncated("the input of a tool call is not whole")
 
     def _last(self) -> _Growing:
         return next(reversed(self._blocks.values()))

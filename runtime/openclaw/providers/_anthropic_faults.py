@@ -68,6 +68,10 @@ class Service:
                 message = f"{self.host} failed inside ({kind or status}); try again in a moment"
             case "context_window":
                 message = f"the conversation is too long for `{model}`{said}"
+            case _ if status == 404:
+                message = (
+                    f"{self.host} has no Messages API at this address; check base_url in models.yaml (without /v1)"
+                )
             case _:
                 message = f"{self.host} rejected the request ({kind or status}){said}"
         return ProviderError(fault, message, retry_after=retry_after)
@@ -136,7 +140,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def _fault(status: int, kind: str | None, text: str) -> ProviderFault:
     if status in (200, 400, 422) and _TOO_LONG.search(text):
         return "context_window"
-    if status == 404 and "model" not in text.lower() and kind != "not_found_error":
+    if status == 404 and "model" not in text.lower():
         return "rejected"  # the path is unknown there, not the model
     if status in _STATUSES:
         return _STATUSES[status]
@@ -153,5 +157,10 @@ def _plain(body: object) -> str | None:
 
 
 def _cause(error: BaseException) -> str:
+    """Why there is no connection. Only the network's own words: those of the HTTP library may quote a header."""
+    import httpx2
+
     cause = error.__cause__
-    return quote_line(str(cause))[:120] if isinstance(cause, OSError) or str(cause or "") else "no connection"
+    if isinstance(cause, httpx2.ConnectError | OSError) and str(cause):
+        return quote_line(str(cause))[:120]
+    return type(cause or error).__name__

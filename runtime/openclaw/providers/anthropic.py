@@ -59,8 +59,8 @@ class Provider:
     def __init__(self, options: Mapping[str, Any], clock: Clock) -> None:
         self._clock = clock
         self._base_url: str | None = options.get("base_url") or None
-        self._api_key: str | None = options.get("api_key") or None
-        self._auth_token: str | None = options.get("auth_token") or None
+        self._api_key: str | None = (options.get("api_key") or "").strip() or None
+        self._auth_token: str | None = (options.get("auth_token") or "").strip() or None
         chosen = options.get("capabilities")
         self._capabilities = None if chosen is None else frozenset(chosen)
         self._client: AsyncAnthropic | None = None

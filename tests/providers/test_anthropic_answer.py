@@ -1,0 +1,90 @@
+"""Putting an answer together does not depend on how the network cuts it up."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from doubles.messages_server import Reply, events, thinking, tool
+from openclaw.errors import ProviderError
+from openclaw.messages import TextDelta
+from openclaw.providers._anthropic_answer import Answer
+from openclaw.providers._anthropic_faults import Service
+
+SERVICE = Service("example.org")
+BLOCKS = (
+    thinking("I wonder ☀") | {"signature": "s1"},
+    {"type": "text", "text": "Zwölf Boxkämpfer\njagen\r\nViktor"},
+    tool("add", id="1", words="a\u2028b", numbers=[1, 2.5, None]),
+)
+
+
+def wire(*blocks: dict[str, Any], piece: int = 5) -> bytes:
+    async def collect() -> str:
+        reply = Reply(*blocks, piece=piece)
+        return "".join([event async for event in events({"model": "m"}, reply, reply.content)])
+
+    return asyncio.run(collect()).encode()
+
+
+WHOLE = wire(*BLOCKS)
+
+
+def read(chunks: list[bytes]) -> Answer:
+    answer = Answer(SERVICE, "m")
+    for chunk in chunks:
+        answer.feed(chunk)
+    return answer
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, len(WHOLE)), max_size=30), st.sampled_from([b"\n", b"\r\n"]))
+def test_any_cutting_of_the_bytes_gives_the_same_answer(cuts: list[int], ending: bytes) -> None:
+    chunks = [WHOLE[start:end] for start, end in itertools.pairwise([0, *sorted(cuts), len(WHOLE)])]
+    assert read([chunk.replace(b"\n", ending) for chunk in chunks]).completed().content == BLOCKS
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, len(WHOLE) - 2))
+def test_no_beginning_of_an_answer_counts_as_one(end: int) -> None:
+    with pytest.raises(ProviderError, match="incomplete"):
+        read([WHOLE[:end]]).completed()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)))
+def test_the_input_of_a_call_survives_whatever_it_holds(input: dict[str, Any]) -> None:
+    call = {"type": "tool_use", "id": "1", "name": "add", "input": input}
+    assert read([wire(call, piece=3)]).completed().content == (call,)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.one_of(st.binary(), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps)))
+def test_nonsense_is_a_truncated_answer_and_nothing_else(junk: Any) -> None:
+    raw = junk if isinstance(junk, bytes) else junk.encode()
+    try:
+        read([b"data: " + raw + b"\n\n"]).completed()
+    except ProviderError as error:
+        assert error.fault == "truncated"
+    else:
+        raise AssertionError("that was not an answer")
+
+
+def test_an_event_nested_without_end_is_nonsense_too() -> None:
+    with pytest.raises(ProviderError, match="not part of an answer"):
+        read([b"data: " + b"[" * 200_000 + b"\n\n"])
+
+
+def test_an_event_in_several_data_lines_without_a_name_is_read() -> None:
+    answer = Answer(SERVICE, "m")
+    start = b'data: {"type":"content_block_start","index":0,\ndata: "content_block":{"type":"text","text":"a"}}\n\n'
+    delta = b'data:{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"b"}}\n\n'
+    end = b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\ndata: {"type":"message_stop"}\n\n'
+    assert answer.feed(b": a comment\n\n" + start + delta + end) == [TextDelta("b")]
+    assert answer.completed().content == ({"type": "text", "text": "ab"},)
