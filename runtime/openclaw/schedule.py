@@ -16,6 +16,7 @@ that never fires.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -132,10 +133,10 @@ class Cron:
             start = start.replace(second=0, microsecond=0) + _MINUTE
         day = start.date()
         if self.on(day):
-            for hour in self.hours:
-                for minute in self.minutes:
-                    if (hour, minute) >= (start.hour, start.minute):
-                        return datetime.combine(day, time(hour, minute))
+            for hour in self.hours[bisect_left(self.hours, start.hour) :]:
+                index = bisect_left(self.minutes, start.minute) if hour == start.hour else 0
+                if index < len(self.minutes):
+                    return datetime.combine(day, time(hour, self.minutes[index]))
         first = self._next_day(day + _DAY, day + _LONGEST_GAP if day.year < 9950 else date.max)
         return None if first is None else datetime.combine(first, time(self.hours[0], self.minutes[0]))
 

@@ -33,6 +33,8 @@ class Doorbell:
 
     async def serve(self, wake: Wake, concurrency: int) -> None:
         """Until cancelled; then every running wake is cancelled too, and waited for."""
+        self._changed = asyncio.Event()  # an event belongs to the loop it was first waited for in
+        self._changed.set()
         async with asyncio.TaskGroup() as wakes:
             while True:
                 await self._changed.wait()

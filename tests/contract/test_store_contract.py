@@ -1,0 +1,539 @@
+"""What every kind of store promises, run over every kind: the words of `openclaw.ports`, one by one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from openclaw import ports
+from openclaw.clock import ManualClock
+from openclaw.messages import (
+    Address,
+    AssistantEntry,
+    Compaction,
+    File,
+    Image,
+    Intent,
+    Message,
+    Reply,
+    Result,
+    Route,
+    Text,
+    Usage,
+    UserEntry,
+)
+from openclaw.stores import files, volatile
+
+NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
+ANA = Address("telegram", "7")
+BOB = Address("telegram", "8")
+
+
+@dataclass
+class Rig:
+    """A store, and how to restart it."""
+
+    store: ports.Store
+    clock: ManualClock
+    folder: str
+    kind: str
+
+    async def restart(self) -> ports.Store:
+        await self.store.close()
+        if self.kind == "files":
+            self.store = files.Store(self.folder, self.clock)
+        await self.store.open()
+        return self.store
+
+
+Steps = Callable[[Rig], Awaitable[None]]
+
+
+@pytest.fixture(params=["files", "volatile"])
+def play(request, tmp_path):
+    """Runs an async function against an open store of each kind, and closes it."""
+
+    def run(steps: Steps) -> None:
+        async def main() -> None:
+            clock = ManualClock(NOON)
+            folder = str(tmp_path / "state")
+            make = files.Store if request.param == "files" else volatile.Store
+            rig = Rig(make(folder, clock), clock, folder, request.param)
+            await rig.store.open()
+            try:
+                await steps(rig)
+            finally:
+                await rig.store.close()
+
+        asyncio.run(main())
+
+    return run
+
+
+def message(id: str, sender: Address = ANA, text: str = "hello") -> Message:
+    return Message(id, sender, (Text(text),), NOON)
+
+
+def route(session: str = "agent:main:telegram:7", text: str = "hello") -> Route:
+    return Route("main", session, text)
+
+
+def reply(to: Address = ANA, text: str = "hi", **more) -> Reply:
+    return Reply(to, text, "agent:main:telegram:7", "main", **more)
+
+
+def user(id: str, text: str = "hello") -> UserEntry:
+    return UserEntry(id, NOON, ({"type": "text", "text": text},), f"in-{id}")
+
+
+# ── inbox ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_message_is_taken_in_once_for_ever(play):
+    async def steps(rig):
+        first = await rig.store.inbox.accept(message("1"), route())
+        again = await rig.store.inbox.accept(message("1"), route("agent:other:telegram:7"))
+        assert first.new and not again.new
+        assert (again.id, again.session) == (first.id, "agent:main:telegram:7")
+        await rig.store.inbox.settle(first.id, "done", None)
+        assert not (await rig.store.inbox.accept(message("1"), route())).new
+        store = await rig.restart()
+        assert not (await store.inbox.accept(message("1"), route())).new
+
+    play(steps)
+
+
+def test_the_same_id_on_another_channel_is_another_message(play):
+    async def steps(rig):
+        one = await rig.store.inbox.accept(message("1", Address("telegram", "7")), route())
+        two = await rig.store.inbox.accept(message("1", Address("discord", "7")), route())
+        assert one.new and two.new and one.id != two.id
+
+    play(steps)
+
+
+def test_the_same_id_accepted_many_times_at_once_is_new_once(play):
+    async def steps(rig):
+        outcomes = await asyncio.gather(*(rig.store.inbox.accept(message("1"), route()) for _ in range(20)))
+        assert [outcome.new for outcome in outcomes].count(True) == 1
+        assert len({outcome.id for outcome in outcomes}) == 1
+
+    play(steps)
+
+
+def test_messages_leave_a_session_in_the_order_they_came(play):
+    async def steps(rig):
+        inbox = rig.store.inbox
+        for number in (3, 1, 2):
+            await inbox.accept(message(str(number)), route())
+            await inbox.accept(message(f"other-{number}"), route("another"))
+        seen = []
+        while (queued := await inbox.next("agent:main:telegram:7")) is not None:
+            seen.append(queued.message.id)
+            await inbox.settle(queued.id, "done", None)
+        assert seen == ["3", "1", "2"]
+
+    play(steps)
+
+
+def test_an_unsettled_message_stays_at_the_head_and_its_attempts_are_counted(play):
+    async def steps(rig):
+        await rig.store.inbox.accept(message("1"), route())
+        await rig.store.inbox.accept(message("2"), route())
+        assert (await rig.store.inbox.next(route().session)).attempts == 1
+        assert (await rig.store.inbox.next(route().session)).attempts == 2
+        store = await rig.restart()
+        queued = await store.inbox.next(route().session)
+        assert (queued.message.id, queued.attempts) == ("1", 3)
+
+    play(steps)
+
+
+def test_a_released_message_was_not_attempted(play):
+    async def steps(rig):
+        await rig.store.inbox.accept(message("1"), route())
+        queued = await rig.store.inbox.next(route().session)
+        await rig.store.inbox.release(queued.id)
+        await rig.store.inbox.release(queued.id)
+        assert (await rig.store.inbox.find(queued.id)).state == "queued"
+        assert (await rig.store.inbox.next(route().session)).attempts == 1
+
+    play(steps)
+
+
+def test_a_settled_message_is_not_released(play):
+    async def steps(rig):
+        await rig.store.inbox.accept(message("1"), route())
+        queued = await rig.store.inbox.next(route().session)
+        await rig.store.inbox.settle(queued.id, "parked", None)
+        await rig.store.inbox.release(queued.id)
+        assert await rig.store.inbox.next(route().session) is None
+        assert (await rig.store.inbox.find(queued.id)).state == "parked"
+
+    play(steps)
+
+
+def test_everything_of_a_message_comes_back(play):
+    full = Message(
+        id="42",
+        sender=ANA,
+        parts=(Text("a\nb\x00\u2028"), Image("in/a.png", "image/png"), File("in/b", "b \U0001f600.txt", 7)),
+        at=NOON + timedelta(microseconds=1),
+        name="Ana \u202e",
+        chat="-100",
+        topic="3",
+        agent="main",
+        session="mine",
+        heartbeat="h",
+    )
+
+    async def steps(rig):
+        way = Route("main", "s", "a\nb")
+        await rig.store.inbox.accept(full, way)
+        store = await rig.restart()
+        queued = await store.inbox.next("s")
+        assert (queued.message, queued.route) == (full, way)
+
+    play(steps)
+
+
+def test_a_message_is_found_in_every_state_with_its_reply(play):
+    async def steps(rig):
+        inbox = rig.store.inbox
+        taken = await inbox.accept(message("1"), route())
+        assert (await inbox.find(taken.id)).state == "queued"
+        await inbox.next(route().session)
+        assert (await inbox.find(taken.id)).state == "running"
+        answer = reply(answers=taken.id)
+        await inbox.settle(taken.id, "done", answer)
+        found = await inbox.find(taken.id)
+        assert (found.id, found.state, found.route, found.reply) == (taken.id, "done", route(), answer)
+        assert await inbox.find("unknown") is None
+
+    play(steps)
+
+
+def test_what_was_running_when_the_runtime_died_is_queued_again(play):
+    async def steps(rig):
+        taken = await rig.store.inbox.accept(message("1"), route())
+        await rig.store.inbox.next(route().session)
+        store = await rig.restart()
+        assert (await store.inbox.find(taken.id)).state == "queued"
+
+    play(steps)
+
+
+def test_sessions_with_work_are_listed_oldest_first(play):
+    async def steps(rig):
+        inbox = rig.store.inbox
+        ids = {}
+        for session in ("b", "a", "c", "b"):
+            taken = await inbox.accept(message(f"{session}{len(ids)}"), route(session))
+            ids[session] = taken.id
+        assert list(await inbox.open()) == ["b", "a", "c"]
+        await inbox.settle(ids["a"], "failed", None)
+        assert list(await inbox.open()) == ["b", "c"]
+
+    play(steps)
+
+
+def test_settling_twice_posts_one_reply_and_keeps_the_first_word(play):
+    async def steps(rig):
+        taken = await rig.store.inbox.accept(message("1"), route())
+        await rig.store.inbox.settle(taken.id, "done", reply(text="first"))
+        await rig.store.inbox.settle(taken.id, "failed", reply(text="second"))
+        assert [out.reply.text for out in await rig.store.outbox.due("telegram")] == ["first"]
+        assert (await rig.store.inbox.find(taken.id)).state == "done"
+
+    play(steps)
+
+
+def test_settling_an_unknown_message_is_an_error(play):
+    async def steps(rig):
+        with pytest.raises(KeyError):
+            await rig.store.inbox.settle("unknown", "done", None)
+
+    play(steps)
+
+
+def test_a_reply_that_is_not_to_be_sent_is_found_and_never_due(play):
+    async def steps(rig):
+        taken = await rig.store.inbox.accept(message("1"), route())
+        await rig.store.inbox.settle(taken.id, "done", reply(text="kept"), send=False)
+        assert (await rig.store.inbox.find(taken.id)).reply.text == "kept"
+        assert not await rig.store.outbox.due("telegram")
+
+    play(steps)
+
+
+# ── outbox ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_replies_are_due_on_their_own_channel_in_the_order_given(play):
+    async def steps(rig):
+        outbox = rig.store.outbox
+        ids = [await outbox.put(reply(text=text)) for text in ("one", "two")]
+        await outbox.put(reply(Address("discord", "1")))
+        due = await outbox.due("telegram")
+        assert [(out.id, out.reply, out.tries) for out in due] == [
+            (ids[0], reply(text="one"), 0),
+            (ids[1], reply(text="two"), 0),
+        ]
+
+    play(steps)
+
+
+def test_a_sent_or_dead_reply_is_never_due_again(play):
+    async def steps(rig):
+        outbox = rig.store.outbox
+        sent, dead = [await outbox.put(reply(text=text)) for text in ("one", "two")]
+        for id in (sent, dead):
+            await outbox.sending(id)
+        await outbox.sent(sent)
+        await outbox.sent(dead, dead=True)
+        assert not await outbox.due("telegram")
+        assert not await (await rig.restart()).outbox.due("telegram")
+
+    play(steps)
+
+
+def test_a_reply_on_its_way_at_a_crash_comes_again_as_repeated(play):
+    async def steps(rig):
+        id = await rig.store.outbox.put(reply())
+        await rig.store.outbox.put(reply(BOB))
+        await rig.store.outbox.sending(id)
+        first, second = await (await rig.restart()).outbox.due("telegram")
+        assert (first.id, first.reply.repeated, first.tries) == (id, True, 1)
+        assert not second.reply.repeated
+
+    play(steps)
+
+
+def test_a_reply_that_the_channel_refused_comes_again_later_unmarked(play):
+    async def steps(rig):
+        outbox = rig.store.outbox
+        id = await outbox.put(reply())
+        await outbox.sending(id)
+        await outbox.retry(id, 30)
+        assert not await outbox.due("telegram")
+        await rig.clock.advance(31)
+        (out,) = await outbox.due("telegram")
+        assert (out.id, out.tries, out.reply.repeated) == (id, 1, False)
+
+    play(steps)
+
+
+def test_after_a_restart_every_reply_is_due_at_once(play):
+    async def steps(rig):
+        id = await rig.store.outbox.put(reply())
+        await rig.store.outbox.retry(id, 3600)
+        assert [out.id for out in await (await rig.restart()).outbox.due("telegram")] == [id]
+
+    play(steps)
+
+
+def test_no_reply_overtakes_an_earlier_one_to_the_same_place(play):
+    async def steps(rig):
+        outbox = rig.store.outbox
+        first = await outbox.put(reply(text="first"))
+        await outbox.put(reply(text="second"))
+        await outbox.put(reply(BOB, "to bob"))
+        await outbox.put(reply(chat="room", text="in a room"))
+        await outbox.retry(first, 30)
+        assert [out.reply.text for out in await outbox.due("telegram")] == ["to bob", "in a room"]
+        await rig.clock.advance(31)
+        assert [out.reply.text for out in await outbox.due("telegram")] == ["first", "second", "to bob", "in a room"]
+
+    play(steps)
+
+
+# ── journal ──────────────────────────────────────────────────────────────────────────────────────
+
+KINDS = (
+    UserEntry("1", NOON, ({"type": "text", "text": "línea\r\n\u2028 \U0001f600 \ud800"},), "in"),
+    AssistantEntry(
+        "2",
+        NOON,
+        (
+            {"type": "thinking", "thinking": "", "signature": "x=="},
+            {"type": "tool_use", "id": "t", "input": {"a": [1.5]}},
+        ),
+        "model",
+        "tool_use",
+        Usage(1, 2, 3, 4),
+        "digest",
+    ),
+    Intent("3", NOON + timedelta(microseconds=1), "t", "run_command", {"command": "ls"}),
+    Result("4", NOON, "t", "a\x00b", True),
+    Compaction("5", NOON, "summary", None, Usage(5, 6)),
+    Compaction("6", NOON, "summary", "4"),
+)
+
+
+def test_every_kind_of_entry_comes_back_in_order(play):
+    async def steps(rig):
+        await rig.store.journal.append("s", KINDS[:2])
+        await rig.store.journal.append("s", KINDS[2:])
+        assert tuple(await rig.store.journal.load("s")) == KINDS
+        assert tuple(await (await rig.restart()).journal.load("s")) == KINDS
+
+    play(steps)
+
+
+def test_a_session_nobody_wrote_to_is_empty(play):
+    async def steps(rig):
+        assert list(await rig.store.journal.load("s")) == []
+        await rig.store.journal.append("s", [])
+        assert await rig.store.journal.archive("s") is None
+        assert list(await rig.store.journal.list()) == []
+
+    play(steps)
+
+
+def test_an_archived_session_starts_empty_and_every_archive_has_its_own_name(play):
+    async def steps(rig):
+        journal = rig.store.journal
+        names = set()
+        for number in range(3):
+            await journal.append("s", [user(str(number))])
+            names.add(await journal.archive("s"))
+            assert list(await journal.load("s")) == []
+        await journal.append("s", [user("last")])
+        assert len(names) == 3 and None not in names
+        assert [entry.id for entry in await journal.load("s")] == ["last"]
+
+    play(steps)
+
+
+STRANGE_KEYS = (
+    "agent:main:repl:local",
+    "agent:Main:repl:local",
+    "agent:main:telegram:chat:-100:7",
+    "",
+    ".",
+    "..",
+    "../../etc/passwd",
+    "a/b\\c",
+    'nul\x00 line\n quote" back\\ tab\t',
+    "café",
+    "cafe\u0301",
+    "\U0001f600" * 40,
+    "\ud800 lone",
+    "x" * 10_000,
+    "x" * 10_001,
+    "agent_main_repl_local",
+)
+
+
+def test_any_text_is_a_session_key(play):
+    async def steps(rig):
+        for number, key in enumerate(STRANGE_KEYS):
+            await rig.store.journal.append(key, [user(str(number))])
+            await rig.store.inbox.accept(message(str(number)), route(key))
+        store = await rig.restart()
+        for number, key in enumerate(STRANGE_KEYS):
+            assert [entry.id for entry in await store.journal.load(key)] == [str(number)]
+            assert (await store.inbox.next(key)).message.id == str(number)
+        assert {summary.key for summary in await store.journal.list()} == set(STRANGE_KEYS)
+        assert list(await store.inbox.open()) == list(STRANGE_KEYS)
+
+    play(steps)
+
+
+def test_the_list_counts_entries(play):
+    async def steps(rig):
+        await rig.store.journal.append("b", [user("1"), user("2")])
+        await rig.store.journal.append("a", [user("1")])
+        listed = {summary.key: summary.entries for summary in await rig.store.journal.list()}
+        await rig.store.journal.append("b", [user("3")])
+        again = {summary.key: summary.entries for summary in await rig.store.journal.list()}
+        assert (listed, again) == ({"a": 1, "b": 2}, {"a": 1, "b": 3})
+        assert all(summary.size > 0 and summary.updated.tzinfo for summary in await rig.store.journal.list())
+
+    play(steps)
+
+
+# ── marks ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["anything", "exec-approvals"])
+def test_a_document_is_written_only_over_the_version_that_was_read(play, name):
+    async def steps(rig):
+        marks = rig.store.marks
+        assert await marks.get(name) == (None, 0)
+        assert await marks.put(name, {"a": [1, "é"]}, 0)
+        document, version = await marks.get(name)
+        assert document == {"a": [1, "é"]} and version != 0
+        assert not await marks.put(name, {"b": 1}, 0)
+        assert await marks.put(name, {"b": 2}, version)
+        assert not await marks.put(name, {"b": 3}, version)
+        assert (await (await rig.restart()).marks.get(name))[0] == {"b": 2}
+
+    play(steps)
+
+
+def test_of_many_writers_with_one_version_one_wins(play):
+    async def steps(rig):
+        outcomes = await asyncio.gather(*(rig.store.marks.put("m", number, 0) for number in range(20)))
+        assert outcomes.count(True) == 1
+        assert (await rig.store.marks.get("m"))[0] == outcomes.index(True)
+
+    play(steps)
+
+
+def test_a_schedule_fires_an_instant_once_across_restarts(play):
+    async def steps(rig):
+        beat = Message(f"h@{NOON.isoformat()}", Address("cron", "h"), (Text("go"),), NOON, heartbeat="h")
+        assert await rig.store.marks.fire("h", NOON, beat, route("cron:h"))
+        assert not await rig.store.marks.fire("h", NOON, beat, route("cron:h"))
+        store = await rig.restart()
+        assert not await store.marks.fire("h", NOON.astimezone(), beat, route("cron:h"))
+        queued = await store.inbox.next("cron:h")
+        assert queued.message == beat
+        await store.inbox.settle(queued.id, "done", None)
+        assert await store.inbox.next("cron:h") is None
+
+    play(steps)
+
+
+def test_a_skipped_instant_is_not_fired_and_counts_as_the_last(play):
+    async def steps(rig):
+        marks = rig.store.marks
+        assert await marks.last("h") is None
+        assert await marks.skip("h", NOON, "still running")
+        assert not await marks.skip("h", NOON, "again")
+        assert not await marks.fire("h", NOON, message("h"), route("cron:h"))
+        assert await marks.last("h") == NOON
+        assert await marks.last("other") is None
+        assert await marks.fire("h", NOON + timedelta(minutes=1), message("i"), route("cron:h"))
+        assert await (await rig.restart()).marks.last("h") == NOON + timedelta(minutes=1)
+        assert list(await rig.store.inbox.open()) == ["cron:h"]
+
+    play(steps)
+
+
+# ── the whole ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_asked_for_is_done_even_if_the_asker_is_cancelled(play):
+    async def steps(rig):
+        async def ask(number):
+            await rig.store.journal.append("s", [user(str(number))])
+
+        tasks = [asyncio.create_task(ask(number)) for number in range(10)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert [entry.id for entry in await rig.store.journal.load("s")] == [str(number) for number in range(10)]
+
+    play(steps)
+
+
+def test_closing_twice_does_nothing(play):
+    async def steps(rig):
+        await rig.store.close()
+
+    play(steps)
