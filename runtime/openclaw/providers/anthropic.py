@@ -238,7 +238,7 @@ class Provider:
         return tuple(secret for secret in (self._api_key, self._auth_token, *ambient) if secret)
 
     def _how(self) -> str:
-        return "set `api_key` of this model in models.yaml" if self._base_url or self._api_key else HOW
+        return "set `api_key` of this model in models.yaml" if self._base_url else HOW
 
 
 async def _no_long_waits(response: httpx2.Response) -> None:
