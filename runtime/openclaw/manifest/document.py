@@ -1,0 +1,362 @@
+"""Bytes to a tree of positioned values: strict YAML, and never an exception.
+
+Reads the event stream in one pass, so that depth, size, tags and aliases are judged before anything is
+built: the C loader would end the process on deep nesting. Scalars follow the YAML 1.2 core rules
+(scalars.py); syntax errors are put in words by syntax.py. Knows nothing of what a manifest means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias
+
+import yaml
+
+from openclaw.manifest import scalars, syntax
+from openclaw.manifest.diagnostic import Diagnostic, Span, error, see
+from openclaw.manifest.near import near
+from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
+from openclaw.manifest.source import Source, decode
+
+MOST_BYTES: Final = 1 << 20
+MOST_LEVELS: Final = 100
+MOST_VALUES: Final = 100_000
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]*)+")
+_PLAIN_TAGS = {"tag:yaml.org,2002:map": MapNode, "tag:yaml.org,2002:seq": ListNode}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`root` is None where nothing could be read; a document with diagnostics is broken but may have a root."""
+
+    source: Source
+    root: Node | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def read(file: str, content: bytes) -> Document:
+    """Never raises, whatever the bytes."""
+    if len(content) > MOST_BYTES:
+        said = error("file-size", Span(file), f"the file has {len(content):,} bytes; the limit is {MOST_BYTES:,}")
+        return Document(Source(file, ""), None, (said,))
+    source, unreadable = decode(file, content)
+    if unreadable:
+        return Document(source, None, (unreadable,))
+    builder = _Builder(source)
+    try:
+        for event in yaml.parse(source.text, Loader=_Loader):
+            builder.take(event)
+    except _Stop as stop:
+        builder.said.append(stop.diagnostic)
+        return Document(source, None, tuple(builder.said))
+    except (yaml.YAMLError, ValueError, RecursionError) as failure:
+        builder.said.append(syntax.explain(source, failure, builder.last))
+        return Document(source, None, tuple(builder.said))
+    return _whole(source, builder)
+
+
+def _whole(source: Source, builder: _Builder) -> Document:
+    root = builder.root
+    if root is None or (isinstance(root, Scalar) and root.value is None and not builder.said):
+        nothing = error(
+            "empty", Span(source.file), "the file holds no manifest", "fill it in, or delete the file"
+        )
+        return Document(source, None, (*builder.said, nothing))
+    return Document(source, root, tuple(builder.said))
+
+
+class _Stop(Exception):
+    """Reading ends here; what was built so far is not used."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not come yet. `size` counts its values with aliases expanded."""
+
+    event: Any
+    start: int
+    anchor: str | None
+    items: list[Node] = field(default_factory=list)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    merged: list[MapNode] = field(default_factory=list)
+    key: Scalar | None = None
+    skip_value: bool = False
+    size: int = 1
+    shared: bool = False  # an alias stands inside
+
+    @property
+    def is_map(self) -> bool:
+        return isinstance(self.event, yaml.MappingStartEvent)
+
+
+_Sized: TypeAlias = tuple[Node, int]
+
+
+class _Builder:
+    """Takes events in order and builds the tree. Mistakes that leave the rest readable are collected in `said`."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.root: Node | None = None
+        self.said: list[Diagnostic] = []
+        self.last: syntax.Seen | None = None
+        self._open: list[_Open] = []
+        self._anchors: dict[str, _Sized | None] = {}
+        self._places: dict[str, Span] = {}
+        self._documents = 0
+
+    def take(self, event: Any) -> None:
+        match event:
+            case yaml.ScalarEvent():
+                self._scalar(event)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._start(event)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._end(event)
+            case yaml.AliasEvent():
+                self._alias(event)
+            case yaml.DocumentStartEvent():
+                self._document(event)
+
+    def _document(self, event: Any) -> None:
+        self._documents += 1
+        self._anchors.clear()
+        if self._documents == 2:
+            span = self.source.span(event.start_mark.index, event.end_mark.index)
+            raise _Stop(
+                error("yaml-documents", span, "a second document starts here; a manifest is one",
+                      "remove this `---`, or move what follows to a file of its own")
+            )
+
+    # ── scalars ──────────────────────────────────────────────────────────────────────────────────
+
+    def _scalar(self, event: Any) -> None:
+        start, end = self._inner_start(event), event.end_mark.index
+        plain = event.style is None or event.style == ""
+        style = "" if plain else event.style
+        self.last = syntax.Seen(start, end, style)
+        span = self._scalar_span(start, end, style)
+        typed = self.source.text[start:end] if plain else event.value
+        value: Any = event.value
+        if event.tag is not None:
+            value = self._tagged(event)
+        elif plain:
+            value = self._plain(event.value, span)
+        self._put(Scalar(value, typed, style, span, start, end), 1, event.anchor, event)
+
+    def _plain(self, text: str, span: Span) -> Any:
+        try:
+            return scalars.resolve(text)
+        except scalars.TooLarge as large:
+            self.said.append(error("yaml-number", span, str(large), "write a smaller number, or quote it to keep it as text"))
+            return Unknown
+
+    def _scalar_span(self, start: int, end: int, style: str) -> Span:
+        # Of a block of text the header is the token: its body may run over pages.
+        if style in ("|", ">"):
+            head = re.compile(r"[|>][-+0-9]*").match(self.source.text, start)
+            end = head.end() if head else start + 1
+        return self.source.span(start, end)
+
+    def _tagged(self, event: Any) -> Any:
+        value = scalars.explicit(event.tag, event.value)
+        if value is not scalars.NO_TAG:
+            return value
+        self._refuse_tag(event, event.value)
+        return Unknown
+
+    def _refuse_tag(self, event: Any, text: str | None) -> None:
+        start = self._tag_start(event)
+        written = re.compile(r"\S+").match(self.source.text, start)
+        tag = written.group().rstrip(",]}") if written else "!"
+        key = self._open[-1].key.text if self._open and self._open[-1].key else None
+        span = self.source.span(start, start + len(tag))
+        self.said.append(syntax.tag(tag, event.tag, text, key, span))
+
+    def _tag_start(self, event: Any) -> int:
+        start: int = event.start_mark.index
+        found = self.source.text.find("!", start, start + 1000)
+        return found if event.anchor and found >= 0 else start
+
+    def _inner_start(self, event: Any) -> int:
+        """Where the value itself starts, behind its anchor and tag."""
+        start: int = event.start_mark.index
+        if event.anchor is None and event.tag is None:
+            return start
+        head = _PROPERTIES.match(self.source.text, start)
+        return min(head.end(), event.end_mark.index) if head else start
+
+    # ── collections ──────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, event: Any) -> None:
+        start = self._inner_start(event)
+        if len(self._open) >= MOST_LEVELS:
+            deep = self.source.span(*self._outermost(start))
+            raise _Stop(error("yaml-depth", deep, f"nested deeper than {MOST_LEVELS} levels", "flatten this value"))
+        if event.tag is not None and event.tag not in _PLAIN_TAGS:
+            self._refuse_tag(event, None)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None  # open: an alias to it would contain itself
+            self._places[event.anchor] = self.source.span(event.start_mark.index, event.start_mark.index + 1)
+        self._open.append(_Open(event, start, event.anchor))
+
+    def _outermost(self, start: int) -> tuple[int, int]:
+        """The value, on the innermost mapping's way in, that all the nesting hangs from."""
+        for opened in self._open:
+            if not opened.is_map:
+                return opened.start, opened.start + 1
+        return start, start + 1
+
+    def _end(self, event: Any) -> None:
+        done = self._open.pop()
+        end: int = event.end_mark.index
+        if done.event.flow_style:
+            self.last = syntax.Seen(done.start, end, "{" if done.is_map else "[")
+        span = self._collection_span(done, end)
+        node: Node = MapNode(_merge(done), span) if done.is_map else ListNode(tuple(done.items), span)
+        if done.shared and done.size > MOST_VALUES and self._open:
+            self._too_many(span)
+        self._put(node, done.size, done.anchor, done.event, done.shared)
+
+    def _too_many(self, span: Span) -> None:
+        raise _Stop(
+            error("yaml-alias-size", span, f"aliases expand this file to more than {MOST_VALUES:,} values",
+                  "write out what is needed instead of repeating aliases")
+        )
+
+    def _collection_span(self, done: _Open, end: int) -> Span:
+        if done.event.flow_style:
+            return self.source.span(done.start, end)
+        # Of a block collection the first key, or the first dash, is the token.
+        if done.is_map and done.entries:
+            return next(iter(done.entries.values())).key.span
+        return self.source.span(done.start, done.start + 1)
+
+    # ── aliases ──────────────────────────────────────────────────────────────────────────────────
+
+    def _alias(self, event: Any) -> None:
+        span = self.source.span(event.start_mark.index, event.end_mark.index)
+        if event.anchor not in self._anchors:
+            self.said.append(self._undefined(event.anchor, span))
+            unknown = Scalar(Unknown, f"*{event.anchor}", "", span, event.start_mark.index, event.end_mark.index)
+            self._put(unknown, 1, None, event)
+            return
+        target = self._anchors[event.anchor]
+        if target is None:
+            raise _Stop(error("yaml-alias-size", span, f"`*{event.anchor}` stands inside what it repeats",
+                              "move the anchor to a value that does not contain the alias"))
+        node, size = target
+        self._put(node, size, None, event, True)
+
+    def _undefined(self, name: str, span: Span) -> Diagnostic:
+        close = near(name, self._anchors)
+        if close:
+            place = self._places[close]
+            return error("yaml-alias", span, f"no anchor `{name}` in this file; did you mean `{close}` (line {place.line})?",
+                         f"write `*{close}`, or quote the text: \"*{name}\"", [see(place, f"`&{close}` is here")])
+        return error("yaml-alias", span, f"no anchor `{name}` in this file: unquoted, `*{name}` repeats what `&{name}` marked",
+                     f'if text is meant, quote it: "*{name}"')
+
+    # ── putting values where they belong ─────────────────────────────────────────────────────────
+
+    def _put(self, node: Node, size: int, anchor: str | None, event: Any, shared: bool = False) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = (node, size)
+            self._places[anchor] = self.source.span(event.start_mark.index, event.start_mark.index + 1 + len(anchor))
+        if not self._open:
+            self.root = node
+            return
+        into = self._open[-1]
+        into.size += size
+        into.shared = into.shared or shared
+        if shared and into.size > MOST_VALUES and len(self._open) == 1:
+            self._too_many(self.source.span(event.start_mark.index, event.end_mark.index))
+        if not into.is_map:
+            into.items.append(node)
+        elif into.key is None and not into.skip_value:
+            self._key(into, node, event)
+        else:
+            self._value(into, node)
+
+    def _key(self, into: _Open, node: Node, event: Any) -> None:
+        into.skip_value = True
+        if not isinstance(node, Scalar):
+            self.said.append(syntax.complex_key(self.source, into.start, node, bool(into.event.flow_style)))
+        elif node.value is Unknown:
+            return
+        elif not isinstance(node.value, str):
+            self.said.append(
+                error("yaml-key", node.span, f"a key is text; `{node.text}` is {scalars.kind(node.value)}",
+                      f'quote it: "{node.text}":' if node.text else "write a key before the colon")
+            )
+        else:
+            into.skip_value = False
+            # An alias as a key keeps its own place in the file.
+            into.key = node if not isinstance(event, yaml.AliasEvent) else replace(
+                node, span=self.source.span(event.start_mark.index, event.end_mark.index)
+            )
+
+    def _value(self, into: _Open, node: Node) -> None:
+        key, into.key = into.key, None
+        skipped, into.skip_value = into.skip_value, False
+        if skipped or key is None:
+            return
+        if key.value == "<<" and key.style == "":
+            self._merge_value(into, key, node)
+            return
+        name = str(key.value)
+        first = into.entries.get(name)
+        if first is not None:
+            self.said.append(
+                error("yaml-duplicate", key.span, f"key `{name}` is given twice; first on line {first.key.span.line}",
+                      "delete one of them", [see(first.key.span, "first given here")])
+            )
+            return
+        into.entries[name] = Entry(key, node)
+
+    def _merge_value(self, into: _Open, key: Scalar, node: Node) -> None:
+        if into.merged:
+            self.said.append(error("yaml-duplicate", key.span, "key `<<` is given twice",
+                                   "merge a list instead: `<<: [*a, *b]`"))
+            return
+        for each in node.items if isinstance(node, ListNode) else (node,):
+            if isinstance(each, MapNode):
+                into.merged.append(each)
+            elif not (isinstance(each, Scalar) and each.value is Unknown):
+                self.said.append(error("yaml-merge", each.span, "`<<` merges mappings, and this is none",
+                                       "give it an alias to a mapping: `<<: *name`"))
+
+
+def _merge(done: _Open) -> dict[str, Entry]:
+    """Own keys first, then those of merged mappings: what is given explicitly wins, then the earlier one."""
+    entries = done.entries
+    for merged in done.merged:
+        for name, entry in merged.entries.items():
+            entries.setdefault(name, entry)
+    return entries
+
+
+def walk(node: Node) -> Iterator[Scalar]:
+    """Every scalar value of the tree, each once even where aliases share it."""
+    seen: set[int] = set()
+    todo: list[Node] = [node]
+    while todo:
+        each = todo.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        match each:
+            case Scalar():
+                yield each
+            case ListNode(items):
+                todo.extend(items)
+            case MapNode(entries):
+                todo.extend(entry.value for entry in entries.values())

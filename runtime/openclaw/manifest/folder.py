@@ -1,0 +1,178 @@
+"""A project's files as bytes in memory: each read once, only regular ones, never more than a bound.
+
+Names that begin with a dot and editors' leftovers are skipped in silence; what looks like a manifest
+and is not read is told. A folder that cannot be read gives diagnostics, never an exception. Knows
+which file is of which kind, and nothing of their content.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from openclaw.manifest.diagnostic import Diagnostic, Span, error
+from openclaw.manifest.near import near
+
+MOST_BYTES: Final = (1 << 20) + 1  # one more than a manifest may have, so that too much is noticed
+MOST_FOLDERS: Final = 16
+TOP: Final = {f"{kind}.yaml": kind for kind in ("tools", "policies", "channels", "heartbeats", "models")}
+_LEFTOVER = re.compile(r"[.#~]|.*(?:~|#|\.bak|\.orig|\.rej|\.tmp|\.swp|\.swo)$")
+
+
+def kind_of(file: str) -> str | None:
+    """The manifest kind of a path in the project; None for souls and the rest."""
+    if file in TOP:
+        return TOP[file]
+    if not (file.startswith("agents/") and file.endswith(".yaml")):
+        return None
+    return "defaults" if file.endswith("/_defaults.yaml") else "agent"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """`files` maps project paths (with `/`) to bytes; `more` is what was read later, on demand."""
+
+    root: str
+    files: Mapping[str, bytes]
+    problems: tuple[Diagnostic, ...] = ()
+    more: dict[str, bytes | None] = field(default_factory=dict, repr=False)
+    on_disk: bool = True
+
+    @classmethod
+    def read(cls, root: Path) -> Folder:
+        files: dict[str, bytes] = {}
+        problems: list[Diagnostic] = []
+        for file, path in _found(root, problems):
+            content = _content(path)
+            if isinstance(content, str):
+                problems.append(error("file", Span(file), f"{file} cannot be read: {content}"))
+            else:
+                files[file] = content
+        return cls(str(root), files, tuple(problems))
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes], root: str = "/project") -> Folder:
+        """A folder that is only in memory."""
+        return cls(root, dict(files), on_disk=False)
+
+    def read_file(self, name: str) -> bytes | None:
+        """A file that a manifest names: relative to the project, or absolute. None where it cannot be read."""
+        if name in self.files:
+            return self.files[name]
+        if name not in self.more:
+            content = _content(Path(self.root, name)) if self.on_disk else None
+            self.more[name] = content if isinstance(content, bytes) else None
+        return self.more[name]
+
+    def environment(self, real: Mapping[str, str]) -> dict[str, str]:
+        """The variables placeholders see: those of .env beneath the real ones."""
+        from openclaw.manifest.environment import variables
+
+        return {**variables(self), **real}
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Every file that was read, with its SHA-256."""
+        read = {**{name: content for name, content in self.more.items() if content is not None}, **self.files}
+        return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(read.items())}
+
+
+def _found(root: Path, problems: list[Diagnostic]) -> Iterator[tuple[str, Path]]:
+    for entry in _entries(root, ".", problems):
+        if entry.name in TOP or entry.name == ".env":
+            yield entry.name, Path(entry.path)
+        elif entry.name == "agents" and entry.is_dir():
+            yield from _agents(Path(entry.path), "agents", (), problems)
+        elif (meant := _meant(entry.name)) is not None:
+            problems.append(error("file-name", Span(entry.name), f"{entry.name} is not read; manifests have fixed names",
+                                  f"rename it to {meant}"))
+
+
+def _meant(name: str) -> str | None:
+    """The manifest a file at the top was probably meant to be."""
+    stem, dot, suffix = name.rpartition(".")
+    if not dot or suffix.lower() not in ("yaml", "yml") or stem.startswith("."):
+        return None
+    close = near(stem, [file.removesuffix(".yaml") for file in TOP])
+    return f"{close}.yaml" if close else None
+
+
+def _agents(folder: Path, name: str, above: tuple[tuple[int, int], ...], problems: list[Diagnostic]) -> Iterator[tuple[str, Path]]:
+    try:
+        here = folder.stat()
+    except OSError:
+        return
+    if (here.st_dev, here.st_ino) in above or len(above) > MOST_FOLDERS:
+        problems.append(error("file", Span(name), f"{name} leads back to a folder above it, or too deep", "remove the link"))
+        return
+    for entry in _entries(folder, name, problems):
+        file = f"{name}/{_printable(entry.name)}"
+        if _LEFTOVER.match(entry.name):
+            continue
+        if entry.name.lower().endswith((".yml", ".yaml")) and not entry.name.endswith(".yaml"):
+            stem = entry.name.rpartition(".")[0]
+            problems.append(error("file-name", Span(file), f"{file} is not read; manifests end in .yaml", f"rename it to {stem}.yaml"))
+        elif entry.name.endswith((".yaml", ".md")):
+            yield file, Path(entry.path)
+        elif entry.is_dir():
+            yield from _agents(Path(entry.path), file, (*above, (here.st_dev, here.st_ino)), problems)
+
+
+def _entries(folder: Path, name: str, problems: list[Diagnostic]) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as failure:
+        problems.append(error("file", Span(name), f"the folder cannot be read: {_reason(failure)}"))
+        return []
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _content(path: Path) -> bytes | str:
+    """The bytes of a regular file, at most the bound; a reason where there are none to be had."""
+    try:
+        for _ in range(3):
+            content, whole = _once(path)
+            if whole:
+                break
+        return content
+    except OSError as failure:
+        return _reason(failure)
+    except ValueError:
+        return "its name holds a character no file name can have"
+
+
+def _once(path: Path) -> tuple[bytes, bool]:
+    """One reading, and whether the file stood still meanwhile."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with os.fdopen(descriptor, "rb") as opened:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        content = opened.read(MOST_BYTES)
+        after = os.fstat(descriptor)
+    return content, (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+
+def _reason(failure: OSError) -> str:
+    match failure.errno:
+        case errno.ELOOP:
+            return "its symbolic links lead in a circle"
+        case errno.EACCES | errno.EPERM:
+            return "no permission"
+        case errno.ENOENT:
+            return "its symbolic link leads nowhere"
+        case _:
+            return (failure.strerror or "unknown reason").lower()

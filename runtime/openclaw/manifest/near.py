@@ -1,0 +1,103 @@
+"""Did you mean ...? The nearest name, judged as a person mistypes: case, dashes and underscores aside.
+
+Knows the names other tools use for our keys. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
+    "systemprompt": ("soul", "instructions"),
+    "systemmessage": ("soul", "instructions"),
+    "system": ("soul", "instructions"),
+    "persona": ("soul",),
+    "soulfile": ("soul",),
+    "soulpath": ("soul",),
+    "instruction": ("instructions",),
+    "title": ("name",),
+    "displayname": ("name",),
+    "about": ("description",),
+    "summary": ("description",),
+    "allowedtools": ("tools",),
+    "toolsets": ("tools",),
+    "skills": ("tools",),
+    "permissions": ("policy", "policies"),
+    "permission": ("policy",),
+    "rules": ("policy",),
+    "command": ("shell", "commands", "prefix"),
+    "cmd": ("shell", "commands"),
+    "run": ("shell",),
+    "exec": ("shell",),
+    "callable": ("python",),
+    "function": ("python",),
+    "entrypoint": ("python",),
+    "args": ("input", "with"),
+    "arguments": ("input",),
+    "parameters": ("input",),
+    "params": ("input",),
+    "inputschema": ("input",),
+    "inputs": ("input",),
+    "environment": ("env",),
+    "schedule": ("cron",),
+    "interval": ("cron",),
+    "every": ("cron",),
+    "message": ("prompt",),
+    "text": ("prompt",),
+    "to": ("deliver",),
+    "notify": ("deliver",),
+    "channel": ("deliver",),
+    "tz": ("timezone",),
+    "type": ("kind",),
+    "maxiterations": ("iterations",),
+    "maxturns": ("iterations",),
+    "maxtokens": ("output_tokens",),
+    "maxoutputtokens": ("output_tokens",),
+    "apikey": ("api_key",),
+    "baseurl": ("base_url",),
+    "url": ("base_url",),
+    "model": ("id",),
+    "extends": ("include",),
+    "includes": ("include",),
+    "enable": ("enabled",),
+    "disabled": ("enabled",),
+    "approver": ("approvers",),
+    "except_": ("except",),
+    "unless": ("except",),
+    "forbid": ("deny",),
+    "block": ("deny",),
+    "confirm": ("ask",),
+    "permit": ("allow",),
+}
+"""Keys of other tools, folded, and what they are called here, the likeliest first."""
+
+
+def fold(name: str) -> str:
+    return name.casefold().replace("-", "").replace("_", "").replace(" ", "")
+
+
+def near(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that was probably meant, or None."""
+    known = {fold(candidate): candidate for candidate in candidates}
+    folded = fold(name)[:200]
+    if folded in known:
+        return known[folded]
+    close = get_close_matches(folded, known, n=1, cutoff=0.6)
+    return known[close[0]] if close else None
+
+
+def near_key(name: str, candidates: Iterable[str]) -> str | None:
+    """As `near`, for keys: other tools' names for the same thing count too."""
+    allowed = list(candidates)
+    for ours in ELSEWHERE.get(fold(name), ()):
+        if ours in allowed and fold(name) not in map(fold, allowed):
+            return ours
+    return near(name, allowed)
+
+
+def meant(name: str, candidates: Iterable[str]) -> str:
+    """`; did you mean ...?`, or nothing."""
+    close = near(name, candidates)
+    return f"; did you mean `{close}`?" if close else ""

@@ -1,0 +1,221 @@
+"""`${NAME}`, `${NAME:-default}` and `${file:PATH}` in string values, filled in after parsing.
+
+A value never becomes YAML: what is filled in stays one string. An unset variable is a diagnostic, never
+an empty string in silence. Decides which values are secret; those are masked in every output.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Final
+
+from openclaw import bundle
+from openclaw.manifest.diagnostic import Diagnostic, Span, error, warning
+from openclaw.manifest.near import near
+from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
+from openclaw.manifest.source import Source
+
+Path = tuple[str | int, ...]
+
+_HOLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+_NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_SECRET_NAME = re.compile(r".*_(?:TOKEN|KEY|SECRET|PASSWORD)", re.IGNORECASE)
+_LITERAL: Final = (
+    (re.compile(r"\b[0-9]{8,10}:[A-Za-z0-9_-]{35}\b"), "a Telegram bot token"),
+    (re.compile(r"\bsk-ant-[A-Za-z0-9_-]{16,}"), "an Anthropic key"),
+    (re.compile(r"\bsk-[A-Za-z0-9_-]{20,}"), "an API key"),
+    (re.compile(r"\b(?:ghp|gho|ghs|github_pat)_[A-Za-z0-9_]{20,}"), "a GitHub token"),
+    (re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}"), "a Slack token"),
+    (re.compile(r"\bAKIA[0-9A-Z]{16}\b"), "an AWS key"),
+    (re.compile(r"\b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}"), "a Discord bot token"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"), "a private key"),
+)
+_SHORTEST_LITERAL: Final = 16  # a shorter literal under a secret key is a stand-in such as `none`
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The tree with values in place; `secrets` are the strings that no output may hold."""
+
+    root: Node
+    diagnostics: tuple[Diagnostic, ...]
+    secrets: frozenset[str]
+
+
+def fill(
+    kind: str, root: Node, source: Source, variables: Mapping[str, str] | None, read_file: Callable[[str], bytes | None]
+) -> Filled:
+    """`variables` None: nobody looks at the environment, and what depends on it is Unknown."""
+    filling = _Filling(kind, source, variables, read_file)
+    tree = filling.node(root, ())
+    return Filled(tree, tuple(filling.said), frozenset(filling.secrets))
+
+
+@cache
+def secret_keys(kind: str) -> frozenset[str]:
+    """Keys whose values are secret: those the schema marks writeOnly."""
+    found: set[str] = set()
+    todo: list[Any] = [bundle.schema(kind)]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, dict):
+            properties = each.get("properties", {})
+            found |= {name for name, schema in properties.items() if isinstance(schema, dict) and schema.get("writeOnly")}
+            todo += each.values()
+        elif isinstance(each, list):
+            todo += each
+    return frozenset(found)
+
+
+def takes_none(kind: str, path: Path) -> bool:
+    """Whether the value at a path is one that placeholders never stand in."""
+    match kind:
+        case "agent" | "defaults":
+            return path[:1] in [(key,) for key in ("name", "description", "instructions", "tools", "policy", "prefix")]
+        case "tools":
+            return path[:1] == ("policies",) or path[2:3] in [(key,) for key in ("description", "shell", "python", "input")]
+        case "policies":
+            return True
+        case _:
+            return "prompt" in path
+
+
+@dataclass(slots=True)
+class _Filling:
+    kind: str
+    source: Source
+    variables: Mapping[str, str] | None
+    read_file: Callable[[str], bytes | None]
+    said: list[Diagnostic] = field(default_factory=list)
+    secrets: set[str] = field(default_factory=set)
+
+    def node(self, node: Node, path: Path) -> Node:
+        match node:
+            case Scalar(value=str()):
+                return self.scalar(node, path)
+            case ListNode(items, span):
+                return ListNode(tuple(self.node(item, (*path, index)) for index, item in enumerate(items)), span)
+            case MapNode(entries, span):
+                return MapNode({name: Entry(each.key, self.node(each.value, (*path, name))) for name, each in entries.items()}, span)
+            case _:
+                return node
+
+    def scalar(self, node: Scalar, path: Path) -> Scalar:
+        secret = any(step in secret_keys(self.kind) for step in path[-1:])
+        literal = self._literal(node, secret)
+        if literal is not None:
+            self.said.append(literal)
+            self.secrets.add(str(node.value))
+            return replace(node, secret=True)
+        if "${" not in node.value:
+            if secret:
+                self.secrets.add(node.value)
+            return replace(node, secret=secret) if secret else node
+        if takes_none(self.kind, path):
+            return self._refuse(node, path)
+        return self._filled(node, secret)
+
+    def _refuse(self, node: Scalar, path: Path) -> Scalar:
+        for hole in _HOLE.finditer(node.value):
+            if hole[0] != "$${":
+                key = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
+                self.said.append(error("placeholder-place", self._span(node, hole), f"`{key}` takes no placeholders; `{hole[0]}` would stay as it is",
+                                       "write the value itself, or `$${` for a plain `${`"))
+                return replace(node, value=Unknown)
+        return replace(node, value=node.value.replace("$${", "${"))
+
+    def _filled(self, node: Scalar, secret: bool) -> Scalar:
+        parts: list[str] = []
+        unknown, hidden, at = False, False, 0
+        for hole in _HOLE.finditer(node.value):
+            parts.append(node.value[at : hole.start()])
+            at = hole.end()
+            value, is_secret = ("${", False) if hole[0] == "$${" else self._value(node, hole, secret)
+            unknown, hidden = unknown or value is None, hidden or is_secret
+            parts.append(value or "")
+        parts.append(node.value[at:])
+        text = "".join(parts)
+        return replace(node, value=Unknown if unknown else text, secret=hidden, filled=True)
+
+    def _value(self, node: Scalar, hole: re.Match[str], secret: bool) -> tuple[str | None, bool]:
+        """What one placeholder stands for and whether it is secret; None where that is not known."""
+        inside, closed = hole[1], hole[2]
+        if not closed:
+            word = re.match(r"[A-Za-z_][A-Za-z0-9_]*", inside)
+            self.said.append(error("placeholder", self._span(node, hole), "`${` is never closed",
+                                   f"write `${{{word.group() if word else 'NAME'}}}`"))
+            return None, secret
+        if inside.startswith("file:"):
+            return self._file(node, hole, inside.removeprefix("file:"))
+        name = _NAME.fullmatch(inside)
+        if name is None:
+            word = re.search(r"[A-Za-z_][A-Za-z0-9_]*$", inside)
+            self.said.append(error("placeholder", self._span(node, hole), f"`{hole[0][:60]}` is not a placeholder",
+                                   f"write `${{{word.group() if word else 'NAME'}}}` or `${{NAME:-default}}`"))
+            return None, secret
+        return self._variable(node, hole, name[1], name[2], secret)
+
+    def _variable(self, node: Scalar, hole: re.Match[str], name: str, default: str | None, secret: bool) -> tuple[str | None, bool]:
+        value = (self.variables or {}).get(name)
+        if value:
+            hidden = secret or bool(_SECRET_NAME.fullmatch(name))
+            if hidden:
+                self.secrets.add(value)
+            return value, hidden
+        if default is not None:
+            return default, False
+        if self.variables is not None:
+            self.said.append(self._unset(name, value, self._span(node, hole)))
+        return None, secret
+
+    def _unset(self, name: str, value: str | None, span: Span) -> Diagnostic:
+        what = "is not set" if value is None else "is set, but empty"
+        close = near(name, [key for key in self.variables or {} if not key.startswith("_")])
+        hint = f"; did you mean `{close}`?" if close and value is None else ""
+        return error("variable-unset", span, f"environment variable `{name}` {what}{hint}",
+                     f"set it, or give a default: `${{{name}:-...}}`")
+
+    def _file(self, node: Scalar, hole: re.Match[str], path: str) -> tuple[str | None, bool]:
+        if self.variables is None:
+            return None, True
+        content = self.read_file(path)
+        try:
+            text = None if content is None else content.decode("utf-8")
+        except UnicodeDecodeError:
+            text = None
+        if text is None or "\0" in text:
+            self.said.append(error("secret-file", self._span(node, hole), f"no file `{path}` that can be read as text",
+                                   "create it, or correct the path; it is relative to the project, or absolute"))
+            return None, True
+        value = text.removesuffix("\n").removesuffix("\r")
+        self.secrets.add(value)
+        return value, True
+
+    def _span(self, node: Scalar, hole: re.Match[str]) -> Span:
+        return self.source.inside(node.start, node.end, node.style, node.value, hole.start(), len(hole[0]))
+
+    def _literal(self, node: Scalar, secret: bool) -> Diagnostic | None:
+        found = next((what for pattern, what in _LITERAL if pattern.search(node.value)), None)
+        cure = "move it to an environment variable and write `${NAME}` here"
+        if found:
+            return error("secret-literal", node.span, f"this looks like {found}", cure)
+        if secret and len(node.value) >= _SHORTEST_LITERAL and "${" not in node.value:
+            return warning("secret-literal", node.span, "a secret stands here in plain text", cure)
+        return None
+
+
+def masked(diagnostics: Iterator[Diagnostic] | tuple[Diagnostic, ...], secrets: frozenset[str]) -> list[Diagnostic]:
+    """The last net: whatever a message was made of, no secret value leaves in it."""
+    hidden = sorted((secret for secret in secrets if len(secret) >= 4), key=len, reverse=True)
+
+    def clean(text: str | None) -> str | None:
+        for secret in hidden:
+            text = text.replace(secret, "***") if text else text
+        return text
+
+    return [
+        replace(each, message=clean(each.message) or "", help=clean(each.help)) if hidden else each for each in diagnostics
+    ]

@@ -1,0 +1,190 @@
+"""A manifest against its JSON Schema, and every fault put in a reader's words at the right place.
+
+One validator per kind is built once and reused. A key that is missing and one that is unexpected and
+looks like it are one mistake: a misspelling. Values that are Unknown have had their diagnostic and get
+no other. Knows the keywords our schemas use, and no other manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from openclaw import bundle
+from openclaw.manifest import scalars, wording
+from openclaw.manifest.diagnostic import Diagnostic, error
+from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown, descend, plain
+from openclaw.manifest.shapes import Shapes
+from openclaw.manifest.source import Source
+from openclaw.manifest.unknown import unknown_keys
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+Path = tuple[str | int, ...]
+
+_OBJECT_FAULTS: Final = frozenset({"required", "additionalProperties", "oneOf"})
+_FIRST: Final = ("type", "const", "enum", "pattern")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One violated keyword: where, by which schema."""
+
+    path: Path
+    keyword: str
+    instance: Any
+    schema: dict[str, Any]
+    name: str | None = None  # the key itself, where its name is at fault
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The manifest with placeholders in the type the schema wants, and where it is faulty."""
+
+    root: MapNode
+    diagnostics: tuple[Diagnostic, ...]
+    faulty: tuple[Path, ...] = ()  # paths of the faults, for whoever must not look further there
+
+
+def check(kind: str, root: Node, source: Source, required: Collection[str] = ()) -> Checked:
+    """`required` are keys that must be there beside those the schema names."""
+    if not isinstance(root, MapNode):
+        said = error("wrong-type", root.span, f"a manifest is a mapping of keys, and this is {wording.found(root)}")
+        return Checked(MapNode({}, root.span), (said,), ((),))
+    faults = list(_faults(kind, root, required))
+    converted = _typed(root, faults)
+    if converted is not None:
+        root, faults = converted, list(_faults(kind, converted, required))
+    return Checked(root, tuple(_say(kind, root, source, faults)), tuple(fault.path for fault in faults))
+
+
+@cache
+def validator(kind: str) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+    from referencing.jsonschema import DRAFT202012
+
+    pairs = [(f"{each}.schema.json", DRAFT202012.create_resource(bundle.schema(each))) for each in ("policies",)]
+    registry: Registry[Any] = Registry().with_resources(pairs)
+    return Draft202012Validator(bundle.schema(kind), registry=registry)
+
+
+def _faults(kind: str, root: MapNode, required: Collection[str]) -> Iterator[Fault]:
+    instance = plain(root)
+    for missing in required:
+        if missing not in root.entries:
+            yield Fault((), "required", instance, {**bundle.schema(kind), "required": [missing]})
+    for failure in validator(kind).iter_errors(instance):
+        keyword, name = str(failure.validator), None
+        if "propertyNames" in failure.relative_schema_path:
+            keyword, name = "propertyNames", str(failure.instance)
+        if failure.instance is not Unknown:
+            yield Fault(tuple(failure.absolute_path), keyword, failure.instance, dict(failure.schema), name)
+
+
+def _typed(root: MapNode, faults: list[Fault]) -> MapNode | None:
+    """The tree with values that came from a placeholder turned into the numbers and booleans they stand for."""
+    changed: dict[int, Scalar] = {}
+    for fault in faults:
+        node = descend(root, fault.path)
+        if isinstance(node, Scalar) and node.filled and isinstance(node.value, str):
+            value = _as(node.value, fault.schema.get("type"))
+            if not isinstance(value, str):
+                changed[id(node)] = replace(node, value=value)
+    return _replaced(root, changed) if changed else None
+
+
+def _as(text: str, types: Any) -> Any:
+    wanted = {types} if isinstance(types, str) else set(types or ())
+    try:
+        value = scalars.resolve(text)
+    except scalars.TooLarge:
+        return text
+    match value:
+        case bool():
+            return value if "boolean" in wanted else text
+        case int():
+            return value if wanted & {"integer", "number"} else text
+        case float():
+            return value if "number" in wanted else text
+        case _:
+            return text
+
+
+def _replaced(node: MapNode, changed: dict[int, Scalar]) -> MapNode:
+    def again(each: Node) -> Node:
+        match each:
+            case Scalar():
+                return changed.get(id(each), each)
+            case ListNode(items, span):
+                return ListNode(tuple(again(item) for item in items), span)
+            case MapNode(entries, span):
+                return MapNode({name: Entry(entry.key, again(entry.value)) for name, entry in entries.items()}, span)
+
+    result = again(node)
+    assert isinstance(result, MapNode)
+    return result
+
+
+# ── saying it ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _say(kind: str, root: MapNode, source: Source, faults: list[Fault]) -> Iterator[Diagnostic]:
+    shapes = Shapes(kind)
+    by_path: dict[Path, list[Fault]] = {}
+    for fault in faults:
+        by_path.setdefault(fault.path, []).append(fault)
+    for path, here in by_path.items():
+        node = descend(root, path)
+        of_keys = [fault for fault in here if fault.keyword in _OBJECT_FAULTS and isinstance(node, MapNode)]
+        if isinstance(node, MapNode) and of_keys:
+            yield from _keys(shapes, root, path, node, of_keys)
+        for fault in here:
+            if fault.keyword == "propertyNames" and isinstance(node, MapNode):
+                yield wording.bad_name(fault.name or "", node, fault.schema)
+        of_value = [fault for fault in here if fault.keyword not in _OBJECT_FAULTS and fault.keyword != "propertyNames"]
+        if of_value:
+            yield _value(root, path, node, min(of_value, key=_rank), source)
+
+
+def _rank(fault: Fault) -> int:
+    return _FIRST.index(fault.keyword) if fault.keyword in _FIRST else len(_FIRST)
+
+
+def _keys(shapes: Shapes, root: MapNode, path: Path, node: MapNode, faults: list[Fault]) -> Iterator[Diagnostic]:
+    """What is wrong with the set of keys of one mapping: too many, too few, or one for the other."""
+    groups = [tuple(branch["required"][0] for branch in fault.schema["oneOf"]) for fault in faults if fault.keyword == "oneOf"]
+    title = next((str(fault.schema.get("title", "")) for fault in faults if fault.keyword == "oneOf"), "")
+    closed = next((fault.schema for fault in faults if fault.keyword == "additionalProperties"), None)
+    missing = {name for fault in faults if fault.keyword == "required" for name in fault.schema["required"]} - set(node.entries)
+    exclusive = {name for group in groups for name in group}
+    wanted = missing | {name for group in groups if not set(group) & set(node.entries) for name in group}
+    if closed is not None:
+        extras = [name for name in node.entries if name not in closed.get("properties", {}) and name not in exclusive]
+        for said, consumed in unknown_keys(shapes, root, path, node, closed, extras, wanted):
+            wanted -= consumed
+            yield said
+    for group in groups:
+        given = [name for name in node.entries if name in group]
+        if len(given) > 1:
+            yield wording.exclusive(node, given)
+        elif not given and set(group) <= wanted:
+            yield wording.none_of(node, group, path, title)
+    for name in sorted(missing & wanted):
+        yield wording.missing(name, node, path, shapes.property(root, path, name), shapes.title(root, path))
+
+
+def _value(root: MapNode, path: Path, node: Node, fault: Fault, source: Source) -> Diagnostic:
+    key = wording.key_of(path)
+    entry = None
+    if path and isinstance(path[-1], str):
+        parent = descend(root, path[:-1])
+        entry = parent.entries[path[-1]] if isinstance(parent, MapNode) else None
+    if isinstance(node, Scalar) and node.value is None:
+        return wording.empty(node, entry, fault.schema, source)
+    if fault.keyword == "type" or (fault.keyword == "pattern" and wording.is_placeholder_pattern(fault.schema)):
+        return wording.wrong_type(node, key, fault.schema)
+    return wording.wrong_value(node, key, fault.keyword, fault.schema)

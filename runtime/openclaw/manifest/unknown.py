@@ -1,0 +1,122 @@
+"""A key that has no meaning where it stands, and what was probably meant by it.
+
+In order: a missing space after a colon, a key that belongs one or more levels up, a key of another
+kind, a misspelling or another tool's word, a key that belongs one level down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from openclaw.manifest.diagnostic import Diagnostic, error
+from openclaw.manifest.near import ELSEWHERE, fold, near_key
+from openclaw.manifest.nodes import Entry, MapNode, Scalar, descend
+from openclaw.manifest.shapes import Path, Shapes
+
+_CHOICES = (("allow", "ask", "deny"), ("shell", "python"))  # one of each is enough
+_LEVELS = {1: "one level up", 2: "two levels up", 3: "three levels up"}
+
+
+def unknown_keys(
+    shapes: Shapes, root: MapNode, path: Path, node: MapNode, closed: Mapping[str, Any], extras: list[str], wanted: set[str]
+) -> Iterator[tuple[Diagnostic, set[str]]]:
+    """Each diagnostic with the missing keys it accounts for: those are not told again."""
+    allowed = [name for name in closed.get("properties", {}) if name not in node.entries]
+    where = _where(path, str(closed.get("title", "")))
+    for name in extras:
+        entry = node.entries[name]
+        yield (
+            _no_space(name, entry)
+            or _up(shapes, root, path, node, entry, name, where)
+            or _other_kind(shapes, name, entry, closed, wanted)
+            or _near(name, entry, allowed, wanted, where)
+            or _down(shapes, root, path, entry, name, where)
+            or _unknown(name, entry, closed, where)
+        )
+
+
+def _where(path: Path, title: str) -> str:
+    if not path:
+        return f"the {title} manifest" if title else "the manifest"
+    if isinstance(path[-1], int):
+        return f"this {title}"
+    last = path[-1]
+    return f"{title} `{last}`" if title and title != last else f"`{last}`"
+
+
+def _no_space(name: str, entry: Entry) -> tuple[Diagnostic, set[str]] | None:
+    key, colon, value = name.partition(":")
+    if not (colon and value and isinstance(entry.value, Scalar) and entry.value.value is None):
+        return None
+    said = error("yaml-colon", entry.key.span, f"`{name}` has no space after the colon, so it is one key without a value",
+                 f"write `{key}: {value}`")
+    return said, {key}
+
+
+def _up(
+    shapes: Shapes, root: MapNode, path: Path, node: MapNode, entry: Entry, name: str, where: str
+) -> tuple[Diagnostic, set[str]] | None:
+    levels = 0
+    for length in range(len(path) - 1, -1, -1):
+        above = descend(root, path[:length])
+        if not isinstance(above, MapNode):
+            continue
+        levels += 1
+        if name not in shapes.keys(root, path[:length]):
+            continue
+        owner = _where(path[:length], shapes.title(root, path[:length]))
+        spaces = node.first.column - above.first.column
+        how = f"dedent it by {spaces} spaces" if spaces > 0 and node.first.line > above.first.line else f"move it to {owner}"
+        said = error("unknown-key", entry.key.span,
+                     f"`{name}` is not a key of {where}; it belongs to {owner} ({_LEVELS.get(levels, 'further up')})", how)
+        return said, set()
+    return None
+
+
+def _other_kind(
+    shapes: Shapes, name: str, entry: Entry, closed: Mapping[str, Any], wanted: set[str]
+) -> tuple[Diagnostic, set[str]] | None:
+    title = str(closed.get("title", ""))
+    last = title.rpartition(" ")[2]
+    others = [other for other in shapes.siblings(name) if other != title and other.rpartition(" ")[2] == last and " " in other]
+    if not others or " " not in title:
+        return None
+    lacking = sorted(wanted)
+    also = f"; and `{lacking[0]}`, which a {title} needs, is missing" if lacking else ""
+    said = error("unknown-key", entry.key.span, f"`{name}` belongs to {_a(others[0])}; this is {_a(title)}{also}",
+                 f"remove `{name}`, or make this {_a(others[0])}")
+    return said, set(lacking)
+
+
+def _near(name: str, entry: Entry, allowed: list[str], wanted: set[str], where: str) -> tuple[Diagnostic, set[str]] | None:
+    # A key that is missing is the likelier meaning than one that is merely possible.
+    close = near_key(name, sorted(wanted)) or near_key(name, allowed)
+    if close is None:
+        return None
+    said = error("unknown-key", entry.key.span, f"unknown key `{name}` in {where}; did you mean `{close}`?",
+                 f"write `{close}:`; keys allowed here: {', '.join(allowed)}")
+    group = next((set(group) for group in _CHOICES if close in group), set())
+    return said, {close} | group
+
+
+def _down(
+    shapes: Shapes, root: MapNode, path: Path, entry: Entry, name: str, where: str
+) -> tuple[Diagnostic, set[str]] | None:
+    for child, keys in shapes.children(root, path):
+        meant = next((key for key in keys if fold(key) == fold(name)), None)
+        meant = meant or next((key for key in ELSEWHERE.get(fold(name), ()) if key in keys), None)
+        if meant:
+            said = error("unknown-key", entry.key.span, f"unknown key `{name}` in {where}; did you mean `{meant}` in `{child}`?",
+                         f"write it below `{child}:`, indented: `{meant}: ...`")
+            return said, set()
+    return None
+
+
+def _unknown(name: str, entry: Entry, closed: Mapping[str, Any], where: str) -> tuple[Diagnostic, set[str]]:
+    allowed = ", ".join(closed.get("properties", {})) or "none"
+    return error("unknown-key", entry.key.span, f"unknown key `{name}` in {where}", f"keys allowed here: {allowed}"), set()
+
+
+def _a(title: str) -> str:
+    return f"{'an' if title.startswith(('a', 'e', 'i', 'o', 'http')) else 'a'} {title}"
