@@ -1,118 +1,217 @@
-"""One question, one answer: may this agent make this call for this person? (being written)"""
+"""One question, one answer: may this agent make this call for this person?
+
+Its law: DENY over ASK over ALLOW, over every rule that matches and every part of the call; order and
+specificity play no part, and no rule at all is the policy's default. ALLOW is only for what is wholly
+understood; anything that goes wrong on the way ends stricter, never looser. A function of values: the
+machine is asked through `Facts`, and nothing is run, written or remembered here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from openclaw.messages import CommandLine, ToolSpec
+from openclaw.messages import CommandLine
+from openclaw.permissions import conditions, grammar, rules, scan, segments, subjects
+from openclaw.permissions.facts import Facts
+from openclaw.permissions.policy import (
+    Attempt,
+    Condition,
+    Decision,
+    Effect,
+    Origin,
+    Policy,
+    Refusal,
+    Rule,
+    Segment,
+)
+from openclaw.permissions.segments import Examined
+from openclaw.permissions.subjects import Stop, Subjects
 
-
-class Effect(IntEnum):
-    """The lattice: the strictest of all that matches wins; order and specificity play no part."""
-
-    ALLOW = 0
-    ASK = 1
-    DENY = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a rule stands in the manifests; line and column are 1-based code points."""
-
-    file: str
-    line: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What and when, as a rule or its `except` states them; None means not stated. All that is stated must hold."""
-
-    commands: tuple[str, ...] | None = None
-    paths: tuple[str, ...] | None = None
-    hosts: tuple[str, ...] | None = None
-    input: Mapping[str, Any] | None = None  # input name -> JSON Schema
-    sender: tuple[str, ...] | None = None  # `from`: people, addresses, group:NAME
-    channel: tuple[str, ...] | None = None
-    room: tuple[str, ...] | None = None
-    heartbeat: tuple[str, ...] | None = None
+__all__ = [
+    "Attempt",
+    "Condition",
+    "Decision",
+    "Effect",
+    "Origin",
+    "Policy",
+    "Refusal",
+    "Rule",
+    "Segment",
+    "decide",
+    "decision_json",
+    "hidden",
+    "label",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    effect: Effect
-    tools: tuple[str, ...]  # names and globs
-    when: Condition = Condition()
-    unless: Condition | None = None  # `except`; only in ask and deny
-    id: str | None = None
-    reason: str | None = None
-    until: str | None = None  # ISO date or time; only in allow
-    unsafe: bool = False
-    policy: str = ""
-    origin: Origin = Origin("", 0, 0)
+def decide(attempt: Attempt, policy: Policy, facts: Facts) -> Decision:
+    """The strictest of everything that applies. Never raises."""
+    try:
+        return _Judgement(attempt, policy, facts).decision()
+    except Exception as problem:
+        denies = any(rule.effect is Effect.DENY for rule in policy.rules)
+        effect = max(Effect.DENY if denies else Effect.ASK, policy.default)
+        return Decision(effect, f"the decision could not be made ({type(problem).__name__}), so nothing is allowed")
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """`rules` are all that join: its own, those of included policies, those of the floor."""
-
-    name: str
-    rules: tuple[Rule, ...] = ()
-    default: Effect = Effect.ASK
-    approvers: tuple[str, ...] = ()  # people, addresses, group:NAME; empty: the owners
-    answer_within: float = 300.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A call before it is made, with everything a rule may look at. Paths are absolute."""
-
-    tool: ToolSpec
-    input: Mapping[str, Any]
-    agent: str
-    sender: str  # address
-    person: str | None = None
-    groups: frozenset[str] = frozenset()
-    channel: str = ""
-    room: str | None = None
-    heartbeat: str | None = None
-    workspace: Path = Path("/nonexistent")
-    protected: tuple[Path, ...] = ()  # project and state folder: never writable, never readable for tools
-    now: str = ""  # ISO, for `until`
+def hidden(policy: Policy, tool_name: str) -> bool:
+    """Whether the policy denies the tool whatever the call: then the model is not shown it."""
+    return any(
+        rule.effect is Effect.DENY
+        and rule.unless is None
+        and rule.when == Condition()
+        and conditions.names_tool(rule, tool_name)
+        for rule in policy.rules
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One program of a command line with its own outcome."""
-
-    argv: tuple[str, ...]
-    decision: Effect
-    reason: str
-    program: str | None = None  # resolved path; None where it is not installed
+def label(rule: Rule) -> str:
+    """How a rule is called before people: its id, else its place."""
+    name = rule.id or (f"{rule.origin.file}:{rule.origin.line}" if rule.origin.file else rule.effect.name.lower())
+    return f"{rule.policy}/{name}" if rule.policy else name
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why the strict grammar does not understand a command; `column` is 1-based in the text."""
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """What `openclaw why --json` prints."""
+    refusal = decision.refusal
+    return {
+        "decision": decision.effect.name.lower(),
+        "reason": decision.reason,
+        "rules": [
+            {
+                "file": rule.origin.file,
+                "line": rule.origin.line,
+                "column": rule.origin.column,
+                "effect": rule.effect.name.lower(),
+                "policy": rule.policy,
+                "id": rule.id,
+            }
+            for rule in decision.rules
+        ],
+        "segments": [
+            {"argv": list(segment.argv), "decision": segment.decision.name.lower(), "reason": segment.reason}
+            for segment in decision.segments
+        ],
+        "refusal": None if refusal is None else {"code": refusal.code, "message": refusal.message},
+    }
 
-    code: str
-    message: str
-    column: int = 1
 
+@dataclass(slots=True)
+class _Judgement:
+    """One call under judgement: what was found so far, and by which rules."""
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    effect: Effect
-    reason: str
-    rules: tuple[Rule, ...] = ()  # every rule that matched, strictest first
-    segments: tuple[Segment, ...] = ()
-    refusal: Refusal | None = None
-    command: CommandLine | None = None  # what runs, literal and resolved; None where there is no command
-    details: Mapping[str, Any] = field(default_factory=dict)
+    attempt: Attempt
+    policy: Policy
+    facts: Facts
+    found: list[Stop] = field(default_factory=list)
+    matched: list[Rule] = field(default_factory=list)
+    outcomes: tuple[Segment, ...] = ()
 
+    def decision(self) -> Decision:
+        subject = subjects.of(self.attempt, self.facts)
+        self.found.extend(subject.stops)
+        applying = [rule for rule in self.policy.rules if rules.applies(rule, self.attempt, subject)]
+        allows = [rule for rule in applying if rule.effect is Effect.ALLOW]
+        forbidding = [rule for rule in applying if rule.effect is not Effect.ALLOW]
+        command = subject.command
+        if subject.refusal is not None:
+            command = self._refused(subject, forbidding)
+        elif command is not None:
+            command = self._steps(subject, command, allows, forbidding)
+        else:
+            self._call(subject, allows, forbidding)
+        worst = max(self.found, key=lambda stop: stop.effect)
+        told = {id(rule): rule for rule in self.matched}
+        return Decision(
+            worst.effect,
+            worst.reason,
+            tuple(sorted(told.values(), key=lambda rule: -rule.effect)),
+            self.outcomes,
+            subject.refusal,
+            command,
+            {"cwd": str(subject.cwd), "paths": tuple(str(path.real) for path in subject.paths)},
+        )
 
-Mode = Literal["real", "assume"]
+    def _call(self, subject: Subjects, allows: Sequence[Rule], forbidding: Sequence[Rule]) -> None:
+        """A call without a command: every rule looks at the whole of it."""
+        held = self._forbid(subject, forbidding, ())
+        permitting = [rule for rule in allows if rules.permits_call(rule, self.attempt, subject)]
+        self.matched.extend(permitting)
+        if permitting:
+            self.found.append(Stop(Effect.ALLOW, f"allowed by {label(permitting[0])}"))
+        elif not held:
+            effect = max(Effect.ASK, self.policy.default)
+            self.found.append(Stop(effect, f"no rule allows this call of `{self.attempt.tool.name}`"))
+
+    def _forbid(self, subject: Subjects, forbidding: Sequence[Rule], examined: Sequence[Examined]) -> bool:
+        """Ask and deny rules about the call as a whole; says whether any of them held."""
+        operands = [operand for each in examined for operand in each.operands]
+        held = [rule for rule in forbidding if rules.forbids_call(rule, self.attempt, subject, operands)]
+        for rule in held:
+            self._hold(rule)
+        return bool(held)
+
+    def _hold(self, rule: Rule) -> Stop:
+        verb = "denied" if rule.effect is Effect.DENY else "to be asked"
+        stop = Stop(rule.effect, f"{verb} by {label(rule)}" + (f": {rule.reason}" if rule.reason else ""))
+        self.matched.append(rule)
+        self.found.append(stop)
+        return stop
+
+    # ── commands ─────────────────────────────────────────────────────────────────────────────────
+
+    def _steps(
+        self, subject: Subjects, command: CommandLine, allows: Sequence[Rule], forbidding: Sequence[Rule]
+    ) -> CommandLine:
+        """A command that is understood: each program by itself, and all must be allowed."""
+        workspace = self.facts.resolve(".", self.attempt.workspace) or self.attempt.workspace
+        examined = [segments.examine(step, subject, workspace, self.attempt, self.facts) for step in command.steps]
+        self._forbid(subject, forbidding, examined)
+        whole = [rule for rule in allows if rules.permits_call(rule, self.attempt, subject)] if subject.template else []
+        self.outcomes = tuple(self._step(each, subject, allows, forbidding, whole) for each in examined)
+        return CommandLine(tuple(each.step for each in examined))
+
+    def _step(
+        self,
+        examined: Examined,
+        subject: Subjects,
+        allows: Sequence[Rule],
+        forbidding: Sequence[Rule],
+        whole: Sequence[Rule],
+    ) -> Segment:
+        argv = examined.step.argv
+        if subject.template:
+            effect, reason, named = segments.in_template(examined, whole, subject, self.policy)
+        else:
+            effect, reason, named = segments.permit(examined, allows, self.attempt, subject, self.policy)
+        self.matched.extend(named)
+        if effect is Effect.ALLOW:
+            reason = f"{reason} by {label(named[0])}" if reason == "allowed" else reason
+        stops = [Stop(effect, reason)]
+        invocations = list(scan.of_argv(argv)) if forbidding else []
+        for rule in forbidding:
+            if rules.forbids_step(rule, self.attempt, subject, invocations, argv):
+                stops.append(self._hold(rule))
+        worst = max(stops, key=lambda stop: stop.effect)
+        self.found.append(worst)
+        return Segment(argv, worst.effect, worst.reason, examined.program.path if examined.program else None)
+
+    def _refused(self, subject: Subjects, forbidding: Sequence[Rule]) -> CommandLine | None:
+        """A command outside the grammar: never allowed, and denied wherever a deny rule can see into it."""
+        refusal = subject.refusal
+        assert refusal is not None
+        self._forbid(subject, forbidding, ())
+        effect = max(Effect.ASK, self.policy.default)
+        if refusal.code in grammar.TOO_BIG:
+            effect = Effect.DENY
+        self.found.append(Stop(effect, f"not understood as a plain command: {refusal.message}"))
+        found = scan.of_text(subject.text)
+        for rule in forbidding:
+            if rules.forbids_step(rule, self.attempt, subject, found.invocations, None):
+                self._hold(rule)
+        if not found.complete and any(rule.effect is Effect.DENY for rule in forbidding):
+            self.found.append(Stop(Effect.DENY, "too long to be searched for what is denied"))
+        return subjects.through_shell(subject.text, self.facts)
+

@@ -1,0 +1,114 @@
+"""What a decision has to know of the machine: which file a program is, and where a path really leads.
+
+The one place of this room that looks at a disk, behind a Protocol so that decisions stay functions of
+values. Programs are sought in fixed folders, never through an inherited PATH and never in the current
+folder. Knows no rules.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+TRUSTED_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """`path` is the real file. `trusted`: nobody but root, or for a path written out this user, can exchange it."""
+
+    name: str
+    path: str
+    trusted: bool
+
+
+class Facts(Protocol):
+    def find_program(self, name: str) -> Program | None:
+        """The program of a bare name, or of an absolute path; None where it is not installed."""
+
+    def resolve(self, path: str, cwd: Path) -> Path | None:
+        """The canonical absolute path, links followed as far as it exists; None where that cannot be told."""
+
+
+class Disk:
+    """This machine as it is."""
+
+    def __init__(self, path: tuple[str, ...] = TRUSTED_PATH) -> None:
+        self._path = path
+        self._programs: dict[str, tuple[int, Program | None]] = {}
+
+    def find_program(self, name: str) -> Program | None:
+        age = self._age()
+        known = self._programs.get(name)
+        if known is None or known[0] != age:
+            known = (age, self._find(name))
+            if len(self._programs) > 1024:
+                self._programs.clear()
+            self._programs[name] = known
+        return known[1]
+
+    def _age(self) -> int:
+        """Changes when anything is put into, or taken out of, a folder of programs."""
+        age = 0
+        for folder in self._path:
+            try:
+                age = hash((age, Path(folder).stat().st_mtime_ns))
+            except OSError:
+                age = hash((age, 0))
+        return age
+
+    def _find(self, name: str) -> Program | None:
+        if "/" in name:
+            return _program(name, name, {0, os.getuid()}) if name.startswith("/") else None
+        found = (_program(name, f"{folder}/{name}", {0}) for folder in self._path)
+        return next((program for program in found if program is not None), None)
+
+    def resolve(self, path: str, cwd: Path) -> Path | None:
+        joined = os.path.join(cwd, path)  # noqa: PTH118 - `..` must stay for the links before it
+        try:
+            return Path(os.path.realpath(joined, strict=True))
+        except (FileNotFoundError, NotADirectoryError):
+            # What does not exist yet is judged where it would come to be.
+            return Path(os.path.realpath(joined))
+        except (OSError, ValueError):
+            return None
+
+
+def _program(name: str, place: str, owners: set[int]) -> Program | None:
+    try:
+        real = os.path.realpath(place, strict=True)
+        status = Path(real).stat()
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode) or not os.access(real, os.X_OK):
+        return None
+    return Program(name, real, _kept(status, owners) and all(_kept_folder(p, owners) for p in Path(real).parents))
+
+
+def _kept(status: os.stat_result, owners: set[int]) -> bool:
+    return status.st_uid in owners and not status.st_mode & _OTHERS_WRITE
+
+
+def _kept_folder(folder: Path, owners: set[int]) -> bool:
+    try:
+        return _kept(folder.stat(), owners)
+    except OSError:
+        return False
+
+
+class Assumed:
+    """A machine on which every program is installed and no path is a link; for scenarios and load-time tests."""
+
+    def find_program(self, name: str) -> Program | None:
+        if "/" in name:
+            return Program(name, os.path.normpath(name), True) if name.startswith("/") else None
+        return Program(name, f"/usr/bin/{name}", True)
+
+    def resolve(self, path: str, cwd: Path) -> Path | None:
+        if "\0" in path:
+            return None
+        return Path(os.path.normpath(Path(cwd, path)))

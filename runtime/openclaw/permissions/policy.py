@@ -1,0 +1,115 @@
+"""The words of policies: effects, rules, what is attempted and what was decided. Values only, no judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from openclaw.messages import CommandLine, ToolSpec
+
+
+class Effect(IntEnum):
+    """The lattice: the strictest of all that matches wins; order and specificity play no part."""
+
+    ALLOW = 0
+    ASK = 1
+    DENY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a rule stands in the manifests; line and column are 1-based code points."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What and when, as a rule or its `except` states them; None means not stated. All that is stated must hold."""
+
+    commands: tuple[str, ...] | None = None
+    paths: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None
+    input: Mapping[str, Any] | None = None  # input name -> JSON Schema
+    sender: tuple[str, ...] | None = None  # `from`: people, addresses, group:NAME
+    channel: tuple[str, ...] | None = None
+    room: tuple[str, ...] | None = None
+    heartbeat: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    effect: Effect
+    tools: tuple[str, ...]  # names and globs
+    when: Condition = Condition()
+    unless: Condition | None = None  # `except`; only in ask and deny
+    id: str | None = None
+    reason: str | None = None
+    until: str | None = None  # ISO date or time; only in allow
+    unsafe: bool = False
+    policy: str = ""
+    origin: Origin = Origin("", 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`rules` are all that join: its own, those of included policies, those of the floor."""
+
+    name: str
+    rules: tuple[Rule, ...] = ()
+    default: Effect = Effect.ASK
+    approvers: tuple[str, ...] = ()  # people, addresses, group:NAME; empty: the owners
+    answer_within: float = 300.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A call before it is made, with everything a rule may look at. Paths are absolute."""
+
+    tool: ToolSpec
+    input: Mapping[str, Any]
+    agent: str
+    sender: str  # address
+    person: str | None = None
+    groups: frozenset[str] = frozenset()
+    channel: str = ""
+    room: str | None = None
+    heartbeat: str | None = None
+    workspace: Path = Path("/nonexistent")
+    protected: tuple[Path, ...] = ()  # project and state folder: never writable, never readable for tools
+    now: str = ""  # ISO, for `until`
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One program of a command line with its own outcome."""
+
+    argv: tuple[str, ...]
+    decision: Effect
+    reason: str
+    program: str | None = None  # resolved path; None where it is not installed
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the strict grammar does not understand a command; `column` is 1-based in the text."""
+
+    code: str
+    message: str
+    column: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    effect: Effect
+    reason: str
+    rules: tuple[Rule, ...] = ()  # every rule that matched, strictest first
+    segments: tuple[Segment, ...] = ()
+    refusal: Refusal | None = None
+    command: CommandLine | None = None  # what runs, literal and resolved; None where there is no command
+    details: Mapping[str, Any] = field(default_factory=dict)

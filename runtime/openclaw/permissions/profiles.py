@@ -1,0 +1,206 @@
+"""Profiles: what each read-only program may be given without asking. The data is profiles.yaml beside this file.
+
+Its law: an argument that is not listed is not vetted. Flags are exact, abbreviations are unknown, every
+argument is a listed flag, a flag's value or an operand of a known kind; what a program would open comes
+back as a path for others to judge. Knows no rules, no disk and no workspace.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+Kind: TypeAlias = str
+"""text, path, number, or `=REGEX` that the whole argument must match."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?[A-Za-z]{0,3}")
+_EVERYWHERE = frozenset({"--help", "--version"})
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One program. Values that may be left out are in `optional`; see profiles.yaml for the meaning of each key."""
+
+    name: str
+    flags: frozenset[str]
+    values: Mapping[str, Kind]
+    long: frozenset[str]
+    long_values: Mapping[str, Kind]
+    optional: frozenset[str]
+    words: Mapping[str, tuple[Kind, ...]]
+    operands: tuple[Kind, ...]
+    repeats: bool
+    drops_first: frozenset[str]
+    numbers: bool
+    dashes: bool
+    anything: bool
+    never: re.Pattern[str] | None
+    asks: str | None
+    subcommands: frozenset[str]
+
+    def vet(self, argv: Sequence[str]) -> tuple[str, ...] | str:
+        """The paths these arguments make the program read; or, as text, why they are not vetted."""
+        if self.asks is not None:
+            return self.asks
+        if self.anything:
+            return ()
+        if self.never is not None:
+            for argument in argv[1:]:
+                if self.never.search(argument):
+                    return f"`{argument}` is not in the profile of {self.name}"
+        return _Reading(self, argv).result()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One walk over the arguments of one program."""
+
+    profile: Profile
+    argv: Sequence[str]
+    at: int = 1
+    paths: list[str] = field(default_factory=list)
+    operands: list[str] = field(default_factory=list)
+    given: set[str] = field(default_factory=set)
+
+    def result(self) -> tuple[str, ...] | str:
+        literal = False
+        while self.at < len(self.argv):
+            argument = self.argv[self.at]
+            self.at += 1
+            if literal or (argument not in self.profile.words and (argument == "-" or argument[:1] != "-")):
+                self.operands.append(argument)
+            elif argument == "--" and self.profile.dashes:
+                literal = True
+            elif not self._flag(argument):
+                return f"`{argument}` is not in the profile of {self.profile.name}"
+        return self._operands()
+
+    def _flag(self, argument: str) -> bool:
+        profile = self.profile
+        if argument in profile.words:
+            return all(self._next(kind) for kind in profile.words[argument])
+        if argument in _EVERYWHERE:
+            return True
+        if argument.startswith("--"):
+            return self._long(argument)
+        if profile.numbers and argument[1:].isdigit() and argument.isascii():
+            return True
+        return self._cluster(argument[1:])
+
+    def _long(self, argument: str) -> bool:
+        name, equals, value = argument[2:].partition("=")
+        self.given.add(name)
+        kind = self.profile.long_values.get(name)
+        if kind is None:
+            return not equals and name in self.profile.long
+        if equals:
+            return self._value(kind, value)
+        return f"--{name}" in self.profile.optional or self._next(kind)
+
+    def _cluster(self, letters: str) -> bool:
+        """`-lah`, `-n5`, `-n 5`: flags side by side, of which the last may take a value."""
+        for index, letter in enumerate(letters):
+            self.given.add(letter)
+            kind = self.profile.values.get(letter)
+            if kind is None:
+                if letter not in self.profile.flags:
+                    return False
+                continue
+            attached = letters[index + 1 :]
+            if attached:
+                return self._value(kind, attached)
+            return f"-{letter}" in self.profile.optional or self._next(kind)
+        return True
+
+    def _next(self, kind: Kind) -> bool:
+        """The value of a flag that stands in the next argument."""
+        if self.at >= len(self.argv):
+            return False
+        value = self.argv[self.at]
+        self.at += 1
+        if self.operands and not self.profile.words:
+            # A C library that does not reorder arguments takes this for one more operand.
+            self.paths.append(value)
+        return self._value(kind, value)
+
+    def _value(self, kind: Kind, value: str) -> bool:
+        if kind == "text":
+            return True
+        if kind == "path":
+            if value != "-":
+                self.paths.append(value)
+            return True
+        if kind == "number":
+            return _NUMBER.fullmatch(value) is not None
+        return re.fullmatch(kind[1:], value) is not None
+
+    def _operands(self) -> tuple[str, ...] | str:
+        profile = self.profile
+        kinds = profile.operands
+        if kinds and profile.drops_first & self.given:
+            kinds = kinds[1:]
+        for index, operand in enumerate(self.operands):
+            if index < len(kinds):
+                kind = kinds[index]
+            elif kinds and profile.repeats:
+                kind = kinds[-1]
+            else:
+                return f"{profile.name} is vetted for fewer arguments: `{operand}`"
+            if not self._value(kind, operand):
+                return f"`{operand}` is not in the profile of {profile.name}"
+        return tuple(self.paths)
+
+
+def profile(name: str) -> Profile | None:
+    """The profile of a program by its bare name; None for one that has none."""
+    return _all().get(name)
+
+
+def names() -> frozenset[str]:
+    return frozenset(_all())
+
+
+@lru_cache(maxsize=1)
+def _all() -> Mapping[str, Profile]:
+    return {name: _compiled(name, entry) for name, entry in read().items()}
+
+
+def read() -> Mapping[str, Mapping[str, Any]]:
+    """The data as written."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = files("openclaw.permissions").joinpath("profiles.yaml").read_text("utf-8")
+    entries: Mapping[str, Mapping[str, Any]] = yaml.load(text, Loader=loader)
+    return entries
+
+
+def _compiled(name: str, entry: Mapping[str, Any]) -> Profile:
+    values: Mapping[str, Kind] = entry.get("values", {})
+    long_values: Mapping[str, Kind] = entry.get("long_values", {})
+    optional = {f"-{key[:-1]}" for key in values if key.endswith("?")}
+    optional |= {f"--{key[:-1]}" for key in long_values if key.endswith("?")}
+    operands: Sequence[Kind] = entry.get("operands", [])
+    repeats = bool(operands) and operands[-1].endswith("...")
+    return Profile(
+        name=name,
+        flags=frozenset(entry.get("flags", "")),
+        values={key.rstrip("?"): kind for key, kind in values.items()},
+        long=frozenset(entry.get("long", [])),
+        long_values={key.rstrip("?"): kind for key, kind in long_values.items()},
+        optional=frozenset(optional),
+        words={key: tuple(kinds) for key, kinds in entry.get("words", {}).items()},
+        operands=tuple(kind.removesuffix("...") for kind in operands),
+        repeats=repeats,
+        drops_first=frozenset(entry.get("drops_first", [])),
+        numbers=entry.get("numbers", False),
+        dashes=entry.get("dashes", "words" not in entry),
+        anything=entry.get("anything", False),
+        never=re.compile(entry["never"]) if "never" in entry else None,
+        asks=entry.get("asks"),
+        subcommands=frozenset(entry.get("subcommands", [])),
+    )
