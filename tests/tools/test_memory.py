@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openclaw import note
 from openclaw.clock import ManualClock, SystemClock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, ToolResult
 from openclaw.ports import Place
+from openclaw.tools import _note as note
 from openclaw.tools.memory import Memory, Tools
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -28,15 +28,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from openclaw import note, output
+from openclaw import output
 from openclaw.beneath import folder as open_folder
 from openclaw.beneath import read_all, reading, replace
 from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, ToolResult, ToolSpec
 from openclaw.names import file_name
-from openclaw.note import Note
 from openclaw.ports import Place
+from openclaw.tools import _note as note
+from openclaw.tools._note import Note
 
 SCOPED = ("agents", "people")  # folders that hold one scope in each folder below them
 LONGEST = 20_000  # characters of a memory that an agent saves
