@@ -101,3 +101,16 @@ def _import_problem(module_name: str, error: BaseException, root: Path) -> Impor
         file, line = error.filename, error.lineno
     message = f"module `{module_name}` cannot be imported: {type(error).__name__}: {error}"
     return ImportProblem("import_failed", message, file=file, line=line)
+
+
+def commands() -> dict[str, Path]:
+    """The commands of the command line by name: the files of openclaw/cli."""
+    folder = Path(openclaw.__file__).with_name("cli")
+    files = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+    return {path.stem.replace("_", "-"): path for path in files}
+
+
+def command(name: str) -> Any:
+    """The module of one command, imported now; None where there is none."""
+    path = commands().get(name)
+    return importlib.import_module(f"openclaw.cli.{path.stem}") if path else None

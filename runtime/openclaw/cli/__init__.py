@@ -1,5 +1,136 @@
-"""The command line (being written)."""
+"""The command line: finds the command, reads its arguments, turns errors into exit codes.
+
+One file is one command: its first docstring line is its help, `arguments` describes its options, `run` does
+the work. A command is imported when it is chosen and not before, so that `--help` and `validate` stay quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from openclaw import __version__
+from openclaw.adapters import command, commands
+from openclaw.errors import OpenClawError, UsageError
+
+BUG = 70
+INTERRUPTED = 130
+
+_DESCRIPTION = """\
+openclaw [-C DIR] [--state DIR] [COMMAND] [OPTION...]
+
+Agents described in YAML, validated, and run. Without a COMMAND: run.
+"""
 
 
-def main() -> int:
-    return 0
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; never raises."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(arguments)
+    except OpenClawError as error:
+        print(f"openclaw: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left; there is nobody to complain to, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except SystemExit as end:  # argparse: 0 after --help, 2 after wrong arguments
+        return end.code if isinstance(end.code, int) else 2
+    except Exception:
+        return _bug(arguments)
+
+
+def _main(arguments: list[str]) -> int:
+    options, rest = _global_options(arguments)
+    if options.help:
+        print(_help(), end="")
+        return 0
+    if options.version:
+        print(f"openclaw {__version__}")
+        return 0
+    name = rest.pop(0) if rest and not rest[0].startswith("-") else "run"
+    if name == "help":
+        print(_help(), end="")
+        return 0
+    module = command(name)
+    if module is None:
+        raise UsageError(f"there is no command `{name}`{_near(name)}; `openclaw --help` lists the commands")
+    parser = _Parser(prog=f"openclaw {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-C", dest="project", metavar="DIR", default=options.project, help=argparse.SUPPRESS)
+    parser.add_argument("--state", metavar="DIR", default=options.state, help=argparse.SUPPRESS)
+    module.arguments(parser)
+    args = parser.parse_args(rest)
+    args.project, args.state = Path(args.project).absolute(), Path(args.state).expanduser().absolute()
+    return int(module.run(args))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def _global_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What stands before the command."""
+    parser = _Parser(prog="openclaw", add_help=False, allow_abbrev=False)
+    parser.add_argument("-C", dest="project", default=os.environ.get("OPENCLAW_PROJECT") or ".")
+    parser.add_argument("--state", default=os.environ.get("OPENCLAW_STATE") or "~/.mini-openclaw")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--version", "-V", action="store_true")
+    taken = 0
+    while taken < len(arguments) and arguments[taken].split("=")[0] in ("-C", "--state", "-h", "--help", "--version", "-V"):
+        taken += 2 if arguments[taken] in ("-C", "--state") else 1
+    return parser.parse_args(arguments[:taken]), arguments[taken:]
+
+
+def _help() -> str:
+    rows = [(name, _summary(path)) for name, path in commands().items()]
+    width = max(len(name) for name, _ in rows)
+    listed = "\n".join(f"  {name.ljust(width)}  {text}" for name, text in rows)
+    return (
+        f"{_DESCRIPTION}\nCommands:\n{listed}\n\n"
+        "Options before the command:\n"
+        "  -C DIR        the project folder (default: $OPENCLAW_PROJECT, else the current folder)\n"
+        "  --state DIR   where sessions and memory live (default: $OPENCLAW_STATE, else ~/.mini-openclaw)\n"
+        "  --version     print the version\n\n"
+        "`openclaw COMMAND --help` says more about one command.\n"
+    )
+
+
+def _summary(path: Path) -> str:
+    """The first line of a command's docstring, read without importing it."""
+    return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n")[0].rstrip(".")
+
+
+def _near(name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, commands(), n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def _bug(arguments: list[str]) -> int:
+    """An exception nobody foresaw: said in one line, with the details in a file of our own."""
+    import datetime
+
+    text = traceback.format_exc()
+    where = "below"
+    with contextlib.suppress(OSError):
+        folder = Path(_global_options(arguments)[0].state).expanduser() / "logs"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        report = folder / f"bug-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}.txt"
+        report.write_text(f"openclaw {__version__}, Python {sys.version}\n\n{text}", "utf-8")
+        report.chmod(0o600)
+        where = f"in {report}"
+    print(f"openclaw: this is a bug in openclaw {__version__}, not a mistake of yours; details {where}", file=sys.stderr)
+    if where == "below":
+        print(text, file=sys.stderr)
+    return BUG

@@ -1,0 +1,24 @@
+"""Starting a runtime from the command line: what every command that needs one does the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from openclaw.errors import ProjectInvalid
+
+
+def start(run: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Runs a command's coroutine; an invalid project is explained mistake by mistake before its exit code."""
+    logging.basicConfig(level=logging.WARNING, format="openclaw: %(message)s", stream=sys.stderr)
+    try:
+        return asyncio.run(run())
+    except ProjectInvalid as error:
+        from openclaw.manifest.report import brief
+
+        print(brief(error.diagnostics), file=sys.stderr)
+        print(f"openclaw: {error}", file=sys.stderr)
+        return error.exit_code

@@ -1,0 +1,188 @@
+"""Ask one question, or talk at the terminal.
+
+TEXT (or what is piped in) is one question: its answer alone goes to standard output, everything else to
+standard error. With neither, the terminal conversation opens. A runtime that is already there answers; where
+there is none, one is started for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from openclaw.cli._start import start
+from openclaw.errors import OpenClawError, StateLocked, UsageError
+from openclaw.messages import (
+    Accepted,
+    Address,
+    Answered,
+    Asked,
+    Finished,
+    Message,
+    Progress,
+    Refused,
+    Reply,
+    Text,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+)
+from openclaw.names import fresh
+from openclaw.ports import Operations, Post
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="the question; or pipe it in")
+    parser.add_argument("--agent", metavar="A", help="ask this agent")
+    parser.add_argument("--session", metavar="NAME", help="a conversation of its own under this name")
+    parser.add_argument("--demo", action="store_true", help="answer with the built-in demo model")
+    parser.add_argument("--json", action="store_true", help="one JSON line for each event, the answer last")
+
+
+def run(args: argparse.Namespace) -> int:
+    text = " ".join(args.text).strip()
+    if not text and not sys.stdin.isatty():
+        text = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
+        if not text:
+            raise UsageError("there is no question: write it after `openclaw chat`, or pipe it in")
+    return start(lambda: _ask(args, text) if text else _talk(args))
+
+
+async def _talk(args: argparse.Namespace) -> int:
+    """The terminal conversation alone, without the other channels."""
+    from openclaw import adapters
+    from openclaw.app import App, Options, stop_on_signals
+    from openclaw.cli.run import banner
+    from openclaw.clock import SystemClock
+    from openclaw.ports import ChannelOptions
+
+    own = {"agent": args.agent, "session": args.session, "history": str(args.state / "history")}
+    options = ChannelOptions("repl", "repl", {key: value for key, value in own.items() if value})
+    channel = adapters.kind("channels", "repl")(options, SystemClock())
+    app = App(_options(args, Options), channels={"repl": channel})
+    async with app.opened():
+        stop_on_signals(app)
+        print(banner(app), file=sys.stderr, flush=True)
+        await app.run()
+    return 0
+
+
+async def _ask(args: argparse.Namespace, text: str) -> int:
+    from openclaw.app import App, Options
+
+    question = Question(text, args.agent, args.session, as_json=args.json)
+    app = App(_options(args, Options), channels={"repl": question})
+    try:
+        async with app.opened():
+            await app.run()
+    except StateLocked:
+        from openclaw.cli._client import ask
+
+        return await asyncio.to_thread(
+            ask, args.state, text, agent=args.agent, session=args.session, show=question.show, as_json=args.json
+        )
+    return question.exit_code
+
+
+def _options(args: argparse.Namespace, make: Any) -> Any:
+    return make(args.project, args.state, demo=args.demo)
+
+
+@dataclass(slots=True)
+class Question:
+    """A channel that posts one message and leaves with its answer."""
+
+    text: str
+    agent: str | None
+    session: str | None
+    as_json: bool
+    exit_code: int = 1
+    _events: asyncio.Queue[Progress] = field(default_factory=asyncio.Queue)
+    _mine: str = ""
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def run(self, post: Post, operations: Operations) -> None:
+        from datetime import UTC, datetime
+
+        message = Message(
+            id=fresh("chat-"),
+            sender=Address("repl", "local"),
+            parts=(Text(self.text),),
+            at=datetime.now(UTC),
+            agent=self.agent,
+            session=self.session,
+        )
+        taken = await post(message, self._events.put_nowait)
+        match taken:
+            case Refused(reason=reason):
+                raise UsageError(reason)
+            case Answered(text=text):
+                self.answer(text, failed=False)
+            case Accepted(id=id):
+                self._mine = id
+                while not isinstance(event := await self._events.get(), Finished):
+                    await self._during(event, operations)
+                self.answer(event.reply.text, failed=event.reply.failed)
+
+    async def send(self, reply: Reply) -> None:
+        """The answer to the question was shown already; an older one that was still on its way is a notice."""
+        if self._mine and reply.answers != self._mine:
+            print(f"(to an earlier message) {reply.text}", file=sys.stderr, flush=True)
+
+    async def _during(self, event: Progress, operations: Operations) -> None:
+        self.show(event)
+        if isinstance(event, Asked):
+            answer = await asyncio.to_thread(_agree) if _can_ask() else "deny"
+            if not _can_ask():
+                print("openclaw: this needs a person's yes, and nobody can be asked here; denied", file=sys.stderr)
+            try:
+                await operations.answer(event.approval.id, answer, Address("repl", "local"))  # type: ignore[arg-type]
+            except OpenClawError as error:
+                print(f"openclaw: {error}", file=sys.stderr)
+
+    def show(self, event: Progress) -> None:
+        """What happens on the way, on standard error; as JSON lines on standard output where those are wanted."""
+        match event:
+            case TextDelta(text=text) if self.as_json:
+                _line("text", text=text)
+            case ToolStarted(call=call, line=line):
+                _line("tool_call", name=call.name, input=dict(call.input)) if self.as_json else _note(f"· {line}")
+            case ToolFinished(call=call, result=result) if self.as_json:
+                _line("tool_result", name=call.name, text=result.text, is_error=result.is_error)
+            case Asked(approval=approval):
+                from openclaw.channels._paper import card
+
+                _line("approval", id=approval.id, lines=approval.lines) if self.as_json else _note(card(approval))
+
+    def answer(self, text: str, *, failed: bool) -> None:
+        self.exit_code = 1 if failed else 0
+        if self.as_json:
+            _line("error" if failed else "reply", text=text)
+        else:
+            print(text, file=sys.stderr if failed else sys.stdout, flush=True)
+
+
+def _line(event: str, **values: Any) -> None:
+    print(json.dumps({"event": event, **values}, ensure_ascii=False, default=list), flush=True)
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _agree() -> str:
+    print("run it? y once, n no: ", end="", file=sys.stderr, flush=True)
+    return "allow-once" if sys.stdin.readline().strip().lower() in ("y", "yes") else "deny"

@@ -1,0 +1,57 @@
+"""Serve every channel and heartbeat until stopped.
+
+At a terminal the person there takes part; Ctrl-D or /quit ends the runtime. Without one (a service, input from
+/dev/null) it serves the other channels and `openclaw chat` until it gets SIGTERM or Ctrl-C. What was accepted
+and not answered is kept on disk and answered at the next start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from openclaw.cli._start import start
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    demo = parser.add_mutually_exclusive_group()
+    demo.add_argument("--demo", action="store_true", help="answer with the built-in demo model")
+    demo.add_argument(
+        "--demo-if-no-key", action="store_true", help="the same, but only where no credential is found at all"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    return start(lambda: _serve(args))
+
+
+async def _serve(args: argparse.Namespace) -> int:
+    from openclaw.app import App, Options, stop_on_signals
+
+    options = Options(args.project, args.state, demo=args.demo, demo_if_no_key=args.demo_if_no_key)
+    app = App(options)
+    async with app.opened():
+        stop_on_signals(app)
+        print(banner(app), file=sys.stderr, flush=True)
+        await app.run()
+    return 0
+
+
+def banner(app: object) -> str:
+    """What a person wants to know at the start: which assistant this is, and what will answer."""
+    from openclaw import __version__
+    from openclaw.app import App
+
+    assert isinstance(app, App)
+    snapshot = app.supervisor.current.snapshot
+    agents = [
+        f"{agent.name} ({agent.prefix})" if agent.prefix else agent.name for agent in snapshot.agents.values()
+    ]
+    models = sorted({app.supervisor.current.models[agent.model].id for agent in snapshot.agents.values()})
+    lines = [f"OpenClaw {__version__} · {', '.join(agents)} · {', '.join(models)}"]
+    if app.demo:
+        lines.append("DEMO: no real model answers. Set ANTHROPIC_API_KEY for one.")
+    lines += [f"note: {notice}" for notice in app.notices]
+    if not app.serves_person:
+        lines.append(f"serving from {app.options.project}; `openclaw chat` reaches it, Ctrl-C stops it")
+    return "\n".join(lines)
