@@ -1,0 +1,110 @@
+"""What is written is what was meant, for every value there is; and no two keys share a file."""
+
+import json
+import random
+from datetime import UTC, datetime, timedelta, timezone
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openclaw.messages import (
+    Address,
+    AssistantEntry,
+    Compaction,
+    File,
+    Image,
+    Intent,
+    Message,
+    Reply,
+    Result,
+    Route,
+    Text,
+    Usage,
+    UserEntry,
+)
+from openclaw.names import LONGEST, file_name
+from openclaw.stores import _codec as codec
+
+text = st.text(st.characters(codec=None))  # lone surrogates too: a program may send them in JSON escapes
+maybe = st.none() | text
+offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+times = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=offsets)  # noqa: DTZ001
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=8,
+)
+objects = st.dictionaries(text, json_values, max_size=3)
+blocks = st.lists(objects, max_size=3).map(tuple)
+counts = st.integers(0, 10**9)
+usages = st.builds(Usage, counts, counts, counts, counts)
+addresses = st.builds(Address, text, text)
+parts = st.builds(Text, text) | st.builds(Image, text, text) | st.builds(File, text, text, counts, text)
+messages = st.builds(
+    Message, text, addresses, st.lists(parts, max_size=3).map(tuple), times, text, maybe, maybe, maybe, maybe, maybe
+)
+replies = st.builds(Reply, addresses, text, text, text, maybe, maybe, maybe, st.booleans(), st.booleans())
+entries = (
+    st.builds(UserEntry, text, times, blocks, text)
+    | st.builds(AssistantEntry, text, times, blocks, text, text, usages, text)
+    | st.builds(Intent, text, times, text, text, objects)
+    | st.builds(Result, text, times, text, text, st.booleans())
+    | st.builds(Compaction, text, times, text, maybe, usages)
+)
+
+
+@given(entries)
+def test_an_entry_survives_its_line(entry):
+    line = codec.dumps(codec.entry_json(entry))
+    assert b"\n" not in line
+    assert codec.entry_from(json.loads(line)) == entry
+
+
+@given(messages)
+def test_a_message_survives_its_row(message):
+    assert codec.message_from(json.loads(json.dumps(codec.message_json(message)))) == message
+
+
+@given(replies)
+def test_a_reply_survives_its_row(reply):
+    assert codec.reply_from(json.loads(json.dumps(codec.reply_json(reply)))) == reply
+
+
+@given(st.builds(Route, text, text, text))
+def test_a_route_survives_its_row(route):
+    assert codec.route_from(json.loads(json.dumps(codec.route_json(route)))) == route
+
+
+@given(times, times)
+def test_written_times_sort_as_the_times_do(one, other):
+    assert (codec.time_json(one) < codec.time_json(other)) == (one < other)
+
+
+@given(json_values)
+def test_a_line_of_the_wrong_shape_is_damage_and_never_another_error(value):
+    try:
+        codec.entry_from(value)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return
+    raise AssertionError("no arbitrary value is an entry")
+
+
+@given(text, text)
+def test_two_keys_never_share_a_file_name(one, other):
+    assert (file_name(one) == file_name(other)) == (one == other)
+
+
+def test_a_hundred_thousand_keys_have_as_many_file_names_even_where_case_is_ignored():
+    pick = random.Random(7)
+    alphabet = "aAbB0-_:%.~ /é\u0301İıſK\U0001f600"
+    keys: set[str] = set()
+    while len(keys) < 100_000:
+        keys.add("".join(pick.choices(alphabet, k=pick.choice((3, 6, 30, 130)))))
+    names = {file_name(key) for key in keys}
+    assert len(names) == len({name.casefold() for name in names}) == len(keys)
+    assert max(len(name) for name in names) <= LONGEST
+
+
+def test_an_ordinary_key_is_readable():
+    assert file_name("agent:main:user:12345") == "agent_main_user_12345"
+    assert codec.time_json(datetime(2026, 3, 28, 12, tzinfo=UTC)) == "2026-03-28T12:00:00.000000Z"
