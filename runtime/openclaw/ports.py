@@ -304,6 +304,38 @@ class Operations(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom a request speaks for. `scopes`: chat, approve, operate (which includes the others).
+
+    `declare` makes an address of a `sender` that the request names; None: it may name none. `owns` tells
+    the sessions it may see; None: all. `agents` are those it may ask; None: every one.
+    """
+
+    name: str  # of the token, never its value
+    sender: Address
+    scopes: frozenset[str] = frozenset({"chat"})
+    declare: Callable[[str], Address] | None = None
+    owns: Callable[[str], bool] | None = None
+    agents: tuple[str, ...] | None = None
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes or "operate" in self.scopes
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request is not served. `code` is stable; `detail` is fit for whoever asked."""
+
+    status: int
+    code: str
+    detail: str
+
+
+Gate: TypeAlias = Callable[[Any], Awaitable[Caller | Problem]]
+"""Who sends this HTTP request (a Starlette `Request`)? Asked before anything else of it is read."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelOptions:
     """One entry of channels.yaml, placeholders resolved. `options` belong to the kind alone."""
 

@@ -251,6 +251,9 @@ class Desk:
         watchers.append(watcher)
         return lambda: watchers.remove(watcher)
 
+    def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
+        return lambda: None
+
 
 async def main(history: str | None, unasked: bool) -> None:
     clock = SystemClock()

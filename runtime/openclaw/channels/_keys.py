@@ -93,6 +93,10 @@ def _bindings(desk: Desk, pastes: Pastes) -> KeyBindings:
     def _answer(event: KeyPressEvent) -> None:
         desk.answer(event.data)
 
+    @keys.add(Keys.BracketedPaste, filter=asked, eager=True)
+    def _pasted_at_a_question(event: KeyPressEvent) -> None:
+        """Answers nothing, whatever it says."""
+
     @keys.add("c-c", eager=True)
     def _interrupt(event: KeyPressEvent) -> None:
         if event.current_buffer.text and not asked():

@@ -48,6 +48,7 @@ class Pipes:
     async def run(self, post: Post, operations: Operations) -> None:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            silence = operations.listen(self._options.key, _Turn(self, operations).watch)
             try:
                 async for line in _lines():
                     if line.strip() == "/quit":
@@ -57,6 +58,7 @@ class Pipes:
                     if self._cut:
                         break
             finally:
+                silence()
                 self._tasks = None
 
     async def send(self, reply: Reply) -> None:

@@ -1,8 +1,8 @@
 """Approvals waiting for a key, one at a time.
 
-Law: a question comes up only after the keyboard has been quiet for a moment, so that no key of a word
-being typed can answer it. What was typed by then is put aside and comes back afterwards; what follows
-the answering key in one go (`yes`, Enter) is swallowed.
+Law: a question comes up only after the keyboard has been quiet for a moment, and what was typed by then
+is put aside and comes back afterwards. A key answers if nothing follows it at once, or only Enter: the
+first letter of a word that somebody goes on typing answers nothing, and neither does Enter alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from openclaw.messages import Answer, Approval
 _QUIET = 0.5  # seconds without a change of the input before a question comes up
 _QUIET_TYPING = 1.5  # the same, in the middle of a text
 
-_KEYS: dict[str, Answer] = {"y": "allow-once", "a": "allow-always", "n": "deny"}
+_ALONE = 0.4  # seconds after which nothing more is expected to follow a key
+
+_WORDS: dict[str, Answer] = {
+    "y": "allow-once",
+    "yes": "allow-once",
+    "a": "allow-always",
+    "always": "allow-always",
+    "n": "deny",
+    "no": "deny",
+}
 
 
 class Questions:
@@ -30,6 +39,7 @@ class Questions:
         self._typed = float("-inf")
         self._draft: Document | None = None
         self.current: Approval | None = None
+        self.word = ""  # what was typed at the question so far
         buffer.on_text_changed += self._changed
 
     async def ask(self, approval: Approval) -> None:
@@ -43,14 +53,18 @@ class Questions:
                 return
             await self._clock.sleep(max(wait, 0.05))
 
-    def answer(self, key: str) -> tuple[str, Answer] | None:
-        """What this key answers; None for every other key, and for an answer that is not offered."""
-        answer = _KEYS.get(key.lower())
-        if self.current is None or answer is None or answer not in self.current.offers:
+    async def press(self, key: str) -> tuple[str, Answer] | None:
+        """The approval and the answer this key gives it, if it gives one."""
+        question = self.current
+        if question is None:
             return None
-        id = self.current.id
-        self._take_down()
-        return id, answer
+        if key in ("\r", "\n"):
+            return self._answer(question)
+        self.word = self.word + key if key.isprintable() and len(key) == 1 else ""
+        word = self.word
+        self._redraw()
+        await self._clock.sleep(_ALONE)
+        return self._answer(question) if self.current is question and self.word == word else None
 
     def settled(self, id: str) -> None:
         """Answered elsewhere, expired or cancelled."""
@@ -61,6 +75,15 @@ class Questions:
     def close(self) -> None:
         self._pending.clear()
         self.current = None
+
+    def _answer(self, question: Approval) -> tuple[str, Answer] | None:
+        answer = _WORDS.get(self.word.lower())
+        self.word = ""
+        self._redraw()
+        if answer is None or answer not in question.offers:
+            return None
+        self._take_down()
+        return question.id, answer
 
     def _changed(self, _: Buffer) -> None:
         self._typed = self._clock.monotonic()

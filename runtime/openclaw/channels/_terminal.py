@@ -2,7 +2,7 @@
 
 Law: output goes above the prompt, whole blocks at a time; what is not finished stands in the live lines
 over the prompt and disappears from there. A turn's end is shown once, by whichever comes first of the
-watcher's last word and the delivered reply. Only questions of turns asked for here are put here.
+watcher's last word and the delivered reply. Only questions of this channel's own turns are put here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from openclaw.channels._turn import TurnView
 from openclaw.channels._typed import Shown, may_answer, person, provenance, typed
 from openclaw.clock import Clock
 from openclaw.errors import ApprovalError
-from openclaw.messages import Accepted, Answer, Answered, Approval, Asked, Progress, Refused, Reply, Settled
+from openclaw.messages import Accepted, Answered, Approval, Asked, Progress, Refused, Reply, Settled
 from openclaw.ports import ChannelOptions, Operations, Post
 
 _HINT = "/help lists the commands, Tab completes them; Alt-Enter starts a new line; /quit or Ctrl-D leaves."
@@ -120,9 +120,11 @@ class _Conversation:
         with patch_stdout(raw=True):
             self._terminal.say(_paper.paint(_HINT, "dim") + "\n")
             ticking = self._tasks.create_task(self._tick())
+            silence = self._operations.listen(self._options.key, self._overhear)
             try:
                 await self._lines()
             finally:
+                silence()
                 ticking.cancel()
                 self._questions.close()
 
@@ -151,14 +153,20 @@ class _Conversation:
         self._redraw()
 
     def _watch(self, turn: TurnView, progress: Progress) -> None:
+        self._overhear(progress)
+        turn.show(progress)
+        self._redraw()
+
+    def _overhear(self, progress: Progress) -> None:
+        """Questions of every turn of this channel, also of those taken up again after a restart."""
         match progress:
             case Asked(approval=approval):
                 self._ask(approval)
             case Settled(approval=id, answer=answer):
                 self._questions.settled(id)
                 self._terminal.say(_paper.settled_line(answer))
-        turn.show(progress)
-        self._redraw()
+            case _:
+                pass
 
     # ── the keys' desk ───────────────────────────────────────────────────────────────────────────
 
@@ -166,9 +174,7 @@ class _Conversation:
         return self._questions.current is not None
 
     def answer(self, key: str) -> None:
-        if (given := self._questions.answer(key)) is not None:
-            self._tasks.create_task(self._give(*given))
-            self._redraw()
+        self._tasks.create_task(self._press(key))
 
     def interrupt(self) -> bool:
         sessions = {turn.session for turn in self._terminal.turns.values()}
@@ -197,9 +203,12 @@ class _Conversation:
             waiting = f"waits for {', '.join(approval.approvers) or 'nobody'}"
             self._terminal.say(_paper.paint(waiting, "yellow") + "\n")
 
-    async def _give(self, id: str, answer: Answer) -> None:
+    async def _press(self, key: str) -> None:
+        given = await self._questions.press(key)
+        if given is None:
+            return
         try:
-            await self._operations.answer(id, answer, person(self._options))
+            await self._operations.answer(*given, person(self._options))
         except ApprovalError as error:
             self._terminal.say(_paper.paint(_paper.plain(str(error)), "red") + "\n")
 
@@ -219,7 +228,8 @@ class _Conversation:
         turn = next(iter(self._terminal.turns.values()), None)
         live = turn.live(len(self._terminal.turns) - 1) if turn else []
         if self._questions.current is not None:
-            return ANSI("\n".join([*live, _paper.question(self._questions.current.offers)]))
+            question = _paper.question(self._questions.current.offers)
+            return ANSI("\n".join([*live, question + self._questions.word]))
         return ANSI("\n".join([*live, _paper.paint("› ", "cyan")]))
 
     def _redraw(self) -> None:

@@ -1,0 +1,111 @@
+"""The application on a socket, served by uvicorn inside our own loop.
+
+Law: signals stay ours, the socket is bound by us and private from its first moment, and the end waits for
+open streams a moment and no longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import uvicorn
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from openclaw.clock import Clock
+from openclaw.control.application import application
+from openclaw.control.places import reachable
+from openclaw.errors import StateError, StorageFailed
+from openclaw.messages import Address
+from openclaw.ports import Caller, Operations, Post
+
+_GRACE = 2  # seconds that open requests get at the end
+_BODY = 16 << 20  # bytes; the operator's own programs may send a megabyte of text, escaped
+_OPERATOR = Caller("the operator", Address("repl", "local"), frozenset({"operate"}))
+
+
+async def serve_operator(path: Path, post: Post, operations: Operations, clock: Clock) -> None:
+    """Until cancelled. Whoever may open the socket owns the state folder, hence everything in it."""
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def fatal(error: StorageFailed) -> None:
+        if not failed.done():
+            failed.set_exception(error)
+
+    app = application(post, operations, _operator, clock, fatal=fatal, body_limit=_BODY)
+    listener = bind(path)
+    serving = asyncio.ensure_future(serve(app, listener))
+    try:
+        await asyncio.wait([serving, failed], return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            failed.result()
+        serving.result()
+    finally:
+        failed.cancel()
+        with suppress(OSError):
+            path.unlink()
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+
+async def _operator(_: Request) -> Caller:
+    return _OPERATOR
+
+
+def bind(path: Path) -> socket.socket:
+    """A listening socket that only this user can open. What is left of an earlier runtime gives way: the
+    lock on the state folder says that nobody uses it."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        with _private(), reachable(path) as name:
+            listener.bind(name)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise StateError(f"the control socket {path} cannot be made: {error.strerror}") from error
+    return listener
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+async def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serves until cancelled; open requests then get a moment to end. Takes the socket over."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        http="h11",
+        timeout_graceful_shutdown=_GRACE,
+    )
+    server = _Server(config)
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

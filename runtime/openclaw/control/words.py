@@ -1,0 +1,136 @@
+"""The runtime's values as the JSON that programs and `--json` see. Pure; these shapes are public."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from openclaw.messages import (
+    Approval,
+    Asked,
+    AssistantEntry,
+    Compaction,
+    Entry,
+    Intent,
+    Progress,
+    Result,
+    Retrying,
+    Settled,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    Usage,
+    UserEntry,
+)
+from openclaw.ports import SessionSummary
+
+Json = dict[str, Any]
+
+
+def time_json(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def usage_json(usage: Usage) -> Json:
+    return {
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+    }
+
+
+def session_json(session: SessionSummary) -> Json:
+    return {
+        "key": session.key,
+        "entries": session.entries,
+        "size": session.size,
+        "updated": time_json(session.updated),
+    }
+
+
+def approval_json(approval: Approval) -> Json:
+    return {
+        "id": approval.id,
+        "session": approval.session,
+        "agent": approval.agent,
+        "tool": approval.tool,
+        "asked_for": approval.asked_for,
+        "lines": list(approval.lines),
+        "cwd": approval.cwd,
+        "reason": approval.reason,
+        "rules": list(approval.rules),
+        "approvers": list(approval.approvers),
+        "offers": list(approval.offers),
+        "created": time_json(approval.created),
+        "expires": time_json(approval.expires),
+    }
+
+
+def entry_json(entry: Entry) -> Json:
+    start: Json = {"id": entry.id, "at": time_json(entry.at)}
+    match entry:
+        case UserEntry():
+            return {
+                **start, "type": "message", "role": "user", "message": entry.message, "content": list(entry.content)
+            }
+        case AssistantEntry():
+            return {
+                **start,
+                "type": "message",
+                "role": "assistant",
+                "content": list(entry.content),
+                "model": entry.model,
+                "stop_reason": entry.stop_reason,
+                "usage": usage_json(entry.usage),
+            }
+        case Intent():
+            return {**start, "type": "intent", "call": entry.call, "tool": entry.tool, "input": dict(entry.input)}
+        case Result():
+            return {
+                **start, "type": "result", "call": entry.call, "content": entry.content, "is_error": entry.is_error
+            }
+        case Compaction():
+            return {**start, "type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from}
+
+
+def turn_usage(entries: Sequence[Entry], message: str) -> Usage:
+    """What the turn that answered `message` used, as far as the transcript still holds it."""
+    usage = Usage()
+    for entry in reversed(entries):
+        if isinstance(entry, UserEntry):
+            if entry.message == message:
+                return usage
+            usage = Usage()  # a later turn's
+        elif isinstance(entry, AssistantEntry):
+            usage += entry.usage
+    return Usage()
+
+
+def event(progress: Progress) -> tuple[str, Json] | None:
+    """An event's name and data; None for what is not told. `restart` voids the text that was sent before."""
+    match progress:
+        case TextDelta(text=text):
+            return "text", {"text": text}
+        case Retrying(reason=reason, seconds=seconds):
+            return "text", {"text": "", "restart": True, "reason": reason, "seconds": seconds}
+        case ToolStarted(call=call, line=line):
+            return "tool_call", {"call": call.id, "tool": call.name, "input": _plain(call.input), "line": line}
+        case ToolFinished(call=call, result=result, seconds=seconds):
+            return "tool_result", {
+                "call": call.id,
+                "tool": call.name,
+                "is_error": result.is_error,
+                "seconds": round(seconds, 3),
+            }
+        case Asked(approval=approval):
+            return "approval", {"approval": approval_json(approval), "status": "waiting"}
+        case Settled(approval=approval_id, answer=answer):
+            return "approval", {"approval": {"id": approval_id}, "status": "settled", "answer": answer}
+        case _:
+            return None
+
+
+def _plain(input: Mapping[str, Any]) -> Json:
+    return dict(input)
