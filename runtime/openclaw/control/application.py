@@ -13,8 +13,6 @@ from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -32,7 +30,8 @@ BODY_LIMIT = 1 << 20  # bytes
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 Fatal = Callable[[StorageFailed], None]
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_DECISION_LIMIT = 1 << 10
+_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 def application(
@@ -47,7 +46,7 @@ def application(
 ) -> Starlette:
     """The whole surface. `fatal` is told of a disk that refused to write; `more` are routes of the place it serves."""
     guard = _Guard(gate, fatal)
-    messages = Messages(post, operations, clock)
+    messages = Messages(post, operations, clock, body_limit)
     desk = _Desk(operations)
     routes = [
         Route("/healthz", _healthy, methods=["GET"]),
@@ -65,11 +64,7 @@ def application(
         guard.route("GET", "/api/status", desk.status, "operate"),
         *more,
     ]
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(RequestBodyLimitMiddleware, max_body_size=body_limit)],
-        exception_handlers={HTTPException: _http_problem},
-    )
+    return Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
 
 
 def problem(found: Problem) -> JSONResponse:
@@ -184,7 +179,7 @@ class _Desk:
 
     async def answer(self, request: Request, caller: Caller) -> Response:
         id = request.path_params["id"]
-        decision = (await read_object(request)).get("decision")
+        decision = (await read_object(request, _DECISION_LIMIT)).get("decision")
         approval = next((one for one in self._operations.approvals() if one.id == id), None)
         if approval is None:
             raise unserved(404, "unknown_approval", f"no approval {id} is pending: it was answered, or has expired")

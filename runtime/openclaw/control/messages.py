@@ -75,10 +75,11 @@ class Turn:
 
 
 class Messages:
-    def __init__(self, post: Post, operations: Operations, clock: Clock) -> None:
+    def __init__(self, post: Post, operations: Operations, clock: Clock, body_limit: int) -> None:
         self._post = post
         self._operations = operations
         self._clock = clock
+        self._body_limit = body_limit
 
     async def create(self, request: Request, caller: Caller) -> Response:
         message = await self._message(request, caller)
@@ -101,7 +102,7 @@ class Messages:
     # ── taking in ────────────────────────────────────────────────────────────────────────────────
 
     async def _message(self, request: Request, caller: Caller) -> Message:
-        body = await read_object(request)
+        body = await read_object(request, self._body_limit)
         unknown = sorted(set(body) - set(_FIELDS))
         if unknown:
             raise unserved(422, "unknown_field", f"unknown field `{unknown[0]}`; there are {', '.join(_FIELDS)}")
@@ -244,18 +245,28 @@ class Messages:
 # ── reading requests ─────────────────────────────────────────────────────────────────────────────
 
 
-async def read_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object, or a problem."""
+async def read_object(request: Request, limit: int) -> dict[str, Any]:
+    """The body, of at most `limit` bytes, as a JSON object, or a problem."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise unserved(415, "not_json", "send application/json")
     try:
-        body = json.loads(await request.body())
+        body = json.loads(await _body(request, limit))
     except (ValueError, RecursionError) as error:
         raise unserved(400, "bad_json", "the body is not JSON") from error
     if not isinstance(body, dict):
         raise unserved(422, "not_an_object", "the body must be a JSON object")
     return body
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """Counted while it comes: a length may be missing, or a lie."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise unserved(413, "too_large", f"a body has at most {limit:,} bytes")
+    return bytes(body)
 
 
 def _string(body: dict[str, Any], name: str) -> str | None:

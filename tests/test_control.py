@@ -1,0 +1,456 @@
+"""The control socket as a program meets it: a real unix socket, a real client, a small desk behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.requests import Request
+
+from doubles.desk import Desk
+from openclaw.clock import SystemClock
+from openclaw.control import listening, serve
+from openclaw.control.application import application
+from openclaw.control.places import reachable
+from openclaw.errors import StateError, StorageFailed
+from openclaw.messages import Accepted, Address, Answered, Message, Refused
+from openclaw.ports import Caller, Post, Problem, Watcher
+
+Test = Callable[[httpx2.AsyncClient, Desk], Awaitable[None]]
+
+
+@asynccontextmanager
+async def client_of(path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    with reachable(path) as name:
+        transport = httpx2.AsyncHTTPTransport(uds=name)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://openclaw", timeout=20) as client:
+            yield client
+
+
+async def until(true: Callable[[], Awaitable[object]]) -> None:
+    """Asks again and again, for ten seconds at most."""
+    async with asyncio.timeout(10):
+        while not await true():  # noqa: ASYNC110  # what is waited for has no event to wait on
+            await asyncio.sleep(0.01)
+
+
+async def listening_at(path: Path) -> None:
+    async def listening() -> bool:
+        try:
+            async with client_of(path) as client:
+                return (await client.get("/healthz")).is_success
+        except httpx2.ConnectError:
+            return False
+
+    await until(listening)
+
+
+def served(path: Path, test: Test, post: Post | None = None) -> None:
+    async def main() -> None:
+        desk = Desk()
+        serving = asyncio.ensure_future(serve(path, post or desk, desk, SystemClock()))
+        await listening_at(path)
+        try:
+            async with client_of(path) as client:
+                await test(client, desk)
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+async def events(response: httpx2.Response) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    name = ""
+    async for line in response.aiter_lines():
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            found.append((name, json.loads(line.removeprefix("data: "))))
+    return found
+
+
+async def streamed(client: httpx2.AsyncClient, text: str) -> list[tuple[str, dict[str, Any]]]:
+    headers = {"Accept": "text/event-stream"}
+    async with client.stream("POST", "/api/messages", json={"text": text}, headers=headers) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        return await events(response)
+
+
+def code(response: httpx2.Response) -> tuple[int, str]:
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["status"] == response.status_code and problem["title"] and problem["detail"]
+    return response.status_code, problem["code"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "control.sock"
+
+
+# ── messages ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_message_is_answered_with_its_reply_and_usage(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        answer = await client.post("/api/messages", json={"text": "hällo", "agent": "main", "session": "work"})
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "id": "m1",
+            "reply": "You said: hällo",
+            "agent": "main",
+            "session": "agent:main:repl:local:work",
+            "usage": {"input_tokens": 12, "output_tokens": 3, "cache_read_tokens": 0, "cache_write_tokens": 0},
+        }
+        message = desk.posted[0]
+        assert (message.sender, message.agent, message.session) == (Address("repl", "local"), "main", "work")
+        assert message.fetched
+
+    served(path, test)
+
+
+def test_a_command_answers_at_once_and_a_refusal_has_its_code(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        answer = await client.post("/api/messages", json={"text": "/help"})
+        assert answer.json()["reply"].startswith("Type anything.")
+        assert [name for name, _ in await streamed(client, "/help")] == ["reply"]
+        assert code(await client.post("/api/messages", json={"text": "refuse"})) == (403, "sender")
+        assert code(await client.post("/api/messages", json={"text": " "})) == (422, "empty")
+        assert code(await client.post("/api/messages", json={"text": "fail"})) == (502, "turn_failed")
+
+    served(path, test)
+
+
+def test_a_turn_is_streamed_as_events_that_carry_its_id(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        told = await streamed(client, "tool ls")
+        assert [name for name, _ in told] == ["accepted", "tool_call", "tool_result", "text", "reply"]
+        assert {content["id"] for _, content in told} == {"m1"}
+        assert told[1][1]["input"] == {"command": "ls"} and told[2][1]["is_error"] is False
+        assert told[-1][1]["reply"] == "Done."
+        again = await streamed(client, "retry")
+        assert [content.get("restart", False) for name, content in again if name == "text"][:2] == [False, True]
+        assert (await streamed(client, "fail"))[-1][1]["code"] == "turn_failed"
+
+    served(path, test)
+
+
+def test_a_pending_approval_is_accepted_answered_and_fetched(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        waiting = await client.post("/api/messages", json={"text": "ask rm x"})
+        assert (waiting.status_code, waiting.json()["status"]) == (202, "waiting")
+        assert waiting.headers["location"] == "/api/messages/m1"
+        [approval] = (await client.get("/api/approvals")).json()["pending"]
+        assert approval["lines"] == ["rm x"] and waiting.json()["approvals"] == [approval]
+        place = f"/api/approvals/{approval['id']}"
+        assert code(await client.post(place, json={"decision": "yes"})) == (422, "not_offered")
+        assert (await client.post(place, json={"decision": "allow-once"})).status_code == 200
+        assert code(await client.post(place, json={"decision": "deny"})) == (404, "unknown_approval")
+        assert desk.answers == [(approval["id"], "allow-once", Address("repl", "local"))]
+
+        async def ended() -> bool:
+            return bool((await client.get("/api/messages/m1")).json()["status"] == "done")
+
+        await until(ended)
+        done = (await client.get("/api/messages/m1")).json()
+        assert done["reply"] == "The answer was allow-once."
+
+    served(path, test)
+
+
+def test_an_approval_is_an_event_and_only_its_approvers_answer_it(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        desk.approvers = ("telegram:1",)
+        told = asyncio.ensure_future(streamed(client, "ask rm x"))
+
+        async def pending() -> bool:
+            return bool(desk.approvals())
+
+        await until(pending)
+        place = f"/api/approvals/{desk.approvals()[0].id}"
+        assert code(await client.post(place, json={"decision": "deny"})) == (403, "not_approver")
+        await desk.answer(desk.approvals()[0].id, "deny", Address("telegram", "1"))
+        approvals = [content for name, content in await told if name == "approval"]
+        assert [one["status"] for one in approvals] == ["waiting", "settled"]
+        assert approvals[1]["answer"] == "deny"
+
+    served(path, test)
+
+
+def test_respond_async_and_unknown_messages(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        headers = {"Prefer": "respond-async"}
+        later = await client.post("/api/messages", json={"text": "wait"}, headers=headers)
+        assert later.status_code == 202 and later.json()["status"] in ("queued", "running")
+        session = later.json()["session"]
+
+        async def stopped() -> bool:
+            return bool((await client.post(f"/api/sessions/{session}/stop")).json()["stopped"])
+
+        async def ended() -> bool:
+            return bool((await client.get("/api/messages/m1")).json()["status"] != "running")
+
+        await until(stopped)
+        await until(ended)
+        found = (await client.get("/api/messages/m1")).json()
+        assert (found["status"], found["error"]) == ("failed", "Stopped.")
+        assert code(await client.get("/api/messages/m77")) == (404, "unknown_message")
+
+    served(path, test)
+
+
+def test_an_idempotency_key_makes_one_turn(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        headers = {"Idempotency-Key": "order-1"}
+        both = [client.post("/api/messages", json={"text": "once"}, headers=headers) for _ in range(2)]
+        first, second = await asyncio.gather(*both)
+        third = await client.post("/api/messages", json={"text": "once"}, headers=headers)
+        assert first.json() == second.json() == third.json()
+        assert len(desk.posted) == 1
+        other = await client.post("/api/messages", json={"text": "twice"}, headers=headers)
+        assert code(other) == (422, "idempotency_mismatch")
+        fresh = await client.post("/api/messages", json={"text": "once"}, headers={"Idempotency-Key": "order-2"})
+        assert fresh.json()["id"] != first.json()["id"]
+        assert code(await client.post("/api/messages", json={"text": "x"}, headers={"Idempotency-Key": ""}))[0] == 400
+
+    served(path, test)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "expected"),
+    [
+        (b"{", "application/json", (400, "bad_json")),
+        (b"[" * 100_000, "application/json", (400, "bad_json")),
+        (b"\xff", "application/json", (400, "bad_json")),
+        (b"[]", "application/json", (422, "not_an_object")),
+        (b"{}", "application/json", (422, "missing_text")),
+        (b'{"text": 1}', "application/json", (422, "bad_field")),
+        (b'{"text": "a\\ud800"}', "application/json", (422, "bad_field")),
+        (b'{"text": "a", "txet": "b"}', "application/json", (422, "unknown_field")),
+        (b'{"text": "a", "sender": "telegram:1"}', "application/json", (403, "sender")),
+        (b"text=a", "application/x-www-form-urlencoded", (415, "not_json")),
+        (b"x" * ((16 << 20) + 1), "application/json", (413, "too_large")),
+    ],
+)
+def test_a_wrong_body_is_a_problem(path: Path, content: bytes, kind: str, expected: tuple[int, str]) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        response = await client.post("/api/messages", content=content, headers={"Content-Type": kind})
+        assert code(response) == expected
+        assert desk.posted == []
+
+    served(path, test)
+
+
+def test_the_body_limit_holds_for_a_body_without_a_length(path: Path) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"x" * (1 << 20)
+
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        headers = {"Content-Type": "application/json"}
+        assert code(await client.post("/api/messages", content=endless(), headers=headers)) == (413, "too_large")
+
+    served(path, test)
+
+
+def test_a_megabyte_is_a_message(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        answer = await client.post("/api/messages", json={"text": "ü" * 1_000_000})
+        assert answer.json()["reply"] == "1000000"
+
+    served(path, test)
+
+
+def test_many_requests_are_served_side_by_side(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        posts = [client.post("/api/messages", json={"text": f"n{i}", "session": str(i)}) for i in range(40)]
+        replies = [answer.json()["reply"] for answer in await asyncio.gather(*posts)]
+        assert replies == [f"You said: n{i}" for i in range(40)]
+
+    served(path, test)
+
+
+# ── the rest ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_sessions_are_listed_shown_and_reset(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        await client.post("/api/messages", json={"text": "one", "session": "a/b%3A"})
+        [session] = (await client.get("/api/sessions")).json()["sessions"]
+        assert session["key"] == "agent:main:repl:local:a/b%3A" and session["entries"] == 2
+        place = "/api/sessions/agent:main:repl:local:a%2Fb%253A"
+        shown = (await client.get(place)).json()
+        assert [entry["role"] for entry in shown["entries"]] == ["user", "assistant"]
+        assert shown["entries"][0]["content"] == [{"type": "text", "text": "one"}]
+        assert (await client.delete(place)).json()["archived"]
+        assert code(await client.get(place)) == (404, "unknown_session")
+        assert code(await client.delete(place)) == (404, "unknown_session")
+        assert (await client.post(f"{place}/stop")).json()["stopped"] is False
+
+    served(path, test)
+
+
+def test_status_agents_health_and_unknown_routes(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
+        assert (await client.get("/api/status")).json() == {"ready": True, "agents": 2}
+        assert [agent["id"] for agent in (await client.get("/api/agents")).json()["agents"]] == ["main", "researcher"]
+        assert code(await client.get("/api/nothing")) == (404, "not_found")
+        assert code(await client.get("/api/messages")) == (405, "method_not_allowed")
+
+    served(path, test)
+
+
+def test_remembered_approvals_are_listed_and_revoked(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        assert (await client.get("/api/approvals")).json()["remembered"] == desk.kept
+        assert (await client.delete("/api/approvals/r1")).json() == {"id": "r1", "revoked": True}
+        assert code(await client.delete("/api/approvals/r1")) == (404, "unknown_approval")
+
+    served(path, test)
+
+
+# ── callers ──────────────────────────────────────────────────────────────────────────────────────
+
+_SHOP = Caller(
+    "shop",
+    Address("http", "shop"),
+    frozenset({"chat"}),
+    declare=lambda sender: Address("http", f"shop/{sender}"),
+    owns=lambda session: ":http:shop" in session,
+    agents=("main",),
+)
+
+
+def test_a_caller_sees_and_does_only_what_it_may(path: Path) -> None:
+    async def gate(request: Request) -> Caller | Problem:
+        match request.headers.get("authorization"):
+            case "Bearer shop":
+                return _SHOP
+            case "Bearer approver":
+                return replace(_SHOP, name="approver", sender=Address("telegram", "1"), scopes=frozenset({"approve"}))
+            case "Bearer operator":
+                return Caller("operator", Address("http", "operator"), frozenset({"operate"}))
+        return Problem(401, "unauthorized", "a token is needed")
+
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        def bearer(name: str) -> dict[str, str]:
+            return {"Authorization": f"Bearer {name}"}
+
+        assert code(await client.get("/api/sessions")) == (401, "unauthorized")
+        asked = {"text": "hello", "sender": "ana"}
+        answer = await client.post("/api/messages", json=asked, headers=bearer("shop"))
+        assert answer.json()["session"] == "agent:main:http:shop/ana"
+        asked = {"text": "hello", "agent": "researcher"}
+        assert code(await client.post("/api/messages", json=asked, headers=bearer("shop"))) == (403, "agent")
+        await client.post("/api/messages", json={"text": "secret"}, headers=bearer("operator"))
+        listed = (await client.get("/api/sessions", headers=bearer("shop"))).json()["sessions"]
+        assert [one["key"] for one in listed] == ["agent:main:http:shop/ana"]
+        hidden = "/api/sessions/agent:main:http:operator"
+        for method, place in (("GET", hidden), ("DELETE", hidden), ("POST", f"{hidden}/stop")):
+            assert code(await client.request(method, place, headers=bearer("shop"))) == (404, "unknown_session")
+        assert code(await client.get("/api/messages/m2", headers=bearer("shop"))) == (404, "unknown_message")
+        for place in ("/api/status", "/api/agents", "/api/approvals"):
+            assert code(await client.get(place, headers=bearer("shop"))) == (403, "scope")
+        seen = (await client.get("/api/approvals", headers=bearer("approver"))).json()
+        assert seen == {"pending": [], "remembered": []}
+
+    async def main() -> None:
+        desk = Desk()
+        app = application(desk, desk, gate, SystemClock(), fatal=lambda error: None)
+        serving = asyncio.ensure_future(listening.serve(app, listening.bind(path)))
+        await listening_at(path)
+        async with client_of(path) as client:
+            await test(client, desk)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+# ── the socket ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_socket_is_private_replaces_a_stale_one_and_goes_with_its_runtime(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    path.touch()
+    served(path, test)
+    assert not path.exists()
+
+
+def test_a_state_folder_with_a_long_path_has_a_socket_too(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        assert (await client.get("/healthz")).status_code == 200
+
+    served(folder / "control.sock", test)
+
+
+def test_a_folder_that_is_not_there_is_named() -> None:
+    desk = Desk()
+    with pytest.raises(StateError, match=r"control socket /nonexistent/control\.sock cannot be made"):
+        asyncio.run(serve(Path("/nonexistent/control.sock"), desk, desk))
+
+
+def test_an_open_stream_does_not_hold_up_the_end(path: Path) -> None:
+    async def main() -> None:
+        desk = Desk()
+        serving = asyncio.ensure_future(serve(path, desk, desk))
+        await listening_at(path)
+        async with client_of(path) as client:
+            headers = {"Accept": "text/event-stream"}
+            async with client.stream("POST", "/api/messages", json={"text": "wait"}, headers=headers) as response:
+                lines = response.aiter_lines()
+                assert await anext(lines) == "event: accepted"
+                async with asyncio.timeout(10):
+                    serving.cancel()
+                    await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_disk_that_refuses_to_write_ends_the_serving(path: Path) -> None:
+    async def post(message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
+        raise StorageFailed("the disk is gone: /secret/place")
+
+    async def main() -> None:
+        desk = Desk()
+        serving = asyncio.ensure_future(serve(path, post, desk))
+        await listening_at(path)
+        async with client_of(path) as client:
+            response = await client.post("/api/messages", json={"text": "x"})
+        assert code(response) == (503, "storage_failed") and "/secret" not in response.text
+        with pytest.raises(StorageFailed):
+            await serving
+
+    asyncio.run(main())
+
+
+def test_signals_stay_the_runtimes_own(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        heard = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(15, heard.set)
+        os.kill(os.getpid(), 15)
+        async with asyncio.timeout(5):
+            await heard.wait()
+        loop.remove_signal_handler(15)
+        assert (await client.get("/healthz")).status_code == 200
+
+    served(path, test)
