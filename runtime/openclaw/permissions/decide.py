@@ -25,6 +25,7 @@ from openclaw.permissions.policy import (
     Refusal,
     Rule,
     Segment,
+    policy_digest,
 )
 from openclaw.permissions.segments import Examined
 from openclaw.permissions.subjects import Stop, Subjects
@@ -131,7 +132,12 @@ class _Judgement:
             self.outcomes,
             subject.refusal,
             command,
-            {"cwd": str(subject.cwd), "paths": tuple(str(path.real) for path in subject.paths)},
+            {
+                "cwd": str(subject.cwd),
+                "paths": tuple(str(path.real) for path in subject.paths),
+                "template": subject.template,
+                "policy": policy_digest(self.policy),
+            },
         )
 
     def _call(self, subject: Subjects, allows: Sequence[Rule], forbidding: Sequence[Rule]) -> None:

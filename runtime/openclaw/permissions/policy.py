@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -113,3 +114,17 @@ class Decision:
     refusal: Refusal | None = None
     command: CommandLine | None = None  # what runs, literal and resolved; None where there is no command
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+_digests: dict[int, tuple[Policy, str]] = {}
+
+
+def policy_digest(policy: Policy) -> str:
+    """A hash of everything a policy says; worked out once for each policy in force."""
+    known = _digests.get(id(policy))
+    if known is None or known[0] is not policy:
+        if len(_digests) >= 64:
+            _digests.clear()
+        known = (policy, hashlib.sha256(repr(policy).encode("utf-8", "surrogatepass")).hexdigest())
+        _digests[id(policy)] = known
+    return known[1]

@@ -1,0 +1,264 @@
+"""Questions to people, and their answers: each bound to exactly what was shown, used once, gone when late.
+
+The law: an answer counts if it comes in time, from an approver, for a question still open, and is one
+that was offered; the first such answer settles the question and no other can. What was agreed to is
+compared again at the launch, and spent. `allow-always` is remembered in the Marks document
+`exec-approvals`, for exact calls only, until revoked. A restart forgets every open question.
+Knows no channel, and nothing of how a question is put.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeAlias
+
+from openclaw.clock import Clock
+from openclaw.errors import ApprovalError
+from openclaw.messages import Address, Answer, Approval
+from openclaw.permissions import binding, display, profiles, programs
+from openclaw.permissions.decide import Attempt, Decision, Policy, Rule, label
+from openclaw.ports import Marks
+
+DOCUMENT = "exec-approvals"
+MOST_PENDING = 20  # open questions of one session; a flood is refused, not shown
+_KEPT = 1000  # settled questions that are still known by name
+
+Outcome: TypeAlias = Answer | Literal["expired", "cancelled"]
+
+
+@dataclass(slots=True)
+class _Question:
+    approval: Approval
+    bound: binding.Binding
+    record: dict[str, Any]  # what `allow-always` would remember
+    settled: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What `build` worked out, until `ask` takes it up."""
+
+    bound: binding.Binding
+    record: dict[str, Any]
+
+
+class Approvals:
+    def __init__(self, marks: Marks, clock: Clock) -> None:
+        self._marks = marks
+        self._clock = clock
+        self._built: OrderedDict[str, _Built] = OrderedDict()
+        self._open: dict[str, _Question] = {}
+        self._granted: OrderedDict[str, binding.Binding] = OrderedDict()
+        self._settled: OrderedDict[str, str] = OrderedDict()  # what a late answer is told
+        self._denied: dict[tuple[str, str], datetime] = {}  # a "no" holds as long as the question would have
+        self._remembered: dict[str, dict[str, Any]] = {}  # by standing digest
+
+    async def open(self) -> None:
+        """Reads what is remembered. An entry that cannot be read permits nothing."""
+        document, _ = await self._marks.get(DOCUMENT)
+        self._remembered = {entry["digest"]: entry for entry in _entries(document)}
+
+    # ── asking ───────────────────────────────────────────────────────────────────────────────────
+
+    def build(
+        self,
+        attempt: Attempt,
+        decision: Decision,
+        policy: Policy,
+        *,
+        session: str,
+        asked_for: str,
+        approvers: tuple[str, ...],
+    ) -> Approval:
+        """The question for a decision to ask, with what its answer will be bound to."""
+        now = self._clock.now()
+        bound = binding.bind(attempt, decision, session)
+        approval = Approval(
+            id=secrets.token_hex(16),
+            session=session,
+            agent=attempt.agent,
+            tool=attempt.tool.name,
+            asked_for=asked_for,
+            lines=display.lines(attempt, decision),
+            cwd=display.escaped(str(decision.details.get("cwd", attempt.workspace))),
+            reason=decision.reason,
+            rules=tuple(_told(rule) for rule in decision.rules),
+            approvers=approvers,
+            offers=("allow-once", "allow-always", "deny") if may_be_remembered(decision) else ("allow-once", "deny"),
+            digest=bound.digest,
+            created=now,
+            expires=now + timedelta(seconds=policy.answer_within),
+        )
+        self._built[approval.id] = _Built(bound, _record(attempt, decision))
+        _trim(self._built)
+        return approval
+
+    async def ask(self, approval: Approval, *, announce: Callable[[Approval], None]) -> Outcome:
+        """Waits for the answer. A call that was just refused in this session is refused again, unasked."""
+        built = self._built.pop(approval.id, None)
+        if built is None or built.bound.digest != approval.digest:
+            raise ApprovalError(f"approval {approval.id} was not built here, or was asked before")
+        now = self._clock.now()
+        if self._denied.get((approval.session, approval.digest), now) > now:
+            return "deny"
+        if sum(open.approval.session == approval.session for open in self._open.values()) >= MOST_PENDING:
+            return "cancelled"
+        question = _Question(approval, built.bound, built.record)
+        self._open[approval.id] = question
+        try:
+            announce(approval)
+            return await self._outcome(question)
+        finally:
+            if self._open.pop(approval.id, None) is not None:
+                self._note(approval.id, "was withdrawn")
+
+    async def _outcome(self, question: _Question) -> Outcome:
+        approval = question.approval
+        left = (approval.expires - self._clock.now()).total_seconds()
+        timer: asyncio.Future[Any] = asyncio.ensure_future(self._clock.sleep(max(left, 0)))
+        answered: asyncio.Future[Any] = question.settled
+        try:
+            await asyncio.wait({timer, answered}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+        if not question.settled.done() and self._open.pop(approval.id, None) is not None:
+            self._note(approval.id, "has expired")
+            return "expired"
+        # Taken out by an answer that is still being written down: its outcome counts, not the time.
+        return await question.settled
+
+    def pending(self) -> list[Approval]:
+        """Open questions, oldest first."""
+        return [question.approval for question in self._open.values()]
+
+    def cancel(self, *, session: str | None = None, reason: str) -> None:
+        """Withdraws every open question, or those of one session; `reason` is what a late answer is told."""
+        for id, question in list(self._open.items()):
+            if session in (None, question.approval.session):
+                del self._open[id]
+                self._note(id, f"was withdrawn: {reason}")
+                question.settled.set_result("cancelled")
+
+    # ── answering ────────────────────────────────────────────────────────────────────────────────
+
+    async def answer(self, id: str, answer: Answer, by: Address) -> None:
+        """Settles a question; raises ApprovalError and changes nothing where this answer does not count."""
+        question = self._open.get(id)
+        if question is None:
+            raise ApprovalError(f"approval {id} {self._settled.get(id, 'is not known')}")
+        approval = question.approval
+        if str(by) not in approval.approvers:
+            raise ApprovalError(f"{by} may not answer approval {id}")
+        if answer not in approval.offers:
+            raise ApprovalError(f"approval {id} can be answered with: {', '.join(approval.offers)}")
+        if self._clock.now() >= approval.expires:
+            raise ApprovalError(f"approval {id} has expired")
+        # From here to the next await nobody else runs: the first answer takes the question out.
+        del self._open[id]
+        self._note(id, "was answered before")
+        try:
+            if answer == "allow-always":
+                await self._remember(question.record, by)
+        except BaseException:
+            question.settled.set_result("deny")
+            raise
+        if answer == "deny":
+            self._sticky(approval)
+        else:
+            self._granted[id] = question.bound
+            _trim(self._granted)
+        if not question.settled.done():
+            question.settled.set_result(answer)
+
+    def _sticky(self, approval: Approval) -> None:
+        now = self._clock.now()
+        self._denied = {key: until for key, until in self._denied.items() if until > now}
+        self._denied[approval.session, approval.digest] = approval.expires
+
+    def verify(self, approval: Approval, attempt: Attempt, decision: Decision) -> str | None:
+        """Spends the answer: None once, if running now is what was agreed to; else why it is not."""
+        bound = self._granted.pop(approval.id, None)
+        if bound is None:
+            return "it was not given, or was used before"
+        if bound.digest != approval.digest:
+            return "it is another question now"
+        if self._clock.now() >= approval.expires:
+            return "it has expired"
+        return bound.difference(binding.bind(attempt, decision, approval.session))
+
+    def _note(self, id: str, words: str) -> None:
+        self._settled[id] = words
+        _trim(self._settled)
+
+    # ── for ever ─────────────────────────────────────────────────────────────────────────────────
+
+    def allows(self, attempt: Attempt, decision: Decision) -> bool:
+        """Whether a person has said `allow-always` to exactly this call."""
+        if not self._remembered or not may_be_remembered(decision):
+            return False
+        return binding.standing(attempt, decision) in self._remembered
+
+    async def remembered(self) -> list[dict[str, Any]]:
+        """What is remembered, oldest first; `id` revokes it."""
+        return [dict(entry) for entry in self._remembered.values()]
+
+    async def revoke(self, id: str) -> None:
+        if all(entry["id"] != id for entry in self._remembered.values()):
+            raise ApprovalError(f"no remembered approval {id}")
+        await self._change(lambda entries: [entry for entry in entries if entry["id"] != id])
+
+    async def _remember(self, record: dict[str, Any], by: Address) -> None:
+        entry = {"id": secrets.token_hex(8), **record, "by": str(by), "at": self._clock.now().isoformat()}
+        await self._change(lambda entries: [*(e for e in entries if e["digest"] != entry["digest"]), entry])
+
+    async def _change(self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+        while True:
+            document, version = await self._marks.get(DOCUMENT)
+            entries = change(_entries(document))
+            if await self._marks.put(DOCUMENT, {"version": 1, "approvals": entries}, version):
+                self._remembered = {entry["digest"]: entry for entry in entries}
+                return
+
+
+def may_be_remembered(decision: Decision) -> bool:
+    """The fixed menu of `allow-always`: exact calls, and of commands only understood ones of profiled programs."""
+    if decision.refusal is not None:
+        return False
+    if decision.command is None or decision.details.get("template"):
+        return True
+    return all(_plain(step.argv[0]) and bool(step.program) for step in decision.command.steps)
+
+
+def _plain(program: str) -> bool:
+    known = profiles.profile(program)
+    return known is not None and known.asks is None and (programs.kind(program) is None or program == "find")
+
+
+def _record(attempt: Attempt, decision: Decision) -> dict[str, Any]:
+    return {
+        "agent": attempt.agent,
+        "tool": attempt.tool.name,
+        "lines": list(display.lines(attempt, decision)),
+        "cwd": str(decision.details.get("cwd", attempt.workspace)),
+        "digest": binding.standing(attempt, decision),
+    }
+
+
+def _entries(document: Any) -> list[dict[str, Any]]:
+    found = document.get("approvals") if isinstance(document, dict) else None
+    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    return [entry for entry in entries if isinstance(entry.get("digest"), str) and isinstance(entry.get("id"), str)]
+
+
+def _told(rule: Rule) -> str:
+    return f"{rule.origin.file}:{rule.origin.line} {label(rule)} {rule.effect.name.lower()}"
+
+
+def _trim(kept: OrderedDict[str, Any]) -> None:
+    while len(kept) > _KEPT:
+        kept.popitem(last=False)
