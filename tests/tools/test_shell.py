@@ -1,0 +1,315 @@
+"""The shell tool with real processes: what was judged runs, literally, and nothing of it is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openclaw.clock import SystemClock
+from openclaw.errors import ToolError
+from openclaw.messages import Call, CommandLine, Step, ToolResult, ToolSpec
+from openclaw.permissions import grammar
+from openclaw.permissions.facts import Disk
+from openclaw.permissions.policy import Refusal
+from openclaw.permissions.subjects import resolved
+from openclaw.ports import Place
+from openclaw.tools import _processes
+from openclaw.tools.shell import Tools, environment
+
+
+def judged(text: str) -> CommandLine:
+    """A command as a decision hands it over: split, and its programs resolved."""
+    parsed = grammar.parse(text)
+    assert not isinstance(parsed, Refusal), parsed
+    facts = Disk()
+    return CommandLine(tuple(resolved(step, facts)[0] for step in parsed.steps))
+
+
+def spec(timeout: float = 20.0, env: Mapping[str, str] | None = None) -> ToolSpec:
+    return ToolSpec("run_command", "", {}, "shell", {"env": env or {}}, {"command": "command"}, timeout=timeout)
+
+
+def call(workspace: Path, command: CommandLine | None) -> Call:
+    return Call(agent="main", session="s", sender="repl:local", workspace=workspace, id="call-1", command=command)
+
+
+def tools(of: ToolSpec) -> Tools:
+    return Tools({of.name: of}, Place("/", "/"), SystemClock())
+
+
+def run(
+    workspace: Path,
+    command: str | CommandLine,
+    *,
+    timeout: float = 20.0,
+    env: Mapping[str, str] | None = None,
+    **input: Any,
+) -> ToolResult:
+    line = judged(command) if isinstance(command, str) else command
+    of = spec(timeout, env)
+    return asyncio.run(tools(of).run(of.name, input, call(workspace, line)))
+
+
+def script(text: str) -> CommandLine:
+    """A shell script as one judged argument: what a person may have agreed to."""
+    return CommandLine((Step(("sh", "-c", text), program="/bin/sh"),))
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        os.sched_yield()
+    return holds()
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+# ── what runs ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_arguments_are_literal(tmp_path: Path) -> None:
+    assert run(tmp_path, "echo '*' '$HOME' ';' '`id`'") == ToolResult("* $HOME ; `id`\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("echo a | tr a b", "b\n"),
+        ("true && echo yes", "yes\n"),
+        ("false || echo no", "no\n"),
+        ("false && echo yes || echo no", "no\n"),
+        ("true || echo no && echo then", "then\n"),
+        ("echo a ; echo b", "a\nb\n"),
+        ("echo a | cat | cat | wc -l", "1\n"),
+        ("ls nosuchfile 2>/dev/null || echo gone", "gone\n"),
+        ("ls nosuchfile 2>&1 | wc -l", "1\n"),
+        ("ls nosuchfile 2>&1 >/dev/null | wc -l", "1\n"),
+        ("ls nosuchfile >/dev/null 2>&1 || echo quiet", "quiet\n"),
+        ("echo unseen >/dev/null", "(no output)"),
+        ("cat", "(no output)"),
+    ],
+)
+def test_wiring_is_that_of_a_shell(tmp_path: Path, command: str, expected: str) -> None:
+    assert run(tmp_path, command) == ToolResult(expected)
+
+
+def test_a_writer_into_a_closed_pipe_ends(tmp_path: Path) -> None:
+    assert run(tmp_path, "yes | head -n 2") == ToolResult("y\ny\n")
+
+
+def test_exit_codes_are_told(tmp_path: Path) -> None:
+    assert run(tmp_path, script("echo so far; exit 3")) == ToolResult("so far\n[exit code 3]", is_error=True)
+
+
+def test_signals_are_told(tmp_path: Path) -> None:
+    assert run(tmp_path, script("kill -KILL $$")) == ToolResult("[sh was ended by SIGKILL]", is_error=True)
+
+
+def test_nothing_runs_without_a_judged_command(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="no command that was judged"):
+        asyncio.run(tools(spec()).run("run_command", {"command": "ls"}, call(tmp_path, None)))
+
+
+def test_a_program_that_is_not_installed_is_named_and_nothing_runs(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="`nosuchprogram` is not installed"):
+        run(tmp_path, "echo first > /dev/null".replace(" > ", " >") + " && nosuchprogram")
+
+
+def test_a_file_that_cannot_be_executed_fails_alone(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("no program")
+    result = run(
+        tmp_path, CommandLine((Step(("plain",), program=str(plain)), Step(("echo", "on"), ";", program="/bin/echo")))
+    )
+    assert result == ToolResult("plain: could not be started: Permission denied\non\n")
+
+
+# ── where it runs ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_runs_in_the_workspace_or_a_folder_of_it(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    assert run(tmp_path, "pwd").text == f"{tmp_path}\n"
+    assert run(tmp_path, "pwd", cwd="sub").text == f"{tmp_path}/sub\n"
+
+
+@pytest.mark.parametrize("cwd", ["..", "/", "link", "nosuch", "file"])
+def test_it_runs_nowhere_else(tmp_path: Path, cwd: str) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (workspace / "link").symlink_to("/")
+    (workspace / "file").touch()
+    with pytest.raises(ToolError, match="not a folder in the workspace"):
+        run(workspace, "pwd", cwd=cwd)
+
+
+def test_a_child_sees_only_what_is_listed(tmp_path: Path) -> None:
+    assert "OPENCLAW_TEST_SECRET" not in os.environ
+    os.environ["OPENCLAW_TEST_SECRET"] = "zorblax"
+    try:
+        seen = run(
+            tmp_path, CommandLine((Step(("env",), program="/usr/bin/env"),)), env={"LC_ALL": "C", "GREETING": "hi"}
+        ).text
+    finally:
+        del os.environ["OPENCLAW_TEST_SECRET"]
+    names = {line.partition("=")[0] for line in seen.splitlines()}
+    assert "zorblax" not in seen
+    assert {
+        "PATH",
+        "HOME",
+        "TERM",
+        "PAGER",
+        "GIT_PAGER",
+        "GIT_TERMINAL_PROMPT",
+        "GIT_OPTIONAL_LOCKS",
+        "GREETING",
+    } <= names
+    assert {name for name in names if not name.startswith("LC_")} <= {*environment(spec(), tmp_path), "GREETING"}
+    assert f"HOME={tmp_path}" in seen.splitlines()
+
+
+def test_there_is_no_input_and_no_terminal(tmp_path: Path) -> None:
+    assert run(tmp_path, script("read line; echo $?; test -t 0 || test -t 1 || echo none")).text == "1\nnone\n"
+
+
+# ── how it ends ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_hanging_command_is_stopped(tmp_path: Path) -> None:
+    began = time.monotonic()
+    result = run(tmp_path, script("echo begun; sleep 60"), timeout=0.3)
+    assert result.is_error
+    assert result.text == "begun\n[ended after its 0.3 s were up; it and everything it started was stopped]"
+    assert time.monotonic() - began < 20
+
+
+def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    result = run(tmp_path, script("trap '' TERM; echo $$; while :; do sleep 1; done"), timeout=0.3)
+    assert result.is_error
+    assert gone(int(result.text.splitlines()[0]))
+
+
+def test_every_program_of_a_pipeline_is_stopped(tmp_path: Path) -> None:
+    line = CommandLine(
+        (*script("echo $$ >a; sleep 60").steps, Step(("sh", "-c", "echo $$ >b; cat"), "|", program="/bin/sh"))
+    )
+    assert run(tmp_path, line, timeout=0.5).is_error
+    assert all(gone(int((tmp_path / name).read_text())) for name in ("a", "b"))
+
+
+def test_a_child_left_in_the_background_ends_with_its_call(tmp_path: Path) -> None:
+    began = time.monotonic()
+    result = run(tmp_path, script("sleep 60 & echo $!"))
+    assert not result.is_error
+    assert time.monotonic() - began < 20
+    assert eventually(lambda: gone(int(result.text)))
+
+
+def test_a_child_that_leaves_its_group_ends_with_its_call(tmp_path: Path) -> None:
+    result = run(tmp_path, script("setsid sh -c 'echo $$; exec sleep 60' & wait_for=1; sleep 0.3"))
+    assert eventually(lambda: gone(int(result.text)))
+
+
+def test_a_cancelled_call_leaves_no_process(tmp_path: Path) -> None:
+    async def scene() -> None:
+        of = spec()
+        there = tools(of)
+        line = script("trap '' TERM; sleep 61 & echo $$ $! >pids; wait; wait")
+        task = asyncio.ensure_future(there.run(of.name, {}, call(tmp_path, line)))
+        pids = tmp_path / "pids"
+        while not (pids.exists() and pids.read_text().endswith("\n")):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await there.close()
+        assert all(gone(int(pid)) for pid in pids.read_text().split())
+
+    asyncio.run(scene())
+
+
+def test_a_second_cancellation_leaves_no_process_either(tmp_path: Path) -> None:
+    async def scene() -> None:
+        of = spec()
+        there = tools(of)
+        task = asyncio.ensure_future(
+            there.run(of.name, {}, call(tmp_path, script("trap '' TERM; echo $$ >pid; sleep 61; sleep 61")))
+        )
+        pid = tmp_path / "pid"
+        while not (pid.exists() and pid.read_text().endswith("\n")):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await there.close()
+        assert gone(int(pid.read_text()))
+
+    asyncio.run(scene())
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    run(tmp_path, "echo a | cat")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        run(tmp_path, "echo a | cat | cat && false || echo b")
+        run(tmp_path, script("sleep 60"), timeout=0.05)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_limits_are_set(tmp_path: Path) -> None:
+    assert run(tmp_path, script("sleep 0.2; ulimit -c")).text == "0\n"
+
+
+# ── what comes out ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_bytes_that_are_not_text_are_replaced(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"a\xff\xfeb\0c\n")
+    assert run(tmp_path, "cat bytes").text == "a\ufffd\ufffdb\\0c\n"
+
+
+def test_long_output_is_cut_and_kept_in_a_file(tmp_path: Path) -> None:
+    result = run(tmp_path, "seq 100000")
+    assert len(result.text) < 20_000
+    assert result.text.startswith("1\n2\n")
+    assert result.text.endswith("99999\n100000\n")
+    [kept] = (tmp_path / ".openclaw" / "outputs").iterdir()
+    assert str(kept.relative_to(tmp_path)) in result.text
+    assert kept.read_text() == "".join(f"{number}\n" for number in range(1, 100_001))
+
+
+def test_a_flood_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    result = run(tmp_path, "yes 0123456789abcdef | head -c 200000000", timeout=50)
+    kept = next((tmp_path / ".openclaw" / "outputs").iterdir())
+    assert kept.stat().st_size < _processes.HEAD + 2 * _processes.TAIL
+    assert f"{200_000_000 - _processes.HEAD - _processes.TAIL:,} bytes were not kept" in kept.read_text()
+    assert result.text.startswith("0123456789abcdef\n")
+
+
+@pytest.mark.slow
+def test_a_gigabyte_hurts_nobody(tmp_path: Path) -> None:
+    result = run(tmp_path, "yes | head -c 1000000000", timeout=200)
+    assert len(result.text) < 20_000
+
+
+def test_a_capture_keeps_head_and_tail() -> None:
+    capture = _processes.Capture()
+    for index in range(100):
+        capture.add(bytes([65 + index % 26]) * 100_000)
+    text = capture.text()
+    assert capture.total == 10_000_000
+    assert text.startswith("A") and text.endswith("V")
+    assert len(text) < _processes.HEAD + _processes.TAIL + 100
