@@ -2,8 +2,10 @@
 
 import json
 import random
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,7 +43,18 @@ usages = st.builds(Usage, counts, counts, counts, counts)
 addresses = st.builds(Address, text, text)
 parts = st.builds(Text, text) | st.builds(Image, text, text) | st.builds(File, text, text, counts, text)
 messages = st.builds(
-    Message, text, addresses, st.lists(parts, max_size=3).map(tuple), times, text, maybe, maybe, maybe, maybe, maybe
+    Message,
+    text,
+    addresses,
+    st.lists(parts, max_size=3).map(tuple),
+    times,
+    text,
+    maybe,
+    maybe,
+    maybe,
+    maybe,
+    maybe,
+    st.booleans(),
 )
 replies = st.builds(Reply, addresses, text, text, text, maybe, maybe, maybe, st.booleans(), st.booleans())
 entries = (
@@ -68,6 +81,18 @@ def test_a_message_survives_its_row(message):
 @given(replies)
 def test_a_reply_survives_its_row(reply):
     assert codec.reply_from(json.loads(json.dumps(codec.reply_json(reply)))) == reply
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (Message("1", Address("a", "b"), (), datetime(2026, 1, 1, tzinfo=UTC)), codec.message_json),
+        (Reply(Address("a", "b"), "", "s", "main"), codec.reply_json),
+        (Route("main", "s", ""), codec.route_json),
+    ],
+)
+def test_no_field_is_forgotten(value, written):
+    assert set(written(value)) == {field.name for field in fields(value)}
 
 
 @given(st.builds(Route, text, text, text))

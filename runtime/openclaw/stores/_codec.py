@@ -69,6 +69,7 @@ def message_json(message: Message) -> Json:
         "agent": message.agent,
         "session": message.session,
         "heartbeat": message.heartbeat,
+        "fetched": message.fetched,
     }
 
 
@@ -84,6 +85,7 @@ def message_from(value: Json) -> Message:
         agent=value["agent"],
         session=value["session"],
         heartbeat=value["heartbeat"],
+        fetched=value["fetched"],
     )
 
 
