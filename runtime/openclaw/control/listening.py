@@ -103,6 +103,8 @@ async def serve(app: ASGIApp, listener: socket.socket) -> None:
         server.should_exit = True
         await serving
         raise
+    finally:
+        listener.close()  # also where a second cancelling cut the good order short
 
 
 class _Server(uvicorn.Server):

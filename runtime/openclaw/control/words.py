@@ -121,6 +121,7 @@ def event(progress: Progress) -> tuple[str, Json] | None:
             return "tool_result", {
                 "call": call.id,
                 "tool": call.name,
+                "text": result.text,
                 "is_error": result.is_error,
                 "seconds": round(seconds, 3),
             }

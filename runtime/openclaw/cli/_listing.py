@@ -1,0 +1,22 @@
+"""How commands print what they found: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from openclaw.messages import quote_line as quote_line  # commands print one-line texts through it
+
+
+def as_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Columns as wide as their widest cell, the last one free; control characters shown, not obeyed."""
+    cells = [list(heads), *([quote_line(str(cell)) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads) - 1)]
+    for row in cells:
+        start = "".join(cell.ljust(width + 2) for cell, width in zip(row, widths, strict=False))
+        print((start + row[-1]).rstrip())

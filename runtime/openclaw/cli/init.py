@@ -1,0 +1,69 @@
+"""Write a commented starter project into a folder.
+
+Nothing that is there already is touched: the files that were kept are listed. The copies of the schemas in
+schemas/ are what editors check the manifests against.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from openclaw import bundle
+from openclaw.errors import OpenClawError, UsageError
+
+FILES = ("tools.yaml", "channels.yaml", "heartbeats.yaml", "models.yaml", "desk_tools.py", ".env.example")
+IGNORED = ".env\n__pycache__/\n"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dir", nargs="?", metavar="DIR", help="the folder; it is made if it is not there")
+
+
+def run(args: argparse.Namespace) -> int:
+    folder = Path(args.dir).expanduser().absolute() if args.dir else args.project
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    written: list[str] = []
+    kept: list[str] = []
+    for name, content in _files():
+        (written if _write(folder / name, content) else kept).append(name)
+    print(f"Wrote {len(written)} files to {folder}" if written else f"Nothing to write in {folder}")
+    if kept:
+        print("Kept as they were: " + ", ".join(kept))
+    print(_way_on(folder))
+    return 0
+
+
+def _files() -> Iterator[tuple[str, bytes]]:
+    """Names inside the project, and contents."""
+    source = bundle.project_files()
+    agents = sorted(path for path in (source / "agents").rglob("*") if path.suffix in (".yaml", ".md"))
+    for path in (*agents, *(source / name for name in FILES)):
+        yield path.relative_to(source).as_posix(), path.read_bytes()
+    for kind in bundle.KINDS:
+        schema = json.dumps(bundle.schema(kind), indent=2, ensure_ascii=False)
+        yield f"schemas/{kind}.schema.json", f"{schema}\n".encode()
+    yield ".gitignore", IGNORED.encode()
+
+
+def _write(path: Path, content: bytes) -> bool:
+    """False where something is there already."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        if path.exists() or path.is_symlink():
+            return False
+        raise OpenClawError(f"{path.parent} is in the way: it is not a folder") from None
+    except OSError as error:
+        raise OpenClawError(f"{path} cannot be written: {error.strerror}") from error
+    return True
+
+
+def _way_on(folder: Path) -> str:
+    here = "" if folder == Path.cwd() else f"cd {folder}\n  "
+    return f"Next:\n  {here}openclaw validate\n  openclaw run --demo-if-no-key"

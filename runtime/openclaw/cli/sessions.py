@@ -1,0 +1,116 @@
+"""List, show and reset sessions.
+
+KEY is a session's key as `sessions list` shows it. A reset puts the transcript into sessions/archive; the
+next message starts afresh.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from pathlib import Path
+from typing import Any
+
+from openclaw.cli import _listing
+from openclaw.cli._client import Runtime, running
+from openclaw.cli._state import with_store
+from openclaw.control import words
+from openclaw.errors import OpenClawError
+from openclaw.stores.files import Store
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = actions.add_parser("list", help="every session, the latest first")
+    shown = actions.add_parser("show", help="the transcript of one session")
+    for one in (listed, shown):
+        one.add_argument("--json", action="store_true", help="as JSON")
+    for one in (shown, actions.add_parser("reset", help="archive a session, so that it starts afresh")):
+        one.add_argument("key", metavar="KEY")
+
+
+def run(args: argparse.Namespace) -> int:
+    with running(args.state) as runtime:
+        if args.action == "list":
+            _print_list(_list(args.state, runtime), args.json)
+        elif args.action == "show":
+            _print_transcript(_show(args.key, args.state, runtime), args.json)
+        else:
+            print(f"{args.key} is archived as {_reset(args.key, args.state, runtime)}")
+    return 0
+
+
+def _list(state: Path, runtime: Runtime | None) -> list[words.Json]:
+    async def ask(store: Store) -> list[words.Json]:
+        return [words.session_json(session) for session in await store.journal.list()]
+
+    nothing: list[words.Json] = []
+    found = runtime.get("sessions")["sessions"] if runtime else with_store(state, ask, nothing=nothing)
+    return sorted(found, key=lambda session: str(session["updated"]), reverse=True)
+
+
+def _show(key: str, state: Path, runtime: Runtime | None) -> words.Json:
+    async def ask(store: Store) -> list[words.Json]:
+        return [words.entry_json(entry) for entry in await store.journal.load(key)]
+
+    _check(key, state, runtime)
+    nothing: list[words.Json] = []
+    entries = runtime.get("sessions", key)["entries"] if runtime else with_store(state, ask, nothing=nothing)
+    return {"key": key, "entries": entries}
+
+
+def _reset(key: str, state: Path, runtime: Runtime | None) -> str:
+    async def ask(store: Store) -> str | None:
+        return await store.journal.archive(key)
+
+    _check(key, state, runtime)
+    return str(runtime.delete("sessions", key)["archived"] if runtime else with_store(state, ask, nothing=None))
+
+
+def _check(key: str, state: Path, runtime: Runtime | None) -> None:
+    keys = [str(session["key"]) for session in _list(state, runtime)]
+    if key not in keys:
+        near = difflib.get_close_matches(key, keys, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`openclaw sessions list` shows those there are"
+        raise OpenClawError(f"there is no session {key}; {hint}")
+
+
+def _print_list(sessions: list[words.Json], as_json: bool) -> None:
+    if as_json:
+        _listing.as_json(sessions)
+    elif sessions:
+        rows = [(s["updated"][:16].replace("T", " "), s["entries"], s["size"], s["key"]) for s in sessions]
+        _listing.table(("UPDATED (UTC)", "ENTRIES", "BYTES", "KEY"), rows)
+    else:
+        print("There are no sessions yet.")
+
+
+def _print_transcript(session: words.Json, as_json: bool) -> None:
+    if as_json:
+        _listing.as_json(session)
+        return
+    for entry in session["entries"]:
+        speaker = entry.get("role") or entry["type"]
+        for line in _lines(entry):
+            print(f"{entry['at'][:19].replace('T', ' ')}  {speaker:<10}  {_listing.quote_line(line)}")
+
+
+def _lines(entry: words.Json) -> list[str]:
+    """What a person wants to read of one entry."""
+    match entry["type"]:
+        case "message":
+            return [line for block in entry["content"] for line in _block(block)]
+        case "intent":
+            return [f"runs {entry['tool']} {entry['input']}"]
+        case "result":
+            return [f"{'failed: ' if entry['is_error'] else ''}{line}" for line in entry["content"].splitlines()]
+    return ["everything before was summarised:", *str(entry.get("summary", "")).splitlines()]
+
+
+def _block(block: Any) -> list[str]:
+    match block.get("type"):
+        case "text":
+            return str(block.get("text", "")).splitlines()
+        case "tool_use":
+            return [f"calls {block.get('name')} {block.get('input')}"]
+    return []

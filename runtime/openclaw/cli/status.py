@@ -1,0 +1,71 @@
+"""Say what the runtime is doing, or that none runs here."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from openclaw.cli import _listing
+from openclaw.cli._client import running
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    with running(args.state) as runtime:
+        found = {"running": True, **runtime.get("status")} if runtime else _facts(args.state)
+    if args.json:
+        _listing.as_json(found)
+    else:
+        for name, value in _rows(found):
+            print(f"{name.replace('_', ' ') + ':':<20} {_listing.quote_line(str(value))}")
+    return 0
+
+
+def _facts(state: Path) -> dict[str, Any]:
+    """What the folder tells without being opened."""
+    return {
+        "running": False,
+        "state": str(state),
+        "exists": state.is_dir(),
+        "held_by": _holder(state / "lock"),
+        "sessions": sum(1 for _ in (state / "sessions").glob("*.jsonl")),
+        "memories": sum(1 for _ in (state / "memory").rglob("*.md")),
+    }
+
+
+def _holder(lock: Path) -> int | None:
+    """The process that holds the folder although no control socket answers: one that starts, ends or hangs."""
+    try:
+        file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(file, 32, 0).strip()
+        return int(text) if text.isdigit() else 0
+    finally:
+        os.close(file)
+    return None
+
+
+def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in found.items():
+        match value:
+            case None:
+                continue
+            case bool():
+                yield name, "yes" if value else "no"
+            case dict():
+                yield name, ", ".join(f"{key} {one}" for key, one in value.items()) or "none"
+            case list():
+                yield name, ", ".join(str(one) for one in value) or "none"
+            case _:
+                yield name, value

@@ -1,0 +1,204 @@
+"""status, sessions, memory, approvals, version: as processes, beside a runtime and without one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles.desk import Desk
+from openclaw.clock import SystemClock
+from openclaw.control import serve
+from openclaw.messages import Address, Message, Text, UserEntry
+from openclaw.stores.files import Store
+
+Done = subprocess.CompletedProcess[str]
+
+
+def openclaw(state: Path, *arguments: str, input: str | None = None) -> Done:
+    return subprocess.run(
+        [sys.executable, "-m", "openclaw", "--state", str(state), *arguments],
+        input=input,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+
+
+def found(done: Done) -> Any:
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+class Served:
+    """A small desk on the control socket of a state folder, in a thread of its own."""
+
+    def __init__(self, state: Path) -> None:
+        self.desk = Desk()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._run(self._answering(state))
+
+    async def _answering(self, state: Path) -> None:
+        self._serving = asyncio.ensure_future(serve(state / "control.sock", self.desk, self.desk))
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    _, writer = await asyncio.open_unix_connection(state / "control.sock")
+                except OSError:
+                    await asyncio.sleep(0.01)
+                else:
+                    writer.close()
+                    return
+
+    def _run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    def post(self, text: str) -> None:
+        message = Message(f"t{text}", Address("repl", "local"), (Text(text),), datetime.now(UTC))
+        self._run(self.desk(message))
+
+    def close(self) -> None:
+        self._run(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        self._serving.cancel()
+        await asyncio.gather(self._serving, return_exceptions=True)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Served]:
+    served = Served(tmp_path)
+    yield served
+    served.close()
+
+
+# ── beside a runtime ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_status_and_sessions_come_from_the_running_runtime(live: Served, tmp_path: Path) -> None:
+    live.post("hello")
+    assert found(openclaw(tmp_path, "status", "--json")) == {"running": True, "ready": True, "agents": 2}
+    [session] = found(openclaw(tmp_path, "sessions", "list", "--json"))
+    assert session["key"] == "agent:main:repl:local"
+    shown = openclaw(tmp_path, "sessions", "show", session["key"])
+    assert "user        hello" in shown.stdout and "assistant   You said: hello" in shown.stdout
+    assert "is archived as" in openclaw(tmp_path, "sessions", "reset", session["key"]).stdout
+    assert openclaw(tmp_path, "sessions", "list").stdout == "There are no sessions yet.\n"
+
+
+def test_approvals_are_listed_answered_and_revoked(live: Served, tmp_path: Path) -> None:
+    live.post("ask rm -rf x")
+    listed = found(openclaw(tmp_path, "approvals", "list", "--json"))
+    [pending] = listed["pending"]
+    assert pending["lines"] == ["rm -rf x"] and [one["id"] for one in listed["remembered"]] == ["r1"]
+    assert openclaw(tmp_path, "approvals", "answer", pending["id"], "maybe").returncode == 2
+    assert openclaw(tmp_path, "approvals", "answer", pending["id"], "allow-once").returncode == 0
+    late = openclaw(tmp_path, "approvals", "answer", pending["id"], "deny")
+    assert late.returncode == 1 and "was answered, or has expired" in late.stderr
+    assert openclaw(tmp_path, "approvals", "revoke", "r1").stdout == "r1 is revoked\n"
+    assert openclaw(tmp_path, "approvals", "list").stdout == "Nothing is pending and nothing is remembered.\n"
+
+
+def test_one_question_is_answered_by_the_running_runtime(live: Served, tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from openclaw.cli._client import ask
+raise SystemExit(ask(Path(sys.argv[1]), sys.argv[2], show=lambda event: print(event, file=sys.stderr)))
+"""
+
+    def ask(text: str) -> Done:
+        command = [sys.executable, "-c", script, str(tmp_path), text]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+
+    answer = ask("tool ls")
+    assert (answer.returncode, answer.stdout) == (0, "Done.\n")
+    assert "ToolStarted" in answer.stderr and "ToolFinished" in answer.stderr
+    denied = ask("ask rm x")
+    assert denied.stdout == "The answer was deny.\n"
+    assert "    rm x\n" in denied.stderr and "nobody can be asked here; denied" in denied.stderr
+    failed = ask("fail")
+    assert (failed.returncode, failed.stdout) == (1, "") and "the model did not answer" in failed.stderr
+
+
+# ── without a runtime ────────────────────────────────────────────────────────────────────────────
+
+
+def test_without_a_runtime_commands_say_so_and_make_nothing(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    assert found(openclaw(state, "status", "--json"))["running"] is False
+    assert found(openclaw(state, "sessions", "list", "--json")) == []
+    assert found(openclaw(state, "memory", "list", "--json")) == []
+    assert found(openclaw(state, "approvals", "list", "--json")) == {"pending": [], "remembered": []}
+    for command in ("sessions show x", "memory show x", "approvals revoke x", "approvals answer x deny"):
+        done = openclaw(state, *command.split())
+        assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith("openclaw: ")
+    assert not state.exists()
+
+
+def test_a_stale_socket_is_no_runtime(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(tmp_path / "control.sock"))
+    assert "running:             no" in openclaw(tmp_path, "status").stdout
+
+
+def test_sessions_are_read_and_reset_from_disk(tmp_path: Path) -> None:
+    key = "agent:main:telegram:1"
+
+    async def fill() -> None:
+        store = Store(str(tmp_path), SystemClock())
+        await store.open()
+        content = ({"type": "text", "text": "hällo\x1b[2J"},)
+        await store.journal.append(key, [UserEntry("e1", datetime.now(UTC), content, "m1")])
+        await store.close()
+
+    asyncio.run(fill())
+    assert [one["key"] for one in found(openclaw(tmp_path, "sessions", "list", "--json"))] == [key]
+    assert found(openclaw(tmp_path, "sessions", "show", key, "--json"))["entries"][0]["id"] == "e1"
+    assert "hällo%1B[2J" in openclaw(tmp_path, "sessions", "show", key).stdout
+    assert "did you mean agent:main:telegram:1?" in openclaw(tmp_path, "sessions", "reset", key[:-1]).stderr
+    assert openclaw(tmp_path, "sessions", "reset", key).returncode == 0
+    assert found(openclaw(tmp_path, "sessions", "list", "--json")) == []
+
+
+def test_memories_are_listed_searched_shown_and_deleted(tmp_path: Path) -> None:
+    folder = tmp_path / "memory"
+    (folder / "people" / "ana").mkdir(parents=True)
+    (folder / "cat.md").write_text("My cat is Zorblax.\n")
+    (folder / "people" / "ana" / "tea.md").write_text("Ana likes green tea.\n")
+    listed = found(openclaw(tmp_path, "memory", "list", "--json"))
+    assert sorted(one["key"] for one in listed) == ["cat", "people/ana/tea"]
+    assert [one["key"] for one in found(openclaw(tmp_path, "memory", "search", "zorblax", "--json"))] == ["cat"]
+    assert found(openclaw(tmp_path, "memory", "search", "cat tea", "--limit", "1", "--json")) != []
+    assert openclaw(tmp_path, "memory", "show", "people/ana/tea").stdout == "Ana likes green tea.\n"
+    assert openclaw(tmp_path, "memory", "delete", "cat").stdout == "deleted cat\n"
+    assert not (folder / "cat.md").exists()
+    assert openclaw(tmp_path, "memory", "search", "x", "--limit", "0").returncode == 2
+
+
+def test_version_is_the_packages(tmp_path: Path) -> None:
+    import openclaw as package
+
+    assert openclaw(tmp_path, "version").stdout == f"openclaw {package.__version__}\n"
+    assert found(openclaw(tmp_path, "version", "--json"))["version"] == package.__version__
