@@ -138,10 +138,15 @@ class Inbox(Protocol):
         """The oldest unsettled message of the session, its attempts counted up and committed."""
 
     async def settle(
-        self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None, *, send: bool = True
+        self,
+        id: str,
+        state: Literal["done", "failed", "parked"],
+        reply: Reply | None,
+        *,
+        deliver: Sequence[Reply] | None = None,
     ) -> None:
-        """The message ends, its reply is kept for `find` and, with `send`, enters the outbox: one transaction.
-        Idempotent."""
+        """The message ends: its reply is kept for `find`, and `deliver` (the reply itself where it is left out)
+        enters the outbox, in one transaction. Idempotent."""
 
     async def release(self, id: str) -> None:
         """Gives an unsettled message back untaken (a graceful stop): the attempt does not count."""

@@ -41,6 +41,7 @@ ATTEMPTS = 3  # a message that was taken up this often without an end is put asi
 WARM = 256  # transcripts kept in memory
 
 NEW = "Started afresh. The conversation so far is kept in the archive; what was remembered stays remembered."
+SILENT = "NO_REPLY"  # what an agent answers to a heartbeat when nobody needs to be told anything
 PARKED = "This message brought the runtime down three times. It was put aside so that others are answered; it is kept."
 
 
@@ -211,12 +212,21 @@ class Sessions:
         return _reply(running.queued, f"Something went wrong here: {_told(error)}", failed=True)
 
     async def _settle(self, queued: Queued, state: Literal["done", "failed", "parked"], reply: Reply) -> None:
-        sends = not queued.message.fetched and queued.message.heartbeat is None
-        await self._store.inbox.settle(queued.id, state, reply, send=sends)
+        deliver = self._deliveries(queued, reply)
+        await self._store.inbox.settle(queued.id, state, reply, deliver=deliver)
         self._tell(queued, Finished(reply))
         self._watchers.pop(queued.id, None)
-        if sends:
-            self.delivered(reply.to.channel)
+        for outgoing in deliver:
+            self.delivered(outgoing.to.channel)
+
+    def _deliveries(self, queued: Queued, reply: Reply) -> list[Reply]:
+        """What is sent: nothing where the reply is fetched; a heartbeat's to whom it is for, unless it is silent."""
+        if queued.message.heartbeat is None:
+            return [] if queued.message.fetched else [reply]
+        heartbeat = self._snapshot().heartbeats.get(queued.message.heartbeat)
+        if heartbeat is None or reply.text.strip() == SILENT:
+            return []
+        return [replace(reply, to=address, answers=None) for address in heartbeat.deliver]
 
     def _rerouted(self, queued: Queued) -> Queued:
         """The agent of a waiting message may be gone by now: then the default one answers, and says so."""

@@ -261,7 +261,7 @@ def test_settling_an_unknown_message_is_an_error(play):
 def test_a_reply_that_is_not_to_be_sent_is_found_and_never_due(play):
     async def steps(rig):
         taken = await rig.store.inbox.accept(message("1"), route())
-        await rig.store.inbox.settle(taken.id, "done", reply(text="kept"), send=False)
+        await rig.store.inbox.settle(taken.id, "done", reply(text="kept"), deliver=())
         assert (await rig.store.inbox.find(taken.id)).reply.text == "kept"
         assert not await rig.store.outbox.due("telegram")
 

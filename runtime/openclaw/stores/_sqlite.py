@@ -39,7 +39,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             settled TEXT,
             message TEXT NOT NULL,
             route TEXT NOT NULL,
-            reply TEXT REFERENCES outbox (id),
+            reply TEXT,
             UNIQUE (channel, message_id)
         )""",
         "CREATE INDEX inbox_open ON inbox (session, seq) WHERE settled IS NULL",
@@ -119,19 +119,20 @@ class Rows:
             db.execute("UPDATE inbox SET state = 'running', attempts = attempts + 1 WHERE id = ?", (id,))
         return Queued(id, codec.message_from(json.loads(message)), codec.route_from(json.loads(route)), attempts + 1)
 
-    def settle(self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None, send: bool) -> None:
+    def settle(
+        self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None, deliver: Sequence[Reply]
+    ) -> None:
         with self._transaction() as db:
             row = db.execute("SELECT settled FROM inbox WHERE id = ?", (id,)).fetchone()
             if row is None:
                 raise KeyError(id)
             if row[0] is not None:
                 return
-            outgoing = None if reply is None else self._post(db, reply)
-            if not send:  # kept for whoever asks, and for nobody to deliver
-                db.execute("UPDATE outbox SET state = 'kept' WHERE id = ?", (outgoing,))
+            for outgoing in deliver:
+                self._post(db, outgoing)
+            kept = None if reply is None else json.dumps(codec.reply_json(reply))
             db.execute(
-                "UPDATE inbox SET state = ?, settled = ?, reply = ? WHERE id = ?",
-                (state, self._now(), outgoing, id),
+                "UPDATE inbox SET state = ?, settled = ?, reply = ? WHERE id = ?", (state, self._now(), kept, id)
             )
 
     def release(self, id: str) -> None:
@@ -146,8 +147,7 @@ class Rows:
 
     def find(self, id: str) -> Settlement | None:
         row = self._db.execute(
-            "SELECT inbox.state, inbox.route, outbox.reply FROM inbox LEFT JOIN outbox ON outbox.id = inbox.reply"
-            " WHERE inbox.id = ?",
+            "SELECT state, route, reply FROM inbox WHERE id = ?",
             (id,),
         ).fetchone()
         if row is None:

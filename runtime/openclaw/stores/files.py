@@ -36,10 +36,16 @@ class Inbox:
         return await self._disk.run(self._rows.next, session)
 
     async def settle(
-        self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None, *, send: bool = True
+        self,
+        id: str,
+        state: Literal["done", "failed", "parked"],
+        reply: Reply | None,
+        *,
+        deliver: Sequence[Reply] | None = None,
     ) -> None:
         """Raises KeyError for an id that was never accepted."""
-        await self._disk.run(self._rows.settle, id, state, reply, send)
+        outgoing = [reply] if deliver is None and reply else deliver or ()
+        await self._disk.run(self._rows.settle, id, state, reply, outgoing)
 
     async def release(self, id: str) -> None:
         await self._disk.run(self._rows.release, id)

@@ -51,13 +51,18 @@ class Inbox:
         return None
 
     async def settle(
-        self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None, *, send: bool = True
+        self,
+        id: str,
+        state: Literal["done", "failed", "parked"],
+        reply: Reply | None,
+        *,
+        deliver: Sequence[Reply] | None = None,
     ) -> None:
         row = self._rows[id]
         if row.unsettled:
             row.state, row.reply = state, reply
-            if reply is not None and send:
-                await self._outbox.put(reply)
+            for outgoing in [reply] if deliver is None and reply else deliver or ():
+                await self._outbox.put(outgoing)
 
     async def release(self, id: str) -> None:
         row = self._rows.get(id)
