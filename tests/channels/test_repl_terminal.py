@@ -145,6 +145,17 @@ def test_enter_a_word_and_a_paste_answer_no_approval(start: Callable[..., Termin
     terminal.sees("The answer was deny.")
 
 
+def test_a_draft_is_put_aside_for_a_question_and_comes_back(start: Callable[..., Terminal]) -> None:
+    terminal = start()
+    terminal.types("ask rm x\rany yes and no")  # typed on before the card is there: answers nothing
+    terminal.sees("Allow this?")
+    terminal.types("n")
+    terminal.sees("The answer was deny.")
+    terminal.sees("any yes and no")
+    terminal.types(ENTER)
+    terminal.sees("You said: any yes and no")
+
+
 def test_ctrl_c_stops_the_turn_then_clears_the_line_then_leaves(start: Callable[..., Terminal]) -> None:
     terminal = start()
     terminal.says("wait")

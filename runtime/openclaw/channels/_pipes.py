@@ -48,6 +48,8 @@ class Pipes:
     async def run(self, post: Post, operations: Operations) -> None:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            if os.isatty(_IN):
+                await self._say("A plain terminal: each line is a message. /help lists the commands, /quit leaves.")
             silence = operations.listen(self._options.key, _Turn(self, operations).watch)
             try:
                 async for line in _lines():
