@@ -55,9 +55,7 @@ class Diagnostic:
         return (self.file, self.line, self.column, self.code, self.message)
 
 
-def error(
-    code: str, span: Span, message: str, help: str | None = None, related: Iterable[Related] = ()
-) -> Diagnostic:
+def error(code: str, span: Span, message: str, help: str | None = None, related: Iterable[Related] = ()) -> Diagnostic:
     return _at(span, code, "error", message, help, related)
 
 

@@ -62,9 +62,7 @@ def read(file: str, content: bytes) -> Document:
 def _whole(source: Source, builder: _Builder) -> Document:
     root = builder.root
     if root is None or (isinstance(root, Scalar) and root.value is None and not builder.said):
-        nothing = error(
-            "empty", Span(source.file), "the file holds no manifest", "fill it in, or delete the file"
-        )
+        nothing = error("empty", Span(source.file), "the file holds no manifest", "fill it in, or delete the file")
         return Document(source, None, (*builder.said, nothing))
     return Document(source, root, tuple(builder.said))
 
@@ -132,8 +130,12 @@ class _Builder:
         if self._documents == 2:
             span = self.source.span(event.start_mark.index, event.end_mark.index)
             raise _Stop(
-                error("yaml-documents", span, "a second document starts here; a manifest is one",
-                      "remove this `---`, or move what follows to a file of its own")
+                error(
+                    "yaml-documents",
+                    span,
+                    "a second document starts here; a manifest is one",
+                    "remove this `---`, or move what follows to a file of its own",
+                )
             )
 
     # ── scalars ──────────────────────────────────────────────────────────────────────────────────
@@ -156,7 +158,9 @@ class _Builder:
         try:
             return scalars.resolve(text)
         except scalars.TooLarge as large:
-            self.said.append(error("yaml-number", span, str(large), "write a smaller number, or quote it to keep it as text"))
+            self.said.append(
+                error("yaml-number", span, str(large), "write a smaller number, or quote it to keep it as text")
+            )
             return Unknown
 
     def _scalar_span(self, start: int, end: int, style: str) -> Span:
@@ -228,8 +232,12 @@ class _Builder:
 
     def _too_many(self, span: Span) -> None:
         raise _Stop(
-            error("yaml-alias-size", span, f"aliases expand this file to more than {MOST_VALUES:,} values",
-                  "write out what is needed instead of repeating aliases")
+            error(
+                "yaml-alias-size",
+                span,
+                f"aliases expand this file to more than {MOST_VALUES:,} values",
+                "write out what is needed instead of repeating aliases",
+            )
         )
 
     def _collection_span(self, done: _Open, end: int) -> Span:
@@ -251,8 +259,14 @@ class _Builder:
             return
         target = self._anchors[event.anchor]
         if target is None:
-            raise _Stop(error("yaml-alias-size", span, f"`*{event.anchor}` stands inside what it repeats",
-                              "move the anchor to a value that does not contain the alias"))
+            raise _Stop(
+                error(
+                    "yaml-alias-size",
+                    span,
+                    f"`*{event.anchor}` stands inside what it repeats",
+                    "move the anchor to a value that does not contain the alias",
+                )
+            )
         node, size = target
         self._put(node, size, None, event, True)
 
@@ -260,10 +274,19 @@ class _Builder:
         close = near(name, self._anchors)
         if close:
             place = self._places[close]
-            return error("yaml-alias", span, f"no anchor `{name}` in this file; did you mean `{close}` (line {place.line})?",
-                         f"write `*{close}`, or quote the text: \"*{name}\"", [see(place, f"`&{close}` is here")])
-        return error("yaml-alias", span, f"no anchor `{name}` in this file: unquoted, `*{name}` repeats what `&{name}` marked",
-                     f'if text is meant, quote it: "*{name}"')
+            return error(
+                "yaml-alias",
+                span,
+                f"no anchor `{name}` in this file; did you mean `{close}` (line {place.line})?",
+                f'write `*{close}`, or quote the text: "*{name}"',
+                [see(place, f"`&{close}` is here")],
+            )
+        return error(
+            "yaml-alias",
+            span,
+            f"no anchor `{name}` in this file: unquoted, `*{name}` repeats what `&{name}` marked",
+            f'if text is meant, quote it: "*{name}"',
+        )
 
     # ── putting values where they belong ─────────────────────────────────────────────────────────
 
@@ -294,14 +317,20 @@ class _Builder:
             return
         elif not isinstance(node.value, str):
             self.said.append(
-                error("yaml-key", node.span, f"a key is text; `{node.text}` is {scalars.kind(node.value)}",
-                      f'quote it: "{node.text}":' if node.text else "write a key before the colon")
+                error(
+                    "yaml-key",
+                    node.span,
+                    f"a key is text; `{node.text}` is {scalars.kind(node.value)}",
+                    f'quote it: "{node.text}":' if node.text else "write a key before the colon",
+                )
             )
         else:
             into.skip_value = False
             # An alias as a key keeps its own place in the file.
-            into.key = node if not isinstance(event, yaml.AliasEvent) else replace(
-                node, span=self.source.span(event.start_mark.index, event.end_mark.index)
+            into.key = (
+                node
+                if not isinstance(event, yaml.AliasEvent)
+                else replace(node, span=self.source.span(event.start_mark.index, event.end_mark.index))
             )
 
     def _value(self, into: _Open, node: Node) -> None:
@@ -316,23 +345,35 @@ class _Builder:
         first = into.entries.get(name)
         if first is not None:
             self.said.append(
-                error("yaml-duplicate", key.span, f"key `{name}` is given twice; first on line {first.key.span.line}",
-                      "delete one of them", [see(first.key.span, "first given here")])
+                error(
+                    "yaml-duplicate",
+                    key.span,
+                    f"key `{name}` is given twice; first on line {first.key.span.line}",
+                    "delete one of them",
+                    [see(first.key.span, "first given here")],
+                )
             )
             return
         into.entries[name] = Entry(key, node)
 
     def _merge_value(self, into: _Open, key: Scalar, node: Node) -> None:
         if into.merged:
-            self.said.append(error("yaml-duplicate", key.span, "key `<<` is given twice",
-                                   "merge a list instead: `<<: [*a, *b]`"))
+            self.said.append(
+                error("yaml-duplicate", key.span, "key `<<` is given twice", "merge a list instead: `<<: [*a, *b]`")
+            )
             return
         for each in node.items if isinstance(node, ListNode) else (node,):
             if isinstance(each, MapNode):
                 into.merged.append(each)
             elif not (isinstance(each, Scalar) and each.value is Unknown):
-                self.said.append(error("yaml-merge", each.span, "`<<` merges mappings, and this is none",
-                                       "give it an alias to a mapping: `<<: *name`"))
+                self.said.append(
+                    error(
+                        "yaml-merge",
+                        each.span,
+                        "`<<` merges mappings, and this is none",
+                        "give it an alias to a mapping: `<<: *name`",
+                    )
+                )
 
 
 def _merge(done: _Open) -> dict[str, Entry]:

@@ -37,11 +37,19 @@ def check(folder: Folder) -> Iterator[Diagnostic]:
         line = binding.original.line + leading.count("\n")
         if binding.error:
             # The line may hold half a secret: it is never shown.
-            yield error("env-file", Span(".env", line, 1, line, 2), "this line is not NAME=value", "write NAME=value, in quotes if it holds spaces")
+            yield error(
+                "env-file",
+                Span(".env", line, 1, line, 2),
+                "this line is not NAME=value",
+                "write NAME=value, in quotes if it holds spaces",
+            )
         elif binding.key and _CONFIGURES.fullmatch(binding.key):
-            yield warning("env-ignored", Span(".env", line, 1, line, 1 + len(binding.key)),
-                          f"`{binding.key}` is ignored here: .env does not configure the runtime",
-                          "set it in the real environment, or say it in a manifest")
+            yield warning(
+                "env-ignored",
+                Span(".env", line, 1, line, 1 + len(binding.key)),
+                f"`{binding.key}` is ignored here: .env does not configure the runtime",
+                "set it in the real environment, or say it in a manifest",
+            )
 
 
 def _text(folder: Folder) -> str | None:

@@ -91,8 +91,14 @@ def _found(root: Path, problems: list[Diagnostic]) -> Iterator[tuple[str, Path]]
         elif entry.name == "agents" and entry.is_dir():
             yield from _agents(Path(entry.path), "agents", (), problems)
         elif (meant := _meant(entry.name)) is not None:
-            problems.append(error("file-name", Span(entry.name), f"{entry.name} is not read; manifests have fixed names",
-                                  f"rename it to {meant}"))
+            problems.append(
+                error(
+                    "file-name",
+                    Span(entry.name),
+                    f"{entry.name} is not read; manifests have fixed names",
+                    f"rename it to {meant}",
+                )
+            )
 
 
 def _meant(name: str) -> str | None:
@@ -104,13 +110,17 @@ def _meant(name: str) -> str | None:
     return f"{close}.yaml" if close else None
 
 
-def _agents(folder: Path, name: str, above: tuple[tuple[int, int], ...], problems: list[Diagnostic]) -> Iterator[tuple[str, Path]]:
+def _agents(
+    folder: Path, name: str, above: tuple[tuple[int, int], ...], problems: list[Diagnostic]
+) -> Iterator[tuple[str, Path]]:
     try:
         here = folder.stat()
     except OSError:
         return
     if (here.st_dev, here.st_ino) in above or len(above) > MOST_FOLDERS:
-        problems.append(error("file", Span(name), f"{name} leads back to a folder above it, or too deep", "remove the link"))
+        problems.append(
+            error("file", Span(name), f"{name} leads back to a folder above it, or too deep", "remove the link")
+        )
         return
     for entry in _entries(folder, name, problems):
         file = f"{name}/{_printable(entry.name)}"
@@ -118,7 +128,11 @@ def _agents(folder: Path, name: str, above: tuple[tuple[int, int], ...], problem
             continue
         if entry.name.lower().endswith((".yml", ".yaml")) and not entry.name.endswith(".yaml"):
             stem = entry.name.rpartition(".")[0]
-            problems.append(error("file-name", Span(file), f"{file} is not read; manifests end in .yaml", f"rename it to {stem}.yaml"))
+            problems.append(
+                error(
+                    "file-name", Span(file), f"{file} is not read; manifests end in .yaml", f"rename it to {stem}.yaml"
+                )
+            )
         elif entry.name.endswith((".yaml", ".md")):
             yield file, Path(entry.path)
         elif entry.is_dir():

@@ -63,7 +63,9 @@ def secret_keys(kind: str) -> frozenset[str]:
         each = todo.pop()
         if isinstance(each, dict):
             properties = each.get("properties", {})
-            found |= {name for name, schema in properties.items() if isinstance(schema, dict) and schema.get("writeOnly")}
+            found |= {
+                name for name, schema in properties.items() if isinstance(schema, dict) and schema.get("writeOnly")
+            }
             todo += each.values()
         elif isinstance(each, list):
             todo += each
@@ -76,7 +78,9 @@ def takes_none(kind: str, path: Path) -> bool:
         case "agent" | "defaults":
             return path[:1] in [(key,) for key in ("name", "description", "instructions", "tools", "policy", "prefix")]
         case "tools":
-            return path[:1] == ("policies",) or path[2:3] in [(key,) for key in ("description", "shell", "python", "input")]
+            return path[:1] == ("policies",) or path[2:3] in [
+                (key,) for key in ("description", "shell", "python", "input")
+            ]
         case "policies":
             return True
         case _:
@@ -99,7 +103,10 @@ class _Filling:
             case ListNode(items, span):
                 return ListNode(tuple(self.node(item, (*path, index)) for index, item in enumerate(items)), span)
             case MapNode(entries, span):
-                return MapNode({name: Entry(each.key, self.node(each.value, (*path, name))) for name, each in entries.items()}, span)
+                return MapNode(
+                    {name: Entry(each.key, self.node(each.value, (*path, name))) for name, each in entries.items()},
+                    span,
+                )
             case _:
                 return node
 
@@ -122,8 +129,14 @@ class _Filling:
         for hole in _HOLE.finditer(node.value):
             if hole[0] != "$${":
                 key = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
-                self.said.append(error("placeholder-place", self._span(node, hole), f"`{key}` takes no placeholders; `{hole[0]}` would stay as it is",
-                                       "write the value itself, or `$${` for a plain `${`"))
+                self.said.append(
+                    error(
+                        "placeholder-place",
+                        self._span(node, hole),
+                        f"`{key}` takes no placeholders; `{hole[0]}` would stay as it is",
+                        "write the value itself, or `$${` for a plain `${`",
+                    )
+                )
                 return replace(node, value=Unknown)
         return replace(node, value=node.value.replace("$${", "${"))
 
@@ -145,20 +158,34 @@ class _Filling:
         inside, closed = hole[1], hole[2]
         if not closed:
             word = re.match(r"[A-Za-z_][A-Za-z0-9_]*", inside)
-            self.said.append(error("placeholder", self._span(node, hole), "`${` is never closed",
-                                   f"write `${{{word.group() if word else 'NAME'}}}`"))
+            self.said.append(
+                error(
+                    "placeholder",
+                    self._span(node, hole),
+                    "`${` is never closed",
+                    f"write `${{{word.group() if word else 'NAME'}}}`",
+                )
+            )
             return None, secret
         if inside.startswith("file:"):
             return self._file(node, hole, inside.removeprefix("file:"))
         name = _NAME.fullmatch(inside)
         if name is None:
             word = re.search(r"[A-Za-z_][A-Za-z0-9_]*$", inside)
-            self.said.append(error("placeholder", self._span(node, hole), f"`{hole[0][:60]}` is not a placeholder",
-                                   f"write `${{{word.group() if word else 'NAME'}}}` or `${{NAME:-default}}`"))
+            self.said.append(
+                error(
+                    "placeholder",
+                    self._span(node, hole),
+                    f"`{hole[0][:60]}` is not a placeholder",
+                    f"write `${{{word.group() if word else 'NAME'}}}` or `${{NAME:-default}}`",
+                )
+            )
             return None, secret
         return self._variable(node, hole, name[1], name[2], secret)
 
-    def _variable(self, node: Scalar, hole: re.Match[str], name: str, default: str | None, secret: bool) -> tuple[str | None, bool]:
+    def _variable(
+        self, node: Scalar, hole: re.Match[str], name: str, default: str | None, secret: bool
+    ) -> tuple[str | None, bool]:
         value = (self.variables or {}).get(name)
         if value:
             hidden = secret or bool(_SECRET_NAME.fullmatch(name))
@@ -175,8 +202,12 @@ class _Filling:
         what = "is not set" if value is None else "is set, but empty"
         close = near(name, [key for key in self.variables or {} if not key.startswith("_")])
         hint = f"; did you mean `{close}`?" if close and value is None else ""
-        return error("variable-unset", span, f"environment variable `{name}` {what}{hint}",
-                     f"set it, or give a default: `${{{name}:-...}}`")
+        return error(
+            "variable-unset",
+            span,
+            f"environment variable `{name}` {what}{hint}",
+            f"set it, or give a default: `${{{name}:-...}}`",
+        )
 
     def _file(self, node: Scalar, hole: re.Match[str], path: str) -> tuple[str | None, bool]:
         if self.variables is None:
@@ -187,8 +218,14 @@ class _Filling:
         except UnicodeDecodeError:
             text = None
         if text is None or "\0" in text:
-            self.said.append(error("secret-file", self._span(node, hole), f"no file `{path}` that can be read as text",
-                                   "create it, or correct the path; it is relative to the project, or absolute"))
+            self.said.append(
+                error(
+                    "secret-file",
+                    self._span(node, hole),
+                    f"no file `{path}` that can be read as text",
+                    "create it, or correct the path; it is relative to the project, or absolute",
+                )
+            )
             return None, True
         value = text.removesuffix("\n").removesuffix("\r")
         self.secrets.add(value)
@@ -217,5 +254,33 @@ def masked(diagnostics: Iterator[Diagnostic] | tuple[Diagnostic, ...], secrets: 
         return text
 
     return [
-        replace(each, message=clean(each.message) or "", help=clean(each.help)) if hidden else each for each in diagnostics
+        replace(each, message=clean(each.message) or "", help=clean(each.help)) if hidden else each
+        for each in diagnostics
     ]
+
+
+def secret_spots(kind: str, root: Node | None, text: str) -> Iterator[tuple[int, int]]:
+    """Stretches of a manifest's text that no excerpt may show: literals under secret keys, and look-alikes anywhere."""
+    for pattern, _ in _LITERAL:
+        yield from (found.span() for found in pattern.finditer(text))
+    keys = "|".join(map(re.escape, sorted(secret_keys(kind) | {"password"})))
+    # By the text itself, so that it also holds for a file that cannot be parsed.
+    for found in re.finditer(rf"\b(?:{keys})[\"']?[ \t]*:[ \t]+[\"']?([^\s\"'{{}}#\[][^\r\n\"',}}]*)", text):
+        if not found[1].startswith("${"):
+            yield found.span(1)
+    if root is not None:
+        yield from _secret_scalars(kind, root, ())
+
+
+def _secret_scalars(kind: str, node: Node, path: Path) -> Iterator[tuple[int, int]]:
+    match node:
+        case Scalar(value=str()) if path[-1:] and path[-1] in secret_keys(kind) and "${" not in node.value:
+            yield node.start, node.end
+        case ListNode(items):
+            for index, item in enumerate(items):
+                yield from _secret_scalars(kind, item, (*path, index))
+        case MapNode(entries):
+            for name, entry in entries.items():
+                yield from _secret_scalars(kind, entry.value, (*path, name))
+        case _:
+            return

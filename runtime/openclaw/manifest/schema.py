@@ -156,10 +156,14 @@ def _rank(fault: Fault) -> int:
 
 def _keys(shapes: Shapes, root: MapNode, path: Path, node: MapNode, faults: list[Fault]) -> Iterator[Diagnostic]:
     """What is wrong with the set of keys of one mapping: too many, too few, or one for the other."""
-    groups = [tuple(branch["required"][0] for branch in fault.schema["oneOf"]) for fault in faults if fault.keyword == "oneOf"]
+    groups = [
+        tuple(branch["required"][0] for branch in fault.schema["oneOf"]) for fault in faults if fault.keyword == "oneOf"
+    ]
     title = next((str(fault.schema.get("title", "")) for fault in faults if fault.keyword == "oneOf"), "")
     closed = next((fault.schema for fault in faults if fault.keyword == "additionalProperties"), None)
-    missing = {name for fault in faults if fault.keyword == "required" for name in fault.schema["required"]} - set(node.entries)
+    missing = {name for fault in faults if fault.keyword == "required" for name in fault.schema["required"]} - set(
+        node.entries
+    )
     exclusive = {name for group in groups for name in group}
     wanted = missing | {name for group in groups if not set(group) & set(node.entries) for name in group}
     if closed is not None:

@@ -100,11 +100,17 @@ def decode(file: str, content: bytes) -> tuple[Source, Diagnostic | None]:
     except UnicodeDecodeError as failure:
         before = Source(file, content[: failure.start].decode("utf-8"))
         span = before.span(len(before.text), len(before.text))
-        return before, error("encoding", span, f"byte 0x{content[failure.start]:02x} is not UTF-8 text", "save the file as UTF-8")
+        return before, error(
+            "encoding", span, f"byte 0x{content[failure.start]:02x} is not UTF-8 text", "save the file as UTF-8"
+        )
     found = _REFUSED.search(source.text)
     if found is None:
         return source, None
     span = source.span(found.start(), found.end())
     code = ord(found.group())
-    return source, error("encoding", span, f"the character U+{code:04X} may not stand in a manifest",
-                         f'delete it, or write it in double quotes as "\\u{code:04x}"')
+    return source, error(
+        "encoding",
+        span,
+        f"the character U+{code:04X} may not stand in a manifest",
+        f'delete it, or write it in double quotes as "\\u{code:04x}"',
+    )

@@ -19,7 +19,13 @@ _LEVELS = {1: "one level up", 2: "two levels up", 3: "three levels up"}
 
 
 def unknown_keys(
-    shapes: Shapes, root: MapNode, path: Path, node: MapNode, closed: Mapping[str, Any], extras: list[str], wanted: set[str]
+    shapes: Shapes,
+    root: MapNode,
+    path: Path,
+    node: MapNode,
+    closed: Mapping[str, Any],
+    extras: list[str],
+    wanted: set[str],
 ) -> Iterator[tuple[Diagnostic, set[str]]]:
     """Each diagnostic with the missing keys it accounts for: those are not told again."""
     allowed = [name for name in closed.get("properties", {}) if name not in node.entries]
@@ -49,8 +55,12 @@ def _no_space(name: str, entry: Entry) -> tuple[Diagnostic, set[str]] | None:
     key, colon, value = name.partition(":")
     if not (colon and value and isinstance(entry.value, Scalar) and entry.value.value is None):
         return None
-    said = error("yaml-colon", entry.key.span, f"`{name}` has no space after the colon, so it is one key without a value",
-                 f"write `{key}: {value}`")
+    said = error(
+        "yaml-colon",
+        entry.key.span,
+        f"`{name}` has no space after the colon, so it is one key without a value",
+        f"write `{key}: {value}`",
+    )
     return said, {key}
 
 
@@ -67,9 +77,17 @@ def _up(
             continue
         owner = _where(path[:length], shapes.title(root, path[:length]))
         spaces = node.first.column - above.first.column
-        how = f"dedent it by {spaces} spaces" if spaces > 0 and node.first.line > above.first.line else f"move it to {owner}"
-        said = error("unknown-key", entry.key.span,
-                     f"`{name}` is not a key of {where}; it belongs to {owner} ({_LEVELS.get(levels, 'further up')})", how)
+        how = (
+            f"dedent it by {spaces} spaces"
+            if spaces > 0 and node.first.line > above.first.line
+            else f"move it to {owner}"
+        )
+        said = error(
+            "unknown-key",
+            entry.key.span,
+            f"`{name}` is not a key of {where}; it belongs to {owner} ({_LEVELS.get(levels, 'further up')})",
+            how,
+        )
         return said, set()
     return None
 
@@ -79,23 +97,35 @@ def _other_kind(
 ) -> tuple[Diagnostic, set[str]] | None:
     title = str(closed.get("title", ""))
     last = title.rpartition(" ")[2]
-    others = [other for other in shapes.siblings(name) if other != title and other.rpartition(" ")[2] == last and " " in other]
+    others = [
+        other for other in shapes.siblings(name) if other != title and other.rpartition(" ")[2] == last and " " in other
+    ]
     if not others or " " not in title:
         return None
     lacking = sorted(wanted)
     also = f"; and `{lacking[0]}`, which a {title} needs, is missing" if lacking else ""
-    said = error("unknown-key", entry.key.span, f"`{name}` belongs to {_a(others[0])}; this is {_a(title)}{also}",
-                 f"remove `{name}`, or make this {_a(others[0])}")
+    said = error(
+        "unknown-key",
+        entry.key.span,
+        f"`{name}` belongs to {_a(others[0])}; this is {_a(title)}{also}",
+        f"remove `{name}`, or make this {_a(others[0])}",
+    )
     return said, set(lacking)
 
 
-def _near(name: str, entry: Entry, allowed: list[str], wanted: set[str], where: str) -> tuple[Diagnostic, set[str]] | None:
+def _near(
+    name: str, entry: Entry, allowed: list[str], wanted: set[str], where: str
+) -> tuple[Diagnostic, set[str]] | None:
     # A key that is missing is the likelier meaning than one that is merely possible.
     close = near_key(name, sorted(wanted)) or near_key(name, allowed)
     if close is None:
         return None
-    said = error("unknown-key", entry.key.span, f"unknown key `{name}` in {where}; did you mean `{close}`?",
-                 f"write `{close}:`; keys allowed here: {', '.join(allowed)}")
+    said = error(
+        "unknown-key",
+        entry.key.span,
+        f"unknown key `{name}` in {where}; did you mean `{close}`?",
+        f"write `{close}:`; keys allowed here: {', '.join(allowed)}",
+    )
     group = next((set(group) for group in _CHOICES if close in group), set())
     return said, {close} | group
 
@@ -107,15 +137,21 @@ def _down(
         meant = next((key for key in keys if fold(key) == fold(name)), None)
         meant = meant or next((key for key in ELSEWHERE.get(fold(name), ()) if key in keys), None)
         if meant:
-            said = error("unknown-key", entry.key.span, f"unknown key `{name}` in {where}; did you mean `{meant}` in `{child}`?",
-                         f"write it below `{child}:`, indented: `{meant}: ...`")
+            said = error(
+                "unknown-key",
+                entry.key.span,
+                f"unknown key `{name}` in {where}; did you mean `{meant}` in `{child}`?",
+                f"write it below `{child}:`, indented: `{meant}: ...`",
+            )
             return said, set()
     return None
 
 
 def _unknown(name: str, entry: Entry, closed: Mapping[str, Any], where: str) -> tuple[Diagnostic, set[str]]:
     allowed = ", ".join(closed.get("properties", {})) or "none"
-    return error("unknown-key", entry.key.span, f"unknown key `{name}` in {where}", f"keys allowed here: {allowed}"), set()
+    return error(
+        "unknown-key", entry.key.span, f"unknown key `{name}` in {where}", f"keys allowed here: {allowed}"
+    ), set()
 
 
 def _a(title: str) -> str:

@@ -100,7 +100,9 @@ def _retype(node: Node, key: str, schema: Mapping[str, Any]) -> str | None:
             return f"write `{key}: {meaning}`" if meaning else f"write `{key}: true` or `{key}: false`"
         case Scalar(value=str() as text) if "array" in wanted:
             return f"write a list: `{key}: [{_short(text)}]`"
-        case Scalar(value=int() as number) if "patternErrorMessage" in schema and "duration" in str(schema["patternErrorMessage"]):
+        case Scalar(value=int() as number) if "patternErrorMessage" in schema and "duration" in str(
+            schema["patternErrorMessage"]
+        ):
             return f"name the unit: `{key}: {number}s`"
         case Scalar() if "string" in wanted:
             return f'quote it: "{node.text}"'
@@ -120,19 +122,32 @@ def _fits(text: str, wanted: set[str]) -> bool:
 def empty(node: Scalar, entry: Entry | None, schema: Mapping[str, Any], source: Source) -> Diagnostic:
     """A key without a value; where an unquoted `#` swallowed the value, that is what is pointed at."""
     if node.text:
-        return error("wrong-type", node.span, f"expected {expected(schema)}, got `{node.text}`", "write a value, or remove the key")
+        return error(
+            "wrong-type",
+            node.span,
+            f"expected {expected(schema)}, got `{node.text}`",
+            "write a value, or remove the key",
+        )
     name = str(entry.key.value) if entry else "the item"
     comment = re.compile(r"[ \t]*(#[^\s#][^\r\n]*)").match(source.text, node.end)
     if comment:
         start, text = comment.start(1), comment.group(1).rstrip()
         shown = f"{name}: " if entry else "- "
-        return error("empty-value", source.span(start, start + len(text)),
-                     f"`{name}` is empty: an unquoted `#` starts a comment", f'quote it: `{shown}"{text}"`')
+        return error(
+            "empty-value",
+            source.span(start, start + len(text)),
+            f"`{name}` is empty: an unquoted `#` starts a comment",
+            f'quote it: `{shown}"{text}"`',
+        )
     types = schema.get("type", "")
     write = {"array": f"`{name}: []` for an empty list", "object": f"`{name}: {{}}` for an empty mapping"}
     first = next((write[each] for each in ([types] if isinstance(types, str) else types) if each in write), "a value")
-    return error("empty-value", entry.key.span if entry else node.span, f"`{name}` has no value; expected {expected(schema)}",
-                 f"write {first}, or remove the key")
+    return error(
+        "empty-value",
+        entry.key.span if entry else node.span,
+        f"`{name}` has no value; expected {expected(schema)}",
+        f"write {first}, or remove the key",
+    )
 
 
 def wrong_value(node: Node, key: str, keyword: str, schema: Mapping[str, Any]) -> Diagnostic:
@@ -152,15 +167,21 @@ def wrong_value(node: Node, key: str, keyword: str, schema: Mapping[str, Any]) -
         return error("wrong-value", span, f"`{key}`: `{_short(shown)}` is not {wanted}", _example(key, schema))
     if keyword in limits:
         got = f", not {_short(shown)}" if shown else "; it is empty"
-        return error("wrong-value", span, f"`{key}` is {limits[keyword].format(schema[keyword])}{got}", _example(key, schema))
+        return error(
+            "wrong-value", span, f"`{key}` is {limits[keyword].format(schema[keyword])}{got}", _example(key, schema)
+        )
     return error("wrong-value", span, f"`{key}` cannot be this", _example(key, schema))
 
 
 def _not_among(node: Node, key: str, values: list[Any]) -> Diagnostic:
     options = [value if isinstance(value, str) else json.dumps(value) for value in values]
     shown = node.shown if isinstance(node, Scalar) else found(node)
-    return error("wrong-value", node.span, f"`{_short(shown)}` is not a `{key}`{meant(shown, options)}",
-                 f"one of: {', '.join(options)}")
+    return error(
+        "wrong-value",
+        node.span,
+        f"`{_short(shown)}` is not a `{key}`{meant(shown, options)}",
+        f"one of: {', '.join(options)}",
+    )
 
 
 def _twice(node: ListNode, key: str) -> Diagnostic:
@@ -168,8 +189,13 @@ def _twice(node: ListNode, key: str) -> Diagnostic:
     for item in node.items:
         value = repr(item.value) if isinstance(item, Scalar) else repr(item)
         if value in seen and isinstance(item, Scalar):
-            return error("wrong-value", item.span, f"`{item.shown}` stands twice in `{key}`", "delete one of them",
-                         [see(seen[value].span, "first here")])
+            return error(
+                "wrong-value",
+                item.span,
+                f"`{item.shown}` stands twice in `{key}`",
+                "delete one of them",
+                [see(seen[value].span, "first here")],
+            )
         seen[value] = item
     return error("wrong-value", node.span, f"`{key}` holds something twice", "delete one of them")
 
@@ -195,33 +221,47 @@ def missing(name: str, node: MapNode, path: Path, schema: Mapping[str, Any], tit
         values = [each for each in schema["enum"] if path and each == path[-1]] or values
     example = _yaml(values[0]) if values else "..."
     also = f"; one of: {', '.join(schema['enum'])}" if "enum" in schema else ""
-    return error("missing-key", node.first, f"required key `{name}` is missing{whose}", f"add `{name}: {example}`{also}")
+    return error(
+        "missing-key", node.first, f"required key `{name}` is missing{whose}", f"add `{name}: {example}`{also}"
+    )
 
 
 def exclusive(node: MapNode, given: list[str]) -> Diagnostic:
     first, second = given[0], given[1]
     line = node.key(first).line
-    return error("exclusive-keys", node.key(second), f"`{first}` (line {line}) and `{second}` cannot both be given",
-                 "remove one", [see(node.key(first), f"`{first}` is given here")])
+    return error(
+        "exclusive-keys",
+        node.key(second),
+        f"`{first}` (line {line}) and `{second}` cannot both be given",
+        "remove one",
+        [see(node.key(first), f"`{first}` is given here")],
+    )
 
 
 def none_of(node: MapNode, group: tuple[str, ...], path: Path, title: str) -> Diagnostic:
     options = " or ".join(f"`{name}`" for name in group)
     whose = f"{title} `{path[-1]}`" if path and isinstance(path[-1], str) else f"this {title}"
-    return error("missing-key", node.first, f"{whose} has neither {options.replace(' or ', ' nor ')}", f"add one of: {', '.join(group)}")
+    return error(
+        "missing-key",
+        node.first,
+        f"{whose} has neither {options.replace(' or ', ' nor ')}",
+        f"add one of: {', '.join(group)}",
+    )
 
 
 def bad_name(name: str, node: MapNode, schema: Mapping[str, Any]) -> Diagnostic:
     key = node.entries[name].key if name in node.entries else None
-    return error("wrong-value", key.span if key else node.first,
-                 f"`{_short(name)}` cannot be a name here; expected {schema.get('patternErrorMessage', 'a name')}",
-                 _renamed(name))
+    return error(
+        "wrong-value",
+        key.span if key else node.first,
+        f"`{_short(name)}` cannot be a name here; expected {schema.get('patternErrorMessage', 'a name')}",
+        _renamed(name),
+    )
 
 
 def _renamed(name: str) -> str | None:
     close = re.sub(r"[^a-z0-9_-]+", "_", name.strip().lower()).strip("_-")
     return f"for example `{close}:`" if re.fullmatch(r"[a-z][a-z0-9_-]*", close) and close != name else None
-
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,102 @@
+"""Compiles a project: manifests in, a Snapshot or diagnostics out. All mistakes in one run.
+
+Pure but for the importer it is handed. `validate` and the runtime call this same function, so they
+accept the same folders. Without errors there is a snapshot, whole; with one there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from openclaw.manifest import policies
+from openclaw.manifest.assemble import snapshot
+from openclaw.manifest.diagnostic import Diagnostic, arrange
+from openclaw.manifest.folder import Folder
+from openclaw.manifest.gather import gather
+from openclaw.manifest.nodes import MapNode, plain
+from openclaw.manifest.placeholders import masked
+from openclaw.manifest.project import Definition, Project
+from openclaw.manifest.rules import RULES
+from openclaw.manifest.snapshot import Snapshot
+from openclaw.permissions.template import compile_template
+from openclaw.signature import Importer, ImportProblem, derive
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    snapshot: Snapshot | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def compile(
+    folder: Folder, *, environment: Mapping[str, str] | None, importer: Importer | None, today: datetime
+) -> Compiled:
+    """`environment` None: nobody looks, unset variables are no mistake; `importer` None: no Python tool is imported.
+
+    What was not looked at is missing from the snapshot, which is then fit for reading, not for running.
+    `today` is aware. Warnings come along with a snapshot.
+    """
+    gathered = gather(folder, environment, importer, today)
+    project = gathered.project
+    _prepare(project)
+    alone = gathered.diagnostics
+    across = [said for rule in RULES for said in rule(project)]
+    told = {(said.file, said.line, said.column) for said in alone if said.severity == "error"}
+    new = [said for said in across if (said.file, said.line, said.column) not in told]
+    diagnostics = arrange(masked(tuple(_once(alone, new)), gathered.secrets))
+    if any(said.severity == "error" for said in diagnostics):
+        return Compiled(None, diagnostics)
+    return Compiled(snapshot(project), diagnostics)
+
+
+def _once(alone: Iterable[Diagnostic], across: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """One place, one mistake: of several errors at one token the first rule's is told."""
+    found = list(alone)
+    seen: set[tuple[str, int, int]] = set()
+    for said in across:
+        place = (said.file, said.line, said.column)
+        if said.severity == "warning" or place not in seen:
+            found.append(said)
+        if said.severity == "error":
+            seen.add(place)
+    return found
+
+
+def _prepare(project: Project) -> None:
+    """What several rules and the snapshot need, made once."""
+    for tool in project.all("tool").values():
+        _prepare_shell(project, tool)
+        _prepare_python(project, tool)
+    project.policies = policies.build(project)
+
+
+def _prepare_shell(project: Project, tool: Definition) -> None:
+    shell = tool.text("shell")
+    if shell is not None and tool.text("python") is None:
+        inputs: Any = plain(node) if isinstance(node := tool.get("input"), MapNode) else {}
+        declared = {name: value for name, value in inputs.items() if isinstance(value, dict)}
+        project.templates[tool.name] = compile_template(shell.value, declared)
+
+
+def _prepare_python(project: Project, tool: Definition) -> None:
+    reference = tool.text("python")
+    if reference is None or project.importer is None or not tool.sound or tool.text("shell") is not None:
+        return
+    _note_sources(project, reference.value)
+    function = project.importer(reference.value)
+    project.functions[tool.name] = function
+    if not isinstance(function, ImportProblem):
+        fixed = node.entries if isinstance(node := tool.get("with"), MapNode) else ()
+        project.derived[tool.name] = derive(function, fixed=tuple(fixed), declared="input" in tool.node.entries)
+
+
+def _note_sources(project: Project, reference: str) -> None:
+    """A module in the project folder is one of its sources: when it changes, the project has changed."""
+    parts = reference.partition(":")[0].split(".")
+    for length in range(1, len(parts) + 1):
+        stem = "/".join(parts[:length])
+        project.folder.read_file(f"{stem}.py")
+        project.folder.read_file(f"{stem}/__init__.py")

@@ -1,0 +1,160 @@
+"""From files to a Project: every manifest read, filled in and checked alone; definitions by name.
+
+An agent is its own keys over those of the `_defaults.yaml` files of its folders, nearest first; maps
+merge, lists replace. Knows no rule that looks across files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import PurePosixPath
+
+from openclaw.manifest import document, environment, placeholders, schema
+from openclaw.manifest.diagnostic import Diagnostic, Span, error
+from openclaw.manifest.folder import TOP, Folder, kind_of
+from openclaw.manifest.nodes import Entry, MapNode, Node
+from openclaw.manifest.project import Definition, Project, definitions
+from openclaw.signature import Importer
+
+_SECTIONS = {
+    "tools": {"tools": "tool", "policies": "policy"},
+    "policies": {"policies": "policy"},
+    "channels": {"channels": "channel", "people": "person", "rooms": "room"},
+    "heartbeats": {"heartbeats": "heartbeat"},
+    "models": {"models": "model"},
+}
+_INHERITED = ("tools", "policy")  # required of an agent, here or in its folder's defaults
+
+
+@dataclass(slots=True)
+class Gathered:
+    project: Project
+    diagnostics: list[Diagnostic]
+    secrets: frozenset[str]
+    _faulty: dict[str, tuple[schema.Path, ...]] = field(default_factory=dict)
+
+
+def gather(folder: Folder, real: Mapping[str, str] | None, importer: Importer | None, now: datetime) -> Gathered:
+    variables = None if real is None else folder.environment(real)
+    work = Gathered(
+        Project(folder, variables, importer, now), [*folder.problems, *environment.check(folder)], frozenset()
+    )
+    _note_unreadable(work)
+    files = {file: kind for file in sorted(folder.files) if (kind := kind_of(file))}
+    for file in [file for file, kind in files.items() if kind == "defaults"]:
+        _load(work, file, "defaults")
+    for file, kind in files.items():
+        if kind == "agent":
+            inherited = _inherited(work.project, file).entries
+            _load(work, file, kind, [key for key in _INHERITED if key not in inherited])
+        elif kind != "defaults":
+            _load(work, file, kind)
+    _name_all(work, files)
+    return work
+
+
+def _note_unreadable(work: Gathered) -> None:
+    for problem in work.project.folder.problems:
+        if problem.code == "file" and problem.file in TOP:
+            work.project.unreadable.update(_SECTIONS[TOP[problem.file]].values())
+        elif problem.code == "file" and problem.file.split("/")[0] in ("agents", "."):
+            work.project.unreadable.add("agent")
+
+
+def _load(work: Gathered, file: str, kind: str, required: list[str] | None = None) -> None:
+    project = work.project
+    read = document.read(file, project.folder.files[file])
+    project.sources[file] = read.source
+    work.diagnostics += read.diagnostics
+    if read.root is None or read.diagnostics:
+        project.unreadable.update(_SECTIONS.get(kind, {}).values())
+        work._faulty[file] = ((),)
+    if read.root is None:
+        return
+    filled = placeholders.fill(kind, read.root, read.source, project.variables, project.folder.read_file)
+    work.secrets |= filled.secrets
+    checked = schema.check(kind, filled.root, read.source, required or ())
+    work.diagnostics += [*filled.diagnostics, *checked.diagnostics]
+    work._faulty[file] = (*work._faulty.get(file, ()), *checked.faulty)
+    project.roots[file] = checked.root
+
+
+def _inherited(project: Project, file: str) -> MapNode:
+    """What the folders of an agent's file give it: the nearest folder's values over those further up."""
+    merged = MapNode({}, Span(file))
+    for above in PurePosixPath(file).parents:
+        found = project.roots.get(f"{above}/_defaults.yaml")
+        if found is not None:
+            merged = _over(merged, found)
+    return merged
+
+
+def _over(near: MapNode, far: MapNode) -> MapNode:
+    entries = dict(near.entries)
+    for name, entry in far.entries.items():
+        mine = entries.get(name)
+        if mine is None:
+            entries[name] = entry
+        elif isinstance(mine.value, MapNode) and isinstance(entry.value, MapNode):
+            entries[name] = Entry(mine.key, _over(mine.value, entry.value))
+    return MapNode(entries, near.span)
+
+
+def _name_all(work: Gathered, files: Mapping[str, str]) -> None:
+    project = work.project
+    for file, kind in files.items():
+        if kind == "agent":
+            _name_agent(work, file)
+        elif kind == "tools" and "policies.yaml" in project.folder.files:
+            _name(work, file, {"tools": "tool"})
+            work.diagnostics += _misplaced_policies(project.roots.get(file))
+        elif kind != "defaults":
+            _name(work, file, _SECTIONS[kind])
+
+
+def _name(work: Gathered, file: str, sections: Mapping[str, str]) -> None:
+    root = work.project.roots.get(file)
+    for section, kind in sections.items():
+        known = work.project.named.setdefault(kind, {})
+        for found in definitions(root.get(section) if root else None):
+            faulty = any(_covers((section, found.name), path) for path in work._faulty[file])
+            known[found.name] = Definition(found.name, found.key, found.node, not faulty)
+        _name_shapeless(known, root.get(section) if root else None)
+
+
+def _name_shapeless(known: dict[str, Definition], node: Node | None) -> None:
+    """Names whose value is no mapping: told already, and known."""
+    if isinstance(node, MapNode):
+        for name, entry in node.entries.items():
+            known.setdefault(name, Definition(name, entry.key.span, MapNode({}, entry.key.span), False))
+
+
+def _covers(prefix: schema.Path, path: schema.Path) -> bool:
+    return path == () or path[: len(prefix)] == prefix
+
+
+def _name_agent(work: Gathered, file: str) -> None:
+    project = work.project
+    id = PurePosixPath(file).stem
+    root = project.roots.get(file)
+    known = project.named.setdefault("agent", {})
+    if id in known:
+        first = known[id].key.file
+        work.diagnostics.append(
+            error("agent-id", Span(file), f"agent `{id}` is described already in {first}", "rename one of the files")
+        )
+        return
+    node = _over(root, _inherited(project, file)) if root is not None else MapNode({}, Span(file))
+    known[id] = Definition(id, Span(file), node, not work._faulty.get(file))
+
+
+def _misplaced_policies(root: MapNode | None) -> Iterator[Diagnostic]:
+    if root is not None and "policies" in root.entries:
+        yield error(
+            "unknown-key",
+            root.key("policies"),
+            "policies.yaml exists, so policies stand only there",
+            "move these to policies.yaml",
+        )

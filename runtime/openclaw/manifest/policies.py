@@ -1,0 +1,124 @@
+"""Policies as the permission layer knows them: own rules, those of included policies, those of the floor.
+
+Every rule remembers where it stands. Broken rules are left out here because their diagnostics stop the
+snapshot as a whole; nothing is ever loosened by that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from openclaw.manifest.builtins import FLOOR
+from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain, texts
+from openclaw.manifest.project import Definition, Project
+from openclaw.permissions.decide import Condition, Effect, Origin, Policy, Rule
+
+EFFECTS: Final = {"allow": Effect.ALLOW, "ask": Effect.ASK, "deny": Effect.DENY}
+_DURATION = re.compile(r"([0-9]+)(ms|s|m|h)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_STATED: Final = {
+    "commands": "commands", "paths": "paths", "hosts": "hosts",
+    "from": "sender", "channel": "channel", "room": "room", "heartbeat": "heartbeat",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RuleNode:
+    """A rule in the manifest: the policy it stands in, its effect's key, the tools it names."""
+
+    policy: str
+    node: Definition
+    effect: str
+    tools: list[Scalar]
+
+    def conditions(self) -> list[Definition]:
+        """The rule's own conditions, and those of its `except`."""
+        unless = self.node.get("except")
+        return [self.node, *([Definition("except", self.node.key, unless)] if isinstance(unless, MapNode) else [])]
+
+
+def seconds(text: str) -> float | None:
+    found = _DURATION.fullmatch(text)
+    return int(found[1]) * _SECONDS[found[2]] if found else None
+
+
+def rule_nodes(policy: Definition) -> Iterator[RuleNode]:
+    rules = policy.get("rules")
+    for item in rules.items if isinstance(rules, ListNode) else ():
+        if not isinstance(item, MapNode):
+            continue
+        effect = next((key for key in EFFECTS if key in item.entries), None)
+        if effect is not None:
+            yield RuleNode(policy.name, Definition(policy.name, item.first, item), effect, texts(item.get(effect)))
+
+
+def all_rules(project: Project) -> Iterator[RuleNode]:
+    for policy in project.all("policy").values():
+        yield from rule_nodes(policy)
+
+
+def build(project: Project) -> dict[str, Policy]:
+    own = {name: tuple(map(rule, rule_nodes(policy))) for name, policy in project.all("policy").items()}
+    return {name: _policy(project, policy, own) for name, policy in project.all("policy").items()}
+
+
+def _policy(project: Project, policy: Definition, own: Mapping[str, tuple[Rule, ...]]) -> Policy:
+    joined = [name for name in reach(project, policy.name) if name != FLOOR]
+    rules = [each for name in [*joined, FLOOR] for each in own.get(name, ())]
+    within = seconds(str(policy.value("answer_within", "")))
+    return Policy(
+        policy.name,
+        tuple(rules),
+        Effect.DENY if policy.value("default") == "deny" else Effect.ASK,
+        tuple(str(each.value) for each in policy.texts("approvers")),
+        300.0 if within is None else within,
+    )
+
+
+def reach(project: Project, name: str) -> list[str]:
+    """A policy and everything it includes, directly or not, each once."""
+    found: list[str] = []
+    todo = [name]
+    while todo:
+        each = todo.pop(0)
+        policy = project.all("policy").get(each)
+        if policy is not None and each not in found:
+            found.append(each)
+            todo += [str(include.value) for include in policy.texts("include")]
+    return found
+
+
+def rule(node: RuleNode) -> Rule:
+    unless = node.node.get("except")
+    at = node.node.node.key(node.effect)
+    return Rule(
+        effect=EFFECTS[node.effect],
+        tools=tuple(str(tool.value) for tool in node.tools),
+        when=condition(node.node.node),
+        unless=condition(unless) if isinstance(unless, MapNode) else None,
+        id=_word(node.node, "id"),
+        reason=_word(node.node, "reason"),
+        until=_word(node.node, "until"),
+        unsafe=node.node.value("unsafe") is True,
+        policy=node.policy,
+        origin=Origin(at.file, at.line, at.column),
+    )
+
+
+def condition(node: MapNode) -> Condition:
+    stated: dict[str, Any] = {ours: _names(node.get(key)) for key, ours in _STATED.items()}
+    inputs = node.get("input")
+    values = plain(inputs) if isinstance(inputs, MapNode) else None
+    return Condition(**stated, input=values)
+
+
+def _names(node: Node | None) -> tuple[str, ...] | None:
+    return None if node is None else tuple(str(each.value) for each in texts(node))
+
+
+def _word(node: Definition, key: str) -> str | None:
+    value = node.value(key)
+    return None if value is None or value is Unknown else str(value)

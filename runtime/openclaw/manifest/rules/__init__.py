@@ -1,0 +1,67 @@
+"""Every rule that looks across manifests: one function, one line.
+
+A rule takes the Project and yields diagnostics; it tells one kind of mistake and trusts the others to
+tell theirs. What has had a diagnostic at the same place already gets no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from openclaw.manifest.diagnostic import Diagnostic
+from openclaw.manifest.project import Project
+from openclaw.manifest.rules import agents, channels, conditions, heartbeats, models, policies, tools
+
+RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
+    agents.there_are_agents,
+    agents.ids_are_names,
+    agents.one_is_the_default,
+    agents.prefixes_are_free,
+    agents.souls_can_be_read,
+    agents.tools_exist,
+    agents.policies_exist,
+    agents.models_exist,
+    agents.workspaces_are_outside,
+    agents.compaction_keeps_less,
+    agents.tools_are_not_all_denied,
+    tools.names_are_free,
+    tools.python_tools_are_described,
+    tools.inputs_are_consistent,
+    tools.templates_split,
+    tools.placeholders_are_inputs,
+    tools.inputs_are_used,
+    tools.functions_load,
+    tools.signatures_fit,
+    policies.includes_exist,
+    policies.includes_end,
+    policies.floor_only_restricts,
+    policies.approvers_exist,
+    policies.rules_name_tools,
+    policies.allows_are_narrow,
+    policies.allows_have_a_point,
+    policies.tests_hold,
+    conditions.one_what,
+    conditions.patterns_are_sound,
+    conditions.hosts_are_names,
+    conditions.inputs_exist,
+    conditions.people_exist,
+    conditions.places_exist,
+    conditions.until_is_a_time,
+    channels.agents_exist,
+    channels.tokens_name_people_and_agents,
+    channels.ports_are_free,
+    channels.one_terminal,
+    channels.open_hosts_have_tokens,
+    channels.ids_are_addresses,
+    channels.ids_are_one_persons,
+    channels.time_zones_exist,
+    heartbeats.agents_exist,
+    heartbeats.schedules_fire,
+    heartbeats.schedules_are_meant,
+    heartbeats.time_zones_exist,
+    heartbeats.deliveries_arrive,
+    models.default_exists,
+    models.ids_are_known,
+    models.scripts_exist,
+)

@@ -1,0 +1,234 @@
+"""Rules about agents: who answers by default, prefixes, souls, and what agents refer to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from openclaw.manifest.builtins import COMMANDS, FLOOR
+from openclaw.manifest.diagnostic import Diagnostic, Span, error, see, warning
+from openclaw.manifest.near import meant, near
+from openclaw.manifest.nodes import MapNode, Scalar
+from openclaw.manifest.project import Definition, Project
+from openclaw.permissions.decide import hidden
+
+_ID = re.compile(r"[a-z][a-z0-9-]*")
+
+
+def there_are_agents(project: Project) -> Iterator[Diagnostic]:
+    if not project.all("agent") and "agent" not in project.unreadable:
+        yield error(
+            "no-agents",
+            Span("agents"),
+            "the project has no agent",
+            "describe one in agents/<id>.yaml; `openclaw init` writes an example",
+        )
+
+
+def ids_are_names(project: Project) -> Iterator[Diagnostic]:
+    for agent in project.all("agent").values():
+        if not _ID.fullmatch(agent.name):
+            better = re.sub(r"[^a-z0-9-]+", "-", agent.name.lower()).strip("-0123456789")
+            yield error(
+                "agent-id",
+                Span(agent.key.file),
+                f"`{agent.name}` cannot be an agent's id; expected lower-case letters, digits and dashes",
+                f"rename the file to {better or 'agent'}.yaml",
+            )
+
+
+def one_is_the_default(project: Project) -> Iterator[Diagnostic]:
+    agents = list(project.all("agent").values())
+    chosen = [agent for agent in agents if agent.value("default") is True]
+    for second in chosen[1:]:
+        yield error(
+            "default-agent",
+            second.node.key("default"),
+            f"agent `{chosen[0].name}` is the default already ({chosen[0].node.key('default')})",
+            "remove `default: true` from one of them",
+            [see(chosen[0].node.key("default"), "the other default")],
+        )
+    # A broken agent may be the one: then nothing is missing.
+    if len(agents) > 1 and not chosen and all(agent.sound for agent in agents) and "agent" not in project.unreadable:
+        yield error(
+            "default-agent",
+            agents[0].node.first,
+            f"none of the {len(agents)} agents is the default",
+            "add `default: true` to one of them",
+        )
+
+
+def prefixes_are_free(project: Project) -> Iterator[Diagnostic]:
+    taken: dict[str, tuple[Definition, Scalar]] = {}
+    for agent in project.agents():
+        prefix = agent.text("prefix")
+        if prefix is None:
+            continue
+        if prefix.value.startswith("/") and prefix.value[1:] in COMMANDS:
+            yield error("prefix", prefix.span, f"`{prefix.value}` is a built-in command", "choose another word")
+        elif prefix.value in taken:
+            other, where = taken[prefix.value]
+            yield error(
+                "prefix",
+                prefix.span,
+                f"prefix `{prefix.value}` is already used by agent `{other.name}` ({where.span})",
+                "choose another word",
+                [see(where.span, f"used by `{other.name}`")],
+            )
+        else:
+            taken[prefix.value] = (agent, prefix)
+
+
+# ── souls ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def soul_path(named: Scalar) -> str | None:
+    """The project path of a soul, relative to the manifest that names it; None outside the project."""
+    parts: list[str] = []
+    for part in (*PurePosixPath(named.span.file).parent.parts, *PurePosixPath(named.value).parts):
+        if part == "/" or (part == ".." and not parts):
+            return None
+        parts = parts[:-1] if part == ".." else [*parts, part]
+    return "/".join(parts)
+
+
+def default_soul(agent: Definition) -> str:
+    return agent.key.file.removesuffix(".yaml") + ".md"
+
+
+def souls_can_be_read(project: Project) -> Iterator[Diagnostic]:
+    for agent in project.agents():
+        for named in agent.texts("soul"):
+            yield from _soul(project, named)
+        file = default_soul(agent)
+        if agent.get("soul") is None and file in project.folder.files:
+            fault = _unfit(project.folder.files[file])
+            if fault:
+                yield error("soul", Span(file), f"the soul {fault}", f"write who `{agent.name}` is, or delete the file")
+
+
+def _soul(project: Project, named: Scalar) -> Iterator[Diagnostic]:
+    path = soul_path(named)
+    if path is None:
+        yield error("soul", named.span, f"`{named.value}` is outside the project", "copy the file next to the manifest")
+        return
+    content = project.folder.read_file(path)
+    if content is None:
+        folder = str(PurePosixPath(path).parent)
+        beside = [
+            str(PurePosixPath(file).relative_to(folder))
+            for file in project.folder.files
+            if file.endswith(".md") and PurePosixPath(file).is_relative_to(folder)
+        ]
+        yield error(
+            "missing-file",
+            named.span,
+            f"no file `{named.value}` (looked next to this manifest){meant(named.value, beside)}",
+            f"create {path}, or correct the name",
+        )
+    elif fault := _unfit(content):
+        yield error("soul", named.span, f"the soul {path} {fault}", "write who the agent is, or remove the key")
+
+
+def _unfit(content: bytes) -> str | None:
+    if len(content) > 1 << 20:
+        return "is longer than 1 MiB"
+    try:
+        return None if content.decode("utf-8-sig").strip() else "is empty"
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
+
+
+# ── what agents refer to ─────────────────────────────────────────────────────────────────────────
+
+
+def tools_exist(project: Project) -> Iterator[Diagnostic]:
+    names = project.names("tool")
+    for agent in project.agents():
+        for tool in agent.texts("tools"):
+            if not any(sign in tool.value for sign in "*?["):
+                yield from project.refer("tool", tool)
+            elif "tool" not in project.unreadable and not any(fnmatchcase(name, tool.value) for name in names):
+                yield error(
+                    "unknown-tool",
+                    tool.span,
+                    f"`{tool.value}` matches none of the {len(names)} tools{meant(tool.value.strip('*'), names)}",
+                    f"there are: {', '.join(names)}",
+                )
+
+
+def policies_exist(project: Project) -> Iterator[Diagnostic]:
+    for agent in project.agents():
+        policy = agent.text("policy")
+        if policy is None:
+            continue
+        if policy.value == FLOOR:
+            yield error("policy-floor", policy.span, f"`{FLOOR}` joins every policy by itself", "name another policy")
+        else:
+            yield from project.refer("policy", policy)
+
+
+def models_exist(project: Project) -> Iterator[Diagnostic]:
+    for agent in project.agents():
+        model = agent.text("model")
+        if model is not None:
+            yield from project.refer("model", model)
+
+
+def workspaces_are_outside(project: Project) -> Iterator[Diagnostic]:
+    root = PurePosixPath(project.folder.root)
+    for agent in project.agents():
+        named = agent.text("workspace")
+        if named is None or named.value in ("own", "shared"):
+            continue
+        path = PurePosixPath(named.value)
+        close = near(named.value, ["own", "shared"])
+        if not path.is_absolute() or ".." in path.parts:
+            yield error(
+                "workspace",
+                named.span,
+                f"`{named.value}` is neither `own`, `shared` nor an absolute path{f'; did you mean `{close}`?' if close else ''}",
+                "write `workspace: own`, `workspace: shared` or the whole path",
+            )
+        elif path.is_relative_to(root) or root.is_relative_to(path):
+            yield error(
+                "workspace",
+                named.span,
+                f"`{named.value}` is not apart from the project, so an agent could change its own manifests",
+                "name a folder outside the project",
+            )
+
+
+def compaction_keeps_less(project: Project) -> Iterator[Diagnostic]:
+    for agent in project.agents():
+        node = agent.get("compaction")
+        if not isinstance(node, MapNode):
+            continue
+        limits = Definition(agent.name, agent.key, node)
+        at, keep = limits.value("at_tokens", 100_000), limits.value("keep_tokens", 50_000)
+        if type(at) is int and type(keep) is int and keep >= at:
+            key = "keep_tokens" if "keep_tokens" in node.entries else "at_tokens"
+            value = node.get(key)
+            yield error(
+                "wrong-value",
+                value.span if value else node.span,
+                f"`keep_tokens` ({keep}) must be less than `at_tokens` ({at})",
+                f"for example `keep_tokens: {at // 2}`",
+            )
+
+
+def tools_are_not_all_denied(project: Project) -> Iterator[Diagnostic]:
+    for agent in project.agents():
+        policy = project.policies.get(str(agent.value("policy")))
+        if policy is None:
+            continue
+        for tool in agent.texts("tools"):
+            if hidden(policy, tool.value):
+                yield warning(
+                    "tool-denied",
+                    tool.span,
+                    f"policy `{policy.name}` always denies `{tool.value}`, so `{agent.name}` never sees it",
+                    "remove the tool here, or the rule there",
+                )

@@ -1,0 +1,168 @@
+"""Rules about channels, people and rooms."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+from openclaw.manifest.diagnostic import Diagnostic, error, see
+from openclaw.manifest.near import near
+from openclaw.manifest.nodes import Scalar, Unknown
+from openclaw.manifest.project import Definition, Project
+from openclaw.manifest.rules.policies import refer_channel
+
+SHORTEST_TOKEN = 32
+_PORT = 5000
+
+
+def agents_exist(project: Project) -> Iterator[Diagnostic]:
+    for place in (*project.all("channel").values(), *project.all("room").values()):
+        for named in (*place.texts("agent"), *place.texts("agents")):
+            yield from project.refer("agent", named)
+        yield from _admitted(place)
+
+
+def _admitted(place: Definition) -> Iterator[Diagnostic]:
+    """The agent that answers must be among those that may."""
+    agent, agents = place.text("agent"), place.texts("agents")
+    if agent is not None and agents and agent.value not in [each.value for each in agents]:
+        yield error(
+            "unknown-agent",
+            agent.span,
+            f"`{agent.value}` is not among `agents`, so nobody could answer here",
+            f"add `{agent.value}` to `agents`",
+        )
+
+
+def tokens_name_people_and_agents(project: Project) -> Iterator[Diagnostic]:
+    for channel in project.all("channel").values():
+        for token in channel.entries("tokens"):
+            for named in token.texts("as"):
+                yield from project.refer("person", named)
+            for named in token.texts("agents"):
+                yield from project.refer("agent", named)
+            if "as" in token.node.entries and "senders" in token.node.entries:
+                yield error(
+                    "exclusive-keys",
+                    token.node.key("senders"),
+                    "a token is one person's (`as`), or its program names senders (`senders`), not both",
+                    "remove one",
+                )
+
+
+def _on(project: Project, kind: str) -> Iterator[Definition]:
+    for channel in project.all("channel").values():
+        if channel.value("kind") == kind and channel.value("enabled") is not False:
+            yield channel
+
+
+def ports_are_free(project: Project) -> Iterator[Diagnostic]:
+    taken: dict[int, Definition] = {}
+    for channel in _on(project, "http"):
+        node = channel.get("port")
+        if isinstance(node, Scalar) and node.value is Unknown:
+            continue
+        port = channel.value("port", _PORT)
+        if not isinstance(port, int) or port == 0:
+            continue
+        if port in taken:
+            other = taken[port]
+            span = node.span if node else channel.key
+            yield error(
+                "channel-twice",
+                span,
+                f"port {port} is already used by channel `{other.name}` (line {other.key.line})",
+                "choose another port",
+                [see(other.node.key("port"), f"used by `{other.name}`")],
+            )
+        taken.setdefault(port, channel)
+
+
+def one_terminal(project: Project) -> Iterator[Diagnostic]:
+    channels = list(_on(project, "repl"))
+    for second in channels[1:]:
+        kind = second.get("kind")
+        yield error(
+            "channel-twice",
+            kind.span if kind else second.key,
+            f"channel `{channels[0].name}` (line {channels[0].key.line}) has the terminal already",
+            "remove one, or switch it off: `enabled: false`",
+        )
+
+
+def open_hosts_have_tokens(project: Project) -> Iterator[Diagnostic]:
+    for channel in _on(project, "http"):
+        host, token = channel.text("host"), channel.get("token")
+        if host is None or _is_loopback(host.value) or (isinstance(token, Scalar) and token.value is Unknown):
+            continue
+        given = str(channel.value("token", ""))
+        if len(given) < SHORTEST_TOKEN:
+            has = f"its token has only {len(given)} characters" if given else "the channel has no `token`"
+            yield error(
+                "channel-open",
+                host.span,
+                f"other machines can reach `{host.shown}`, and {has}; at least {SHORTEST_TOKEN} are needed",
+                "give it a long random token from the environment: `token: ${OPENCLAW_HTTP_TOKEN}`; or `host: 127.0.0.1`",
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+# ── people and rooms ─────────────────────────────────────────────────────────────────────────────
+
+
+def ids_are_addresses(project: Project) -> Iterator[Diagnostic]:
+    for person in project.all("person").values():
+        for id in person.texts("ids"):
+            yield from refer_channel(project, id)
+    for room in project.all("room").values():
+        for id in room.texts("id"):
+            yield from refer_channel(project, id)
+
+
+def ids_are_one_persons(project: Project) -> Iterator[Diagnostic]:
+    taken: dict[str, tuple[str, Scalar]] = {}
+    for kind in ("person", "room"):
+        for owner in project.all(kind).values():
+            for id in owner.texts("ids" if kind == "person" else "id"):
+                if id.value in taken and taken[id.value][0] != owner.name:
+                    other, where = taken[id.value]
+                    yield error(
+                        "person-twice",
+                        id.span,
+                        f"`{id.value}` belongs to `{other}` already (line {where.span.line})",
+                        "an id belongs to one person or room",
+                        [see(where.span, f"`{other}`")],
+                    )
+                taken.setdefault(str(id.value), (owner.name, id))
+
+
+def time_zones_exist(project: Project) -> Iterator[Diagnostic]:
+    for person in project.all("person").values():
+        yield from zone(person.text("timezone"))
+
+
+def zone(named: Scalar | None) -> Iterator[Diagnostic]:
+    if named is None:
+        return
+    try:
+        ZoneInfo(str(named.value))
+    except (OSError, ValueError, KeyError):
+        from zoneinfo import available_timezones
+
+        zones = sorted(available_timezones())
+        close = near(str(named.value), zones) or next(
+            (each for each in zones if each.rpartition("/")[2].lower() == named.value.lower()), None
+        )
+        yield error(
+            "timezone",
+            named.span,
+            f"no time zone `{named.value}`{f'; did you mean `{close}`?' if close else ''}",
+            f"write `{close}`" if close else "for example Europe/London",
+        )

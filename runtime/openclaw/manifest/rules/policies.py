@@ -1,0 +1,225 @@
+"""Rules about policies: what they include, whom they name, and rules that decide nothing or too much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from openclaw.manifest import policies
+from openclaw.manifest.builtins import FLOOR
+from openclaw.manifest.diagnostic import Diagnostic, Span, error, see, warning
+from openclaw.manifest.near import meant
+from openclaw.manifest.nodes import ListNode, MapNode, Scalar
+from openclaw.manifest.policies import RuleNode, all_rules, rule_nodes
+from openclaw.manifest.project import Definition, Project
+from openclaw.messages import Address
+from openclaw.permissions import patterns
+from openclaw.permissions.decide import Condition
+
+_COMMANDS = "run_command"
+
+
+def includes_exist(project: Project) -> Iterator[Diagnostic]:
+    for policy in project.all("policy").values():
+        for include in policy.texts("include"):
+            if include.value == FLOOR:
+                yield error("policy-floor", include.span, f"`{FLOOR}` joins every policy by itself", "remove it here")
+            else:
+                yield from project.refer("policy", include)
+
+
+def includes_end(project: Project) -> Iterator[Diagnostic]:
+    told: set[frozenset[str]] = set()
+    for policy in project.all("policy").values():
+        for include in policy.texts("include"):
+            circle = _circle(project, policy.name, str(include.value))
+            if circle and frozenset(circle) not in told:
+                told.add(frozenset(circle))
+                yield error(
+                    "policy-include",
+                    include.span,
+                    f"circular `include`: {' → '.join(circle)}",
+                    "remove one of these includes",
+                )
+
+
+def _circle(project: Project, start: str, via: str) -> list[str] | None:
+    """The way from a policy over one of its includes back to itself, if there is one."""
+    todo = [[start, via]]
+    seen = {start}
+    while todo:
+        way = todo.pop(0)
+        if way[-1] == start:
+            return way
+        policy = project.all("policy").get(way[-1])
+        if policy is not None and way[-1] not in seen:
+            seen.add(way[-1])
+            todo += [[*way, str(include.value)] for include in policy.texts("include")]
+    return None
+
+
+def floor_only_restricts(project: Project) -> Iterator[Diagnostic]:
+    floor = project.all("policy").get(FLOOR)
+    for rule in rule_nodes(floor) if floor else ():
+        if rule.effect == "allow":
+            yield error(
+                "policy-floor",
+                rule.node.node.key("allow"),
+                f"`{FLOOR}` joins every policy, so it holds only ask and deny rules",
+                "move this rule to the policies that want it",
+            )
+
+
+def approvers_exist(project: Project) -> Iterator[Diagnostic]:
+    for policy in project.all("policy").values():
+        for approver in policy.texts("approvers"):
+            yield from refer_person(project, approver)
+
+
+def refer_person(project: Project, named: Scalar) -> Iterator[Diagnostic]:
+    """People, `group:NAME` and addresses, as `from` and `approvers` take them."""
+    name = str(named.value)
+    if name.startswith("group:"):
+        yield from project.refer("group", named, name.removeprefix("group:"))
+    elif ":" in name:
+        yield from refer_channel(project, named)
+    else:
+        yield from project.refer("person", named)
+
+
+def refer_channel(project: Project, address: Scalar) -> Iterator[Diagnostic]:
+    try:
+        channel = Address.parse(str(address.value)).channel
+    except ValueError:
+        yield error(
+            "address",
+            address.span,
+            f"`{address.value}` is not an address: the channel's key, a colon, and the channel's own id",
+            "for example `telegram:12345`",
+        )
+        return
+    yield from project.refer("channel", address, channel)
+
+
+# ── which tools ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _is_glob(name: str) -> bool:
+    return any(sign in name for sign in "*?[")
+
+
+def rules_name_tools(project: Project) -> Iterator[Diagnostic]:
+    names = project.names("tool")
+    for rule in all_rules(project):
+        for tool in rule.tools:
+            if not _is_glob(tool.value):
+                yield from project.refer("tool", tool)
+            elif "tool" not in project.unreadable and not any(fnmatchcase(name, tool.value) for name in names):
+                yield warning(
+                    "rule-matches-nothing",
+                    tool.span,
+                    f"rule `{tool.value}` matches none of the {len(names)} tools{meant(tool.value, names)}",
+                    f"there are: {', '.join(names)}",
+                )
+
+
+def allows_are_narrow(project: Project) -> Iterator[Diagnostic]:
+    for rule in all_rules(project):
+        if rule.effect != "allow":
+            continue
+        for tool in rule.tools:
+            if tool.value.strip("*?") == "":
+                yield error(
+                    "rule-too-wide",
+                    tool.span,
+                    f"`{tool.value}` would let every tool run without asking, `{_COMMANDS}` too",
+                    "list the tools that may",
+                )
+            elif fnmatchcase(_COMMANDS, tool.value) and "commands" not in rule.node.node.entries:
+                yield error(
+                    "rule-too-wide",
+                    tool.span,
+                    f"`allow: {tool.value}` without `commands` would let every command run without asking",
+                    "add `commands: [ls, cat]`: the programs that may run, each within its profile",
+                )
+
+
+def allows_have_a_point(project: Project) -> Iterator[Diagnostic]:
+    """An ask or deny without conditions decides every call of its tools: an allow beside it never does."""
+    for policy in project.all("policy").values():
+        nodes = list(rule_nodes(policy))
+        stricter = [node for node in nodes if node.effect != "allow" and _always(node)]
+        for node in nodes:
+            if node.effect == "allow":
+                yield from _pointless(project, node, stricter)
+
+
+def _always(node: RuleNode) -> bool:
+    built = policies.rule(node)
+    return built.when == Condition() and built.unless is None
+
+
+def _pointless(project: Project, node: RuleNode, stricter: list[RuleNode]) -> Iterator[Diagnostic]:
+    for tool in node.tools:
+        for other in stricter:
+            match = next((name for name in other.tools if _covers(project, name.value, tool.value)), None)
+            if match is not None:
+                yield error(
+                    "rule-pointless",
+                    tool.span,
+                    f"`allow: {tool.value}` never decides: `{other.effect}: {match.value}` on line {match.span.line} has no conditions, and the stricter rule wins",
+                    "give that rule conditions or an `except`, or remove one of the two",
+                    [see(match.span, f"`{other.effect}` without conditions")],
+                )
+                break
+
+
+def _covers(project: Project, wide: str, narrow: str) -> bool:
+    if not _is_glob(narrow):
+        return wide == narrow or fnmatchcase(narrow, wide)
+    matched = [name for name in project.names("tool") if fnmatchcase(name, narrow)]
+    return bool(matched) and all(fnmatchcase(name, wide) for name in matched)
+
+
+# ── their own tests ──────────────────────────────────────────────────────────────────────────────
+
+
+def tests_hold(project: Project) -> Iterator[Diagnostic]:
+    for node in all_rules(project):
+        tests = node.node.get("tests")
+        if not isinstance(tests, MapNode):
+            continue
+        if "commands" not in node.node.node.entries:
+            yield error(
+                "rule-test",
+                node.node.node.key("tests"),
+                "`tests` try commands, and this rule has no `commands`",
+                "add `commands`, or remove `tests`",
+            )
+            continue
+        if not any(_unfit(node, entry) for entry in node.node.texts("commands")):
+            yield from _tried(node, Definition("tests", node.node.key, tests))
+
+
+def _unfit(node: RuleNode, entry: Scalar) -> bool:
+    return patterns.check_pattern(str(entry.value), unsafe=True, effect=policies.EFFECTS[node.effect]) is not None
+
+
+def _tried(node: RuleNode, tests: Definition) -> Iterator[Diagnostic]:
+    rule = policies.rule(node)
+    for key, wanted in (("match", True), ("no_match", False)):
+        listed = tests.get(key)
+        for command in tests.texts(key) if isinstance(listed, ListNode) else ():
+            if patterns.rule_test(rule, str(command.value)) is not wanted:
+                what = "does not match" if wanted else "matches"
+                yield error(
+                    "rule-test",
+                    command.span,
+                    f"this rule {what} `{command.value}`, and its test says it {'does' if wanted else 'does not'}",
+                    "correct `commands`, or the test",
+                    [see(_at(node), "the rule")],
+                )
+
+
+def _at(node: RuleNode) -> Span:
+    return node.node.node.key(node.effect)
