@@ -79,9 +79,10 @@ def test_no_color_means_no_colour(colour: bool, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_card_shows_everything_and_warns_of_unusual_characters() -> None:
     lines = ("cat " + "a" * 10_000, "ls \u0430")
+    cwd = "/work\x1b[2J"
     now = datetime.now(UTC)
     rules = ("r1", "r2")
-    approval = Approval("id", "s", "main", "run", "repl:local", lines, "/work\x1b[2J", "why", rules, (), (), "d", now, now)
+    approval = Approval("id", "s", "main", "run", "repl:local", lines, cwd, "why", rules, (), (), "d", now, now)
     shown = screen(_paper.card(approval))
     assert all(line in shown for line in lines)
     assert "/work%1B[2J" in shown and "r1" in shown and "r2" in shown

@@ -126,7 +126,7 @@ class Pipes:
             self._tasks.create_task(self._say(text))
 
     def deny(self, approval: Approval, operations: Operations) -> None:
-        call = "; ".join(quote_line(line) for line in approval.lines)
+        call = " ".join(quote_line(line.strip()) for line in approval.lines)
         if not may_answer(approval, self._options):
             self.notice(f"openclaw: {approval.tool} waits for {', '.join(approval.approvers)}: {call}")
         elif self._tasks is not None:

@@ -104,4 +104,4 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
 
 
 def _call(approval: dict[str, Any]) -> str:
-    return "; ".join(str(line) for line in approval.get("lines", ()))
+    return " ".join(str(line).strip() for line in approval.get("lines", ()))
