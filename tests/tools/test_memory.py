@@ -175,6 +175,9 @@ def test_scopes_are_held_apart_in_every_direction(memory: Memory, tmp_path: Path
         assert [one.text for one in memory.search(scope, "secret", 50)] == [f"secret of {scope or 'all'}"]
         assert [one.scope for one in memory.list(scope)] == [scope]
     assert len(memory.search(None, "secret", 50)) == len(scopes) + 1
+    with pytest.raises(ToolError, match=r"`NOTE` could be `.*` or `.*/note`; write the whole key"):
+        memory.delete(None, "NOTE")
+    assert memory.find(None, "people/main/note") == memory.find("people/main", "NOTE")
     assert memory.delete("agents/main", "note") is not None
     assert memory.find("agents/main", "note") is None
     assert memory.find("agents/other", "note") is not None

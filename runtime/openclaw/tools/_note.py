@@ -152,10 +152,11 @@ def expression(words: Sequence[str], *, prefixes: bool = False) -> str:
 
 
 def _plain(text: str) -> str:
-    """One form for equal characters. Accents go; the marks that are vowels in other scripts stay."""
+    """One form for equal characters, in one case. Accents go; the marks that are vowels in other scripts stay."""
     if text.isascii():
         return text
-    parted = unicodedata.normalize("NFKD", text.encode("utf-8", "replace").decode())
+    folded = unicodedata.normalize("NFKD", text.encode("utf-8", "replace").decode()).casefold()
+    parted = unicodedata.normalize("NFKD", folded)
     return unicodedata.normalize("NFC", _ACCENT.sub("", parted))
 
 

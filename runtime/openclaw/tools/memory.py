@@ -128,12 +128,21 @@ class Memory:
         return self._look(scope, lambda db: [_row(row) for row in db.execute(sql, (*given, limit))])
 
     def find(self, scope: str | None, name: str) -> Remembered | None:
-        """The memory of this name or key, in any case and spelling of spaces."""
+        """The memory of this key or name, in any case and spelling of spaces; ToolError where it could be two."""
         wanted = note.called(name)
         rows = self.list(scope)
-        exact = [row for row in rows if name in (row.name, row.key)]
-        close = [row for row in rows if wanted and wanted in (note.called(row.name), note.called(row.key))]
-        return next(iter(exact or close), None)
+        for fits in (
+            [row for row in rows if row.key == name],
+            [row for row in rows if row.name == name],
+            [row for row in rows if wanted and wanted in (note.called(row.name), note.called(row.key))],
+        ):
+            if len(fits) > 1:
+                raise ToolError(
+                    f"`{name}` could be {' or '.join(f'`{row.key}`' for row in fits[:5])}; write the whole key"
+                )
+            if fits:
+                return fits[0]
+        return None
 
     def delete(self, scope: str | None, name: str) -> Remembered | None:
         """Removes the file; what it held, or None where there was none of this name."""
