@@ -145,6 +145,10 @@ def test_people_add_change_and_remove_files_under_any_name(memory: Memory, tmp_p
     (folder / "other.md").unlink()
     assert memory.search("", "leek") == []
 
+    (folder / "Third.MD").write_text("carrots")
+    assert memory.delete("", "küche/third") is not None
+    assert list(folder.iterdir()) == []
+
 
 def test_front_matter_may_be_partial_foreign_or_broken(memory: Memory, tmp_path: Path) -> None:
     texts = {
