@@ -93,3 +93,9 @@ def test_a_tool_line_fits_the_width_and_keeps_the_time() -> None:
     line = screen(_paper.tool_line("run_command  " + "x" * 500, "failed " * 100, 12.34)).rstrip("\n")
     assert cell_len(line) <= _paper.width()
     assert "12.3 s" in line and "failed" in line
+
+
+def test_plain_text_breaks_between_words_and_keeps_its_lines() -> None:
+    shown = _paper.wrapped("one\n  two\n" + "word " * 100)
+    assert shown.startswith("one\n  two\nword word")
+    assert all(cell_len(line) <= _paper.width() and not line.endswith("wor") for line in shown.split("\n"))

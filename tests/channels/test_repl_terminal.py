@@ -156,6 +156,16 @@ def test_a_draft_is_put_aside_for_a_question_and_comes_back(start: Callable[...,
     terminal.sees("You said: any yes and no")
 
 
+def test_a_question_goes_with_its_turn(start: Callable[..., Terminal]) -> None:
+    terminal = start()
+    terminal.says("ask rm x")
+    terminal.sees("Allow this?")
+    terminal.types(CTRL_C)
+    terminal.sees("Stopped.")
+    terminal.says("you are free")
+    terminal.sees("You said: you are free")
+
+
 def test_ctrl_c_stops_the_turn_then_clears_the_line_then_leaves(start: Callable[..., Terminal]) -> None:
     terminal = start()
     terminal.says("wait")

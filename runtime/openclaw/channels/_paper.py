@@ -17,6 +17,7 @@ from markdown_it.token import Token
 from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.console import Console, JustifyMethod
 from rich.markdown import Heading, Markdown, MarkdownElement
+from rich.text import Text
 
 from openclaw.messages import Answer, Approval, quote_line
 
@@ -89,6 +90,15 @@ class _Left(Heading):
 
 class _Markdown(Markdown):
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _Left}
+
+
+def wrapped(text: str) -> str:
+    """Plain text, its own lines kept, long ones broken between words; ends in a newline."""
+    text = plain(text).rstrip()
+    if len(text) > _LONG:
+        return text + "\n"
+    lines = Text(text).wrap(Console(width=width()), width())
+    return "\n".join(line.plain.rstrip() for line in lines) + "\n"
 
 
 def one_line(text: str, room: int) -> str:

@@ -72,6 +72,13 @@ class Questions:
         if self.current is not None and self.current.id == id:
             self._take_down()
 
+    def withdraw(self, session: str) -> None:
+        """The session's turn has ended: nobody waits for its answers any more."""
+        held = [*self._pending.values(), *([self.current] if self.current else [])]
+        for approval in held:
+            if approval.session == session:
+                self.settled(approval.id)
+
     def close(self) -> None:
         self._pending.clear()
         self.current = None

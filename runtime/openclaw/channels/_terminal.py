@@ -23,7 +23,7 @@ from openclaw.channels._turn import TurnView
 from openclaw.channels._typed import Shown, may_answer, person, provenance, typed
 from openclaw.clock import Clock
 from openclaw.errors import ApprovalError
-from openclaw.messages import Accepted, Answered, Approval, Asked, Progress, Refused, Reply, Settled
+from openclaw.messages import Accepted, Answered, Approval, Asked, Finished, Progress, Refused, Reply, Settled
 from openclaw.ports import ChannelOptions, Operations, Post
 
 _HINT = "/help lists the commands, Tab completes them; Alt-Enter starts a new line; /quit or Ctrl-D leaves."
@@ -89,7 +89,7 @@ class Terminal:
         note = _paper.one_line(provenance(reply), 80)
         self._speaker = reply.agent
         self.say(_paper.paint(f"{_paper.one_line(reply.agent, 60)} ({note}):", "dim") + "\n")
-        self.say(_paper.paint(_paper.plain(reply.text), "red") + "\n" if reply.failed else _paper.markdown(reply.text))
+        self.say(_paper.paint(_paper.wrapped(reply.text), "red") if reply.failed else _paper.markdown(reply.text))
 
 
 class _Conversation:
@@ -147,9 +147,9 @@ class _Conversation:
                 turn.accepted(agent, session)
                 self._terminal.began(id, turn)
             case Answered(text=answer):
-                self._terminal.say(_paper.plain(answer).rstrip("\n") + "\n")
+                self._terminal.say(_paper.wrapped(answer))
             case Refused(reason=reason):
-                self._terminal.say(_paper.paint(_paper.plain(reason), "red") + "\n")
+                self._terminal.say(_paper.paint(_paper.wrapped(reason), "red"))
         self._redraw()
 
     def _watch(self, turn: TurnView, progress: Progress) -> None:
@@ -165,6 +165,8 @@ class _Conversation:
             case Settled(approval=id, answer=answer):
                 self._questions.settled(id)
                 self._terminal.say(_paper.settled_line(answer))
+            case Finished(reply=reply):
+                self._questions.withdraw(reply.session)
             case _:
                 pass
 
@@ -210,7 +212,7 @@ class _Conversation:
         try:
             await self._operations.answer(*given, person(self._options))
         except ApprovalError as error:
-            self._terminal.say(_paper.paint(_paper.plain(str(error)), "red") + "\n")
+            self._terminal.say(_paper.paint(_paper.wrapped(str(error)), "red"))
 
     async def _stop(self, session: str) -> None:
         if not await self._operations.stop(session):

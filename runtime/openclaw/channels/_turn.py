@@ -78,7 +78,7 @@ class TurnView:
         self._flush()
         self.agent = reply.agent
         if reply.failed:
-            self._screen.say(_paper.paint(_paper.plain(reply.text), "red") + "\n")
+            self._screen.say(_paper.paint(_paper.wrapped(reply.text), "red"))
         elif reply.text.strip() != streamed:
             self._print([reply.text] if reply.text.strip() else [])
 
