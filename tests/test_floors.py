@@ -20,16 +20,14 @@ FLOORS: dict[int, set[str]] = {
         "adapters", "delivery",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
-    6: {"cli", "app", "answering", "desk"},
+    6: {"cli", "app", "answering", "desk", "reload"},
 }  # fmt: skip
 
 # Rooms on one floor that may know each other, and why.
 NEIGHBOURS = {
     ("ports", "messages"),  # the shapes of rooms speak in the words that flow between them
-    ("compaction", "turn"),
     ("calls", "approvals"),  # a call is decided with the approvals that were given
     ("supervisor", "adapters"),  # opens what it finds by name
-    ("router", "transcript"),
 }
 FREE = {0, 2, 6}  # the words, the compiler's own rooms, and the top, where everything meets
 

@@ -29,7 +29,6 @@ from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
 
 
-
 @dataclass(frozen=True, slots=True)
 class House:
     """Where the runtime lives, as absolute paths."""

@@ -13,10 +13,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from openclaw import adapters
 from openclaw.answering import Answering, House
@@ -26,21 +27,27 @@ from openclaw.delivery import Delivery
 from openclaw.desk import Desk
 from openclaw.errors import CredentialsError, OpenClawError, ProjectInvalid, StorageFailed, UsageError
 from openclaw.heartbeats import Heartbeats
-from openclaw.manifest.build import compile
+from openclaw.manifest import snapshot as manifest
+from openclaw.manifest.build import Compiled
+from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import TERMINAL
+from openclaw.manifest.report import brief
 from openclaw.manifest.snapshot import Model, Snapshot
-from openclaw.messages import Address
+from openclaw.messages import Address, Notice
 from openclaw.permissions.facts import Disk
 from openclaw.ports import Channel, ChannelOptions, Doorbell, Place, Queued, Store
+from openclaw.reload import Attempt, Reload, keep, last_good, read
 from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
 from openclaw.tools.memory import Memory
+from openclaw.watch import Watch
 
 log = logging.getLogger(__name__)
 
 SIDE_BY_SIDE = 64  # sessions answered at the same time
 GRACE = 5.0  # seconds that running answers get to end when the runtime stops
+STEP = 0.02  # seconds between looks at whether they have
 
 NO_KEY = """\
 no credentials for the model. Two ways on:
@@ -56,37 +63,52 @@ class Options:
     state: Path
     demo: bool = False
     demo_if_no_key: bool = False
+    strict: bool = False  # a broken project does not start, also where a good one was applied before
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A valid project folder, and whether the demo model stands in for its models."""
+    """A valid project, and whether the demo model stands in for its models.
+
+    `broken`: the errors of what is on disk, where the files that were applied last had to be taken.
+    """
 
     snapshot: Snapshot
+    folder: Folder
     demo: bool
     model: Callable[[Model], Model]
+    broken: tuple[Diagnostic, ...] = ()
 
 
 def load(options: Options, clock: Clock) -> Project:
-    """Compiles the project. Raises UsageError, ProjectInvalid or CredentialsError, each with the way on."""
+    """Compiles the project. Raises UsageError, ProjectInvalid or CredentialsError, each with the way on.
+
+    A broken project that ran before runs as it was applied last, unless `strict`.
+    """
     if not options.project.is_dir():
         raise UsageError(f"there is no project folder {options.project}; `openclaw init DIR` makes one")
-    folder = Folder.read(options.project)
-    compiled = compile(
-        folder, environment=os.environ, importer=adapters.importer(options.project), today=clock.now()
-    )
+    folder, compiled = read(options.project, clock.now())
+    broken: tuple[Diagnostic, ...] = ()
     if compiled.snapshot is None:
-        count = sum(d.severity == "error" for d in compiled.diagnostics)
-        raise ProjectInvalid(
-            f"the project {options.project} has {count} error{'s'[: count != 1]}; `openclaw validate` explains them",
-            compiled.diagnostics,
-        )
+        broken = tuple(d for d in compiled.diagnostics if d.severity == "error")
+        folder, compiled = _last_good(options, clock, folder, compiled)
+    if compiled.snapshot is None:
+        count = f"{len(broken)} error{'s'[: len(broken) != 1]}"
+        raise ProjectInvalid(f"the project {options.project} has {count}; `openclaw validate` shows them", broken)
     key = _ambient_key(folder.environment(os.environ))
     keyless = [alias for alias in _used(compiled.snapshot) if _needs_key(compiled.snapshot.models[alias])]
     demo = options.demo or (options.demo_if_no_key and bool(keyless) and key is None)
     if keyless and not demo and key is None:
         raise CredentialsError(NO_KEY)
-    return Project(compiled.snapshot, demo, _demo_model if demo else _with_key(folder.environment({})))
+    model = _demo_model if demo else _with_key(folder.environment({}))
+    return Project(compiled.snapshot, folder, demo, model, broken)
+
+
+def _last_good(options: Options, clock: Clock, folder: Folder, compiled: Compiled) -> tuple[Folder, Compiled]:
+    kept = last_good(options.state, options.project.resolve())
+    if options.strict or not kept.is_dir():
+        return folder, compiled
+    return read(kept, clock.now(), options.project)
 
 
 def _used(snapshot: Snapshot) -> set[str]:
@@ -134,9 +156,11 @@ class App:
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
         self.notices: list[str] = []
+        self.can_ask = True  # whether a person can be asked for approval here; a one-shot question in a pipe says no
         self._given = channels
         self._channels: dict[str, Channel] = {}
         self._states: dict[str, str] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[App]:
@@ -166,7 +190,22 @@ class App:
         self.delivery = Delivery(self.store.outbox, self.clock)
         self.sessions = self._sessions()
         self.heartbeats = Heartbeats(self.store, self.clock, self._snapshot, self.doorbell.ring)
-        self._open_channels(project)
+        self._prepare_reload(project)
+        self._choose_channels(project.snapshot)
+
+    def _prepare_reload(self, project: Project) -> None:
+        self.reload = Reload(self.house.project, self.house.state, self.clock, self._snapshot, self._apply)
+        self.reload.told = self._tell_reload
+        self.reload.begin(project.folder)
+        self.desk.reloading, self.desk.last_good = self.reload, bool(project.broken)
+        if project.broken:
+            first = project.broken[0]
+            self.notices.append(
+                f"THE PROJECT ON DISK IS BROKEN; running what was applied last. "
+                f"{first.file}:{first.line}:{first.column}: {first.message}"
+            )
+        else:
+            keep(self.house.state, self.house.project, project.folder)
 
     def _snapshot(self) -> Snapshot:
         return self.supervisor.current.snapshot
@@ -190,6 +229,8 @@ class App:
 
     def _reachable(self, queued: Queued, approvers: tuple[str, ...]) -> bool:
         """Whether anybody who may agree can see the question: whoever watches this turn, or a channel of theirs."""
+        if not self.can_ask:
+            return False
         if self.sessions.watched(queued.id, queued.message.sender.channel) or queued.message.fetched:
             return True
         channels = {Address.parse(approver).channel for approver in approvers}
@@ -197,20 +238,25 @@ class App:
 
     # ── channels ─────────────────────────────────────────────────────────────────────────────────
 
-    def _open_channels(self, project: Project) -> None:
+    def _choose_channels(self, snapshot: Snapshot) -> None:
+        """Makes the channels that take part; each is opened when it runs."""
         if self._given is not None:
             self._channels = dict(self._given)
+            self._states.update(dict.fromkeys(self._given, "starting"))
             return
-        for key, channel in project.snapshot.channels.items():
-            why = channel.skipped or self._sits_out(channel.options)
-            if why:
-                self._states[key] = f"off: {why}"
-                self.notices.append(f"channel {key} is off: {why}")
-                continue
-            options = channel.options
-            if options.kind == "repl":
-                options = replace(options, options={**options.options, "history": str(self.house.state / "history")})
-            self._channels[key] = adapters.kind("channels", options.kind)(options, self.clock)
+        for key, channel in snapshot.channels.items():
+            self._choose(key, channel)
+
+    def _choose(self, key: str, channel: manifest.Channel) -> None:
+        if why := channel.skipped or self._sits_out(channel.options):
+            self._states[key] = f"off: {why}"
+            self.notices.append(f"channel {key} is off: {why}")
+            return
+        options = channel.options
+        if options.kind == "repl":
+            options = replace(options, options={**options.options, "history": str(self.house.state / "history")})
+        self._channels[key] = adapters.kind("channels", options.kind)(options, self.clock)
+        self._states[key] = "starting"
 
     @property
     def serves_person(self) -> bool:
@@ -230,30 +276,60 @@ class App:
         """Serves until `stopping` is set or the person at the terminal leaves; then ends in good order."""
         self.desk.started = self.clock.monotonic()
         await self.sessions.open()
-        tasks = [asyncio.create_task(self.doorbell.serve(self._wake, SIDE_BY_SIDE), name="doorbell")]
-        tasks.append(asyncio.create_task(self._guarded("heartbeats", self.heartbeats.run()), name="heartbeats"))
-        tasks.append(asyncio.create_task(self._guarded("control", self._control()), name="control"))
-        for key, channel in self._channels.items():
-            tasks.append(asyncio.create_task(self._channel(key, channel), name=f"channel {key}"))
+        for name, runner in self._runners().items():
+            self._start(name, runner)
+        for key in self._channels:
+            self._start_channel(key)
         try:
             await self.stopping.wait()
             await self._wind_down()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            for name in list(self._tasks):
+                await self._end(name)
             for channel in self._channels.values():
                 await channel.close()
         if self.failure is not None:
             raise self.failure
 
+    def _runners(self) -> dict[str, Coroutine[Any, Any, None]]:
+        runners = {
+            "doorbell": self.doorbell.serve(self._wake, SIDE_BY_SIDE),
+            "control": self._control(),
+            "heartbeats": self.heartbeats.run(),
+        }
+        if self._given is None:  # a one-shot question does not live long enough to see an edit
+            runners["watch"] = Watch(self.reload.folders, self.clock).run(self.reload.look)
+        return runners
+
+    def _start(self, name: str, runner: Coroutine[Any, Any, None]) -> None:
+        self._tasks[name] = asyncio.create_task(self._guarded(name, runner), name=name)
+
+    async def _end(self, name: str) -> None:
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _guarded(self, name: str, runner: Coroutine[Any, Any, None]) -> None:
+        """One runner's own boundary: its failure is said and ends nobody else, but for a disk that refuses."""
+        try:
+            await runner
+        except StorageFailed as error:
+            self._fail(error)
+        except Exception:
+            log.exception("%s failed", name)
+
     async def _wind_down(self) -> None:
-        """Takes nothing more in, and lets what is being written end for a moment; the rest waits on disk."""
+        """Takes nothing more in, and gives what is being written and sent a moment; the rest waits on disk."""
         self.sessions.stopping = True
         waited = 0.0
-        while self.sessions.running() and waited < GRACE and self.failure is None:
-            await self.clock.sleep(0.05)
-            waited += 0.05
+        while self.failure is None and waited < GRACE and (self.sessions.running() or await self._undelivered()):
+            await self.clock.sleep(STEP)
+            waited += STEP
+
+    async def _undelivered(self) -> bool:
+        keys = [key for key in self._channels if self._states[key] in ("running", "ended")]
+        return any([await self.store.outbox.due(key) for key in keys])
 
     async def _wake(self, session: str) -> None:
         try:
@@ -265,38 +341,73 @@ class App:
         self.failure = self.failure or error
         self.stopping.set()
 
+    def _start_channel(self, key: str) -> None:
+        channel = self._channels[key]
+        self._start(f"channel {key}", self._channel(key, channel))
+        self._start(f"delivery to {key}", self.delivery.run(key, channel))
+
     async def _channel(self, key: str, channel: Channel) -> None:
-        """One channel with its deliveries. Its end is its own, but for the terminal's: the person left."""
-        sending = asyncio.create_task(self._guarded(f"delivery to {key}", self.delivery.run(key, channel)))
+        """One channel. Its end is its own, but for the terminal's: the person left."""
         try:
             await channel.open()
             self._states[key] = "running"
             await channel.run(self.sessions.post, self.desk)
             self._states[key] = "ended"
             self.stopping.set()
-        except StorageFailed as error:
-            self._fail(error)
         except OpenClawError as error:
             self._states[key] = f"failed: {error}"
+            if isinstance(error, StorageFailed):
+                raise
             log.error("channel %s: %s", key, error)
         except Exception as error:
             self._states[key] = f"failed: {type(error).__name__}"
-            log.exception("channel %s failed", key)
-        finally:
-            sending.cancel()
+            raise
 
-    async def _guarded(self, name: str, run: object) -> None:
-        try:
-            await run  # type: ignore[misc]
-        except StorageFailed as error:
-            self._fail(error)
-        except Exception:
-            log.exception("%s failed", name)
+    # ── edits ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _apply(self, snapshot: Snapshot) -> None:
+        """Puts a new snapshot in force. Channels that are described as before keep running as they are."""
+        old = self._snapshot().channels
+        await self.supervisor.apply(snapshot)
+        self.desk.last_good = False
+        self.heartbeats.replan()
+        if self._given is not None:
+            return
+        for key in {**old, **snapshot.channels}:
+            if key not in snapshot.channels or key not in old or not _same(old[key], snapshot.channels[key]):
+                await self._replace_channel(key, snapshot.channels.get(key))
+
+    async def _replace_channel(self, key: str, channel: manifest.Channel | None) -> None:
+        await self._end(f"channel {key}")
+        await self._end(f"delivery to {key}")
+        if key in self._channels:
+            await self._channels.pop(key).close()
+        self._states.pop(key, None)
+        if channel is not None:
+            self._choose(key, channel)
+            if key in self._channels:
+                self._start_channel(key)
+
+    def _tell_reload(self, attempt: Attempt) -> None:
+        match attempt.outcome:
+            case "applied":
+                self.sessions.notice(Notice(f"reloaded: {', '.join(attempt.changes) or 'no visible change'}"))
+            case "refused":
+                errors = [d for d in attempt.diagnostics if d.severity == "error"]
+                text = brief(errors[:5]) + (f"\nand {len(errors) - 5} more" if len(errors) > 5 else "")
+                self.sessions.notice(Notice(f"the edit was refused and nothing changed:\n{text}", failed=True))
+            case "failed":
+                self.sessions.notice(Notice(f"the edit could not be applied: {attempt.error}", failed=True))
 
     async def _control(self) -> None:
         from openclaw.control import serve
 
         await serve(self.house.state / "control.sock", self.sessions.post, self.desk)
+
+
+def _same(one: manifest.Channel, other: manifest.Channel) -> bool:
+    """Whether the running adapter serves both; who may be answered there is read from the snapshot each time."""
+    return one.options == other.options and one.skipped == other.skipped
 
 
 def _has_input() -> bool:
@@ -325,5 +436,13 @@ def stop_on_signals(app: App) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
+    again: set[asyncio.Task[Attempt]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(app.reload.attempt("SIGHUP"))
+        again.add(task)
+        task.add_done_callback(again.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
 
 

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import openclaw
-from openclaw import commands, prompt
+from openclaw import prompt
 from openclaw.answering import House
 from openclaw.approvals import Approvals
 from openclaw.clock import Clock
+from openclaw.commands import COMMANDS, Line
 from openclaw.manifest.people import sender
 from openclaw.manifest.snapshot import Agent
 from openclaw.messages import Address, Answer, Approval, Entry, Message
 from openclaw.permissions import conditions
 from openclaw.permissions.decide import Condition, Effect, Policy, hidden
 from openclaw.ports import SessionSummary, Settlement, Store, Watcher
+from openclaw.reload import Reload
 from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
 from openclaw.tools.memory import Memory
@@ -38,6 +40,8 @@ class Desk:
     demo: bool
     channels: Mapping[str, str]  # key -> what it is doing
     started: float = 0.0  # monotonic
+    reloading: Reload | None = None
+    last_good: bool = False  # the project on disk is broken; what was applied last is running
     _sessions: Sessions | None = None
 
     @property
@@ -65,6 +69,8 @@ class Desk:
             "channels": dict(self.channels),
             "running": [queued.route.session for queued in self.sessions_room.running()],
             "approvals": len(self.approvals()),
+            "last_reload": self.reloads()[-1] if self.reloads() else None,
+            "last_good": self.last_good,
         }
 
     def agents(self, asker: Address | None = None) -> Sequence[Mapping[str, Any]]:
@@ -84,7 +90,7 @@ class Desk:
         ]
 
     def commands(self) -> Sequence[tuple[str, str]]:
-        own = [(f"/{command.name}", command.help) for command in commands.COMMANDS]
+        own = [(f"/{command.name}", command.help) for command in COMMANDS]
         snapshot = self.supervisor.current.snapshot
         return own + [(agent.prefix, agent.description) for agent in snapshot.agents.values() if agent.prefix]
 
@@ -125,9 +131,18 @@ class Desk:
     def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
         return self.sessions_room.listen(channel, watcher)
 
+    # ── reloads ──────────────────────────────────────────────────────────────────────────────────
+
+    def reloads(self) -> Sequence[Mapping[str, Any]]:
+        return [attempt.as_json() for attempt in self.reloading.attempts] if self.reloading else []
+
+    async def reload(self) -> Mapping[str, Any]:
+        assert self.reloading is not None
+        return (await self.reloading.attempt("request")).as_json()
+
     # ── slash commands that act at once ──────────────────────────────────────────────────────────
 
-    async def at_once(self, line: commands.Line, message: Message) -> str:
+    async def at_once(self, line: Line, message: Message) -> str:
         """The text a command answers with."""
         match line.name:
             case "help":
@@ -155,7 +170,7 @@ class Desk:
         return snapshot.agents.get(parts[1] if len(parts) > 1 else "") or snapshot.default_agent
 
     def _help(self) -> str:
-        rows = [(f"/{c.name} {c.argument}".strip(), c.help) for c in commands.COMMANDS]
+        rows = [(f"/{c.name} {c.argument}".strip(), c.help) for c in COMMANDS]
         snapshot = self.supervisor.current.snapshot
         rows += [(f"{a.prefix} TEXT", f"asks {a.name}: {a.description}") for a in snapshot.agents.values() if a.prefix]
         width = max(len(left) for left, _ in rows)
@@ -189,20 +204,22 @@ class Desk:
         rows = []
         for name in agent.tools:
             how = "runs or asks, by its arguments" if (found := standing(policy, name)) is None else words[found]
-            rows.append(f"{name}: {how if name in shown else 'never'}. {snapshot.tools[name].description.splitlines()[0]}")
+            what = snapshot.tools[name].description.splitlines()[0]
+            rows.append(f"{name}: {how if name in shown else 'never'}. {what}")
         return "\n".join(rows) or f"{agent.name} has no tools."
 
     def _status(self) -> str:
         status = self.status()
         model = "the built-in demo model" if self.demo else ", ".join(sorted(set(status["models"].values())))
         running = len(status["running"])
+        answers = f"{running} answer{'' if running == 1 else 's'} being written"
         return "\n".join(
             [
                 f"openclaw {status['version']}, up {status['uptime_seconds']:.0f} s, process {status['pid']}",
                 f"project {status['project']}, snapshot {status['snapshot']['digest']}",
                 f"model: {model}; agents: {', '.join(status['agents'])}",
                 f"channels: {', '.join(f'{key} {state}' for key, state in status['channels'].items()) or 'none'}",
-                f"{running} answer{'' if running == 1 else 's'} being written, {status['approvals']} waiting for approval",
+                f"{answers}, {status['approvals']} waiting for approval",
             ]
         )
 

@@ -305,7 +305,14 @@ class Operations(Protocol):
         """Listens to the turn of an accepted message from now on; call what is returned to stop."""
 
     def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
-        """Listens to those turns of a channel that nobody watches: taken up again after a restart, for example."""
+        """Listens to those turns of a channel that nobody watches: taken up again after a restart, for example;
+        and to notices."""
+
+    def reloads(self) -> Sequence[Mapping[str, Any]]:
+        """The latest attempts to apply what is on disk, oldest first."""
+
+    async def reload(self) -> Mapping[str, Any]:
+        """Applies what is on disk now, or says why not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,7 +294,7 @@ def _step(element: str, step: int, values: range, kind: _Field) -> int:
         )
     if not 1 <= step <= len(values):
         raise _Mistake(
-            f"the step of `{element}` does not fit: a {kind.name} has {len(values)} values here",
+            f"the step of `{element}` does not fit: the {kind.name} has {len(values)} values here",
             f"write a step from 1 to {len(values)}",
         )
     return step

@@ -22,6 +22,7 @@ from openclaw.errors import OpenClawError, UsageError
 BUG = 70
 INTERRUPTED = 130
 
+_GLOBAL = ("-C", "--state", "-h", "--help", "--version", "-V")
 _DESCRIPTION = """\
 openclaw [-C DIR] [--state DIR] [COMMAND] [OPTION...]
 
@@ -64,7 +65,8 @@ def _main(arguments: list[str]) -> int:
     module = command(name)
     if module is None:
         raise UsageError(f"there is no command `{name}`{_near(name)}; `openclaw --help` lists the commands")
-    parser = _Parser(prog=f"openclaw {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog=f"openclaw {name}", description=module.__doc__, formatter_class=layout)
     parser.add_argument("-C", dest="project", metavar="DIR", default=options.project, help=argparse.SUPPRESS)
     parser.add_argument("--state", metavar="DIR", default=options.state, help=argparse.SUPPRESS)
     module.arguments(parser)
@@ -86,7 +88,7 @@ def _global_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--version", "-V", action="store_true")
     taken = 0
-    while taken < len(arguments) and arguments[taken].split("=")[0] in ("-C", "--state", "-h", "--help", "--version", "-V"):
+    while taken < len(arguments) and arguments[taken].split("=")[0] in _GLOBAL:
         taken += 2 if arguments[taken] in ("-C", "--state") else 1
     return parser.parse_args(arguments[:taken]), arguments[taken:]
 
@@ -130,7 +132,7 @@ def _bug(arguments: list[str]) -> int:
         report.write_text(f"openclaw {__version__}, Python {sys.version}\n\n{text}", "utf-8")
         report.chmod(0o600)
         where = f"in {report}"
-    print(f"openclaw: this is a bug in openclaw {__version__}, not a mistake of yours; details {where}", file=sys.stderr)
+    print(f"openclaw: this is a bug in openclaw {__version__}, not your mistake; details {where}", file=sys.stderr)
     if where == "below":
         print(text, file=sys.stderr)
     return BUG

@@ -10,15 +10,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 from openclaw.cli._start import start
 from openclaw.errors import OpenClawError, StateLocked, UsageError
+from openclaw.manifest.people import TERMINAL
 from openclaw.messages import (
     Accepted,
-    Address,
+    Answer,
     Answered,
     Asked,
     Finished,
@@ -76,6 +78,7 @@ async def _ask(args: argparse.Namespace, text: str) -> int:
 
     question = Question(text, args.agent, args.session, as_json=args.json)
     app = App(_options(args, Options), channels={"repl": question})
+    app.can_ask = _can_ask()
     try:
         async with app.opened():
             await app.run()
@@ -103,6 +106,7 @@ class Question:
     exit_code: int = 1
     _events: asyncio.Queue[Progress] = field(default_factory=asyncio.Queue)
     _mine: str = ""
+    _delivered: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open(self) -> None:
         pass
@@ -115,7 +119,7 @@ class Question:
 
         message = Message(
             id=fresh("chat-"),
-            sender=Address("repl", "local"),
+            sender=TERMINAL,
             parts=(Text(self.text),),
             at=datetime.now(UTC),
             agent=self.agent,
@@ -132,20 +136,21 @@ class Question:
                 while not isinstance(event := await self._events.get(), Finished):
                     await self._during(event, operations)
                 self.answer(event.reply.text, failed=event.reply.failed)
+                await self._delivered.wait()  # else the next runtime would bring this answer once more
 
     async def send(self, reply: Reply) -> None:
         """The answer to the question was shown already; an older one that was still on its way is a notice."""
-        if self._mine and reply.answers != self._mine:
+        if reply.answers == self._mine:
+            self._delivered.set()
+        else:
             print(f"(to an earlier message) {reply.text}", file=sys.stderr, flush=True)
 
     async def _during(self, event: Progress, operations: Operations) -> None:
         self.show(event)
         if isinstance(event, Asked):
-            answer = await asyncio.to_thread(_agree) if _can_ask() else "deny"
-            if not _can_ask():
-                print("openclaw: this needs a person's yes, and nobody can be asked here; denied", file=sys.stderr)
+            answer: Answer = "allow-once" if await asyncio.to_thread(_agrees) else "deny"
             try:
-                await operations.answer(event.approval.id, answer, Address("repl", "local"))  # type: ignore[arg-type]
+                await operations.answer(event.approval.id, answer, TERMINAL)
             except OpenClawError as error:
                 print(f"openclaw: {error}", file=sys.stderr)
 
@@ -161,7 +166,8 @@ class Question:
             case Asked(approval=approval):
                 from openclaw.channels._paper import card
 
-                _line("approval", id=approval.id, lines=approval.lines) if self.as_json else _note(card(approval))
+                text = card(approval) if sys.stderr.isatty() else re.sub(r"\x1b\[[0-9;]*m", "", card(approval))
+                _line("approval", id=approval.id, lines=approval.lines) if self.as_json else _note(text)
 
     def answer(self, text: str, *, failed: bool) -> None:
         self.exit_code = 1 if failed else 0
@@ -183,6 +189,6 @@ def _can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _agree() -> str:
-    print("run it? y once, n no: ", end="", file=sys.stderr, flush=True)
-    return "allow-once" if sys.stdin.readline().strip().lower() in ("y", "yes") else "deny"
+def _agrees() -> bool:
+    print("run it once? y or n: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

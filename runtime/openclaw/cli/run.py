@@ -19,6 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     demo.add_argument(
         "--demo-if-no-key", action="store_true", help="the same, but only where no credential is found at all"
     )
+    parser.add_argument(
+        "--strict", action="store_true", help="do not start on a broken project with the manifests applied last"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 async def _serve(args: argparse.Namespace) -> int:
     from openclaw.app import App, Options, stop_on_signals
 
-    options = Options(args.project, args.state, demo=args.demo, demo_if_no_key=args.demo_if_no_key)
+    options = Options(args.project, args.state, demo=args.demo, demo_if_no_key=args.demo_if_no_key, strict=args.strict)
     app = App(options)
     async with app.opened():
         stop_on_signals(app)
