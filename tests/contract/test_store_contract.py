@@ -268,6 +268,19 @@ def test_a_reply_that_is_not_to_be_sent_is_found_and_never_due(play):
     play(steps)
 
 
+def test_the_replies_to_deliver_may_be_others_than_the_reply_itself(play):
+    async def steps(rig):
+        taken = await rig.store.inbox.accept(message("1"), route())
+        others = [reply(BOB, "for bob"), reply(Address("discord", "9"), "for discord")]
+        await rig.store.inbox.settle(taken.id, "done", reply(text="kept"), deliver=others)
+        store = await rig.restart()
+        assert (await store.inbox.find(taken.id)).reply.text == "kept"
+        assert [out.reply for out in await store.outbox.due("telegram")] == [others[0]]
+        assert [out.reply for out in await store.outbox.due("discord")] == [others[1]]
+
+    play(steps)
+
+
 # ── outbox ───────────────────────────────────────────────────────────────────────────────────────
 
 

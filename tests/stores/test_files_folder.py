@@ -124,9 +124,17 @@ def test_the_database_is_what_durability_takes(tmp_path):
 
 def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path):
     (tmp_path / "runtime.db").write_bytes(b"not a database at all" * 100)
-    with pytest.raises(StateError, match=r"runtime\.db cannot be read .*move it aside"):
+    with pytest.raises(StateError, match=r"runtime\.db cannot be opened .*move it aside"):
         opened(tmp_path)
     assert (tmp_path / "runtime.db").read_bytes().startswith(b"not a database")
+
+
+def test_a_database_that_cannot_be_opened_at_all_is_refused(tmp_path):
+    (tmp_path / "runtime.db").mkdir()
+    with pytest.raises(StateError, match=r"runtime\.db cannot be opened"):
+        opened(tmp_path)
+    (tmp_path / "runtime.db").rmdir()
+    opened(tmp_path)
 
 
 def test_a_store_that_is_not_open_says_so(tmp_path):

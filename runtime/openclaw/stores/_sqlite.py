@@ -87,10 +87,12 @@ class Rows:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._migrate()
-        except sqlite3.DatabaseError as error:
-            raise StateError(
-                f"{self._path} cannot be read ({error}); put back a copy, or move it aside to start empty"
-            ) from error
+        except (OSError, sqlite3.DatabaseError) as error:
+            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            cure = (
+                "free some space" if full else "mend its permissions, put back a copy, or move it aside to start empty"
+            )
+            raise StateError(f"{self._path} cannot be opened ({error}); {cure}") from error
 
     def close(self) -> None:
         if self._connection is not None:
