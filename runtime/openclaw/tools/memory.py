@@ -107,10 +107,7 @@ class Memory:
                 return None
             *parts, stem = found.key.split("/")
             with open_folder(self._folder, parts) as at:
-                # The suffix is as people wrote it.
-                os.unlink(
-                    next(name for name in names_in(at) if name[:-3] == stem and name.lower().endswith(".md")), dir_fd=at
-                )
+                os.unlink(_written(at, stem), dir_fd=at)
                 os.fsync(at)
             return found
 
@@ -157,6 +154,11 @@ def _present(at: int, name: str) -> Note | None:
             return note.read(read_all(file, READ).decode("utf-8", "replace"), stem)
     except FileNotFoundError:
         return None
+
+
+def _written(at: int, stem: str) -> str:
+    """The name of a note's file, whose suffix people may have written in capitals."""
+    return next((name for name in names_in(at) if name[:-3] == stem and name.lower().endswith(".md")), f"{stem}.md")
 
 
 def _found(key: str, scope: str, found: Note, now: datetime) -> Remembered:
