@@ -124,6 +124,7 @@ def test_a_mistake_is_refused_with_its_place_and_a_cure(expression, place, messa
     assert help in problem.help
 
 
+@settings(deadline=None)
 @given(st.text("0123456789*/-,#LWRJANmon@? \t", max_size=30) | st.text(max_size=20))
 def test_any_text_is_a_schedule_that_fires_or_a_problem_with_a_place(text):
     parsed = parse(text)
@@ -297,6 +298,7 @@ def test_across_many_changes_of_clocks_it_fires_when_debians_cron_does(fields, n
     test_across_any_change_of_clocks_it_fires_when_debians_cron_does.hypothesis.inner_test(fields, name, year, data)
 
 
+@settings(deadline=None)
 @given(st.dates(date(2026, 1, 1), date(2031, 12, 31)))
 def test_last_and_numbered_weekdays_are_those_of_the_calendar(day):
     weekday = day.isoweekday() % 7

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openclaw.messages import (
@@ -66,6 +66,7 @@ entries = (
 )
 
 
+@settings(deadline=None)
 @given(entries)
 def test_an_entry_survives_its_line(entry):
     line = codec.dumps(codec.entry_json(entry))
@@ -73,11 +74,13 @@ def test_an_entry_survives_its_line(entry):
     assert codec.entry_from(json.loads(line)) == entry
 
 
+@settings(deadline=None)
 @given(messages)
 def test_a_message_survives_its_row(message):
     assert codec.message_from(json.loads(json.dumps(codec.message_json(message)))) == message
 
 
+@settings(deadline=None)
 @given(replies)
 def test_a_reply_survives_its_row(reply):
     assert codec.reply_from(json.loads(json.dumps(codec.reply_json(reply)))) == reply
@@ -95,16 +98,19 @@ def test_no_field_is_forgotten(value, written):
     assert set(written(value)) == {field.name for field in fields(value)}
 
 
+@settings(deadline=None)
 @given(st.builds(Route, text, text, text))
 def test_a_route_survives_its_row(route):
     assert codec.route_from(json.loads(json.dumps(codec.route_json(route)))) == route
 
 
+@settings(deadline=None)
 @given(times, times)
 def test_written_times_sort_as_the_times_do(one, other):
     assert (codec.time_json(one) < codec.time_json(other)) == (one < other)
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_a_line_of_the_wrong_shape_is_damage_and_never_another_error(value):
     try:
@@ -114,6 +120,7 @@ def test_a_line_of_the_wrong_shape_is_damage_and_never_another_error(value):
     raise AssertionError("no arbitrary value is an entry")
 
 
+@settings(deadline=None)
 @given(text, text)
 def test_two_keys_never_share_a_file_name(one, other):
     assert (file_name(one) == file_name(other)) == (one == other)
