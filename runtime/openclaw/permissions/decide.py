@@ -196,7 +196,7 @@ class _Judgement:
         if effect is Effect.ALLOW:
             reason = f"{reason} by {label(named[0])}" if reason == "allowed" else reason
         stops = [Stop(effect, reason)]
-        invocations = list(scan.of_argv(argv)) if forbidding else []
+        invocations = _invocations(examined) if forbidding else []
         for rule in forbidding:
             if rules.forbids_step(rule, self.attempt, subject, invocations, argv):
                 stops.append(self._hold(rule))
@@ -214,10 +214,21 @@ class _Judgement:
             effect = Effect.DENY
         self.found.append(Stop(effect, f"not understood as a plain command: {refusal.message}"))
         found = scan.of_text(subject.text)
+        command = subjects.through_shell(subject.text, self.facts)
+        shells = [step.argv for step in command.steps] if command is not None else []
         for rule in forbidding:
-            if rules.forbids_step(rule, self.attempt, subject, found.invocations, None):
+            if rules.forbids_step(rule, self.attempt, subject, [*found.invocations, *shells], None):
                 self._hold(rule)
         if not found.complete and any(rule.effect is Effect.DENY for rule in forbidding):
             self.found.append(Stop(Effect.DENY, "too long to be searched for what is denied"))
-        return subjects.through_shell(subject.text, self.facts)
+        return command
+
+
+def _invocations(examined: Examined) -> list[scan.Invocation]:
+    """Everything a step would start, under the name it is called by and under that of the file behind it."""
+    argv = examined.step.argv
+    found = list(scan.of_argv(argv))
+    if examined.program is not None:
+        found.append((examined.program.path, *argv[1:]))
+    return found
 

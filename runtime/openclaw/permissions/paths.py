@@ -29,14 +29,10 @@ _FILES = _words("""
 _SUFFIXES = (".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".ppk", ".asc.key", ".gpg")
 _FOLDERS = _words("""
     .ssh .gnupg .aws .azure .gcloud .kube .docker .password-store .mozilla .vscode .idea .cursor .claude .codex
-    .gemini .continue .config .mini-openclaw .husky
+    .gemini .continue .config .git .mini-openclaw .husky
 """)
 _PAIRS = frozenset(
     {
-        (".git", "config"),
-        (".git", "hooks"),
-        (".git", "info"),
-        (".git", "modules"),
         ("node_modules", ".bin"),
         (".venv", "bin"),
         ("venv", "bin"),

@@ -38,6 +38,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(\[[^\]]*\])?\+?=")
 _INNER = re.compile(r"[\s;|&()`<>{},=]+")
 _PASSED_OVER = KEYWORDS | {"!", "{", "}", "[[", "]]", "((", "))"}
 _RUNS_OTHERS = frozenset({"shell", "interpreter", "wrapper"})
+_FAR = 32  # words after a program that a rule can name
 _FIND_ACTIONS = frozenset({"-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch"})
 
 
@@ -135,11 +136,11 @@ def _with_inner(argv: Invocation) -> Iterator[Invocation]:
     if not _runs_others(argv):
         return
     for index in range(1, len(argv)):
-        yield argv[index:]
+        yield argv[index : index + _FAR]
         inner = [word for word in _INNER.split(argv[index]) if word]
         if len(inner) > 1:
             for start in range(len(inner)):
-                yield tuple(inner[start:])
+                yield tuple(inner[start : start + _FAR])
 
 
 def _runs_others(argv: Invocation) -> bool:
