@@ -32,9 +32,8 @@ from openclaw.manifest.build import Compiled
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import TERMINAL
-from openclaw.manifest.report import brief
 from openclaw.manifest.snapshot import Model, Snapshot
-from openclaw.messages import Address, Notice
+from openclaw.messages import Address
 from openclaw.permissions.facts import Disk
 from openclaw.ports import Channel, ChannelOptions, Doorbell, Place, Queued, Store
 from openclaw.reload import Attempt, Reload, keep, last_good, read
@@ -195,7 +194,6 @@ class App:
 
     def _prepare_reload(self, project: Project) -> None:
         self.reload = Reload(self.house.project, self.house.state, self.clock, self._snapshot, self._apply)
-        self.reload.told = self._tell_reload
         self.reload.begin(project.folder)
         self.desk.reloading, self.desk.last_good = self.reload, bool(project.broken)
         if project.broken:
@@ -387,17 +385,6 @@ class App:
             self._choose(key, channel)
             if key in self._channels:
                 self._start_channel(key)
-
-    def _tell_reload(self, attempt: Attempt) -> None:
-        match attempt.outcome:
-            case "applied":
-                self.sessions.notice(Notice(f"reloaded: {', '.join(attempt.changes) or 'no visible change'}"))
-            case "refused":
-                errors = [d for d in attempt.diagnostics if d.severity == "error"]
-                text = brief(errors[:5]) + (f"\nand {len(errors) - 5} more" if len(errors) > 5 else "")
-                self.sessions.notice(Notice(f"the edit was refused and nothing changed:\n{text}", failed=True))
-            case "failed":
-                self.sessions.notice(Notice(f"the edit could not be applied: {attempt.error}", failed=True))
 
     async def _control(self) -> None:
         from openclaw.control import serve

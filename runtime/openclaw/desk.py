@@ -204,8 +204,8 @@ class Desk:
         rows = []
         for name in agent.tools:
             how = "runs or asks, by its arguments" if (found := standing(policy, name)) is None else words[found]
-            what = snapshot.tools[name].description.splitlines()[0]
-            rows.append(f"{name}: {how if name in shown else 'never'}. {what}")
+            what = snapshot.tools[name].description.splitlines()[0].split(". ")[0].rstrip(".")
+            rows.append(f"{name}: {how if name in shown else 'never'}. {what}.")
         return "\n".join(rows) or f"{agent.name} has no tools."
 
     def _status(self) -> str:

@@ -364,16 +364,8 @@ class Finished:
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """News of the runtime itself that a person at the terminal should see: a reload, applied or refused."""
-
-    text: str
-    failed: bool = False
-
-
 Progress: TypeAlias = (
-    TextDelta | ThinkingDelta | ToolStarted | ToolFinished | Asked | Settled | Retrying | Finished | Notice
+    TextDelta | ThinkingDelta | ToolStarted | ToolFinished | Asked | Settled | Retrying | Finished
 )
 
 

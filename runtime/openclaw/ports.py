@@ -305,8 +305,7 @@ class Operations(Protocol):
         """Listens to the turn of an accepted message from now on; call what is returned to stop."""
 
     def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
-        """Listens to those turns of a channel that nobody watches: taken up again after a restart, for example;
-        and to notices."""
+        """Listens to those turns of a channel that nobody watches: taken up again after a restart, for example."""
 
     def reloads(self) -> Sequence[Mapping[str, Any]]:
         """The latest attempts to apply what is on disk, oldest first."""

@@ -25,12 +25,14 @@ from openclaw.errors import OpenClawError
 from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
+from openclaw.manifest.report import brief
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.names import file_name
 
 log = logging.getLogger(__name__)
 
 KEPT = 50  # attempts that are remembered
+TOLD = 5  # errors of one attempt that the log shows
 
 Outcome = Literal["applied", "unchanged", "refused", "failed"]
 
@@ -83,15 +85,15 @@ class Reload:
         self._clock = clock
         self._current = current
         self._apply = apply
-        self._seen = ""
+        self._seen = ""  # fingerprint of the last look
+        self._applied = ""  # and of what is in force
         self._lock = asyncio.Lock()
         self._number = 0
         self.attempts: deque[Attempt] = deque(maxlen=KEPT)
-        self.told: Callable[[Attempt], None] = lambda attempt: None
 
     def begin(self, folder: Folder) -> None:
         """What the running snapshot was made of: the next look compares against it."""
-        self._seen = self._fingerprint(folder)
+        self._seen = self._applied = self._fingerprint(folder)
 
     def folders(self) -> list[Path]:
         """What there is to watch: the root, every folder of agents, and those of files that manifests name."""
@@ -115,21 +117,21 @@ class Reload:
             attempt = Attempt(self._number, trigger, at, seconds, outcome, changes, compiled.diagnostics, error)
             self.attempts.append(attempt)
             _log(attempt)
-            self.told(attempt)
             return attempt
 
     async def _try(self) -> tuple[Outcome, tuple[str, ...], Compiled, str]:
         folder, compiled = await asyncio.to_thread(read, self._root, self._clock.now())
-        self._seen, before = self._fingerprint(folder), self._seen
+        self._seen = self._fingerprint(folder)
         old, new = self._current(), compiled.snapshot
         if new is None:
             return "refused", (), compiled, ""
-        if self._seen == before and new.digest == old.digest:
+        if self._seen == self._applied:
             return "unchanged", (), compiled, ""
         try:
             await self._apply(new)
         except OpenClawError as error:
             return "failed", (), compiled, str(error)
+        self._applied = self._seen
         await asyncio.to_thread(keep, self._state, self._root, folder)
         return "applied", differences(old, new), compiled, ""
 
@@ -227,10 +229,8 @@ def _log(attempt: Attempt) -> None:
             log.warning("reload %d applied: %s", attempt.number, ", ".join(attempt.changes) or "no visible change")
         case "refused":
             errors = [d for d in attempt.diagnostics if d.severity == "error"]
-            first = errors[0]
-            more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
-            place = f"{first.file}:{first.line}:{first.column}"
-            log.error("reload %d refused, nothing changed: %s: %s%s", attempt.number, place, first.message, more)
+            more = f"\nand {len(errors) - TOLD} more" if len(errors) > TOLD else ""
+            log.error("reload %d refused, nothing changed:\n%s%s", attempt.number, brief(errors[:TOLD]), more)
         case "failed":
             log.error("reload %d failed, nothing changed: %s", attempt.number, attempt.error)
         case "unchanged":

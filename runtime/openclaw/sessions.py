@@ -25,7 +25,6 @@ from openclaw.messages import (
     Answered,
     Finished,
     Message,
-    Notice,
     Progress,
     Refused,
     Reply,
@@ -246,11 +245,6 @@ class Sessions:
 
     def watched(self, message: str, channel: str) -> bool:
         return bool(self._watchers.get(message) or self._listeners.get(channel))
-
-    def notice(self, notice: Notice) -> None:
-        """Tells whoever listens to a channel, and nobody twice."""
-        for listener in dict.fromkeys(listener for listeners in self._listeners.values() for listener in listeners):
-            listener(notice)
 
     def _tell(self, queued: Queued, event: Progress) -> None:
         channel = queued.message.sender.channel

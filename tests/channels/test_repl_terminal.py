@@ -252,3 +252,10 @@ def test_a_model_has_no_power_over_the_terminal(start: Callable[..., Terminal]) 
     terminal.sees("evil")
     terminal.types(ENTER)
     terminal.sees("%1B]0;owned%07 \\u{202e}evil")
+
+
+def test_what_is_logged_appears_above_the_prompt(start: Callable[..., Terminal]) -> None:
+    terminal = start()
+    terminal.says("log be careful")
+    terminal.sees("\rlog: be careful")  # not in the middle of the input line
+    terminal.sees("Logged.")

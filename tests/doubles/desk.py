@@ -2,7 +2,7 @@
 
 What a message says decides the turn: `stream TEXT` streams it word by word, `tool LINE` calls a tool
 first, `break` calls a tool that fails, `ask LINE` asks for approval first, `wait` never ends by itself,
-`fail` fails, `retry` fails once on the way, `late TEXT` delivers without streaming; `/help` acts at once,
+`fail` fails, `retry` fails once on the way, `late TEXT` delivers without streaming, `log TEXT` logs it; `/help` acts at once,
 `refuse` is refused, everything else is echoed. Run as a program it puts the REPL on this terminal.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
@@ -142,6 +143,9 @@ class Desk:
                 await self._stream(id, "Done.")
             case "ask":
                 await self._stream(id, await self._asks(id, route, rest))
+            case "log":
+                logging.getLogger("desk").warning("%s", rest)
+                await self._stream(id, "Logged.")
             case "wait":
                 self._tell(id, TextDelta("Working on "))
                 await asyncio.Event().wait()
@@ -256,6 +260,7 @@ class Desk:
 
 
 async def main(history: str | None, unasked: bool) -> None:
+    logging.basicConfig(format="log: %(message)s")
     clock = SystemClock()
     channel = Channel(ChannelOptions("repl", "repl", {"history": history} if history else {}), clock)
     desk = Desk(clock, channel.send)

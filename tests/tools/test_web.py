@@ -197,6 +197,23 @@ def test_nothing_that_python_calls_special_is_public(address: IPv4Address | IPv6
         assert not (address.is_reserved or address.is_unspecified)
 
 
+def test_a_name_that_two_encodings_read_differently_is_refused() -> None:
+    guard = Guard(resolve=names(fass_de="93.184.216.34", **{"xn--fa-hia_de": "93.184.216.34"}))
+    assert "is not the name of a host" in asyncio.run(fetch("http://faß.de/", guard)).text
+
+
+def test_an_international_name_is_asked_for_in_its_encoding() -> None:
+    guard = Guard(public=lambda address: True, ports=None, resolve=names(**{"xn--bcher-kva_example": "127.0.0.1"}))
+
+    async def scene() -> tuple[ToolResult, Site]:
+        async with serving({"/": answer()}) as site:
+            return await fetch(f"http://Bücher.example:{site.port}/", guard), site
+
+    result, site = asyncio.run(scene())
+    assert inside(result) == "hello"
+    assert f"Host: xn--bcher-kva.example:{site.port}\r\n" in site.requests[0]
+
+
 def test_a_name_is_refused_if_one_of_its_addresses_is_inside() -> None:
     for addresses in ("127.0.0.1", "93.184.216.34 10.0.0.1", "93.184.216.34 ::1", "", "93.184.216.34 nonsense"):
         guard = Guard(resolve=names(example_org=addresses))

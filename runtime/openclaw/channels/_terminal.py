@@ -8,9 +8,10 @@ watcher's last word and the delivered reply. Only questions of this channel's ow
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
@@ -85,6 +86,10 @@ class Terminal:
             self._speaker = agent
             self.say(_paper.paint(f"{_paper.one_line(agent, 60)}:", "dim") + "\n")
 
+    def interrupted(self) -> None:
+        """What was typed stands between the last words and the next."""
+        self._speaker = ""
+
     def _unasked(self, reply: Reply) -> None:
         note = _paper.one_line(provenance(reply), 80)
         self._speaker = reply.agent
@@ -117,7 +122,7 @@ class _Conversation:
         self._questions = Questions(clock, self._session.default_buffer, self._redraw)
 
     async def run(self) -> None:
-        with patch_stdout(raw=True):
+        with _above_the_prompt():
             self._terminal.say(_paper.paint(_HINT, "dim") + "\n")
             ticking = self._tasks.create_task(self._tick())
             silence = self._operations.listen(self._options.key, self._overhear)
@@ -134,7 +139,7 @@ class _Conversation:
                 text = await self._session.prompt_async(handle_sigint=False)
                 if text.strip() == "/quit":
                     return
-                self._terminal._speaker = ""  # what was typed stands between the last words and the next
+                self._terminal.interrupted()
                 self._tasks.create_task(self._say(text))
 
     async def _say(self, text: str) -> None:
@@ -242,3 +247,20 @@ class _Conversation:
             await self._clock.sleep(_TICK)
             if self._terminal.turns:
                 self._redraw()
+
+
+@contextmanager
+def _above_the_prompt() -> Iterator[None]:
+    """Whatever is printed or logged appears above the prompt; standard error that goes elsewhere keeps going there."""
+    errors = sys.stderr
+    with patch_stdout(raw=True):
+        if not errors.isatty():
+            sys.stderr = errors
+        handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler) and h.stream is errors]
+        for handler in handlers:
+            handler.setStream(sys.stderr)
+        try:
+            yield
+        finally:
+            for handler in handlers:
+                handler.setStream(errors)

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 Severity: TypeAlias = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """A token's place: 1-based lines and columns in code points, the end column exclusive."""
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import yaml
 
-from openclaw.manifest import scalars, syntax
+from openclaw.manifest import scalars
 from openclaw.manifest.diagnostic import Diagnostic, Span, error, see
 from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
@@ -54,6 +54,8 @@ def read(file: str, content: bytes) -> Document:
         builder.said.append(stop.diagnostic)
         return Document(source, None, tuple(builder.said))
     except (yaml.YAMLError, ValueError, RecursionError) as failure:
+        from openclaw.manifest import syntax  # much text, and needed only now
+
         builder.said.append(syntax.explain(source, failure, builder.last))
         return Document(source, None, tuple(builder.said))
     return _whole(source, builder)
@@ -105,7 +107,7 @@ class _Builder:
         self.source = source
         self.root: Node | None = None
         self.said: list[Diagnostic] = []
-        self.last: syntax.Seen | None = None
+        self.last: tuple[int, int, str] | None = None  # the last value read whole: where, its opening character
         self._open: list[_Open] = []
         self._anchors: dict[str, _Sized | None] = {}
         self._places: dict[str, Span] = {}
@@ -144,7 +146,7 @@ class _Builder:
         start, end = self._inner_start(event), event.end_mark.index
         plain = event.style is None or event.style == ""
         style = "" if plain else event.style
-        self.last = syntax.Seen(start, end, style)
+        self.last = (start, end, style)
         span = self._scalar_span(start, end, style)
         typed = self.source.text[start:end] if plain else event.value
         value: Any = event.value
@@ -183,7 +185,9 @@ class _Builder:
         tag = written.group().rstrip(",]}") if written else "!"
         key = self._open[-1].key.text if self._open and self._open[-1].key else None
         span = self.source.span(start, start + len(tag))
-        self.said.append(syntax.tag(tag, event.tag, text, key, span))
+        from openclaw.manifest.syntax import passed
+
+        self.said.append(passed.tag(tag, event.tag, text, key, span))
 
     def _tag_start(self, event: Any) -> int:
         start: int = event.start_mark.index
@@ -223,7 +227,7 @@ class _Builder:
         done = self._open.pop()
         end: int = event.end_mark.index
         if done.event.flow_style:
-            self.last = syntax.Seen(done.start, end, "{" if done.is_map else "[")
+            self.last = (done.start, end, "{" if done.is_map else "[")
         span = self._collection_span(done, end)
         node: Node = MapNode(_merge(done), span) if done.is_map else ListNode(tuple(done.items), span)
         if done.shared and done.size > MOST_VALUES and self._open:
@@ -312,7 +316,9 @@ class _Builder:
     def _key(self, into: _Open, node: Node, event: Any) -> None:
         into.skip_value = True
         if not isinstance(node, Scalar):
-            self.said.append(syntax.complex_key(self.source, into.start, node, bool(into.event.flow_style)))
+            from openclaw.manifest.syntax import passed
+
+            self.said.append(passed.complex_key(self.source, into.start, node, bool(into.event.flow_style)))
         elif node.value is Unknown:
             return
         elif not isinstance(node.value, str):

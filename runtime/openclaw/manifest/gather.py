@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from openclaw.manifest import document, environment, placeholders, schema
+from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.folder import TOP, Folder, kind_of
 from openclaw.manifest.nodes import Entry, MapNode, Node
@@ -33,7 +34,7 @@ class Gathered:
     project: Project
     diagnostics: list[Diagnostic]
     secrets: frozenset[str]
-    _faulty: dict[str, tuple[schema.Path, ...]] = field(default_factory=dict)
+    _faulty: dict[str, tuple[Path, ...]] = field(default_factory=dict)
 
 
 def gather(folder: Folder, real: Mapping[str, str] | None, importer: Importer | None, now: datetime) -> Gathered:
@@ -131,7 +132,7 @@ def _name_shapeless(known: dict[str, Definition], node: Node | None) -> None:
             known.setdefault(name, Definition(name, entry.key.span, MapNode({}, entry.key.span), False))
 
 
-def _covers(prefix: schema.Path, path: schema.Path) -> bool:
+def _covers(prefix: Path, path: Path) -> bool:
     return path == () or path[: len(prefix)] == prefix
 
 

@@ -6,7 +6,6 @@ Knows the names other tools use for our keys. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
 
 ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
@@ -84,6 +83,8 @@ def near(name: str, candidates: Iterable[str]) -> str | None:
     folded = fold(name)[:200]
     if folded in known:
         return known[folded]
+    from difflib import get_close_matches  # takes time, and is rarely needed
+
     close = get_close_matches(folded, known, n=1, cutoff=0.6)
     return known[close[0]] if close else None
 

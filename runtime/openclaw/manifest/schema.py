@@ -1,43 +1,26 @@
 """A manifest against its JSON Schema, and every fault put in a reader's words at the right place.
 
-One validator per kind is built once and reused. A key that is missing and one that is unexpected and
-looks like it are one mistake: a misspelling. Values that are Unknown have had their diagnostic and get
-no other. Knows the keywords our schemas use, and no other manifest.
+A key that is missing and one that is unexpected and looks like it are one mistake: a misspelling. Values
+that are Unknown have had their diagnostic and get no other. Knows one manifest at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from openclaw import bundle
-from openclaw.manifest import scalars, wording
+from openclaw.manifest import conform, scalars, wording
+from openclaw.manifest.conform import Fault, Path
 from openclaw.manifest.diagnostic import Diagnostic, error
-from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown, descend, plain
+from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, descend, plain
 from openclaw.manifest.shapes import Shapes
 from openclaw.manifest.source import Source
 from openclaw.manifest.unknown import unknown_keys
 
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
-
-Path = tuple[str | int, ...]
-
 _OBJECT_FAULTS: Final = frozenset({"required", "additionalProperties", "oneOf"})
 _FIRST: Final = ("type", "const", "enum", "pattern")
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One violated keyword: where, by which schema."""
-
-    path: Path
-    keyword: str
-    instance: Any
-    schema: dict[str, Any]
-    name: str | None = None  # the key itself, where its name is at fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +37,17 @@ def check(kind: str, root: Node, source: Source, required: Collection[str] = ())
     if not isinstance(root, MapNode):
         said = error("wrong-type", root.span, f"a manifest is a mapping of keys, and this is {wording.found(root)}")
         return Checked(MapNode({}, root.span), (said,), ((),))
-    faults = list(_faults(kind, root, required))
+    faults = _faults(kind, root, required)
     converted = _typed(root, faults)
     if converted is not None:
-        root, faults = converted, list(_faults(kind, converted, required))
+        root, faults = converted, _faults(kind, converted, required)
     return Checked(root, tuple(_say(kind, root, source, faults)), tuple(fault.path for fault in faults))
 
 
-@cache
-def validator(kind: str) -> Draft202012Validator:
-    from jsonschema import Draft202012Validator
-    from referencing import Registry
-    from referencing.jsonschema import DRAFT202012
-
-    pairs = [(f"{each}.schema.json", DRAFT202012.create_resource(bundle.schema(each))) for each in ("policies",)]
-    registry: Registry[Any] = Registry().with_resources(pairs)
-    return Draft202012Validator(bundle.schema(kind), registry=registry)
-
-
-def _faults(kind: str, root: MapNode, required: Collection[str]) -> Iterator[Fault]:
-    instance = plain(root)
-    for missing in required:
-        if missing not in root.entries:
-            yield Fault((), "required", instance, {**bundle.schema(kind), "required": [missing]})
-    for failure in validator(kind).iter_errors(instance):
-        keyword, name = str(failure.validator), None
-        if "propertyNames" in failure.relative_schema_path:
-            keyword, name = "propertyNames", str(failure.instance)
-        if failure.instance is not Unknown:
-            yield Fault(tuple(failure.absolute_path), keyword, failure.instance, dict(failure.schema), name)
+def _faults(kind: str, root: MapNode, required: Collection[str]) -> list[Fault]:
+    lacking = [key for key in required if key not in root.entries]
+    also = [Fault((), "required", {**bundle.schema(kind), "required": lacking})] if lacking else []
+    return [*also, *conform.faults(kind, plain(root))]
 
 
 def _typed(root: MapNode, faults: list[Fault]) -> MapNode | None:

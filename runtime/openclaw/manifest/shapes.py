@@ -10,17 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from openclaw import bundle
+from openclaw.manifest.conform import At, Path, branches, followed
 from openclaw.manifest.nodes import MapNode, descend, plain
-
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _At:
-    """A schema and the kind whose file it stands in, which its references are relative to."""
-
-    kind: str
-    schema: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +29,7 @@ class Shapes:
         """The schema of one property, its reference followed."""
         for at in self._along(root, path):
             if name in at.schema.get("properties", {}):
-                return _followed(_At(at.kind, at.schema["properties"][name])).schema
+                return followed(At(at.kind, at.schema["properties"][name])).schema
         return {}
 
     def title(self, root: MapNode, path: Path) -> str:
@@ -50,7 +41,7 @@ class Shapes:
         """Each key of the mapping at `path` that holds a mapping of known keys, with those."""
         for at in self._along(root, path):
             for name, child in at.schema.get("properties", {}).items():
-                inner = _followed(_At(at.kind, child)).schema.get("properties")
+                inner = followed(At(at.kind, child)).schema.get("properties")
                 if inner:
                     yield name, inner
 
@@ -61,8 +52,8 @@ class Shapes:
             if key in definition.get("properties", {}) and "title" in definition:
                 yield str(definition["title"])
 
-    def _along(self, root: MapNode, path: Path) -> list[_At]:
-        here = _applicable(_At(self.kind, bundle.schema(self.kind)), plain(root))
+    def _along(self, root: MapNode, path: Path) -> list[At]:
+        here = _applicable(At(self.kind, bundle.schema(self.kind)), plain(root))
         for index, step in enumerate(path):
             below = [child for at in here for child in _child(at, step)]
             value = plain(descend(root, path[: index + 1]))
@@ -70,41 +61,17 @@ class Shapes:
         return here
 
 
-def _child(at: _At, step: str | int) -> Iterator[_At]:
+def _child(at: At, step: str | int) -> Iterator[At]:
     if isinstance(step, int):
         if "items" in at.schema:
-            yield _At(at.kind, at.schema["items"])
+            yield At(at.kind, at.schema["items"])
     elif step in at.schema.get("properties", {}):
-        yield _At(at.kind, at.schema["properties"][step])
+        yield At(at.kind, at.schema["properties"][step])
     elif isinstance(at.schema.get("additionalProperties"), Mapping):
-        yield _At(at.kind, at.schema["additionalProperties"])
+        yield At(at.kind, at.schema["additionalProperties"])
 
 
-def _followed(at: _At) -> _At:
-    while "$ref" in at.schema:
-        file, _, pointer = str(at.schema["$ref"]).partition("#")
-        kind = file.removesuffix(".schema.json") or at.kind
-        schema: Any = bundle.schema(kind)
-        for step in pointer.strip("/").split("/"):
-            schema = schema[step]
-        at = _At(kind, schema)
-    return at
-
-
-def _applicable(at: _At, value: Any) -> list[_At]:
+def _applicable(at: At, value: Any) -> list[At]:
     """The schema itself and every branch of it that applies to the value."""
-    at = _followed(at)
-    found = [at]
-    for part in at.schema.get("allOf", ()):
-        found += _applicable(_At(at.kind, part), value)
-    if "if" in at.schema:
-        branch = at.schema.get("then" if _holds(at.schema["if"], value) else "else")
-        if branch is not None:
-            found += _applicable(_At(at.kind, branch), value)
-    return found
-
-
-def _holds(condition: Mapping[str, Any], value: Any) -> bool:
-    from jsonschema import Draft202012Validator
-
-    return bool(Draft202012Validator(condition).is_valid(value))
+    at = followed(at)
+    return [at, *(found for branch in branches(at, value) for found in _applicable(branch, value))]

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, error
 from openclaw.manifest.near import ELSEWHERE, fold, near_key
 from openclaw.manifest.nodes import Entry, MapNode, Scalar, descend
-from openclaw.manifest.shapes import Path, Shapes
+from openclaw.manifest.shapes import Shapes
 
 _CHOICES = (("allow", "ask", "deny"), ("shell", "python"))  # one of each is enough
 _LEVELS = {1: "one level up", 2: "two levels up", 3: "three levels up"}

@@ -18,7 +18,6 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, ToolResult, ToolSpec
 from openclaw.output import LIMIT
+from openclaw.permissions.paths import protected
 from openclaw.ports import Place
 
 LARGEST = 10 << 20  # bytes that are read or written
@@ -35,18 +35,9 @@ LISTED = 500  # names shown by one list_files
 VISITED = 50_000  # names looked at by one list_files
 DEEPEST = 40  # folders below one another
 _PASSED_OVER = frozenset({".git", ".hg", ".svn", ".openclaw", ".venv", "node_modules", "__pycache__"})
+_OURS = frozenset({".git", ".openclaw"})  # never written, whatever lies below
 _IMAGES = {b"\x89PNG\r\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"BM": "BMP"}
 
-# Whole parts of a path, and names, that are never written: what other programs trust or run, and secrets.
-_NEVER_PARTS = frozenset(
-    {".git", ".ssh", ".gnupg", ".aws", ".kube", ".docker", ".vscode", ".idea", ".cursor", ".claude", ".openclaw"}
-)
-_NEVER_PAIRS = frozenset({("node_modules", ".bin"), (".venv", "bin"), ("venv", "bin")})
-_NEVER_NAMES = re.compile(
-    r"\.env(\..*)?|\.git(attributes|modules|config|-credentials)|\.(netrc|npmrc|pypirc|pgpass)"
-    r"|\.(bash|zsh|k)(rc|_profile|_login|_logout|env)|\.(profile|zprofile|zlogin|zshenv|bash_aliases|inputrc)"
-    r"|id_(rsa|dsa|ecdsa|ed25519).*|.*\.(pem|key|p12|pfx|jks|keystore)|authorized_keys|\.envrc|\.mcp\.json"
-)
 # Two sessions may share a workspace: reading a file, changing it and writing it back is one step.
 _writing = threading.Lock()
 
@@ -201,11 +192,12 @@ def _put(spot: Spot, content: bytes, *, make: bool) -> bool:
 
 
 def _refuse_protected(spot: Spot) -> None:
-    parts = [part.casefold() for part in spot.parts]
-    run_by_others = any(pair in _NEVER_PAIRS for pair in pairwise(parts))
-    if run_by_others or _NEVER_PARTS.intersection(parts) or _NEVER_NAMES.fullmatch(parts[-1]):
+    name = protected(spot.root.joinpath(*spot.parts), spot.root, ())
+    name = name or next((part for part in spot.parts if part.casefold() in _OURS), None)
+    if name:
         raise ToolError(
-            f"`{spot.shown}` is protected: settings that other programs trust, and secrets, are never written"
+            f"`{spot.shown}` is protected by its name (`{name}`): settings that other programs trust, and secrets, "
+            "are never written"
         )
 
 

@@ -27,6 +27,7 @@ from openclaw import output
 from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, ToolResult, ToolSpec
+from openclaw.permissions.conditions import host_of
 from openclaw.ports import Place
 from openclaw.tools._public import is_public, parsed
 from openclaw.tools._readable import readable
@@ -213,7 +214,8 @@ def _target(text: str, guard: Guard) -> Target:
     except (httpx2.InvalidURL, UnicodeError, ValueError) as error:
         raise ToolError(f"`{text[:300]}` is not an address: {error}") from None
     port = url.port or {"http": 80, "https": 443}[url.scheme]
-    if url.userinfo or not _HOST.fullmatch(host):
+    # Two ways to encode an international name lead to two hosts; only one of them was seen by the rules.
+    if url.userinfo or not _HOST.fullmatch(host) or host_of(text) != host.removesuffix("."):
         raise ToolError(f"`{host[:300]}` is not the name of a host")
     if guard.ports is not None and port not in guard.ports:
         raise ToolError(f"port {port} is not fetched; only {' and '.join(map(str, sorted(guard.ports)))} are")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
@@ -108,6 +107,8 @@ def open_hosts_have_tokens(project: Project) -> Iterator[Diagnostic]:
 
 
 def _is_loopback(host: str) -> bool:
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
