@@ -18,6 +18,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,8 @@ def _exact(content: bytes, spot: Spot) -> str:
 
 
 def _places(text: str, old: str) -> str:
-    starts = [text.count("\n", 0, match.start()) + 1 for match in re.finditer(re.escape(old), text)]
+    found = islice(re.finditer(re.escape(old), text), 6)
+    starts = [text.count("\n", 0, match.start()) + 1 for match in found]
     return ", ".join(map(str, starts[:5])) + (", ..." if len(starts) > 5 else "")
 
 
