@@ -1,4 +1,4 @@
-"""A faultless Project becomes a Snapshot: defaults applied, globs expanded, names resolved. No mistakes are told here."""
+"""A faultless Project becomes a Snapshot: defaults applied, globs expanded, names resolved. Tells no mistakes."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ _PATH: Final[Mapping[str, Judged]] = {"path": "path"}
 _ALL: Final = (
     _spec(
         "run_command", "shell",
-        "Runs a command in the workspace and returns what it prints. There is no shell behind it: pipes (|), &&, || and ; "
-        "work, but no variables, wildcards, substitutions, or redirections other than 2>&1 and to /dev/null.",
+        "Runs a command in the workspace and returns what it prints. There is no shell behind it: pipes (|), &&, || "
+        "and ; work, but no variables, wildcards, substitutions, or redirections other than 2>&1 and to /dev/null.",
         {
             "command": _text("The command line, for example: grep -n TODO notes.txt | head"),
             "cwd": _text("Folder to run it in, relative to the workspace. Left out: the workspace."),
@@ -111,7 +111,8 @@ _ALL: Final = (
     ),
     _spec(
         "save_memory", "memory",
-        "Remembers something for later conversations. Save what the person asks you to remember, and lasting facts about them.",
+        "Remembers something for later conversations. Save what the person asks you to remember, and lasting facts "
+        "about them.",
         {
             "text": _text("What to remember, in full sentences that make sense on their own."),
             "name": _text("A short title. Left out: made from the text."),
@@ -120,12 +121,23 @@ _ALL: Final = (
     ),
     _spec(
         "memory_search", "memory",
-        "Searches what was remembered in earlier conversations. Use it before saying that you do not know something about the person.",
+        "Searches what was remembered in earlier conversations. Use it before saying that you do not know something "
+        "about the person.",
         {"query": _text("Words to look for."), "limit": _count("How many memories to return at most.")},
         ("query",),
     ),
-    _spec("memory_list", "memory", "Lists what was remembered, the latest first.", {"limit": _count("How many to list at most.")}, ()),
-    _spec("memory_delete", "memory", "Forgets one memory.", {"name": _text("Its name, as memory_list shows it.")}, ("name",)),
+    _spec(
+        "memory_list", "memory",
+        "Lists what was remembered, the latest first.",
+        {"limit": _count("How many to list at most.")},
+        (),
+    ),
+    _spec(
+        "memory_delete", "memory",
+        "Forgets one memory.",
+        {"name": _text("Its name, as memory_list shows it.")},
+        ("name",),
+    ),
     _spec(
         "web_fetch", "web",
         "Fetches a web page or file and returns its text.",

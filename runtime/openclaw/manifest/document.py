@@ -8,7 +8,6 @@ built: the C loader would end the process on deep nesting. Scalars follow the YA
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
@@ -309,11 +308,11 @@ class _Builder:
         if not into.is_map:
             into.items.append(node)
         elif into.key is None and not into.skip_value:
-            self._key(into, node, event)
+            self._key(into, node, event, shared)
         else:
             self._value(into, node)
 
-    def _key(self, into: _Open, node: Node, event: Any) -> None:
+    def _key(self, into: _Open, node: Node, event: Any, aliased: bool) -> None:
         into.skip_value = True
         if not isinstance(node, Scalar):
             from openclaw.manifest.syntax import passed
@@ -333,11 +332,8 @@ class _Builder:
         else:
             into.skip_value = False
             # An alias as a key keeps its own place in the file.
-            into.key = (
-                node
-                if not isinstance(event, yaml.AliasEvent)
-                else replace(node, span=self.source.span(event.start_mark.index, event.end_mark.index))
-            )
+            place = self.source.span(event.start_mark.index, event.end_mark.index)
+            into.key = replace(node, span=place) if aliased else node
 
     def _value(self, into: _Open, node: Node) -> None:
         key, into.key = into.key, None
@@ -389,21 +385,3 @@ def _merge(done: _Open) -> dict[str, Entry]:
         for name, entry in merged.entries.items():
             entries.setdefault(name, entry)
     return entries
-
-
-def walk(node: Node) -> Iterator[Scalar]:
-    """Every scalar value of the tree, each once even where aliases share it."""
-    seen: set[int] = set()
-    todo: list[Node] = [node]
-    while todo:
-        each = todo.pop()
-        if id(each) in seen:
-            continue
-        seen.add(id(each))
-        match each:
-            case Scalar():
-                yield each
-            case ListNode(items):
-                todo.extend(items)
-            case MapNode(entries):
-                todo.extend(entry.value for entry in entries.values())

@@ -158,9 +158,8 @@ def wrong_value(node: Node, key: str, keyword: str, schema: Mapping[str, Any]) -
         return _twice(node, key)
     shown = node.shown if isinstance(node, Scalar) else ""
     limits = {
-        "minimum": "at least {}", "maximum": "at most {}", "exclusiveMinimum": "more than {}", "exclusiveMaximum": "less than {}",
-        "minLength": "at least {} character long", "maxLength": "at most {} characters long",
-        "minItems": "a list of at least {}", "maxItems": "a list of at most {}", "minProperties": "a mapping of at least {} key",
+        "minimum": "at least {}", "maximum": "at most {}", "minLength": "at least {} character long",
+        "minItems": "a list of at least {}", "minProperties": "a mapping of at least {} key",
     }  # fmt: skip
     if keyword == "pattern":
         wanted = schema.get("patternErrorMessage", f"text that matches {schema['pattern']}")

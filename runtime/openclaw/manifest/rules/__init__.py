@@ -11,7 +11,13 @@ from typing import Final
 
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.project import Project
-from openclaw.manifest.rules import agents, channels, conditions, heartbeats, models, policies, tools
+from openclaw.manifest.rules import agents as agents
+from openclaw.manifest.rules import channels as channels
+from openclaw.manifest.rules import conditions as conditions
+from openclaw.manifest.rules import heartbeats as heartbeats
+from openclaw.manifest.rules import models as models
+from openclaw.manifest.rules import policies as policies
+from openclaw.manifest.rules import tools as tools
 
 RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     agents.there_are_agents,

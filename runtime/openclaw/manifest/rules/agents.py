@@ -186,10 +186,11 @@ def workspaces_are_outside(project: Project) -> Iterator[Diagnostic]:
         path = PurePosixPath(named.value)
         close = near(named.value, ["own", "shared"])
         if not path.is_absolute() or ".." in path.parts:
+            hint = f"; did you mean `{close}`?" if close else ""
             yield error(
                 "workspace",
                 named.span,
-                f"`{named.value}` is neither `own`, `shared` nor an absolute path{f'; did you mean `{close}`?' if close else ''}",
+                f"`{named.value}` is neither `own`, `shared` nor an absolute path{hint}",
                 "write `workspace: own`, `workspace: shared` or the whole path",
             )
         elif path.is_relative_to(root) or root.is_relative_to(path):

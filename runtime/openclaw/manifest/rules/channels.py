@@ -102,7 +102,7 @@ def open_hosts_have_tokens(project: Project) -> Iterator[Diagnostic]:
                 "channel-open",
                 host.span,
                 f"other machines can reach `{host.shown}`, and {has}; at least {SHORTEST_TOKEN} are needed",
-                "give it a long random token from the environment: `token: ${OPENCLAW_HTTP_TOKEN}`; or `host: 127.0.0.1`",
+                "give it a long random token: `token: ${OPENCLAW_HTTP_TOKEN}`; or write `host: 127.0.0.1`",
             )
 
 

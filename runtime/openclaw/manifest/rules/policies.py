@@ -167,7 +167,8 @@ def _pointless(project: Project, node: RuleNode, stricter: list[RuleNode]) -> It
                 yield error(
                     "rule-pointless",
                     tool.span,
-                    f"`allow: {tool.value}` never decides: `{other.effect}: {match.value}` on line {match.span.line} has no conditions, and the stricter rule wins",
+                    f"`allow: {tool.value}` never decides: `{other.effect}: {match.value}` on line {match.span.line} "
+                    "has no conditions, and the stricter rule wins",
                     "give that rule conditions or an `except`, or remove one of the two",
                     [see(match.span, f"`{other.effect}` without conditions")],
                 )

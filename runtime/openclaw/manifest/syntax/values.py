@@ -1,0 +1,211 @@
+"""Mistakes inside a value: quotes, escapes, brackets, and characters that mean something at its start."""
+
+from __future__ import annotations
+
+import re
+
+from openclaw.manifest.diagnostic import Diagnostic, error, see
+from openclaw.manifest.source import Source
+from openclaw.manifest.syntax.failure import Failure, quoted
+from openclaw.manifest.syntax.passed import template
+
+_CRON = re.compile(r"(?:[*?][^\s#]*)(?:[ \t]+[-*/,0-9A-Za-z?#]+){1,5}")
+
+
+def template_braces(stop: Failure) -> Diagnostic | None:
+    """`shell: {program} -h`, `prefix: [a] b`: the value was read as a collection, and text follows it."""
+    last = stop.last
+    if (
+        last is None
+        or last.style not in ("{", "[")
+        or last.end > stop.at
+        or stop.source.text[last.end : stop.at].strip(" ")
+    ):
+        return None
+    if stop.char in "]}":
+        return error(
+            "yaml-bracket",
+            stop.source.span(stop.at, stop.at + 1),
+            f"this `{stop.char}` closes nothing",
+            "remove it, or add the opening bracket before it",
+        )
+    what = "mapping" if last.style == "{" else "list"
+    if stop.source.text.startswith("{{", last.start):
+        return template(stop.source, last.start)
+    return error(
+        "yaml-bracket",
+        stop.source.span(last.start, last.end),
+        f"a value that starts with `{last.style}` is a YAML {what}, and text follows it",
+        f"quote the whole value: {quoted(stop.rest(last.start))}",
+    )
+
+
+def text_after_quote(stop: Failure) -> Diagnostic | None:
+    last = stop.last
+    if last is None or last.style not in ("'", '"') or last.end > stop.at:
+        return None
+    if stop.source.text[last.end : stop.at].strip(" "):
+        return None
+    if "\n" in stop.source.text[last.start : last.end] or "\r" in stop.source.text[last.start : last.end]:
+        return _never_closed(stop.source, last.start)
+    if stop.char in "\r\n" or not stop.char:
+        return None
+    value = stop.before(last.start)
+    whole = stop.rest(last.start).split(" #")[0].rstrip()
+    key = f"{value.strip()} " if value.strip() else ""
+    if whole.count(last.style) == 2 or whole[0] == whole[-1]:
+        whole = whole.replace(last.style, "") if whole.count(last.style) == 2 else whole[1:-1]
+    return error(
+        "yaml-quote",
+        stop.to_end(stop.at),
+        "text after the closing quote of a value",
+        f"quote the whole value: `{key}{quoted(whole)}`",
+    )
+
+
+def unclosed_quote(stop: Failure) -> Diagnostic | None:
+    quote = stop.source.text[stop.since : stop.since + 1]
+    if quote not in ("'", '"') or "scalar" not in stop.words:
+        return None
+    if "end of stream" in stop.words or "document" in stop.words:
+        return _never_closed(stop.source, stop.since)
+    return None
+
+
+def _never_closed(source: Source, start: int) -> Diagnostic:
+    quote = source.text[start]
+    line, _ = source.place(start)
+    name = "single" if quote == "'" else "double"
+    return error(
+        "yaml-quote",
+        source.span(start, start + 1),
+        f"this {name} quote is never closed",
+        f"add the closing `{quote}` on line {line}",
+    )
+
+
+def escape(stop: Failure) -> Diagnostic | None:
+    text = stop.source.text
+    if text[stop.since : stop.since + 1] != '"' or "scalar" not in stop.words:
+        return None
+    slash = stop.at if stop.char == "\\" else text.rfind("\\", stop.since, stop.at)
+    if slash < 0:
+        return None
+    closing = re.compile(r'"(?:[^"\\]|\\.)*"').match(text, stop.since)
+    value = closing.group()[1:-1] if closing else text[stop.since + 1 : slash + 2]
+    quoted = "'" + value.replace("'", "''") + "'"
+    key = stop.before(stop.since).lstrip()
+    return error(
+        "yaml-escape",
+        stop.source.span(slash, slash + 2),
+        f"`{text[slash : slash + 2]}` is not an escape YAML knows in double quotes",
+        f"use single quotes: `{key}{quoted}`",
+    )
+
+
+def star(stop: Failure) -> Diagnostic | None:
+    if "scanning an alias" not in stop.words or stop.source.text[stop.since : stop.since + 1] != "*":
+        return None
+    rest = re.split(r"\s+#|,\s|[\]}]", stop.rest(stop.since))[0].rstrip().rstrip(",")
+    key = stop.before(stop.since).lstrip()
+    looks = "; this looks like a cron expression" if _CRON.fullmatch(rest) else ""
+    span = stop.source.span(stop.since, stop.since + max(1, len(rest)))
+    shown = key if key.endswith(": ") and "[" not in key else ""
+    return error(
+        "yaml-alias", span, f"a value that starts with `*` is a YAML alias{looks}", f'quote it: `{shown}"{rest}"`'
+    )
+
+
+def ampersand(stop: Failure) -> Diagnostic | None:
+    if "scanning an anchor" not in stop.words:
+        return None
+    return error(
+        "yaml-character",
+        stop.to_end(stop.since),
+        "a value that starts with `&` is a YAML anchor",
+        f"quote it: {quoted(stop.rest(stop.since))}",
+    )
+
+
+def reserved_start(stop: Failure) -> Diagnostic | None:
+    if "cannot start any token" not in stop.words or stop.char not in "@`%":
+        return None
+    return error(
+        "yaml-character",
+        stop.to_end(stop.at),
+        f"a value cannot start with `{stop.char}` unless it is quoted",
+        f"quote it: {quoted(stop.rest(stop.at))}",
+    )
+
+
+def question_mark(stop: Failure) -> Diagnostic | None:
+    if "mapping keys are not allowed" not in stop.words:
+        return None
+    return error(
+        "yaml-character",
+        stop.to_end(stop.at),
+        "a value that starts with `? ` is a YAML key",
+        f"quote it: {quoted(stop.rest(stop.at))}",
+    )
+
+
+def block_header(stop: Failure) -> Diagnostic | None:
+    if "block scalar" not in stop.words:
+        return None
+    sign = stop.source.text[stop.since : stop.since + 1]
+    return error(
+        "yaml-block",
+        stop.to_end(stop.since),
+        f"`{sign}` starts a block of text, which begins on the next line",
+        f"quote the value: {quoted(stop.rest(stop.since))}; or move the text to the next line, indented",
+    )
+
+
+def bracket(stop: Failure) -> Diagnostic | None:
+    if "flow" not in stop.words:
+        return None
+    opening = stop.source.text[stop.since : stop.since + 1]
+    if opening not in ("[", "{"):
+        return None
+    closing = "]" if opening == "[" else "}"
+    if stop.char and stop.char in "]}" and stop.char != closing:
+        return error(
+            "yaml-bracket",
+            stop.source.span(stop.at, stop.at + 1),
+            f"`{stop.char}` cannot close a `{opening}`",
+            f"write `{closing}` here",
+            [see(stop.source.span(stop.since, stop.since + 1), "opened here")],
+        )
+    if stop.source.place(stop.since)[0] == stop.line and closing in stop.rest(stop.at):
+        return error(
+            "yaml-bracket",
+            stop.source.span(stop.at, stop.at + 1),
+            "a comma is missing before this",
+            f"separate what stands in `{opening}{closing}` with commas",
+        )
+    after = _before_next_key(stop)
+    return error(
+        "yaml-bracket",
+        stop.source.span(stop.since, stop.since + 1),
+        f"this `{opening}` is never closed",
+        f"add `{closing}` after `{after}`" if after else f"add the closing `{closing}`",
+    )
+
+
+def _before_next_key(stop: Failure) -> str:
+    """The last word that can belong to an unclosed bracket: what stands on its own line."""
+    line = re.sub(r"\s+#.*$", "", stop.rest(stop.since)).rstrip(" ,")
+    return line.lstrip("[{ ").split(", ")[-1].strip()
+
+
+def flow_value(stop: Failure) -> Diagnostic | None:
+    if "node content" not in stop.words and "flow node" not in stop.words:
+        return None
+    if stop.char and stop.char in "]},":
+        return error(
+            "yaml-bracket",
+            stop.source.span(stop.at, stop.at + 1),
+            f"`{stop.char}` stands where a value is expected",
+            "remove it, or quote it if text is meant",
+        )
+    return None
