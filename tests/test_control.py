@@ -408,7 +408,9 @@ def test_a_folder_that_is_not_there_is_named() -> None:
         asyncio.run(serve(Path("/nonexistent/control.sock"), desk, desk))
 
 
-def test_an_open_stream_does_not_hold_up_the_end(path: Path) -> None:
+def test_open_requests_are_told_to_fetch_their_answer_when_the_runtime_ends(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         desk = Desk()
         serving = asyncio.ensure_future(serve(path, desk, desk))
@@ -416,13 +418,23 @@ def test_an_open_stream_does_not_hold_up_the_end(path: Path) -> None:
         async with client_of(path) as client:
             headers = {"Accept": "text/event-stream"}
             async with client.stream("POST", "/api/messages", json={"text": "wait"}, headers=headers) as response:
-                lines = response.aiter_lines()
-                assert await anext(lines) == "event: accepted"
-                async with asyncio.timeout(10):
-                    serving.cancel()
-                    await asyncio.gather(serving, return_exceptions=True)
+                waiting = asyncio.ensure_future(client.post("/api/messages", json={"text": "wait", "session": "b"}))
+
+                async def running() -> bool:
+                    return len(desk.posted) == 2
+
+                await until(running)
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
+                assert [(name, content.get("code")) for name, content in await events(response)] == [
+                    ("accepted", None),
+                    ("text", None),
+                    ("error", "hung_up"),
+                ]
+                assert (await waiting).status_code == 202
 
     asyncio.run(main())
+    assert not caplog.records
 
 
 def test_a_disk_that_refuses_to_write_ends_the_serving(path: Path) -> None:

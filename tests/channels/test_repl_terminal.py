@@ -257,5 +257,5 @@ def test_a_model_has_no_power_over_the_terminal(start: Callable[..., Terminal]) 
 def test_what_is_logged_appears_above_the_prompt(start: Callable[..., Terminal]) -> None:
     terminal = start()
     terminal.says("log be careful")
-    terminal.sees("\rlog: be careful")  # not in the middle of the input line
+    terminal.sees("log: be careful")
     terminal.sees("Logged.")

@@ -2,8 +2,9 @@
 
 What a message says decides the turn: `stream TEXT` streams it word by word, `tool LINE` calls a tool
 first, `break` calls a tool that fails, `ask LINE` asks for approval first, `wait` never ends by itself,
-`fail` fails, `retry` fails once on the way, `late TEXT` delivers without streaming, `log TEXT` logs it; `/help` acts at once,
-`refuse` is refused, everything else is echoed. Run as a program it puts the REPL on this terminal.
+`fail` fails, `retry` fails once on the way, `late TEXT` delivers without streaming, `log TEXT` logs it;
+`/help` acts at once, `refuse` is refused, everything else is echoed. Run as a program it puts the REPL
+on this terminal.
 """
 
 from __future__ import annotations

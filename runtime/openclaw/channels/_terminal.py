@@ -256,7 +256,8 @@ def _above_the_prompt() -> Iterator[None]:
     with patch_stdout(raw=True):
         if not errors.isatty():
             sys.stderr = errors
-        handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler) and h.stream is errors]
+        streams = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
+        handlers = [handler for handler in streams if handler.stream is errors]
         for handler in handlers:
             handler.setStream(sys.stderr)
         try:

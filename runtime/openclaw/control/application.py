@@ -64,7 +64,9 @@ def application(
         guard.route("GET", "/api/status", desk.status, "operate"),
         *more,
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
+    served = Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
+    served.state.hang_up = messages.hang_up  # called before the end, so that open requests come to theirs
+    return served
 
 
 def problem(found: Problem) -> JSONResponse:

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.types import ASGIApp
 
 from openclaw.clock import Clock
 from openclaw.control.application import application
@@ -82,7 +82,7 @@ def _private() -> Iterator[None]:
         os.umask(before)
 
 
-async def serve(app: ASGIApp, listener: socket.socket) -> None:
+async def serve(app: Starlette, listener: socket.socket) -> None:
     """Serves until cancelled; open requests then get a moment to end. Takes the socket over."""
     config = uvicorn.Config(
         app,
@@ -100,6 +100,7 @@ async def serve(app: ASGIApp, listener: socket.socket) -> None:
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
+        app.state.hang_up()
         server.should_exit = True
         await serving
         raise

@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -57,11 +58,15 @@ class Ear:
             self._heard.put_nowait(progress)
 
     async def next(self) -> Progress | None:
-        """The next event; None where the reader was too slow and the rest is lost."""
+        """The next event; None where nothing more will be heard: the reader was too slow, or the runtime ends."""
         return await self._heard.get()
 
     def close(self) -> None:
         self._open = False
+
+    def hang_up(self) -> None:
+        self.close()
+        self._heard.put_nowait(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,12 @@ class Messages:
         self._operations = operations
         self._clock = clock
         self._body_limit = body_limit
+        self._ears: WeakSet[Ear] = WeakSet()  # weak, because a stream may be gone before it began
+
+    def hang_up(self) -> None:
+        """The runtime ends: whoever waits for an answer is told to fetch it later."""
+        for ear in self._ears:
+            ear.hang_up()
 
     async def create(self, request: Request, caller: Caller) -> Response:
         message = await self._message(request, caller)
@@ -90,6 +101,7 @@ class Messages:
             case Answered(text=text):
                 return self._at_once(message.id, text, request)
             case Accepted() as accepted:
+                self._ears.add(ear)
                 return await self._answer(await self._follow(accepted, ear, message), request)
 
     async def show(self, request: Request, caller: Caller) -> Response:
@@ -124,13 +136,21 @@ class Messages:
 
     async def _follow(self, accepted: Accepted, ear: Ear, message: Message) -> Turn:
         if accepted.new:
-            return Turn(accepted, ear, ear.close)
-        leave = self._operations.watch(accepted.id, ear)  # before looking, so that its end cannot fall between
+            return Turn(accepted, ear, lambda: self._leave(ear, ear.close))
+        unwatch = self._operations.watch(accepted.id, ear)  # before looking, so that its end cannot fall between
+
+        def leave() -> None:
+            self._leave(ear, unwatch)
+
         settlement = await self._operations.find(accepted.id)
         if settlement is not None and settlement.route.text not in message.text:
             leave()
             raise unserved(422, "idempotency_mismatch", "this Idempotency-Key was used with another text")
         return Turn(accepted, ear, leave, settlement)
+
+    def _leave(self, ear: Ear, unwatch: Callable[[], None]) -> None:
+        self._ears.discard(ear)
+        unwatch()
 
     # ── answering ────────────────────────────────────────────────────────────────────────────────
 
@@ -212,12 +232,12 @@ class Messages:
                     yield ": ping\n\n"
                 elif (told := words.event(progress)) is not None:
                     yield _event(told[0], {"id": id, **told[1]})
-            yield _event("error", {"id": id, "code": "too_slow", "detail": "read faster, or fetch the message"})
+            yield _event("error", {"id": id, "code": "hung_up", "detail": f"fetch the answer at /api/messages/{id}"})
         finally:
             turn.leave()
 
     async def _heard(self, ear: Ear) -> AsyncIterator[Progress | None]:
-        """Events until the reader was too slow; None after each pause, to keep the line alive."""
+        """Events while there is something to hear; None after each pause, to keep the line alive."""
         next = asyncio.ensure_future(ear.next())
         pause = asyncio.ensure_future(self._clock.sleep(_PING))
         try:
