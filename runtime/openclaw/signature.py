@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import sys
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -78,6 +79,19 @@ class Mismatch:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Where an annotation stands: the names it may use, and how deep in other annotations."""
+
+    names: dict[str, Any]
+    depth: int = 0
+
+    def below(self) -> _Scope:
+        if self.depth >= _DEEPEST:
+            raise _Unsayable("its type holds itself or is nested too deeply")
+        return _Scope(self.names, self.depth + 1)
+
+
 class _Unsayable(Exception):
     """An annotation that no JSON Schema says; caught in `derive`."""
 
@@ -106,6 +120,7 @@ def derive(
 
 def _derived(function: Callable[..., Any], fixed: frozenset[str], declared: bool) -> Derived:
     parameters = _parameters(function)
+    scope = _Scope(_names(function))
     hints = _hints(function)
     calls = [name for name in parameters if _is_call(hints.get(name))]
     if len(calls) > 1:
@@ -113,7 +128,7 @@ def _derived(function: Callable[..., Any], fixed: frozenset[str], declared: bool
     visible = {name: parameter for name, parameter in parameters.items() if name not in calls}
     description, texts = _documentation(function)
     properties = {
-        name: _property(name, parameter, hints, texts.get(name), declared)
+        name: _property(name, hints, scope, texts.get(name), parameter, declared)
         for name, parameter in visible.items()
         if name not in fixed
     }
@@ -153,12 +168,25 @@ def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """Annotations resolved one by one: a name imported for type checkers only spoils no other."""
-    plain = inspect.unwrap(function)
+    names = _names(function)
+    written = _plain_function(function).__annotations__
+    return {name: _resolved(name, hint, names) for name, hint in written.items() if name != "return"}
+
+
+def _plain_function(function: Callable[..., Any]) -> Any:
+    """What carries the annotations, below decorators, partials, bound methods and callable objects."""
+    plain: Any = inspect.unwrap(function)
     if isinstance(plain, functools.partial):
         plain = plain.func
-    source = plain if hasattr(plain, "__annotations__") else type(plain).__call__
-    names = getattr(inspect.unwrap(getattr(source, "__func__", source)), "__globals__", {})
-    return {name: _resolved(name, hint, names) for name, hint in source.__annotations__.items() if name != "return"}
+    if not hasattr(plain, "__annotations__"):
+        plain = type(plain).__call__
+    return inspect.unwrap(getattr(plain, "__func__", plain))
+
+
+def _names(function: Callable[..., Any]) -> dict[str, Any]:
+    """The names of its module, which may be loaded without being in `sys.modules`."""
+    names: dict[str, Any] = getattr(_plain_function(function), "__globals__", {})
+    return names
 
 
 def _resolved(name: str, hint: Any, names: dict[str, Any]) -> Any:
@@ -196,10 +224,10 @@ def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
 
 
 def _property(
-    name: str, parameter: inspect.Parameter, hints: Mapping[str, Any], text: str | None, declared: bool
+    name: str, hints: Mapping[str, Any], scope: _Scope, text: str | None, parameter: inspect.Parameter, declared: bool
 ) -> Schema:
     try:
-        schema = _schema(_annotation(name, hints), 0)
+        schema = _schema(_annotation(name, hints), scope)
     except _Unsayable as error:
         if not declared:
             raise _Unsayable(f"parameter `{name}`: {error}") from None
@@ -236,37 +264,35 @@ def _with_default(schema: Schema, default: Any, empty: Any) -> Schema:
 # ── annotation to schema ─────────────────────────────────────────────────────────────────────────
 
 
-def _schema(hint: Any, depth: int) -> Schema:
-    if depth > _DEEPEST:
-        raise _Unsayable("its type holds itself or is nested too deeply")
+def _schema(hint: Any, scope: _Scope) -> Schema:
     if hint in (Any, inspect.Parameter.empty, object):
         return {}
     origin = get_origin(hint)
     if origin is None and hint in _PLAIN:
         return {"type": _PLAIN[hint]}
     if origin is Annotated:
-        return _annotated(hint, depth)
+        return _annotated(hint, scope)
     if origin is Literal:
         return _choices(get_args(hint))
     if _is_union(hint):
-        return _union(get_args(hint), depth)
+        return _union(get_args(hint), scope)
     if inspect.isclass(hint) and issubclass(hint, Enum):
         return _choices([member.value for member in hint])
     if inspect.isclass(hint) and issubclass(hint, PurePath):
         return {"type": "string"}
     if (origin or hint) in _LISTS:
-        return _list(hint, origin or hint, depth)
+        return _list(hint, origin or hint, scope)
     if (origin or hint) in (dict, Mapping):
-        return _map(get_args(hint), depth)
+        return _map(get_args(hint), scope)
     if typing.is_typeddict(hint) or (is_dataclass(hint) and inspect.isclass(hint)):
-        return _record(hint, depth)
+        return _record(hint, scope)
     raise _Unsayable(f"`{_shown(hint)}` cannot be said in JSON; use str, int, float, bool, list, dict, Literal or Enum")
 
 
-def _annotated(hint: Any, depth: int) -> Schema:
+def _annotated(hint: Any, scope: _Scope) -> Schema:
     inner, *notes = get_args(hint)
     text = next((note for note in notes if isinstance(note, str)), None)
-    schema = _schema(inner, depth)
+    schema = _schema(inner, scope)
     return {**schema, "description": text} if text else schema
 
 
@@ -281,48 +307,56 @@ def _is_union(hint: Any) -> bool:
     return get_origin(hint) in (Union, types.UnionType)
 
 
-def _union(members: Sequence[Any], depth: int) -> Schema:
-    schemas = [_schema(member, depth + 1) for member in members]
+def _union(members: Sequence[Any], scope: _Scope) -> Schema:
+    schemas = [_schema(member, scope.below()) for member in members]
     if all(set(schema) == {"type"} and isinstance(schema["type"], str) for schema in schemas):
         return {"type": [schema["type"] for schema in schemas]}
     return {"anyOf": schemas}
 
 
-def _list(hint: Any, origin: Any, depth: int) -> Schema:
+def _list(hint: Any, origin: Any, scope: _Scope) -> Schema:
     items = get_args(hint)
     if origin is tuple and items and items[-1] is not Ellipsis:
-        prefix = [_schema(item, depth + 1) for item in items]
+        prefix = [_schema(item, scope.below()) for item in items]
         return {"type": "array", "prefixItems": prefix, "items": False, "minItems": len(items)}
     schema: Schema = {"type": "array"}
-    if items and (inner := _schema(items[0], depth + 1)):
+    if items and (inner := _schema(items[0], scope.below())):
         schema["items"] = inner
     if origin in (set, frozenset):
         schema["uniqueItems"] = True
     return schema
 
 
-def _map(arguments: Sequence[Any], depth: int) -> Schema:
+def _map(arguments: Sequence[Any], scope: _Scope) -> Schema:
     if not arguments:
         return {"type": "object"}
     key, value = arguments
     if key is not str:
         raise _Unsayable(f"the keys of a JSON object are texts, not `{_shown(key)}`")
-    inner = _schema(value, depth + 1)
+    inner = _schema(value, scope.below())
     return {"type": "object", "additionalProperties": inner} if inner else {"type": "object"}
 
 
-def _record(hint: Any, depth: int) -> Schema:
-    hints = typing.get_type_hints(hint, include_extras=True)
+def _record(hint: Any, scope: _Scope) -> Schema:
+    hints = _fields(hint, scope.names)
     if typing.is_typeddict(hint):
-        properties = {name: _schema(_bare(inner), depth + 1) for name, inner in hints.items()}
+        properties = {name: _schema(_bare(inner), scope.below()) for name, inner in hints.items()}
         # Postponed annotations hide NotRequired from __required_keys__, so the hints are asked as well.
         optional = {name for name, inner in hints.items() if get_origin(inner) is typing.NotRequired}
         return _object(properties, sorted(hint.__required_keys__ - optional))
     parts = [part for part in fields(hint) if part.init]
     properties = {
-        part.name: _with_default(_schema(hints[part.name], depth + 1), part.default, MISSING) for part in parts
+        part.name: _with_default(_schema(hints[part.name], scope.below()), part.default, MISSING) for part in parts
     }
     return _object(properties, [p.name for p in parts if p.default is MISSING and p.default_factory is MISSING])
+
+
+def _fields(hint: Any, names: dict[str, Any]) -> dict[str, Any]:
+    module = sys.modules.get(hint.__module__)
+    try:
+        return typing.get_type_hints(hint, globalns=vars(module) if module else names, include_extras=True)
+    except Exception as error:  # whatever the project's annotations raise when they are evaluated
+        raise _Unsayable(f"the annotations of `{hint.__name__}` cannot be resolved: {error}") from None
 
 
 def _bare(hint: Any) -> Any:
@@ -343,16 +377,16 @@ def _shown(hint: Any) -> str:
 
 def arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Validated JSON values as the annotations promise them: paths, enum members, tuples, sets, dataclasses."""
-    hints = _hints(function)
-    return {name: _converted(value, hints.get(name)) for name, value in values.items()}
+    hints, names = _hints(function), _names(function)
+    return {name: _converted(value, hints.get(name), names) for name, value in values.items()}
 
 
-def _converted(value: Any, hint: Any) -> Any:
+def _converted(value: Any, hint: Any, names: dict[str, Any]) -> Any:
     origin = get_origin(hint)
     if origin is Annotated:
-        return _converted(value, get_args(hint)[0])
+        return _converted(value, get_args(hint)[0], names)
     if _is_union(hint):
-        return _one_of(value, get_args(hint))
+        return _one_of(value, get_args(hint), names)
     if inspect.isclass(hint) and issubclass(hint, Enum):
         return hint(value)
     if inspect.isclass(hint) and issubclass(hint, PurePath):
@@ -360,38 +394,38 @@ def _converted(value: Any, hint: Any) -> Any:
     if hint in (int, float) and isinstance(value, int | float) and not isinstance(value, bool):
         return hint(value)
     if isinstance(value, list) and (origin or hint) in _LISTS:
-        return _collected(value, origin or hint, get_args(hint))
+        return _collected(value, origin or hint, get_args(hint), names)
     if isinstance(value, dict):
-        return _filled(value, hint)
+        return _filled(value, hint, names)
     return value
 
 
-def _one_of(value: Any, members: Sequence[Any]) -> Any:
+def _one_of(value: Any, members: Sequence[Any], names: dict[str, Any]) -> Any:
     """The first member that takes the value; a plain text stays one where `str` is among them."""
     if value is None or type(value) in members:
         return value
     for member in members:
         try:
-            if member is not type(None) and (made := _converted(value, member)) is not value:
+            if member is not type(None) and (made := _converted(value, member, names)) is not value:
                 return made
         except (ValueError, TypeError):
             continue
     return value
 
 
-def _collected(values: list[Any], origin: Any, inner: Sequence[Any]) -> Any:
+def _collected(values: list[Any], origin: Any, inner: Sequence[Any], names: dict[str, Any]) -> Any:
     if origin is tuple and inner and inner[-1] is not Ellipsis:
-        return tuple(_converted(value, hint) for value, hint in zip(values, inner, strict=True))
-    made = [_converted(value, inner[0] if inner else None) for value in values]
+        return tuple(_converted(value, hint, names) for value, hint in zip(values, inner, strict=True))
+    made = [_converted(value, inner[0] if inner else None, names) for value in values]
     return origin(made) if origin in (tuple, set, frozenset) else made
 
 
-def _filled(value: dict[str, Any], hint: Any) -> Any:
+def _filled(value: dict[str, Any], hint: Any, names: dict[str, Any]) -> Any:
     if is_dataclass(hint) and inspect.isclass(hint):
-        hints = typing.get_type_hints(hint, include_extras=True)
-        return hint(**{name: _converted(inner, hints.get(name)) for name, inner in value.items()})
+        hints = _fields(hint, names)
+        return hint(**{name: _converted(inner, hints.get(name), names) for name, inner in value.items()})
     if typing.is_typeddict(hint):
-        hints = {name: _bare(inner) for name, inner in typing.get_type_hints(hint, include_extras=True).items()}
-        return {name: _converted(inner, hints.get(name)) for name, inner in value.items()}
+        hints = {name: _bare(inner) for name, inner in _fields(hint, names).items()}
+        return {name: _converted(inner, hints.get(name), names) for name, inner in value.items()}
     inner = get_args(hint)[1] if len(get_args(hint)) == 2 else None
-    return {name: _converted(item, inner) for name, item in value.items()}
+    return {name: _converted(item, inner, names) for name, item in value.items()}

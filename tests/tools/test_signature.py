@@ -15,7 +15,8 @@ import pytest
 
 import openclaw
 from openclaw import signature
-from openclaw.signature import Derived, SignatureProblem, derive, mismatches
+from openclaw.adapters import importer
+from openclaw.signature import Derived, ImportProblem, SignatureProblem, derive, mismatches
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -349,3 +350,34 @@ def test_json_values_become_what_the_annotations_promise() -> None:
         "ratio": 1.0,
         "where": Path("w"),
     }
+
+
+def test_a_module_that_is_not_in_sys_modules_resolves_its_own_names(tmp_path: Path) -> None:
+    (tmp_path / "desk_weights.py").write_text(
+        "from __future__ import annotations\n"
+        "import dataclasses, openclaw\n"
+        "from pathlib import Path\n"
+        "from typing import TypedDict\n"
+        "@dataclasses.dataclass\n"
+        "class Item:\n"
+        "    place: Path\n"
+        "class Box(TypedDict):\n"
+        "    item: Item\n"
+        "@openclaw.tool\n"
+        "def weigh(box: Box) -> str:\n"
+        "    return box['item'].place.name\n"
+        "class Broken(TypedDict):\n"
+        "    item: Missing\n"
+        "@openclaw.tool\n"
+        "def fail(box: Broken) -> str: ...\n"
+    )
+    load = importer(tmp_path)
+    weigh, fail = load("desk_weights:weigh"), load("desk_weights:fail")
+    assert not isinstance(weigh, ImportProblem) and not isinstance(fail, ImportProblem)
+    result = derive(weigh)
+    assert isinstance(result, Derived)
+    assert result.input_schema["properties"]["box"]["properties"]["item"]["properties"] == {"place": {"type": "string"}}
+    assert weigh(**signature.arguments(weigh, {"box": {"item": {"place": "a/b"}}})) == "b"
+    broken = derive(fail)
+    assert isinstance(broken, SignatureProblem)
+    assert broken.message.startswith("parameter `box`: the annotations of `Broken` cannot be resolved: name 'Missing'")
