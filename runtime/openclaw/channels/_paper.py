@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import unicodedata
 from typing import ClassVar, Literal
@@ -21,6 +22,7 @@ from rich.text import Text
 
 from openclaw.messages import Answer, Approval, quote_line
 
+_CODES = re.compile(r"\x1b\[[0-9;]*m")
 _LONG = 1 << 15  # characters of one block; beyond it, colour and layout are not worth their time
 _STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -69,7 +71,13 @@ def markdown(text: str) -> str:
         highlight=False,
     )
     console.print(document)
-    return "\n".join(line.rstrip() for line in page.getvalue().strip("\n").split("\n")) + "\n"
+    return "\n".join(_without_margins([line.rstrip() for line in page.getvalue().split("\n")])) + "\n"
+
+
+def _without_margins(lines: list[str]) -> list[str]:
+    """Rich puts empty lines around some blocks; between blocks they are ours to put."""
+    inked = [number for number, line in enumerate(lines) if _CODES.sub("", line).strip()]
+    return lines[inked[0] : inked[-1] + 1] if inked else []
 
 
 def _tokens(text: str) -> list[Token]:

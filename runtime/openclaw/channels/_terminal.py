@@ -27,7 +27,7 @@ from openclaw.errors import ApprovalError
 from openclaw.messages import Accepted, Answered, Approval, Asked, Finished, Progress, Refused, Reply, Settled
 from openclaw.ports import ChannelOptions, Operations, Post
 
-_HINT = "/help lists the commands, Tab completes them; Alt-Enter starts a new line; /quit or Ctrl-D leaves."
+_HINT = "/help lists the commands, Alt-Enter starts a new line, /quit or Ctrl-D leaves."
 _TICK = 0.5  # seconds between redraws of the clock while a turn runs
 _TWICE = 2.0  # seconds within which a second Ctrl-C leaves
 
@@ -84,7 +84,11 @@ class Terminal:
         """Names who speaks, where that changes."""
         if agent != self._speaker:
             self._speaker = agent
-            self.say(_paper.paint(f"{_paper.one_line(agent, 60)}:", "dim") + "\n")
+            self.say(_paper.paint(f"{self._name(agent)}:", "dim") + "\n")
+
+    def _name(self, agent: str) -> str:
+        name = self._talk.name(agent) if self._talk else agent
+        return _paper.one_line(name, 60)
 
     def interrupted(self) -> None:
         """What was typed stands between the last words and the next."""
@@ -93,7 +97,7 @@ class Terminal:
     def _unasked(self, reply: Reply) -> None:
         note = _paper.one_line(provenance(reply), 80)
         self._speaker = reply.agent
-        self.say(_paper.paint(f"{_paper.one_line(reply.agent, 60)} ({note}):", "dim") + "\n")
+        self.say(_paper.paint(f"{self._name(reply.agent)} ({note}):", "dim") + "\n")
         self.say(_paper.paint(_paper.wrapped(reply.text), "red") if reply.failed else _paper.markdown(reply.text))
 
 
@@ -195,6 +199,11 @@ class _Conversation:
         if not again:
             self._terminal.say(_paper.paint("Ctrl-C again, or Ctrl-D, leaves.", "dim") + "\n")
         return again
+
+    def name(self, agent: str) -> str:
+        """What people call the agent, where it says so."""
+        names = {found.get("id"): found.get("name") for found in self._operations.agents(person(self._options))}
+        return str(names.get(agent) or agent)
 
     def words(self, text: str) -> Iterable[tuple[str, str]]:
         agents = [str(agent.get("id", "")) for agent in self._operations.agents(person(self._options))]
