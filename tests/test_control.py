@@ -18,8 +18,7 @@ from starlette.requests import Request
 
 from doubles.desk import Desk
 from openclaw.clock import SystemClock
-from openclaw.control import listening, serve
-from openclaw.control.application import application
+from openclaw.control import listening, serve, serve_on
 from openclaw.control.places import reachable
 from openclaw.errors import StateError, StorageFailed
 from openclaw.messages import Accepted, Address, Answered, Message, Refused
@@ -342,7 +341,7 @@ def test_a_caller_sees_and_does_only_what_it_may(path: Path) -> None:
             case "Bearer approver":
                 return replace(_SHOP, name="approver", sender=Address("telegram", "1"), scopes=frozenset({"approve"}))
             case "Bearer operator":
-                return Caller("operator", Address("http", "operator"), frozenset({"operate"}))
+                return Caller("operator", Address("http", "operator"), frozenset({"operator"}))
         return Problem(401, "unauthorized", "a token is needed")
 
     async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
@@ -350,6 +349,8 @@ def test_a_caller_sees_and_does_only_what_it_may(path: Path) -> None:
             return {"Authorization": f"Bearer {name}"}
 
         assert code(await client.get("/api/sessions")) == (401, "unauthorized")
+        assert code(await client.get("/readyz")) == (401, "unauthorized")
+        assert (await client.get("/readyz", headers=bearer("shop"))).status_code == 200
         asked = {"text": "hello", "sender": "ana"}
         answer = await client.post("/api/messages", json=asked, headers=bearer("shop"))
         assert answer.json()["session"] == "agent:main:http:shop/ana"
@@ -369,8 +370,7 @@ def test_a_caller_sees_and_does_only_what_it_may(path: Path) -> None:
 
     async def main() -> None:
         desk = Desk()
-        app = application(desk, desk, gate, SystemClock(), fatal=lambda error: None)
-        serving = asyncio.ensure_future(listening.serve(app, listening.bind(path)))
+        serving = asyncio.ensure_future(serve_on(listening.bind(path), desk, desk, gate))
         await listening_at(path)
         async with client_of(path) as client:
             await test(client, desk)

@@ -6,19 +6,21 @@
     application.py  routes, who may use them, problems
     listening.py    the application on a socket, in our loop
 
-Importing this costs nothing: the web libraries come with the first call of `serve`, beside the loop.
+Importing this costs nothing: the web libraries come with the first call, beside the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
+from socket import socket
 from types import ModuleType
 
 from openclaw.clock import Clock, SystemClock
-from openclaw.ports import Operations, Post
+from openclaw.ports import Gate, Operations, Post
 
-__all__ = ["serve"]
+__all__ = ["serve", "serve_at"]
 
 
 async def serve(path: Path, post: Post, operations: Operations, clock: Clock | None = None) -> None:
@@ -28,6 +30,20 @@ async def serve(path: Path, post: Post, operations: Operations, clock: Clock | N
     """
     listening = await asyncio.to_thread(_web)  # 200 ms of imports, in which the prompt stays alive
     await listening.serve_operator(path, post, operations, clock or SystemClock())
+
+
+async def serve_at(listener: socket, post: Post, operations: Operations, gate: Gate, clock: Clock) -> None:
+    """The same application on a listening socket, for whomever the gate admits, until cancelled."""
+    listening = await asyncio.to_thread(_web)
+    await listening.serve_callers(listener, post, operations, gate, clock)
+
+
+async def serve_on(
+    listener: socket.socket, post: Post, operations: Operations, gate: Gate, clock: Clock | None = None
+) -> None:
+    """Serves the same application on a socket of the caller's, which it takes over, behind `gate`."""
+    listening = await asyncio.to_thread(_web)
+    await listening.serve_on(listener, post, operations, gate, clock or SystemClock())
 
 
 def _web() -> ModuleType:

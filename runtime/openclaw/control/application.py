@@ -50,7 +50,7 @@ def application(
     desk = _Desk(operations)
     routes = [
         Route("/healthz", _healthy, methods=["GET"]),
-        Route("/readyz", desk.ready, methods=["GET"]),
+        guard.route("GET", "/readyz", desk.ready, None),
         guard.route("POST", "/api/messages", messages.create, "chat"),
         guard.route("GET", "/api/messages/{id}", messages.show, "chat"),
         guard.route("GET", "/api/sessions", desk.sessions, "chat"),
@@ -59,9 +59,9 @@ def application(
         guard.route("DELETE", "/api/sessions/{key:path}", desk.reset, "chat"),
         guard.route("GET", "/api/approvals", desk.approvals, "approve"),
         guard.route("POST", "/api/approvals/{id}", desk.answer, "approve"),
-        guard.route("DELETE", "/api/approvals/{id}", desk.revoke, "operate"),
-        guard.route("GET", "/api/agents", desk.agents, "operate"),
-        guard.route("GET", "/api/status", desk.status, "operate"),
+        guard.route("DELETE", "/api/approvals/{id}", desk.revoke, "operator"),
+        guard.route("GET", "/api/agents", desk.agents, "operator"),
+        guard.route("GET", "/api/status", desk.status, "operator"),
         *more,
     ]
     served = Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
@@ -95,7 +95,9 @@ class _Guard:
         self._gate = gate
         self._fatal = fatal
 
-    def route(self, method: str, path: str, endpoint: Endpoint, scope: str) -> Route:
+    def route(self, method: str, path: str, endpoint: Endpoint, scope: str | None) -> Route:
+        """`scope` None admits every caller the gate knows."""
+
         async def guarded(request: Request) -> Response:
             try:
                 return await self._served(request, endpoint, scope)
@@ -108,11 +110,11 @@ class _Guard:
 
         return Route(path, guarded, methods=[method])
 
-    async def _served(self, request: Request, endpoint: Endpoint, scope: str) -> Response:
+    async def _served(self, request: Request, endpoint: Endpoint, scope: str | None) -> Response:
         caller = await self._gate(request)
         if isinstance(caller, Problem):
             return problem(caller)
-        if not caller.may(scope):
+        if scope is not None and not caller.may(scope):
             raise unserved(403, "scope", f"{caller.name} lacks the scope {scope}")
         return await endpoint(request, caller)
 
@@ -137,7 +139,7 @@ class _Desk:
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
 
-    async def ready(self, _: Request) -> Response:
+    async def ready(self, _: Request, caller: Caller) -> Response:
         ready = bool(self._operations.status().get("ready", True))
         return JSONResponse({"status": "ready" if ready else "starting"}, 200 if ready else 503)
 
@@ -174,7 +176,7 @@ class _Desk:
     # ── approvals ────────────────────────────────────────────────────────────────────────────────
 
     async def approvals(self, _: Request, caller: Caller) -> Response:
-        operates = caller.may("operate")
+        operates = caller.may("operator")
         pending = [one for one in self._operations.approvals() if operates or str(caller.sender) in one.approvers]
         remembered = [dict(one) for one in await self._operations.remembered()] if operates else []
         return JSONResponse({"pending": [words.approval_json(one) for one in pending], "remembered": remembered})

@@ -18,37 +18,48 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from openclaw.clock import Clock
-from openclaw.control.application import application
+from openclaw.control.application import BODY_LIMIT, application
 from openclaw.control.places import reachable
 from openclaw.errors import StateError, StorageFailed
 from openclaw.messages import Address
-from openclaw.ports import Caller, Operations, Post
+from openclaw.ports import Caller, Gate, Operations, Post
 
 _GRACE = 2  # seconds that open requests get at the end
 _BODY = 16 << 20  # bytes; the operator's own programs may send a megabyte of text, escaped
-_OPERATOR = Caller("the operator", Address("repl", "local"), frozenset({"operate"}))
+_OPERATOR = Caller("the operator", Address("repl", "local"), frozenset({"operator"}))
 
 
 async def serve_operator(path: Path, post: Post, operations: Operations, clock: Clock) -> None:
     """Until cancelled. Whoever may open the socket owns the state folder, hence everything in it."""
+    try:
+        await serve_on(bind(path), post, operations, _operator, clock, _BODY)
+    finally:
+        with suppress(OSError):
+            path.unlink()
+
+
+async def serve_on(
+    listener: socket.socket,
+    post: Post,
+    operations: Operations,
+    gate: Gate,
+    clock: Clock,
+    body_limit: int = BODY_LIMIT,
+) -> None:
+    """Until cancelled, behind `gate`. Takes the socket over; raises StorageFailed where a request met a dead disk."""
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def fatal(error: StorageFailed) -> None:
         if not failed.done():
             failed.set_exception(error)
 
-    app = application(post, operations, _operator, clock, fatal=fatal, body_limit=_BODY)
-    listener = bind(path)
+    app = application(post, operations, gate, clock, fatal=fatal, body_limit=body_limit)
     serving = asyncio.ensure_future(serve(app, listener))
     try:
         await asyncio.wait([serving, failed], return_when=asyncio.FIRST_COMPLETED)
-        if failed.done():
-            failed.result()
-        serving.result()
+        (failed if failed.done() else serving).result()
     finally:
         failed.cancel()
-        with suppress(OSError):
-            path.unlink()
         serving.cancel()
         with suppress(asyncio.CancelledError):
             await serving
