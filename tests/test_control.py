@@ -18,7 +18,7 @@ from starlette.requests import Request
 
 from doubles.desk import Desk
 from openclaw.clock import SystemClock
-from openclaw.control import listening, serve, serve_on
+from openclaw.control import listening, serve, serve_at
 from openclaw.control.places import reachable
 from openclaw.errors import StateError, StorageFailed
 from openclaw.messages import Accepted, Address, Answered, Message, Refused
@@ -370,7 +370,7 @@ def test_a_caller_sees_and_does_only_what_it_may(path: Path) -> None:
 
     async def main() -> None:
         desk = Desk()
-        serving = asyncio.ensure_future(serve_on(listening.bind(path), desk, desk, gate))
+        serving = asyncio.ensure_future(serve_at(listening.bind(path), desk, desk, gate, SystemClock()))
         await listening_at(path)
         async with client_of(path) as client:
             await test(client, desk)

@@ -12,7 +12,6 @@ Importing this costs nothing: the web libraries come with the first call, beside
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 from socket import socket
 from types import ModuleType
@@ -36,14 +35,6 @@ async def serve_at(listener: socket, post: Post, operations: Operations, gate: G
     """The same application on a listening socket, for whomever the gate admits, until cancelled."""
     listening = await asyncio.to_thread(_web)
     await listening.serve_callers(listener, post, operations, gate, clock)
-
-
-async def serve_on(
-    listener: socket.socket, post: Post, operations: Operations, gate: Gate, clock: Clock | None = None
-) -> None:
-    """Serves the same application on a socket of the caller's, which it takes over, behind `gate`."""
-    listening = await asyncio.to_thread(_web)
-    await listening.serve_on(listener, post, operations, gate, clock or SystemClock())
 
 
 def _web() -> ModuleType:

@@ -32,13 +32,13 @@ _OPERATOR = Caller("the operator", Address("repl", "local"), frozenset({"operato
 async def serve_operator(path: Path, post: Post, operations: Operations, clock: Clock) -> None:
     """Until cancelled. Whoever may open the socket owns the state folder, hence everything in it."""
     try:
-        await serve_on(bind(path), post, operations, _operator, clock, _BODY)
+        await serve_callers(bind(path), post, operations, _operator, clock, _BODY)
     finally:
         with suppress(OSError):
             path.unlink()
 
 
-async def serve_on(
+async def serve_callers(
     listener: socket.socket,
     post: Post,
     operations: Operations,
