@@ -68,6 +68,9 @@ class _Reader:
             return
         if self.target:
             self.target = False
+        elif self.word in ("{", "}"):
+            self.word = None
+            self.end_command()
         elif self.words or not (self.word in _PASSED_OVER or _ASSIGNMENT.match(self.word)):
             self.words.append(self.word)
         self.word = None
