@@ -55,7 +55,7 @@ def read(file: str, content: bytes) -> Document:
     except (yaml.YAMLError, ValueError, RecursionError) as failure:
         from openclaw.manifest import syntax  # much text, and needed only now
 
-        builder.said.append(syntax.explain(source, failure, builder.last))
+        builder.said.append(syntax.explain(source, failure, builder.last, builder.opened))
         return Document(source, None, tuple(builder.said))
     return _whole(source, builder)
 
@@ -90,6 +90,7 @@ class _Open:
     skip_value: bool = False
     size: int = 1
     shared: bool = False  # an alias stands inside
+    refused: bool = False  # a diagnostic says that this is no collection
 
     @property
     def is_map(self) -> bool:
@@ -124,6 +125,11 @@ class _Builder:
                 self._alias(event)
             case yaml.DocumentStartEvent():
                 self._document(event)
+
+    @property
+    def opened(self) -> int | None:
+        """Where the innermost bracket that is still open stands."""
+        return next((each.start for each in reversed(self._open) if each.event.flow_style), None)
 
     def _document(self, event: Any) -> None:
         self._documents += 1
@@ -208,12 +214,13 @@ class _Builder:
         if len(self._open) >= MOST_LEVELS:
             deep = self.source.span(*self._outermost(start))
             raise _Stop(error("yaml-depth", deep, f"nested deeper than {MOST_LEVELS} levels", "flatten this value"))
-        if event.tag is not None and event.tag not in _PLAIN_TAGS:
+        refused = event.tag is not None and event.tag not in _PLAIN_TAGS
+        if refused:
             self._refuse_tag(event, None)
         if event.anchor is not None:
             self._anchors[event.anchor] = None  # open: an alias to it would contain itself
             self._places[event.anchor] = self.source.span(event.start_mark.index, event.start_mark.index + 1)
-        self._open.append(_Open(event, start, event.anchor))
+        self._open.append(_Open(event, start, event.anchor, refused=refused))
 
     def _outermost(self, start: int) -> tuple[int, int]:
         """The value, on the innermost mapping's way in, that all the nesting hangs from."""
@@ -229,6 +236,8 @@ class _Builder:
             self.last = (done.start, end, "{" if done.is_map else "[")
         span = self._collection_span(done, end)
         node: Node = MapNode(_merge(done), span) if done.is_map else ListNode(tuple(done.items), span)
+        if done.refused:
+            node = Scalar(Unknown, "", "", span, done.start, end)
         if done.shared and done.size > MOST_VALUES and self._open:
             self._too_many(span)
         self._put(node, done.size, done.anchor, done.event, done.shared)
@@ -318,6 +327,7 @@ class _Builder:
             from openclaw.manifest.syntax import passed
 
             self.said.append(passed.complex_key(self.source, into.start, node, bool(into.event.flow_style)))
+            into.refused = bool(into.event.flow_style)
         elif node.value is Unknown:
             return
         elif not isinstance(node.value, str):

@@ -89,13 +89,11 @@ def near(name: str, candidates: Iterable[str]) -> str | None:
     return known[close[0]] if close else None
 
 
-def near_key(name: str, candidates: Iterable[str]) -> str | None:
-    """As `near`, for keys: other tools' names for the same thing count too."""
-    allowed = list(candidates)
-    for ours in ELSEWHERE.get(fold(name), ()):
-        if ours in allowed and fold(name) not in map(fold, allowed):
-            return ours
-    return near(name, allowed)
+def same_key(name: str, candidates: Iterable[str]) -> str | None:
+    """The key that is this one in another spelling, or by another tool's name."""
+    known = {fold(candidate): candidate for candidate in candidates}
+    found = known.get(fold(name))
+    return found or next((ours for ours in ELSEWHERE.get(fold(name), ()) if ours in known.values()), None)
 
 
 def meant(name: str, candidates: Iterable[str]) -> str:

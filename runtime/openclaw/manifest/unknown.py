@@ -6,12 +6,12 @@ kind, a misspelling or another tool's word, a key that belongs one level down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, error
-from openclaw.manifest.near import ELSEWHERE, fold, near_key
+from openclaw.manifest.near import near, same_key
 from openclaw.manifest.nodes import Entry, MapNode, Scalar, descend
 from openclaw.manifest.shapes import Shapes
 
@@ -37,8 +37,9 @@ def unknown_keys(
             _no_space(name, entry)
             or _up(shapes, root, path, node, entry, name, where)
             or _other_kind(shapes, name, entry, closed, wanted)
-            or _near(name, entry, allowed, wanted, where)
+            or _near(name, entry, allowed, wanted, where, same_key)
             or _down(shapes, root, path, entry, name, where)
+            or _near(name, entry, allowed, wanted, where, near)
             or _unknown(name, entry, closed, where)
         )
 
@@ -115,10 +116,15 @@ def _other_kind(
 
 
 def _near(
-    name: str, entry: Entry, allowed: list[str], wanted: set[str], where: str
+    name: str,
+    entry: Entry,
+    allowed: list[str],
+    wanted: set[str],
+    where: str,
+    look: Callable[[str, list[str]], str | None],
 ) -> tuple[Diagnostic, set[str]] | None:
     # A key that is missing is the likelier meaning than one that is merely possible.
-    close = near_key(name, sorted(wanted)) or near_key(name, allowed)
+    close = look(name, sorted(wanted)) or look(name, allowed)
     if close is None:
         return None
     said = error(
@@ -135,8 +141,7 @@ def _down(
     shapes: Shapes, root: MapNode, path: Path, entry: Entry, name: str, where: str
 ) -> tuple[Diagnostic, set[str]] | None:
     for child, keys in shapes.children(root, path):
-        meant = next((key for key in keys if fold(key) == fold(name)), None)
-        meant = meant or next((key for key in ELSEWHERE.get(fold(name), ()) if key in keys), None)
+        meant = same_key(name, keys)
         if meant:
             said = error(
                 "unknown-key",

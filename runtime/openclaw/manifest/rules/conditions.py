@@ -32,7 +32,8 @@ def one_what(project: Project) -> Iterator[Diagnostic]:
                 yield error(
                     "exclusive-keys",
                     stated.node.key(given[1]),
-                    f"`{given[0]}` (line {stated.node.key(given[0]).line}) and `{given[1]}` cannot both be given in one rule",
+                    f"`{given[0]}` (line {stated.node.key(given[0]).line}) and `{given[1]}` "
+                    "cannot both be given in one rule",
                     "write two rules",
                     [see(stated.node.key(given[0]), f"`{given[0]}` is given here")],
                 )

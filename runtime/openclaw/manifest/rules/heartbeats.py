@@ -62,7 +62,8 @@ def schedules_are_meant(project: Project) -> Iterator[Diagnostic]:
             yield warning(
                 "cron-often",
                 expression.span,
-                f"fires every {int(seconds.total_seconds())} seconds, {times:,} times a day, each time calling the model",
+                f"fires every {int(seconds.total_seconds())} seconds, {times:,} times a day, "
+                "each time calling the model",
                 "set a longer interval",
             )
 

@@ -27,10 +27,13 @@ _LOOKS: Final[tuple[Callable[[Failure], Diagnostic | None], ...]] = (
     values.block_header,
     lines.tag_words,
     lines.directive,
-    values.bracket,
+    values.placeholder,
+    values.wrong_bracket,
+    values.missing_comma,
     values.template_braces,
     values.text_after_quote,
     values.flow_value,
+    values.open_bracket,
     lines.list_on_key_line,
     lines.no_space_after_colon,
     lines.colon_in_text,
@@ -43,11 +46,13 @@ _LOOKS: Final[tuple[Callable[[Failure], Diagnostic | None], ...]] = (
 )
 
 
-def explain(source: Source, failure: Exception, last: tuple[int, int, str] | None) -> Diagnostic:
+def explain(source: Source, failure: Exception, last: tuple[int, int, str] | None, opened: int | None) -> Diagnostic:
     problem: Any = getattr(failure, "problem_mark", None)
     context: Any = getattr(failure, "context_mark", None)
     words = f"{getattr(failure, 'context', '')} {getattr(failure, 'problem', failure)}".lower()
     size = len(source.text)
     at = min(problem.index if problem else size, size)
-    stop = Failure(source, at, min(context.index, size) if context else at, words, Seen(*last) if last else None)
+    stop = Failure(
+        source, at, min(context.index, size) if context else at, words, Seen(*last) if last else None, opened
+    )
     return next(said for look in _LOOKS if (said := look(stop)) is not None)

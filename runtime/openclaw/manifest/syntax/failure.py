@@ -29,6 +29,7 @@ class Failure:
     since: int
     words: str
     last: Seen | None
+    opened: int | None  # where the innermost bracket that is still open stands
 
     @property
     def char(self) -> str:

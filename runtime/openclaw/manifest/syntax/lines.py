@@ -8,7 +8,7 @@ from openclaw.manifest.diagnostic import Diagnostic, error
 from openclaw.manifest.syntax.failure import KEY, Failure, quoted
 from openclaw.manifest.syntax.passed import tag
 
-_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})(?: .*)?$", re.MULTILINE)
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})(?: [^\r\n]*)?\r?$", re.MULTILINE)
 
 
 def merge_conflict(stop: Failure) -> Diagnostic | None:
@@ -17,7 +17,7 @@ def merge_conflict(stop: Failure) -> Diagnostic | None:
         return None
     lines = ", ".join(str(stop.source.place(mark.start())[0]) for mark in marks[:12])
     first = next(mark for mark in marks if mark.group(1) == "<<<<<<<")
-    span = stop.source.span(first.start(), first.end())
+    span = stop.to_end(first.start())
     return error(
         "yaml-conflict",
         span,

@@ -6,9 +6,10 @@ import re
 
 from openclaw.manifest.diagnostic import Diagnostic, error, see
 from openclaw.manifest.source import Source
-from openclaw.manifest.syntax.failure import Failure, quoted
+from openclaw.manifest.syntax.failure import KEY, Failure, quoted
 from openclaw.manifest.syntax.passed import template
 
+_CLOSING = {"[": "]", "{": "}"}
 _CRON = re.compile(r"(?:[*?][^\s#]*)(?:[ \t]+[-*/,0-9A-Za-z?#]+){1,5}")
 
 
@@ -161,40 +162,84 @@ def block_header(stop: Failure) -> Diagnostic | None:
     )
 
 
-def bracket(stop: Failure) -> Diagnostic | None:
-    if "flow" not in stop.words:
+def placeholder(stop: Failure) -> Diagnostic | None:
+    """`{token: ${TOKEN}}`: inside brackets the braces of a placeholder are YAML's."""
+    start = stop.at - 1
+    if stop.opened is None or not stop.source.text.startswith("${", max(start, 0)):
         return None
-    opening = stop.source.text[stop.since : stop.since + 1]
-    if opening not in ("[", "{"):
+    written = re.match(r"\$\{[^}\s]*\}?", stop.rest(start))
+    word = written.group() if written else "${"
+    return error(
+        "yaml-character",
+        stop.source.span(start, start + len(word)),
+        "inside `{ }` and `[ ]` a placeholder must be quoted",
+        f'quote it: "{word}"',
+    )
+
+
+def wrong_bracket(stop: Failure) -> Diagnostic | None:
+    if stop.opened is None or "flow" not in stop.words or not stop.char or stop.char not in "]}":
         return None
-    closing = "]" if opening == "[" else "}"
-    if stop.char and stop.char in "]}" and stop.char != closing:
-        return error(
-            "yaml-bracket",
-            stop.source.span(stop.at, stop.at + 1),
-            f"`{stop.char}` cannot close a `{opening}`",
-            f"write `{closing}` here",
-            [see(stop.source.span(stop.since, stop.since + 1), "opened here")],
-        )
-    if stop.source.place(stop.since)[0] == stop.line and closing in stop.rest(stop.at):
-        return error(
-            "yaml-bracket",
-            stop.source.span(stop.at, stop.at + 1),
-            "a comma is missing before this",
-            f"separate what stands in `{opening}{closing}` with commas",
-        )
-    after = _before_next_key(stop)
+    opening = stop.source.text[stop.opened]
+    if stop.char == _CLOSING[opening]:
+        return None
     return error(
         "yaml-bracket",
-        stop.source.span(stop.since, stop.since + 1),
-        f"this `{opening}` is never closed",
+        stop.source.span(stop.at, stop.at + 1),
+        f"`{stop.char}` cannot close a `{opening}`",
+        f"write `{_CLOSING[opening]}` here",
+        [see(stop.source.span(stop.opened, stop.opened + 1), "opened here")],
+    )
+
+
+def missing_comma(stop: Failure) -> Diagnostic | None:
+    if stop.opened is None or "flow" not in stop.words or not stop.char or not _closes_later(stop, stop.opened):
+        return None
+    return error(
+        "yaml-bracket",
+        stop.source.span(stop.at, stop.at + 1),
+        "a comma is missing before this",
+        f"separate what stands in `{stop.source.text[stop.opened]}...` with commas",
+    )
+
+
+def _closes_later(stop: Failure, opened: int) -> bool:
+    """Whether the bracket is closed before the next key that stands no deeper than its own line."""
+    first = stop.source.place(opened)[0]
+    closing = _CLOSING[stop.source.text[opened]]
+    line = stop.source.line(first)
+    indent = len(line) - len(line.lstrip(" "))
+    if closing in stop.rest(stop.at):
+        return first == stop.line or not _is_key(stop.source.line(stop.line), indent)
+    for number in range(stop.line + 1, min(stop.line + 1000, len(stop.source.starts) + 1)):
+        text = stop.source.line(number)
+        if _is_key(stop.source.line(stop.line), indent) or _is_key(text, indent):
+            return False
+        if closing in text:
+            return True
+    return False
+
+
+def _is_key(text: str, indent: int) -> bool:
+    return KEY.match(text) is not None and len(text) - len(text.lstrip(" ")) <= indent
+
+
+def open_bracket(stop: Failure) -> Diagnostic | None:
+    if stop.opened is None or not ("flow" in stop.words or stop.at >= len(stop.source.text.rstrip())):
+        return None
+    closing = _CLOSING[stop.source.text[stop.opened]]
+    after = _last_on_line(stop, stop.opened)
+    return error(
+        "yaml-bracket",
+        stop.source.span(stop.opened, stop.opened + 1),
+        f"this `{stop.source.text[stop.opened]}` is never closed",
         f"add `{closing}` after `{after}`" if after else f"add the closing `{closing}`",
     )
 
 
-def _before_next_key(stop: Failure) -> str:
-    """The last word that can belong to an unclosed bracket: what stands on its own line."""
-    line = re.sub(r"\s+#.*$", "", stop.rest(stop.since)).rstrip(" ,")
+def _last_on_line(stop: Failure, opened: int) -> str:
+    """The last word that surely belongs to an unclosed bracket: what stands on its own line."""
+    line = re.sub(r"\s+#.*$", "", stop.rest(opened)).rstrip(" ,")
     return line.lstrip("[{ ").split(", ")[-1].strip()
 
 
