@@ -6,6 +6,7 @@ a model's thinking is bound to everything before it. `Log` puts the journal unde
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ class Transcript:
         self._messages: list[dict[str, Any]] = []
         self._setup: str | None = None  # the setup that `_messages` is rendered for
         self._open: dict[str, Result | None] = {}  # calls of the last answer, in its order
+        self._asked: dict[str, Result | None] = {}  # the same, of the last answer in `_messages`
         self._intents: dict[str, Intent] = {}
         self._begun: set[str] = set()
         for entry in entries:
@@ -55,7 +57,7 @@ class Transcript:
                 self._intents.clear()
             case Intent():
                 self._intents[entry.call] = entry
-            case Result() if entry.call in self._open:
+            case Result() if self._open.get(entry.call, entry) is None:  # a second result changes nothing
                 self._open[entry.call] = entry
             case Compaction():
                 self.usage += entry.usage
@@ -72,7 +74,7 @@ class Transcript:
         """
         if setup != self._setup:
             self._setup = setup
-            self._messages = []
+            self._messages, self._asked = [], {}
             unbound = self._unbound(setup)
             for entry in self._kept():
                 self._render(entry, thinking=entry.id not in unbound)
@@ -112,18 +114,27 @@ class Transcript:
     def _render(self, entry: Entry, *, thinking: bool = True) -> None:
         match entry:
             case UserEntry():
+                self._close_calls()
                 self._messages.append({"role": "user", "content": list(entry.content)})
             case AssistantEntry():
+                self._close_calls()
                 content = entry.content if thinking else _without_thinking(entry.content)
                 self._messages.append({"role": "assistant", "content": list(content)})
-                self._open = {call.id: None for call in calls(entry.content)}
-            case Result() if entry.call in self._open:
-                self._open[entry.call] = entry
-                if all(self._open.values()):
-                    results = [_result_block(r) for r in self._open.values() if r is not None]
-                    self._messages.append({"role": "user", "content": results})
+                self._asked = {call.id: None for call in calls(entry.content)}
+            case Result() if self._asked.get(entry.call, entry) is None:
+                self._asked[entry.call] = entry
+                if all(self._asked.values()):
+                    self._close_calls()
             case Compaction():
                 self._messages.append({"role": "user", "content": [{"type": "text", "text": entry.summary}]})
+
+    def _close_calls(self) -> None:
+        """Sends the results of the last answer's calls. One whose line was damaged is told as lost: without
+        a result for every call no model would take the rest."""
+        if self._asked:
+            results = [_result_block(result, call) for call, result in self._asked.items()]
+            self._messages.append({"role": "user", "content": results})
+            self._asked = {}
 
     def _unbound(self, setup: str) -> set[str]:
         """Ids of all entries up to the last compaction or answer under another setup: the prefix that the
@@ -145,6 +156,20 @@ class Log:
     clock: Clock
 
     async def write(self, *entries: Entry) -> None:
+        """Cancelled half way it still ends first: what is on disk and not in memory would be written twice,
+        or a call that it holds never be answered."""
+        writing = asyncio.ensure_future(self._written(entries))
+        cancelled: asyncio.CancelledError | None = None
+        while not writing.done():
+            try:
+                await asyncio.wait({writing})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        writing.result()
+        if cancelled is not None:
+            raise cancelled
+
+    async def _written(self, entries: Sequence[Entry]) -> None:
         await self.journal.append(self.session, entries)
         for entry in entries:
             self.transcript.add(entry)
@@ -170,6 +195,9 @@ def _without_thinking(content: Sequence[Block]) -> Sequence[Block]:
     return kept or [{"type": "text", "text": "(no text)"}]
 
 
-def _result_block(result: Result) -> dict[str, Any]:
-    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": result.call, "content": result.content or "(empty)"}
+def _result_block(result: Result | None, call: str) -> dict[str, Any]:
+    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call}
+    if result is None:
+        return {**block, "content": "(this result is lost)", "is_error": True}
+    block["content"] = result.content or "(empty)"
     return {**block, "is_error": True} if result.is_error else block

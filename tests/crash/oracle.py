@@ -1,0 +1,221 @@
+"""Reads what a run left on disk, by itself, and says what of the promises was not kept.
+
+It opens the files as any other program would: JSON line by line, SQLite read-only. Only the messages a model
+would be sent are rendered by the product, because how they are rendered is what is checked.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from crash.harness import Site, Sweep
+from openclaw.stores import _codec as codec
+from openclaw.transcript import Transcript
+
+UNKNOWN = "unknown:"
+
+
+def rows(state: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(f"file:{state / 'runtime.db'}?mode=ro", uri=True, timeout=10)) as db:
+        return db.execute(query).fetchall()
+
+
+@dataclass(slots=True)
+class Findings:
+    """Each list names what is wrong; all are empty after a good run. The counts are of what is allowed."""
+
+    lost: list[str] = field(default_factory=list)  # accepted and not answered
+    double: list[str] = field(default_factory=list)  # answered twice, or begun twice
+    reordered: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)  # effects of a tool
+    silent: list[str] = field(default_factory=list)  # effects without an intent, results without their effect
+    unreadable: list[str] = field(default_factory=list)
+    unpaired: list[str] = field(default_factory=list)  # calls without exactly one result
+    unmarked: list[str] = field(default_factory=list)  # replies sent twice without a mark, or not at all
+    traces: list[str] = field(default_factory=list)  # tracebacks in the log
+    messages: int = 0
+    unknown: int = 0  # results that say so
+    stopped: int = 0
+    parked: int = 0
+    repeated: int = 0  # replies sent again, with the mark
+    torn: int = 0  # tails that were cut, kept aside and reported
+
+    def faults(self) -> dict[str, list[str]]:
+        named = {part.name: getattr(self, part.name) for part in fields(self)}
+        return {name: found for name, found in named.items() if isinstance(found, list) and found}
+
+
+def judge(site: Site, lanes: Sequence[Any] = ()) -> Findings:
+    found = Findings()
+    sessions = {path: _lines(path, found) for path in sorted((site.state / "sessions").glob("*.jsonl"))}
+    inbox = rows(site.state, "SELECT id, session, state, attempts, message, reply, settled FROM inbox ORDER BY seq")
+    _accepted(inbox, lanes, found)
+    for lines in sessions.values():
+        _session(lines, inbox, found)
+    every = [line for lines in sessions.values() for line in lines]
+    _effects(site, every, found)
+    _replies(site, found)
+    _log(site, found)
+    return found
+
+
+def _lines(path: Path, found: Findings) -> list[dict[str, Any]]:
+    lines = []
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
+        found.unreadable.append(f"{path.name}: no newline at the end")
+    for number, raw in enumerate(content.splitlines(), 1):
+        try:
+            lines.append(json.loads(raw))
+        except ValueError:
+            found.unreadable.append(f"{path.name}:{number}")
+    return lines
+
+
+# ── messages ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _accepted(inbox: Sequence[Any], lanes: Sequence[Any], found: Findings) -> None:
+    places = {id: at for at, (id, *_) in enumerate(inbox)}
+    found.messages = len(inbox)
+    for lane in lanes:
+        found.lost += [f"{lane.session}: {id} was acknowledged" for id in lane.taken if id and id not in places]
+        order = [places[id] for id in lane.taken if id in places]
+        if order != sorted(order):
+            found.reordered.append(f"{lane.session}: accepted in another order")
+    for id, session, state, attempts, _, reply, settled in inbox:
+        if settled is None or reply is None:
+            found.lost.append(f"{session}: {id} is {state}")
+        elif state == "parked" and attempts > 3:
+            found.parked += 1
+        elif state == "failed" and json.loads(reply)["text"] == "Stopped.":
+            found.stopped += 1
+        elif state != "done":
+            found.lost.append(f"{session}: {id} is {state}: {reply}")
+
+
+def _session(lines: Sequence[dict[str, Any]], inbox: Sequence[Any], found: Findings) -> None:
+    key = lines[0]["key"]
+    mine = {id: (state, reply) for id, session, state, _, _, reply, _ in inbox if session == key}
+    turns: dict[str, list[str]] = {}
+    answers: list[str] = []
+    for line in lines[1:]:
+        if line.get("role") == "user":
+            if line["message"] in turns:
+                found.double.append(f"{key}: {line['message']} was begun twice")
+            answers = turns.setdefault(line["message"], [])
+        elif line.get("role") == "assistant" and not _calls(line):
+            answers.append("".join(block.get("text", "") for block in line["content"]))
+    if [id for id in mine if id in turns] != list(turns):
+        found.reordered.append(f"{key}: turns in another order than the messages")
+    for id, (state, reply) in mine.items():
+        said = turns.get(id, [])
+        if len(said) > 1:
+            found.double.append(f"{key}: {id} has {len(said)} answers")
+        if state == "done" and (not said or json.loads(reply)["text"] != said[-1]):
+            found.lost.append(f"{key}: {id} is done, but its reply is not in the transcript")
+    _pairs(key, lines, found)
+
+
+# ── calls ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _calls(line: dict[str, Any]) -> list[str]:
+    return [block["id"] for block in line["content"] if block["type"] == "tool_use"]
+
+
+def _pairs(key: str, lines: Sequence[dict[str, Any]], found: Findings) -> None:
+    calls = [id for line in lines if line.get("role") == "assistant" for id in _calls(line)]
+    results = Counter(line["call"] for line in lines if line["type"] == "result")
+    found.unpaired += [f"{key}: {id} has {results[id]} results" for id in calls if results[id] != 1]
+    found.unpaired += [f"{key}: a result for {id}, which nobody called" for id in results if id not in calls]
+    entries = [codec.entry_from(line) for line in lines[1:]]
+    found.unpaired += [f"{key}: {wrong}" for wrong in unpaired(Transcript(entries).messages(""))]
+    found.unknown += sum(line["type"] == "result" and line["content"].startswith(UNKNOWN) for line in lines)
+
+
+def unpaired(messages: Sequence[Any]) -> list[str]:
+    """What a model would refuse: calls whose results are not all in the very next message, each once."""
+    wrong = []
+    for at, message in enumerate(messages):
+        asked = [block["id"] for block in message["content"] if block["type"] == "tool_use"]
+        after = messages[at + 1]["content"] if at + 1 < len(messages) else []
+        given = [block["tool_use_id"] for block in after if block["type"] == "tool_result"]
+        if (asked or given) and asked != given:
+            wrong.append(f"message {at} asks for {asked}, the next one answers {given}")
+    return wrong
+
+
+def _effects(site: Site, lines: Sequence[dict[str, Any]], found: Findings) -> None:
+    effects = site.effects
+    bumped = {path.name.removeprefix("count-"): path.stat().st_size for path in site.state.glob("workspace/count-*")}
+    ids, numbers = Counter(id for id, _ in effects), Counter(n for _, n in effects)
+    found.twice += [f"call {id}: {n} times" for id, n in ids.items() if n > 1]
+    found.twice += [f"note {name}: {n} times" for name, n in numbers.items() if n > 1]
+    found.twice += [f"bump {name}: {n} times" for name, n in bumped.items() if n > 1]
+    intents = {line["call"]: line for line in lines if line["type"] == "intent"}
+    intended = {line["input"]["n"] for line in intents.values() if line["tool"] == "bump"}
+    found.silent += [f"call {id} had its effect without an intent" for id in ids if id not in intents]
+    found.silent += [f"bump {name} had its effect without an intent" for name in bumped if name not in intended]
+    for line in lines:
+        if line["type"] == "result" and line["content"] == "noted" and ids[line["call"]] != 1:
+            found.silent.append(f"call {line['call']} has a result and no effect")
+
+
+# ── replies and the log ──────────────────────────────────────────────────────────────────────────
+
+
+def _replies(site: Site, found: Findings) -> None:
+    """Every reply was printed, and more than once only where standard error says that it may be a repetition."""
+    printed = Counter((site.root / "stdout").read_text().splitlines())
+    marks = (site.root / "stderr").read_text().count("may be a repetition")
+    for state, reply in rows(site.state, "SELECT state, reply FROM outbox"):
+        shown, failed = json.loads(reply)["text"], json.loads(reply)["failed"]
+        if state != "sent" or (not failed and not printed[shown]):
+            found.unmarked.append(f"`{shown}` was not delivered ({state})")
+    more = sum(count - 1 for text, count in printed.items() if "typed" in text)
+    if more > marks:
+        found.unmarked.append(f"{more} replies were printed again, {marks} with a mark")
+    found.repeated = marks
+
+
+def _log(site: Site, found: Findings) -> None:
+    log = (site.root / "stderr").read_text()
+    if "Traceback" in log:
+        found.traces.append(log[log.index("Traceback") :][:3000])
+    aside = list((site.state / "sessions").glob("*.damaged"))
+    found.torn = log.count("damaged bytes skipped; kept in")
+    if len(aside) > found.torn:
+        found.unreadable.append(f"{len(aside)} files of damage, {found.torn} of them reported")
+
+
+# ── the table ────────────────────────────────────────────────────────────────────────────────────
+
+
+def table(run: Sweep, found: Findings) -> str:
+    row = {
+        "kills": run.kills,
+        "messages": found.messages,
+        "posted again": sum(lane.again for lane in run.lanes),
+        "lost": len(found.lost),
+        "double": len(found.double),
+        "reordered": len(found.reordered),
+        "effects twice": len(found.twice),
+        "unreadable": len(found.unreadable),
+        "torn": found.torn,
+        "unknown": found.unknown,
+        "parked": found.parked,
+        "stopped": found.stopped,
+        "marked again": found.repeated,
+        "ready after": f"{max(run.starts):.2f} s",
+    }
+    widths = {name: max(len(name), len(str(value))) for name, value in row.items()}
+    head = "  ".join(name.rjust(widths[name]) for name in row)
+    return f"seed {run.seed}\n{head}\n" + "  ".join(str(value).rjust(widths[name]) for name, value in row.items())
