@@ -31,8 +31,9 @@ RULES = st.lists(st.one_of(ALLOWS, TIGHT), max_size=6)
 DEFAULTS = st.sampled_from([Effect.ASK, Effect.DENY])
 
 PARTS = st.sampled_from(
-    ["ls", "ls -la", "cat notes/a", "cat /etc/passwd", "grep -r x src", "rm x", "git status", "git push -f", "make test",
-     "make", "find . -name x", "find . -delete", "sh -c 'rm x'", "echo 'a; rm b'", "cat x.key", "ls --what", "env rm x"]
+    ["ls", "ls -la", "cat notes/a", "cat /etc/passwd", "grep -r x src", "rm x", "git status", "git push -f",
+     "make test", "make", "find . -name x", "find . -delete", "sh -c 'rm x'", "echo 'a; rm b'", "cat x.key",
+     "ls --what", "env rm x"]
 )  # fmt: skip
 JOINS = st.sampled_from([" | ", " && ", "; ", " || "])
 PLAIN = st.tuples(PARTS, st.lists(st.tuples(JOINS, PARTS), max_size=3)).map(

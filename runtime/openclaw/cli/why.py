@@ -34,7 +34,7 @@ DENIED = 5
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tool", metavar="TOOL", help="the tool that would be called, for example run_command")
     parser.add_argument("--agent", metavar="A", help="the agent that would call it (default: the default agent)")
-    parser.add_argument("--from", dest="sender", metavar="WHO", help="for whom: person or address (default: repl:local)")
+    parser.add_argument("--from", dest="sender", metavar="WHO", help="for whom: person or address (default repl:local)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--input", metavar="JSON", help="the arguments of the call")
     what.add_argument("--command", metavar="TEXT", help="the command line, for tools that take one")

@@ -1,0 +1,177 @@
+"""`openclaw why`: the runtime's own decisions, told to people and programs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TOOLS = """\
+policies:
+  floor:
+    rules:
+      - {id: no-root, deny: run_command, commands: [sudo], reason: a person does this by hand}
+  careful:
+    default: ask
+    rules:
+      - {id: look, allow: run_command, commands: [ls, cat]}
+      - {allow: write_file, paths: ["notes/**"]}
+      - {deny: write_file, paths: ["**/*.draft"], except: {from: nader}}
+"""
+CHANNELS = """\
+channels:
+  repl: {kind: repl}
+people:
+  nader: {ids: ["repl:1"], owner: true}
+"""
+AGENT = """\
+name: Main
+description: Answers
+tools: [run_command, write_file]
+policy: careful
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    (root / "agents").mkdir(parents=True)
+    (root / "agents" / "main.yaml").write_text(AGENT)
+    (root / "tools.yaml").write_text(TOOLS)
+    (root / "channels.yaml").write_text(CHANNELS)
+    (tmp_path / "ws").mkdir()
+    return root
+
+
+def why(project: Path, *arguments: str, stdin: str | bytes = b"") -> subprocess.CompletedProcess[str]:
+    state = project.parent / "state"
+    command = [sys.executable, "-m", "openclaw", "-C", str(project), "--state", str(state), "why", *arguments]
+    given = stdin if isinstance(stdin, bytes) else stdin.encode()
+    done = subprocess.run(command, input=given, capture_output=True, timeout=50, check=False)
+    assert not state.exists(), "deciding leaves nothing behind"
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def decided(project: Path, *arguments: str) -> dict[str, Any]:
+    done = why(project, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_a_command_is_explained_with_its_rule(project: Path) -> None:
+    answer = decided(project, "run_command", "--command", "ls -la | wc -l")
+    assert answer["decision"] == "ask"
+    assert [segment["decision"] for segment in answer["segments"]] == ["allow", "ask"]
+    assert answer["rules"] == [
+        {"file": "tools.yaml", "line": 8, "column": 20, "effect": "allow", "policy": "careful", "id": "look"}
+    ]
+    assert answer["refusal"] is None
+
+
+def test_the_floor_denies_in_every_policy(project: Path) -> None:
+    answer = decided(project, "run_command", "--command", "echo $(sudo ls)")
+    assert answer["decision"] == "deny"
+    assert answer["rules"][0]["id"] == "no-root" and answer["rules"][0]["policy"] == "floor"
+    assert answer["refusal"]["code"] == "dollar"
+
+
+def test_the_answer_depends_on_who_asks(project: Path) -> None:
+    input = json.dumps({"path": "notes/a.draft", "content": ""})
+    assert decided(project, "write_file", "--input", input)["decision"] == "deny"
+    for who, decision in (("nader", "allow"), ("repl:1", "allow"), ("repl:2", "deny")):
+        assert decided(project, "write_file", "--input", input, "--from", who)["decision"] == decision
+
+
+def test_people_are_told_in_words(project: Path) -> None:
+    done = why(project, "run_command", "--command", "ls; cat ../x")
+    assert done.stdout.splitlines()[0] == "ask: `../x` lies outside the workspace"
+    assert "tools.yaml:8:20  allow  careful/look" in done.stdout
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(("command", "code"), [("ls", 0), ("make", 5), ("sudo ls", 5)])
+def test_the_exit_code_tells_on_request(project: Path, command: str, code: int) -> None:
+    assert why(project, "run_command", "--command", command, "--exit-code").returncode == code
+    assert why(project, "run_command", "--command", command).returncode == 0
+
+
+def test_arguments_that_fit_no_schema_are_denied(project: Path) -> None:
+    answer = decided(project, "write_file", "--input", '{"path": "notes/a"}')
+    assert answer["decision"] == "deny"
+    assert answer["refusal"]["code"] == "invalid_input"
+
+
+def test_a_batch_answers_every_line_in_order(project: Path) -> None:
+    lines = [
+        b'{"command": "ls -la"}',
+        b"",
+        b"not json",
+        b'{"command": "sort x"}',
+        b'{"command": "sort x", "allow": ["sort", "make"]}',
+        b'{"command": "make", "allow": ["sort", "make"]}',
+        b'{"command": "ls", "allow": 5}',
+        b'{"input": {"command": "ls", "cwd": ".."}}',
+        b'{"input": 5}',
+        b'{"command": "ls", "input": {}}',
+        b'{"command": null}',
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"command": "ls \\ud800"}',
+        b'{"command": "ls"}',
+    ]
+    done = why(project, "run_command", "--batch", "--cwd", str(project.parent / "ws"), stdin=b"\n".join(lines) + b"\n")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = ["allow", "deny", "deny", "ask", "allow", "ask", *["deny"] * 8, "ask", "allow"]
+    assert [answer["decision"] for answer in answers] == expected
+    assert [bool(answer["refusal"]) for answer in answers[:4]] == [False, True, True, False]
+    assert answers[1]["refusal"]["code"] == "bad_line"
+
+
+def test_an_ad_hoc_policy_needs_no_project(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    workspace = tmp_path / "ws"
+    workspace.mkdir()
+    (workspace / "out").symlink_to("/etc")
+    for command, decision in [
+        ("ls -la", "allow"),
+        ("cat a", "ask"),
+        ("ls out/", "ask"),
+        ("ls /etc", "ask"),
+        ("make", "ask"),
+        ("git status", "ask"),
+    ]:
+        policy = ("--cwd", str(workspace), "--allow", "ls", "make", "git")
+        answer = decided(nowhere, "run_command", "--command", command, *policy)
+        assert answer["decision"] == decision, command
+    assert decided(nowhere, "run_command", "--command", "cat a | wc", "--allow-profiled")["decision"] == "allow"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["no_such_tool"], 2, "there is no tool `no_such_tool`"),
+        (["run_command", "--agent", "nobody"], 2, "there is no agent `nobody`"),
+        (["run_command", "--from", "nobody"], 2, "not an address"),
+        (["run_command", "--input", "{"], 2, "not JSON"),
+        (["run_command", "--input", "[]"], 2, "JSON object"),
+        (["write_file", "--command", "ls"], 2, "takes no command"),
+        (["write_file", "--allow", "ls"], 2, "the tool is run_command"),
+        (["run_command", "--cwd", "/no/such/folder"], 2, "is not a folder"),
+    ],
+)
+def test_wrong_usage_is_told(project: Path, arguments: list[str], code: int, words: str) -> None:
+    done = why(project, *arguments)
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+
+
+def test_an_invalid_project_is_told(project: Path) -> None:
+    (project / "tools.yaml").write_text("policies: {careful: {rules: [{allow: run_command, commands: [bash]}]}}\n")
+    done = why(project, "run_command", "--command", "ls")
+    assert done.returncode == 3
+    assert "tools.yaml:1" in done.stderr
