@@ -2,7 +2,8 @@
 
 The law: a message is on disk before it is acknowledged, and stays until its reply is in the outbox, in the
 same transaction that settles it. Sessions run side by side; within one, first in, first out. A message that
-brought the runtime down three times is put aside and said so. What a turn is made of stands in `turn.py`, and
+brought the runtime down three times is put aside and said so; the third time is tried alone, so that what merely
+ran beside it is not blamed. What a turn is made of stands in `turn.py`, and
 the app hands it in; what commands do is handed in too.
 """
 
@@ -85,6 +86,7 @@ class Sessions:
         self._watchers: dict[str, list[Watcher]] = {}  # by message
         self._listeners: dict[str, list[Watcher]] = {}  # by channel
         self._choices: dict[str, str] = {}
+        self._last_attempt = asyncio.Lock()
         self.stopping = False
         self.delivered: Callable[[str], None] = lambda channel: None  # told when a channel's outbox has grown
 
@@ -106,7 +108,7 @@ class Sessions:
             raise
         except OpenClawError as error:
             return Refused("full", str(error))
-        if watch is not None:
+        if watch is not None and accepted.new:  # one that is there already may have ended; `watch` is for those
             self._watchers.setdefault(accepted.id, []).append(watch)
         self._doorbell.ring(accepted.session)
         return accepted
@@ -167,9 +169,29 @@ class Sessions:
     async def wake(self, session: str) -> None:
         """Answers everything the session has waiting, oldest first. The doorbell calls it for one at a time."""
         while not self.stopping and (queued := await self._store.inbox.next(session)):
-            await self._serve(queued)
+            if queued.attempts == ATTEMPTS:
+                await self._serve_alone(queued)
+            else:
+                await self._serve(queued)
+
+    async def _serve_alone(self, queued: Queued) -> None:
+        """The last attempt, when no other message is at its last: while it waits for that it does not count."""
+        await self._store.inbox.release(queued.id)
+        async with self._last_attempt:
+            again = None if self.stopping else await self._store.inbox.next(queued.route.session)
+            if again is not None:
+                await self._serve(again)
 
     async def _serve(self, queued: Queued) -> None:
+        try:
+            await self._serve_in(queued)
+        except StorageFailed:
+            raise
+        except OpenClawError as error:  # a session file of a newer version, for example: told, and others go on
+            log.error("message %s cannot be answered: %s", queued.id, error)
+            await self._settle(queued, "failed", _reply(queued, f"This cannot be answered here: {error}", failed=True))
+
+    async def _serve_in(self, queued: Queued) -> None:
         if queued.attempts > ATTEMPTS:
             log.error("message %s was put aside after %d attempts", queued.id, ATTEMPTS)
             await self._settle(queued, "parked", _reply(queued, PARKED, failed=True))

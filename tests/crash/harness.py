@@ -63,7 +63,7 @@ SCRIPT = """\
 pace: 0.012
 rules:
   - {say: '^say (?P<n>\\S+)$', reply: "done {n}, in a few words that take their time"}
-  - {say: '^note (?P<n>\\S+)$', delay: 0.02, calls: [{note: &n {n: "{n}"}}], reply: &d "done {n}", failed: &f "failed {n}"}
+  - {say: '^note (?P<n>\\S+)$', calls: [{note: &n {n: "{n}"}}], reply: &d "done {n}", failed: &f "failed {n}"}
   - {say: '^bump (?P<n>\\S+)$', delay: 0.02, calls: [{bump: *n}], reply: *d, failed: *f}
   - {say: '^both (?P<n>\\S+)$', calls: [[{note: *n}, {bump: *n}]], reply: *d, failed: *f}
   - {say: '^steps (?P<n>\\S+)$', calls: [{note: *n}, {bump: *n}], reply: *d, failed: *f}
