@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TypeAlias
 
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError
+from openclaw.messages import Address
 from openclaw.ports import Channel, Outbox, Outgoing
 
 log = logging.getLogger(__name__)
 
 TRIES = 12  # then the reply is dead and said so; with the pauses below about four hours
 PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0)  # seconds after the first, second, ... failure
+
+
+_Spot: TypeAlias = tuple[Address, str | None, str | None]  # where a reply goes: to whom, in which chat and topic
 
 
 class Delivery:
@@ -33,26 +38,48 @@ class Delivery:
     async def run(self, key: str, channel: Channel) -> None:
         """Delivers one channel's replies, oldest first, until cancelled."""
         grown = self._grown.setdefault(key, asyncio.Event())
+        resting: dict[_Spot, float] = {}
         while True:
             grown.clear()
-            pause = await self._round(key, channel)
-            try:
-                async with asyncio.timeout(pause):
-                    await grown.wait()
-            except TimeoutError:
-                pass
+            await self._round(key, channel, resting)
+            await self._wait(grown, min(resting.values(), default=None))
 
-    async def _round(self, key: str, channel: Channel) -> float | None:
-        """Everything that is due, once. Seconds until the next try, or None where nothing waits."""
-        pauses = [await self._one(outgoing, channel) for outgoing in await self._outbox.due(key)]
-        return min((pause for pause in pauses if pause is not None), default=None)
+    async def _wait(self, grown: asyncio.Event, until: float | None) -> None:
+        """Until there is a new reply, or one that failed is due again."""
+        if until is None:
+            await grown.wait()
+            return
+        new = asyncio.ensure_future(grown.wait())
+        rested = asyncio.ensure_future(self._clock.sleep(max(until - self._clock.monotonic(), 0.0)))
+        try:
+            await asyncio.wait({new, rested}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            new.cancel()
+            rested.cancel()
+
+    async def _round(self, key: str, channel: Channel, resting: dict[_Spot, float]) -> None:
+        """Everything that is due, once. A place where one failed rests until then: nothing overtakes it."""
+        now = self._clock.monotonic()
+        for spot in [spot for spot, until in resting.items() if until <= now]:
+            del resting[spot]
+        for outgoing in await self._outbox.due(key):
+            spot = (outgoing.reply.to, outgoing.reply.chat, outgoing.reply.topic)
+            if spot in resting:
+                continue
+            pause = await self._one(outgoing, channel)
+            if pause is not None:
+                resting[spot] = self._clock.monotonic() + pause
 
     async def _one(self, outgoing: Outgoing, channel: Channel) -> float | None:
+        """Hands one reply over. Seconds until it should be tried again, or None where it is done with."""
         await self._outbox.sending(outgoing.id)
         try:
             await channel.send(outgoing.reply)
         except DeliveryError as error:
             return await self._failed(outgoing, error)
+        except Exception as error:  # the channel's own fault must not end all deliveries to it
+            log.exception("delivering to %s failed", outgoing.reply.to)
+            return await self._failed(outgoing, DeliveryError(type(error).__name__))
         await self._outbox.sent(outgoing.id)
         return None
 
@@ -65,5 +92,3 @@ class Delivery:
         log.warning("delivering to %s failed, again in %g s: %s", outgoing.reply.to, pause, error)
         await self._outbox.retry(outgoing.id, pause)
         return pause
-
-
