@@ -56,7 +56,7 @@ class Disk:
         age = 0
         for folder in self._path:
             try:
-                age = hash((age, Path(folder).stat().st_mtime_ns))
+                age = hash((age, os.stat(folder).st_mtime_ns))  # noqa: PTH116 - asked for every program of every command
             except OSError:
                 age = hash((age, 0))
         return age

@@ -23,13 +23,16 @@ _FILES = _words("""
     .profile .zshrc .zshenv .zprofile .zlogin .zlogout .zsh_history .kshrc .cshrc .tcshrc .login .inputrc .vimrc
     .exrc .nanorc .emacs .screenrc .tmux.conf .wgetrc .curlrc .gdbinit .lldbinit .envrc .mcp.json
     authorized_keys known_hosts credentials credentials.json secrets.json secrets.yaml secrets.yml
-    service-account.json exec-approvals.json control.sock http-token id_rsa id_dsa id_ecdsa id_ed25519
-    wallet.dat shadow gshadow sudoers
+    service-account.json exec-approvals.json control.sock http-token .vault-token .boto .s3cfg rclone.conf
+    .viminfo .lesshst
+    .python_history .psql_history .mysql_history .node_repl_history
+    wallet.dat
 """)
+_PREFIXES = (".env", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519")
 _SUFFIXES = (".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".ppk", ".asc.key", ".gpg")
 _FOLDERS = _words("""
     .ssh .gnupg .aws .azure .gcloud .kube .docker .password-store .mozilla .vscode .idea .cursor .claude .codex
-    .gemini .continue .config .git .mini-openclaw .husky
+    .gemini .continue .config .git .terraform.d .mini-openclaw .husky
 """)
 _PAIRS = frozenset(
     {
@@ -69,7 +72,7 @@ def _sensitive(parts: tuple[str, ...]) -> str | None:
     for part in parts:
         if part in _FOLDERS or part in _FILES:
             return part
-        if part.startswith((".env", "id_rsa")) or part.endswith(_SUFFIXES):
+        if part.startswith(_PREFIXES) or part.endswith(_SUFFIXES):
             return part
     for pair in pairwise(parts):
         if pair in _PAIRS:
