@@ -143,7 +143,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
 
 def _one_of(value: Any, choices: list[Schema]) -> bool:
     """Our schemas choose by which keys are there."""
-    return not isinstance(value, dict) or sum(all(key in value for key in each["required"]) for each in choices) == 1
+    return sum(not isinstance(value, dict) or all(key in value for key in each["required"]) for each in choices) == 1
 
 
 _JUDGES: Final[dict[str, Callable[[Any, Any], bool]]] = {

@@ -86,10 +86,16 @@ def _at(
         span.column,
         span.end_line,
         span.end_column,
-        message,
-        help,
+        _short(message, 400),
+        help and _short(help, 1000),
         tuple(related),
     )
+
+
+def _short(text: str, most: int) -> str:
+    """One line of bearable length: a name in a hostile file may be a megabyte."""
+    line = "".join(char if char.isprintable() else " " for char in text[: most + 1])
+    return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
 CODES: dict[str, str] = {
@@ -180,6 +186,5 @@ CODES: dict[str, str] = {
     "channel-twice": "Two channels cannot share a port or the terminal.",
     "channel-open": "A server that other machines can reach needs a token of at least 32 characters.",
     "person-twice": "An id belongs to one person.",
-    "model": "The entry of models.yaml cannot work as it stands.",
 }
 """Every code with its one-line explanation."""

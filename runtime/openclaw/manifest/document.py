@@ -129,7 +129,8 @@ class _Builder:
     @property
     def opened(self) -> int | None:
         """Where the innermost bracket that is still open stands."""
-        return next((each.start for each in reversed(self._open) if each.event.flow_style), None)
+        flow = (each.start for each in reversed(self._open) if each.event.flow_style)
+        return next((start for start in flow if self.source.text[start] in "[{"), None)  # `[a: b]` opens one only
 
     def _document(self, event: Any) -> None:
         self._documents += 1
@@ -233,7 +234,7 @@ class _Builder:
         done = self._open.pop()
         end: int = event.end_mark.index
         if done.event.flow_style:
-            self.last = (done.start, end, "{" if done.is_map else "[")
+            self.last = (done.start, end, self.source.text[done.start])
         span = self._collection_span(done, end)
         node: Node = MapNode(_merge(done), span) if done.is_map else ListNode(tuple(done.items), span)
         if done.refused:

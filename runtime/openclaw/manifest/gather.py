@@ -72,6 +72,7 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
     if read.root is None or read.diagnostics:
         project.unreadable.update(_SECTIONS.get(kind, {}).values())
         work._faulty[file] = ((),)
+    work.secrets |= placeholders.secrets_in(kind, read.root, read.source.text)
     if read.root is None:
         return
     filled = placeholders.fill(kind, read.root, read.source, project.variables, project.folder.read_file)

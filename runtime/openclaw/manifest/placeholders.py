@@ -33,6 +33,7 @@ _LITERAL: Final = (
     (re.compile(r"\b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}"), "a Discord bot token"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"), "a private key"),
 )
+_SHORTEST_HIDDEN: Final = 6  # what is shorter would also blot out ordinary words
 _SHORTEST_LITERAL: Final = 16  # a shorter literal under a secret key is a stand-in such as `none`
 
 
@@ -246,7 +247,7 @@ class _Filling:
 
 def masked(diagnostics: Iterator[Diagnostic] | tuple[Diagnostic, ...], secrets: frozenset[str]) -> list[Diagnostic]:
     """The last net: whatever a message was made of, no secret value leaves in it."""
-    hidden = sorted((secret for secret in secrets if len(secret) >= 4), key=len, reverse=True)
+    hidden = sorted((secret for secret in secrets if len(secret) >= _SHORTEST_HIDDEN), key=len, reverse=True)
 
     def clean(text: str | None) -> str | None:
         for secret in hidden:
@@ -259,13 +260,19 @@ def masked(diagnostics: Iterator[Diagnostic] | tuple[Diagnostic, ...], secrets: 
     ]
 
 
+def secrets_in(kind: str, root: Node | None, text: str) -> frozenset[str]:
+    """What the manifest itself may hold of secrets, whole and in words: messages about broken syntax quote text."""
+    spots = [text[start:end] for start, end in secret_spots(kind, root, text)]
+    return frozenset(word for spot in spots for word in (spot, *re.split(r"[\s:\"']+", spot)) if word)
+
+
 def secret_spots(kind: str, root: Node | None, text: str) -> Iterator[tuple[int, int]]:
     """Stretches of a manifest's text that no excerpt may show: literals under secret keys, and look-alikes anywhere."""
     for pattern, _ in _LITERAL:
         yield from (found.span() for found in pattern.finditer(text))
     keys = "|".join(map(re.escape, sorted(secret_keys(kind) | {"password"})))
     # By the text itself, so that it also holds for a file that cannot be parsed.
-    for found in re.finditer(rf"\b(?:{keys})[\"']?[ \t]*:[ \t]+[\"']?([^\s\"'{{}}#\[][^\r\n\"',}}]*)", text):
+    for found in re.finditer(rf"\b(?:{keys})[\"']?[ \t]*:[ \t]+[\"']?([^\s\"'{{}}#\[!&*|>][^\r\n\"',}}]*)", text):
         if not found[1].startswith("${"):
             yield found.span(1)
     if root is not None:

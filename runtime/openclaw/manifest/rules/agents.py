@@ -208,7 +208,7 @@ def compaction_keeps_less(project: Project) -> Iterator[Diagnostic]:
         if not isinstance(node, MapNode):
             continue
         limits = Definition(agent.name, agent.key, node)
-        at, keep = limits.value("at_tokens", 100_000), limits.value("keep_tokens", 50_000)
+        at, keep = limits.value("at_tokens", 100_000), limits.value("keep_tokens", 0)  # the default follows `at`
         if type(at) is int and type(keep) is int and keep >= at:
             key = "keep_tokens" if "keep_tokens" in node.entries else "at_tokens"
             value = node.get(key)

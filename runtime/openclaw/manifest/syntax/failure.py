@@ -9,6 +9,7 @@ from typing import NamedTuple
 from openclaw.manifest.diagnostic import Span
 from openclaw.manifest.source import Source
 
+LONGEST = 1000  # of a line that is looked at: a hostile one must not keep an expression busy
 KEY = re.compile(r"[ ]*(?:- +)*([^\s:#'\"\[\]{},][^:#]*?) *:(?=[ \t]|$)")
 
 
@@ -40,25 +41,32 @@ class Failure:
         return self.source.place(self.at)[0]
 
     def line_text(self, at: int) -> str:
-        return self.source.line(self.source.place(at)[0])
+        return self.text_of(self.source.place(at)[0])
+
+    def text_of(self, number: int) -> str:
+        return self.source.line(number)[:LONGEST]
 
     def before(self, at: int) -> str:
         """The text left of a place on its line."""
         line, column = self.source.place(at)
-        return self.source.line(line)[: column - 1]
+        return self.text_of(line)[: column - 1]
 
     def rest(self, at: int) -> str:
         """The text from a place to the end of its line."""
         line, column = self.source.place(at)
-        return self.source.line(line)[column - 1 :]
+        return self.source.line(line)[column - 1 : column - 1 + LONGEST]
 
     def to_end(self, at: int) -> Span:
-        return self.source.span(at, at + len(re.sub(r"\s+(#.*)?$", "", self.rest(at))))
+        return self.source.span(at, at + len(without_comment(self.rest(at))))
+
+
+def without_comment(text: str) -> str:
+    return text.replace("\t", " ").partition(" #")[0].rstrip()
 
 
 def quoted(text: str) -> str:
     """A value, quoted so that YAML takes it as it is."""
-    bare = re.sub(r"\s+#.*$", "", text).strip()
+    bare = without_comment(text).strip()
     if '"' not in bare and "\\" not in bare:
         return f'"{bare}"'
     if "'" not in bare:

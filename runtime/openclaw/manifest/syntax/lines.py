@@ -29,7 +29,7 @@ def merge_conflict(stop: Failure) -> Diagnostic | None:
 def tab(stop: Failure) -> Diagnostic | None:
     for at in (stop.at, stop.since):
         line, _ = stop.source.place(at)
-        text = stop.source.line(line)
+        text = stop.text_of(line)
         blank = text[: len(text) - len(text.lstrip())]
         tab = blank.find("\t")
         if tab < 0 and stop.source.text[at : at + 1] == "\t":
@@ -139,7 +139,7 @@ def _too_deep(stop: Failure, above: int) -> Diagnostic:
     text = stop.line_text(stop.at)
     indent = len(text) - len(text.lstrip(" "))
     start = stop.source.starts[stop.line - 1] + indent
-    line = stop.source.line(above)
+    line = stop.text_of(above)
     wanted = len(line) - len(line.lstrip(" -"))
     key = KEY.match(line)
     return error(
@@ -194,7 +194,7 @@ def _levels(stop: Failure, indent: int) -> list[tuple[int, str, int, bool]]:
     found: dict[int, tuple[int, str, int, bool]] = {}
     least: int | None = None
     for number in range(stop.line - 1, max(0, stop.line - 400), -1):
-        text = stop.source.line(number)
+        text = stop.text_of(number)
         key = KEY.match(text)
         item = text.lstrip(" ").startswith("- ")
         if not text.strip() or text.lstrip().startswith("#") or not (key or item):
@@ -222,8 +222,8 @@ def directive(stop: Failure) -> Diagnostic | None:
 def after_document(stop: Failure) -> Diagnostic | None:
     if "document start" not in stop.words:
         return None
-    first = next((n for n in range(1, stop.line) if KEY.match(stop.source.line(n))), 0)
-    text = stop.source.line(first)
+    first = next((n for n in range(1, stop.line) if KEY.match(stop.text_of(n))), 0)
+    text = stop.text_of(first)
     if first and text.startswith(" ") and not stop.before(stop.at):
         indent = len(text) - len(text.lstrip(" "))
         return error(

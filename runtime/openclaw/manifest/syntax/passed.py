@@ -5,7 +5,7 @@ from __future__ import annotations
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.nodes import MapNode, Node
 from openclaw.manifest.source import Source
-from openclaw.manifest.syntax.failure import KEY, quoted
+from openclaw.manifest.syntax.failure import KEY, LONGEST, quoted
 
 
 def tag(written: str, full: str, text: str | None, key: str | None, span: Span) -> Diagnostic:
@@ -40,7 +40,7 @@ def complex_key(source: Source, outer: int, key: Node, flow: bool) -> Diagnostic
 
 def template(source: Source, start: int) -> Diagnostic:
     line, column = source.place(start)
-    text = source.line(line)
+    text = source.line(line)[:LONGEST]
     key = KEY.match(text[: column - 1])
     shown = f"{key.group(1)}: " if key else ""
     value = text[column - 1 :]

@@ -6,7 +6,7 @@ import re
 
 from openclaw.manifest.diagnostic import Diagnostic, error, see
 from openclaw.manifest.source import Source
-from openclaw.manifest.syntax.failure import KEY, Failure, quoted
+from openclaw.manifest.syntax.failure import KEY, Failure, quoted, without_comment
 from openclaw.manifest.syntax.passed import template
 
 _CLOSING = {"[": "]", "{": "}"}
@@ -107,7 +107,7 @@ def escape(stop: Failure) -> Diagnostic | None:
 def star(stop: Failure) -> Diagnostic | None:
     if "scanning an alias" not in stop.words or stop.source.text[stop.since : stop.since + 1] != "*":
         return None
-    rest = re.split(r"\s+#|,\s|[\]}]", stop.rest(stop.since))[0].rstrip().rstrip(",")
+    rest = re.split(r",\s|[\]}]", without_comment(stop.rest(stop.since)))[0].rstrip().rstrip(",")
     key = stop.before(stop.since).lstrip()
     looks = "; this looks like a cron expression" if _CRON.fullmatch(rest) else ""
     span = stop.source.span(stop.since, stop.since + max(1, len(rest)))
@@ -207,13 +207,13 @@ def _closes_later(stop: Failure, opened: int) -> bool:
     """Whether the bracket is closed before the next key that stands no deeper than its own line."""
     first = stop.source.place(opened)[0]
     closing = _CLOSING[stop.source.text[opened]]
-    line = stop.source.line(first)
+    line = stop.text_of(first)
     indent = len(line) - len(line.lstrip(" "))
     if closing in stop.rest(stop.at):
-        return first == stop.line or not _is_key(stop.source.line(stop.line), indent)
+        return first == stop.line or not _is_key(stop.text_of(stop.line), indent)
     for number in range(stop.line + 1, min(stop.line + 1000, len(stop.source.starts) + 1)):
-        text = stop.source.line(number)
-        if _is_key(stop.source.line(stop.line), indent) or _is_key(text, indent):
+        text = stop.text_of(number)
+        if _is_key(stop.text_of(stop.line), indent) or _is_key(text, indent):
             return False
         if closing in text:
             return True
@@ -239,7 +239,7 @@ def open_bracket(stop: Failure) -> Diagnostic | None:
 
 def _last_on_line(stop: Failure, opened: int) -> str:
     """The last word that surely belongs to an unclosed bracket: what stands on its own line."""
-    line = re.sub(r"\s+#.*$", "", stop.rest(opened)).rstrip(" ,")
+    line = without_comment(stop.rest(opened)).rstrip(" ,")
     return line.lstrip("[{ ").split(", ")[-1].strip()
 
 

@@ -1,0 +1,128 @@
+"""What is read from disk: regular files, once, bounded; everything else is a diagnostic or skipped in silence."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from openclaw.manifest.build import Compiled, compile
+from openclaw.manifest.folder import Folder, kind_of
+
+AGENT = "name: Jarvis\ndescription: Helps\ntools: []\npolicy: careful\n"
+TOOLS = "policies: {careful: {}}\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents/main.yaml").write_text(AGENT)
+    (tmp_path / "tools.yaml").write_text(TOOLS)
+    return tmp_path
+
+
+def checked(root: Path) -> Compiled:
+    return compile(Folder.read(root), environment={}, importer=None, today=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def told(root: Path) -> list[tuple[str, str]]:
+    return [(each.file, each.code) for each in checked(root).diagnostics]
+
+
+def test_a_pipe_in_place_of_a_manifest_is_told_and_never_waited_for(project: Path) -> None:
+    os.mkfifo(project / "channels.yaml")
+    started = time.monotonic()
+    assert told(project) == [("channels.yaml", "file")]
+    assert time.monotonic() - started < 2
+
+
+def test_sockets_folders_and_broken_links_are_told(project: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(project / "agents/s.yaml"))
+    (project / "models.yaml").mkdir()
+    (project / "heartbeats.yaml").symlink_to("nowhere.yaml")
+    (project / "channels.yaml").symlink_to("channels.yaml")
+    assert told(project) == [
+        (name, "file") for name in ("agents/s.yaml", "channels.yaml", "heartbeats.yaml", "models.yaml")
+    ]
+
+
+def test_links_to_files_and_folders_are_followed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("elsewhere")
+    (other / "b.yaml").write_text(AGENT + "default: true\n")
+    (project / "agents/team").symlink_to(other)
+    (project / "..data").mkdir()
+    (project / "..data/tools.yaml").write_text(TOOLS)
+    (project / "tools.yaml").unlink()
+    (project / "tools.yaml").symlink_to("..data/tools.yaml")
+    assert told(project) == []
+    assert sorted(Folder.read(project).files) == ["agents/main.yaml", "agents/team/b.yaml", "tools.yaml"]
+
+
+def test_folders_that_lead_in_a_circle_end(project: Path) -> None:
+    (project / "agents/again").symlink_to(project / "agents")
+    assert told(project) == [("agents/again", "file")]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may read everything")
+def test_a_file_that_may_not_be_read_is_told(project: Path) -> None:
+    (project / "channels.yaml").write_text("channels: {}")
+    (project / "channels.yaml").chmod(0)
+    assert told(project) == [("channels.yaml", "file")]
+
+
+def test_an_unreadable_file_of_tools_takes_nothing_with_it(project: Path) -> None:
+    (project / "tools.yaml").unlink()
+    os.mkfifo(project / "tools.yaml")
+    (project / "agents/main.yaml").write_text(AGENT.replace("[]", "[mine]"))
+    assert told(project) == [("tools.yaml", "file")]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("tools.yml", "tools.yaml"),
+        ("channel.yaml", "channels.yaml"),
+        ("Models.yaml", "models.yaml"),
+        ("agents/b.yml", "agents/b.yaml".removeprefix("agents/")),
+    ],
+)
+def test_a_misnamed_manifest_is_told_and_not_skipped(project: Path, name: str, meant: str) -> None:
+    (project / name).write_text("{}")
+    (said,) = checked(project).diagnostics
+    assert (said.file, said.code, said.help) == (name, "file-name", f"rename it to {meant}")
+
+
+def test_a_folder_without_agents_says_so(tmp_path: Path) -> None:
+    assert told(tmp_path) == [("agents", "no-agents")]
+
+
+def test_a_manifest_of_more_than_a_mebibyte_is_refused_unread(project: Path) -> None:
+    with (project / "heartbeats.yaml").open("wb") as file:
+        file.truncate(1 << 33)
+    assert told(project) == [("heartbeats.yaml", "file-size")]
+
+
+def test_names_that_are_no_text_are_told(project: Path) -> None:
+    Path(os.fsdecode(bytes(project) + b"/agents/\xff.yaml")).write_text(AGENT + "default: true\n")
+    assert ("agents/\ufffd.yaml", "agent-id") in told(project)
+
+
+def test_the_digest_covers_every_byte_that_was_read(project: Path) -> None:
+    (project / "agents/main.yaml").write_text(AGENT + "soul: more.md\n")
+    (project / "agents/more.md").write_text("I am.")
+    first = checked(project).snapshot
+    (project / "agents/more.md").write_text("I was.")
+    second = checked(project).snapshot
+    assert first is not None and second is not None
+    assert first.digest != second.digest
+    assert sorted(first.sources) == ["agents/main.yaml", "agents/more.md", "tools.yaml"]
+
+
+def test_kinds_follow_from_names() -> None:
+    names = ("agents/a/b.yaml", "agents/a/_defaults.yaml", "tools.yaml", "agents/a.md", "other.yaml")
+    assert [kind_of(name) for name in names] == ["agent", "defaults", "tools", None, None]

@@ -1,0 +1,84 @@
+"""How mistakes are shown: the source line, the token underlined, stable order, machine-readable as well."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from openclaw.manifest import report
+from openclaw.manifest.build import compile
+from openclaw.manifest.diagnostic import CODES, Span, arrange, error, warning
+from openclaw.manifest.folder import Folder
+
+ROOT = Path(__file__).parent.parent.parent
+AGENT = "name: Jarvis\ndescription: Helps\ntools: [read_file, shel_run]\npolicy: careful\n"
+
+
+def shown(agent: str, color: bool = False) -> str:
+    folder = Folder.of({"agents/main.yaml": agent.encode(), "tools.yaml": b"policies: {careful: {}}\n"})
+    result = compile(folder, environment={}, importer=None, today=datetime(2026, 1, 1, tzinfo=UTC))
+    return report.text(result.diagnostics, folder, color)
+
+
+def test_the_token_is_underlined_below_its_line() -> None:
+    head, line, mark, _ = shown(AGENT).split("\n")
+    assert head.startswith("agents/main.yaml:3:20: error: no tool `shel_run`")
+    assert head.endswith("[unknown-tool]")
+    assert line == "    3 | tools: [read_file, shel_run]"
+    assert mark == "      |                    ^~~~~~~~"
+
+
+@pytest.mark.parametrize("before", ["日本", "👋", "e\u0301"])
+def test_wide_and_combining_characters_before_the_token_shift_the_mark_as_a_terminal_does(before: str) -> None:
+    text = f"{{name: {before}, description: x, tools: [], policy: nope}}\n"
+    head, _, mark, *_ = shown(text).split("\n")
+    column = int(head.split(":")[2])
+    extra = {"日本": 2, "👋": 1, "e\u0301": -1}[before]
+    assert mark.index("^") == len("    1 | ") + column - 1 + extra
+
+
+def test_a_very_long_line_is_cut_around_the_token() -> None:
+    text = f"{{name: {'x' * 5000}, description: x, tools: [], policy: nope, effort: low}}\n"
+    _, line, mark, *_ = shown(text).split("\n")
+    assert len(line) < 200
+    assert line[mark.index("^") :].startswith("nope")
+
+
+def test_colour_is_only_paint() -> None:
+    assert re.sub("\x1b\\[[0-9;]*m", "", shown(AGENT, color=True)) == shown(AGENT)
+
+
+def test_control_characters_of_a_hostile_file_do_not_reach_the_terminal() -> None:
+    text = shown('name: "\x1b[2J"\ndescription: x\ntools: []\npolicy: "a\\e[2Jb"\n') + shown('name: a\n"\\e[2Jx": b\n')
+    assert "\x1b" not in text
+
+
+def test_json_carries_everything_and_is_sorted() -> None:
+    spans = [Span("b.yaml", 1, 2, 1, 3), Span("a.yaml", 10, 1, 10, 2), Span("a.yaml", 9, 5, 9, 6)]
+    found = json.loads(report.as_json(arrange(error("yaml", span, "x", "y") for span in spans)))
+    assert [(each["file"], each["line"]) for each in found] == [("a.yaml", 9), ("a.yaml", 10), ("b.yaml", 1)]
+    assert list(found[0]) == [
+        "code", "severity", "file", "line", "column", "end_line", "end_column", "message", "help", "related",
+    ]  # fmt: skip
+    assert json.loads(report.as_json(())) == []
+
+
+def test_the_summary_counts() -> None:
+    said = [error("yaml", Span("a"), "x"), warning("yaml", Span("b"), "x"), warning("yaml", Span("c"), "x")]
+    assert report.summary(said, 3) == "1 error and 2 warnings in 3 manifests"
+    assert report.summary([], 1) == "no problems in 1 manifest"
+
+
+def test_every_code_that_is_used_is_explained_and_every_explained_one_is_used() -> None:
+    used: set[str] = set()
+    for path in (ROOT / "runtime/openclaw/manifest").rglob("*.py"):
+        text = re.sub(r"\s+", " ", path.read_text("utf-8"))
+        used |= set(re.findall(r"(?:error|warning)\( ?\"([a-z-]+)\"", text))
+    used |= {"python-mark", "python-import"}  # chosen by an expression
+    kinds = ("tool", "policy", "model", "channel", "agent", "person", "room", "heartbeat", "group")
+    used |= {f"unknown-{kind}" for kind in kinds}
+    assert used == set(CODES)
