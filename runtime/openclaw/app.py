@@ -12,6 +12,8 @@ import contextlib
 import logging
 import os
 import signal
+import socket
+import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -35,7 +37,17 @@ from openclaw.manifest.people import TERMINAL
 from openclaw.manifest.snapshot import Model, Snapshot
 from openclaw.messages import Address
 from openclaw.permissions.facts import Disk
-from openclaw.ports import Channel, ChannelOptions, Doorbell, Place, Queued, Store
+from openclaw.ports import (
+    Channel,
+    ChannelOptions,
+    Doorbell,
+    Gate,
+    Operations,
+    Place,
+    Post,
+    Queued,
+    Store,
+)
 from openclaw.reload import Attempt, Reload, keep, last_good, read
 from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
@@ -47,6 +59,7 @@ log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 64  # sessions answered at the same time
 GRACE = 5.0  # seconds that running answers get to end when the runtime stops
 STEP = 0.02  # seconds between looks at whether they have
+LONGEST_END = 9.0  # seconds after which a stop leaves whatever will not end; services are killed after ten
 
 NO_KEY = """\
 no credentials for the model. Two ways on:
@@ -250,11 +263,22 @@ class App:
             self._states[key] = f"off: {why}"
             self.notices.append(f"channel {key} is off: {why}")
             return
-        options = channel.options
-        if options.kind == "repl":
-            options = replace(options, options={**options.options, "history": str(self.house.state / "history")})
+        options = replace(channel.options, options={**channel.options.options, **self._extras(channel.options.kind)})
         self._channels[key] = adapters.kind("channels", options.kind)(options, self.clock)
         self._states[key] = "starting"
+
+    def _extras(self, kind: str) -> dict[str, Any]:
+        """What a kind needs of the house beside what the manifest says."""
+        if kind == "repl":
+            return {"history": str(self.house.state / "history")}
+        if kind == "http":
+            return {"serve": self._serve_http, "token_file": str(self.house.state / "http-token")}
+        return {}
+
+    async def _serve_http(self, listener: socket.socket, post: Post, operations: Operations, gate: Gate) -> None:
+        from openclaw.control import serve_at
+
+        await serve_at(listener, post, operations, gate, self.clock)
 
     @property
     def serves_person(self) -> bool:
@@ -314,6 +338,8 @@ class App:
             await runner
         except StorageFailed as error:
             self._fail(error)
+        except OpenClawError as error:
+            log.error("%s ended: %s", name, error)
         except Exception:
             log.exception("%s failed", name)
 
@@ -407,19 +433,25 @@ def _has_input() -> bool:
         mode = os.fstat(sys.stdin.fileno()).st_mode
     except (OSError, ValueError):
         return False
-    import stat
-
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def stop_on_signals(app: App) -> None:
-    """SIGTERM and SIGINT end the runtime in good order; the second one ends it at once."""
+    """SIGTERM and SIGINT end the runtime in good order; the second one ends it at once.
+
+    A tool that will not be cancelled does not hold it up for ever: all that counts is on disk already.
+    """
     loop = asyncio.get_running_loop()
 
     def stop(number: int) -> None:
         if app.stopping.is_set():
             os._exit(128 + number)
         app.stopping.set()
+        loop.call_later(LONGEST_END, leave)
+
+    def leave() -> None:
+        log.error("something did not end when it was asked to, and was left; what was not answered is kept")
+        os._exit(1 if app.failure else 0)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)

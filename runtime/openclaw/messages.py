@@ -95,6 +95,7 @@ class Message:
     agent: str | None = None
     session: str | None = None
     heartbeat: str | None = None
+    agents: tuple[str, ...] | None = None  # those the program may reach; None: every one
     fetched: bool = False  # whoever posted it fetches the reply by its id; nothing is sent
 
     @property

@@ -316,7 +316,7 @@ class Operations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a request speaks for. `scopes`: chat, approve, operate (which includes the others).
+    """Whom a request speaks for. `scopes`: chat, approve, operator (which includes the others).
 
     `declare` makes an address of a `sender` that the request names; None: it may name none. `owns` tells
     the sessions it may see; None: all. `agents` are those it may ask; None: every one.
@@ -330,7 +330,7 @@ class Caller:
     agents: tuple[str, ...] | None = None
 
     def may(self, scope: str) -> bool:
-        return scope in self.scopes or "operate" in self.scopes
+        return scope in self.scopes or "operator" in self.scopes
 
 
 @dataclass(frozen=True, slots=True)

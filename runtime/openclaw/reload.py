@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from openclaw import adapters
 from openclaw.clock import Clock
-from openclaw.errors import OpenClawError
+from openclaw.errors import OpenClawError, StateError
 from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
@@ -132,7 +132,10 @@ class Reload:
         except OpenClawError as error:
             return "failed", (), compiled, str(error)
         self._applied = self._seen
-        await asyncio.to_thread(keep, self._state, self._root, folder)
+        try:
+            await asyncio.to_thread(keep, self._state, self._root, folder)
+        except OpenClawError as error:
+            log.error("%s", error)  # it is in force all the same
         return "applied", differences(old, new), compiled, ""
 
     def _fingerprint(self, folder: Folder) -> str:
@@ -171,21 +174,35 @@ def differences(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
 
 def last_good(state: Path, root: Path) -> Path:
     """Where the manifests of this project that were applied last are kept."""
-    return state / "last-good" / file_name(str(root))
+    place = state / "last-good" / file_name(str(root))
+    old = _old(place)
+    return old if old.exists() and not place.exists() else place  # a crash came between the two renames of `keep`
 
 
 def keep(state: Path, root: Path, folder: Folder) -> None:
     """Puts the applied files aside, whole: new beside old, then swapped. .env is not copied: it holds secrets."""
-    place = last_good(state, root)
-    fresh, old = place.with_name(f"{place.name}.new"), place.with_name(f"{place.name}.old")
+    place = state / "last-good" / file_name(str(root))
+    try:
+        _keep(place, folder)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise StateError(f"what was applied cannot be kept in {place}: {why}; mend it, or move it aside") from error
+
+
+def _old(place: Path) -> Path:
+    return place.with_name(f"{place.name}.old")
+
+
+def _keep(place: Path, folder: Folder) -> None:
+    fresh, old = place.with_name(f"{place.name}.new"), _old(place)
     shutil.rmtree(fresh, ignore_errors=True)
     for name, content in _files(folder):
         path = fresh / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(content)
         path.chmod(0o600)
-    shutil.rmtree(old, ignore_errors=True)
     if place.exists():
+        shutil.rmtree(old, ignore_errors=True)
         place.rename(old)
     fresh.rename(place)
     shutil.rmtree(old, ignore_errors=True)

@@ -81,5 +81,5 @@ def _by_prefix(text: str, snapshot: Snapshot) -> tuple[Agent, str] | None:
 def _admits(message: Message, snapshot: Snapshot, agent: str) -> bool:
     here = room(message, snapshot)
     channel = snapshot.channels.get(message.sender.channel)
-    lists = (here.agents if here else None, channel.agents if channel else None)
+    lists = (message.agents, here.agents if here else None, channel.agents if channel else None)
     return all(names is None or agent in names for names in lists)

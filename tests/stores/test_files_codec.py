@@ -54,6 +54,7 @@ messages = st.builds(
     maybe,
     maybe,
     maybe,
+    st.none() | st.lists(text, max_size=2).map(tuple),
     st.booleans(),
 )
 replies = st.builds(Reply, addresses, text, text, text, maybe, maybe, maybe, st.booleans(), st.booleans())

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from openclaw.control.places import SOCKET, reachable
@@ -187,14 +187,20 @@ def _approve(runtime: Runtime, content: Json, as_json: bool) -> None:
     if "repl:local" not in approval["approvers"]:
         _note(f"waits for {', '.join(approval['approvers'])}")
         return
-    runtime.post("approvals", approval["id"], body={"decision": _decision()})
+    runtime.post("approvals", approval["id"], body={"decision": decision()})
 
 
-def _decision() -> str:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+def can_ask() -> bool:
+    """Whether a person sits at both ends of this command."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def decision() -> Literal["allow-once", "deny"]:
+    """What the person here says to a question that was just shown; no, where nobody can be asked."""
+    if not can_ask():
         _note("openclaw: this needs a person's yes, and nobody can be asked here; denied")
         return "deny"
-    print("run it? y once, n no: ", end="", file=sys.stderr, flush=True)
+    print("run it once? y or n: ", end="", file=sys.stderr, flush=True)
     return "allow-once" if sys.stdin.readline().strip().lower() in ("y", "yes") else "deny"
 
 

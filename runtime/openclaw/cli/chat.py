@@ -15,12 +15,12 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
+from openclaw.cli._client import ask, can_ask, decision, running
 from openclaw.cli._start import start
-from openclaw.errors import OpenClawError, StateLocked, UsageError
+from openclaw.errors import OpenClawError, UsageError
 from openclaw.manifest.people import TERMINAL
 from openclaw.messages import (
     Accepted,
-    Answer,
     Answered,
     Asked,
     Finished,
@@ -51,7 +51,11 @@ def run(args: argparse.Namespace) -> int:
         text = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
         if not text:
             raise UsageError("there is no question: write it after `openclaw chat`, or pipe it in")
-    return start(lambda: _ask(args, text) if text else _talk(args))
+    if not text:
+        return start(lambda: _talk(args))
+    question = Question(text, args.agent, args.session, as_json=args.json)
+    answered = _beside(args, question)
+    return start(lambda: _ask(args, question)) if answered is None else answered
 
 
 async def _talk(args: argparse.Namespace) -> int:
@@ -73,21 +77,23 @@ async def _talk(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _ask(args: argparse.Namespace, text: str) -> int:
+def _beside(args: argparse.Namespace, question: Question) -> int | None:
+    """Lets a runtime that is there answer. The exit code, or None where none is."""
+    with running(args.state) as runtime:
+        if runtime is None:
+            return None
+    return ask(
+        args.state, question.text, agent=args.agent, session=args.session, show=question.show, as_json=args.json
+    )
+
+
+async def _ask(args: argparse.Namespace, question: Question) -> int:
     from openclaw.app import App, Options
 
-    question = Question(text, args.agent, args.session, as_json=args.json)
     app = App(_options(args, Options), channels={"repl": question})
-    app.can_ask = _can_ask()
-    try:
-        async with app.opened():
-            await app.run()
-    except StateLocked:
-        from openclaw.cli._client import ask
-
-        return await asyncio.to_thread(
-            ask, args.state, text, agent=args.agent, session=args.session, show=question.show, as_json=args.json
-        )
+    app.can_ask = can_ask()
+    async with app.opened():
+        await app.run()
     return question.exit_code
 
 
@@ -148,9 +154,8 @@ class Question:
     async def _during(self, event: Progress, operations: Operations) -> None:
         self.show(event)
         if isinstance(event, Asked):
-            answer: Answer = "allow-once" if await asyncio.to_thread(_agrees) else "deny"
             try:
-                await operations.answer(event.approval.id, answer, TERMINAL)
+                await operations.answer(event.approval.id, await asyncio.to_thread(decision), TERMINAL)
             except OpenClawError as error:
                 print(f"openclaw: {error}", file=sys.stderr)
 
@@ -183,12 +188,3 @@ def _line(event: str, **values: Any) -> None:
 
 def _note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def _can_ask() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _agrees() -> bool:
-    print("run it once? y or n: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

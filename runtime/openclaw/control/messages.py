@@ -131,6 +131,7 @@ class Messages:
             at=self._clock.now(),
             agent=agent,
             session=_string(body, "session"),
+            agents=caller.agents,
             fetched=True,
         )
 

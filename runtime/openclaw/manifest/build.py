@@ -25,7 +25,7 @@ from openclaw.permissions.template import compile_template
 from openclaw.signature import Importer, ImportProblem, derive
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
     snapshot: Snapshot | None
     diagnostics: tuple[Diagnostic, ...]

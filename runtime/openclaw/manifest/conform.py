@@ -20,7 +20,7 @@ Path: TypeAlias = tuple[str | int, ...]
 Schema: TypeAlias = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fault:
     """One violated keyword: where, by which schema. `name` is the key where its name is at fault."""
 
@@ -30,7 +30,7 @@ class Fault:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class At:
     """A schema and the kind whose file it stands in, which its references are relative to."""
 

@@ -28,7 +28,7 @@ _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]*)+")
 _PLAIN_TAGS = {"tag:yaml.org,2002:map": MapNode, "tag:yaml.org,2002:seq": ListNode}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """`root` is None where nothing could be read; a document with diagnostics is broken but may have a root."""
 
@@ -76,7 +76,7 @@ class _Stop(Exception):
         self.diagnostic = diagnostic
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Open:
     """A collection whose end has not come yet. `size` counts its values with aliases expanded."""
 

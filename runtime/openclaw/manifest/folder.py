@@ -35,7 +35,7 @@ def kind_of(file: str) -> str | None:
     return "defaults" if file.endswith("/_defaults.yaml") else "agent"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Folder:
     """`files` maps project paths (with `/`) to bytes; `more` is what was read later, on demand."""
 

@@ -29,7 +29,7 @@ _SECTIONS = {
 _INHERITED = ("tools", "policy")  # required of an agent, here or in its folder's defaults
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Gathered:
     project: Project
     diagnostics: list[Diagnostic]
@@ -72,7 +72,7 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
     if read.root is None or read.diagnostics:
         project.unreadable.update(_SECTIONS.get(kind, {}).values())
         work._faulty[file] = ((),)
-    work.secrets |= placeholders.secrets_in(kind, read.root, read.source.text)
+        work.secrets |= placeholders.secrets_in(kind, read.root, read.source.text)
     if read.root is None:
         return
     filled = placeholders.fill(kind, read.root, read.source, project.variables, project.folder.read_file)

@@ -1,6 +1,8 @@
 """The tree a manifest is read into: text, numbers, lists and mappings that remember where they stand.
 
-Aliases share nodes; nodes are never changed. Knows nothing of YAML.
+Aliases share nodes; nodes are never changed, and are equal only to themselves (`eq=False`, here and in the
+files around: a comparison nobody makes takes half a millisecond to define, and `validate` has few of them).
+Knows nothing of YAML.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ class UnknownType:
 Unknown = UnknownType()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scalar:
     """`value` is str, int, float, bool, None or Unknown; `text` is what the user typed, unquoted.
 
@@ -43,19 +45,19 @@ class Scalar:
         return "***" if self.secret else self.text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     key: Scalar
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ListNode:
     items: tuple[Node, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MapNode:
     entries: dict[str, Entry]
     span: Span

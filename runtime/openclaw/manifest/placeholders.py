@@ -37,7 +37,7 @@ _SHORTEST_HIDDEN: Final = 6  # what is shorter would also blot out ordinary word
 _SHORTEST_LITERAL: Final = 16  # a shorter literal under a secret key is a stand-in such as `none`
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Filled:
     """The tree with values in place; `secrets` are the strings that no output may hold."""
 
@@ -88,7 +88,7 @@ def takes_none(kind: str, path: Path) -> bool:
             return "prompt" in path
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Filling:
     kind: str
     source: Source

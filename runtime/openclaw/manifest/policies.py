@@ -25,7 +25,7 @@ _STATED: Final = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RuleNode:
     """A rule in the manifest: the policy it stands in, its effect's key, the tools it names."""
 

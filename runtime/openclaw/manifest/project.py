@@ -31,7 +31,7 @@ FILES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Definition:
     """Something with a name. `sound` is False where its own manifest has mistakes already."""
 
@@ -70,7 +70,7 @@ def definitions(node: Node | None) -> Iterator[Definition]:
                 yield Definition(name, entry.key.span, entry.value)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Project:
     folder: Folder
     variables: Mapping[str, str] | None  # None: nobody looked

@@ -23,7 +23,7 @@ _OBJECT_FAULTS: Final = frozenset({"required", "additionalProperties", "oneOf"})
 _FIRST: Final = ("type", "const", "enum", "pattern")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Checked:
     """The manifest with placeholders in the type the schema wants, and where it is faulty."""
 

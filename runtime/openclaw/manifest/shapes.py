@@ -14,7 +14,7 @@ from openclaw.manifest.conform import At, Path, branches, followed
 from openclaw.manifest.nodes import MapNode, descend, plain
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shapes:
     kind: str
 

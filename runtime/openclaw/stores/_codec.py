@@ -69,6 +69,7 @@ def message_json(message: Message) -> Json:
         "agent": message.agent,
         "session": message.session,
         "heartbeat": message.heartbeat,
+        "agents": None if message.agents is None else list(message.agents),
         "fetched": message.fetched,
     }
 
@@ -85,6 +86,7 @@ def message_from(value: Json) -> Message:
         agent=value["agent"],
         session=value["session"],
         heartbeat=value["heartbeat"],
+        agents=None if value["agents"] is None else tuple(value["agents"]),
         fetched=value["fetched"],
     )
 
