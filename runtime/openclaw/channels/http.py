@@ -1,0 +1,222 @@
+"""Programs, over HTTP: binds the port, knows the tokens, and says for whom a request speaks.
+
+Law: every request needs a token, also on loopback; who asks follows from the token alone, and what a client
+declares counts only as far as its token says. A Host or Origin that is not ours is refused, because a web page
+in the user's own browser can reach loopback too. Routes, bodies and answers are the application's, which the
+app hands in; replies are fetched by whoever posted, so nothing is ever sent from here.
+
+Options: host, port, token, tokens; and from the app `serve` and `token_file`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import secrets
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from openclaw.clock import Clock
+from openclaw.errors import DeliveryError, OpenClawError
+from openclaw.messages import Address, Reply, escape
+from openclaw.ports import Caller, ChannelOptions, Gate, Operations, Post, Problem
+
+FAILURES, WITHIN, PAUSE = 10, 60.0, 300.0  # wrong tokens from one place in so many seconds: refused for so long
+PLACES = 10_000  # places whose failures are counted at the same time
+SHORTEST = 32  # characters of a token where other machines can reach the port
+BACKLOG = 512
+
+Serve = Callable[[socket.socket, Post, Operations, Gate], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token: its digest, and the caller it makes."""
+
+    digest: bytes
+    caller: Caller
+
+
+class Channel:
+    def __init__(self, options: ChannelOptions, clock: Clock) -> None:
+        self._key = options.key
+        self._clock = clock
+        self._host = str(options.options["host"])
+        self._port = int(options.options["port"])
+        self._options = options.options
+        self._listener: socket.socket | None = None
+        self._tokens: tuple[Token, ...] = ()
+        self._failed: dict[str, deque[float]] = {}
+        self.address = ""  # host:port, once open
+
+    async def open(self) -> None:
+        """Raises OpenClawError where the port cannot be had or a token is too short for a reachable host."""
+        own = self._options.get("token") or self._generated()
+        if not _loopback(self._host) and (not self._options.get("token") or len(own) < SHORTEST):
+            raise OpenClawError(
+                f"channel {self._key} listens on {self._host}, where other machines reach it: "
+                f"it needs a `token` of at least {SHORTEST} characters in the manifest"
+            )
+        self._tokens = (self._operator(own), *self._others())
+        self._listener = _bind(self._key, self._host, self._port)
+        host, port = self._listener.getsockname()[:2]
+        self._port = port
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def run(self, post: Post, operations: Operations) -> None:
+        assert self._listener is not None, "the channel is not open"
+        serve: Serve = self._options["serve"]
+        await serve(self._listener, post, operations, self._gate)
+
+    async def send(self, reply: Reply) -> None:
+        raise DeliveryError(f"nothing can be sent to {reply.to}: programs fetch their replies", final=True)
+
+    async def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    # ── who asks ─────────────────────────────────────────────────────────────────────────────────
+
+    async def _gate(self, request: Any) -> Caller | Problem:
+        if wrong := self._foreign(request.headers):
+            return wrong
+        place = request.client.host if request.client else "?"
+        if self._paused(place):
+            return Problem(429, "too_many_failures", "too many wrong tokens from here; try again in some minutes")
+        found = self._known(request.headers.get("authorization", ""))
+        if found is None:
+            self._note(place)
+            return Problem(401, "unauthorized", "a valid token is needed: Authorization: Bearer TOKEN")
+        return found
+
+    def _foreign(self, headers: Mapping[str, str]) -> Problem | None:
+        if not self._ours(headers.get("host", "")):
+            return Problem(421, "wrong_host", "this host name is not served here")
+        origin = headers.get("origin")
+        if origin is not None and not self._ours(urlsplit(origin).netloc):
+            return Problem(403, "wrong_origin", "requests of other web sites are not served")
+        return None
+
+    def _ours(self, host: str) -> bool:
+        try:
+            split = urlsplit(f"//{host}")
+            name, port = (split.hostname or "").rstrip("."), split.port
+        except ValueError:
+            return False
+        if self._host in ("0.0.0.0", "::"):  # reached under names we cannot know; the token is long, and needed
+            return bool(name)
+        return port in (self._port, None) and (name in ("localhost", self._host) or _loopback(name))
+
+    def _known(self, authorization: str) -> Caller | None:
+        scheme, _, value = authorization.partition(" ")
+        digest = _digest(value.strip())
+        # Every token is compared, so that the time taken tells nothing.
+        matching = [token for token in self._tokens if hmac.compare_digest(token.digest, digest)]
+        return matching[0].caller if matching and scheme.lower() == "bearer" else None
+
+    def _paused(self, place: str) -> bool:
+        failures = self._failed.get(place)
+        return failures is not None and len(failures) == FAILURES and self._clock.monotonic() - failures[-1] < PAUSE
+
+    def _note(self, place: str) -> None:
+        now = self._clock.monotonic()
+        if len(self._failed) >= PLACES:
+            self._failed.pop(next(iter(self._failed)))
+        failures = self._failed.setdefault(place, deque(maxlen=FAILURES))
+        while failures and now - failures[0] > WITHIN:
+            failures.popleft()
+        failures.append(now)
+
+    # ── tokens ───────────────────────────────────────────────────────────────────────────────────
+
+    def _generated(self) -> str:
+        """The token of this state folder, made at the first start and kept for its owner alone."""
+        path = Path(str(self._options["token_file"]))
+        try:
+            return path.read_text("ascii").strip()
+        except FileNotFoundError:
+            token = secrets.token_urlsafe(32)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(token + "\n")
+            return token
+        except (OSError, ValueError) as error:
+            raise OpenClawError(f"the token file {path} cannot be read; delete it to get a new one") from error
+
+    def _operator(self, token: str) -> Token:
+        caller = Caller(
+            "operator",
+            Address(self._key, "operator"),
+            frozenset({"operator"}),
+            declare=lambda sender: self._declared("operator", sender),
+        )
+        return Token(_digest(token), caller)
+
+    def _others(self) -> list[Token]:
+        return [self._other(name, token) for name, token in self._options.get("tokens", {}).items()]
+
+    def _other(self, name: str, token: Mapping[str, Any]) -> Token:
+        declares = token.get("senders") == "declared"
+        person = token.get("as")
+        sender = Address(self._key, f"{name}/{person or name}")
+        caller = Caller(
+            name,
+            sender,
+            frozenset(token.get("scopes") or ("chat",)),
+            declare=(lambda declared: self._declared(name, declared)) if declares else None,
+            owns=lambda session: self._owns(name, person, session),
+            agents=tuple(token["agents"]) if token.get("agents") is not None else None,
+        )
+        return Token(_digest(str(token["secret"])), caller)
+
+    def _declared(self, token: str, sender: str) -> Address:
+        if not 0 < len(sender) <= 200 or not sender.isprintable():
+            raise ValueError("`sender` must be 1 to 200 printable characters")
+        return Address(self._key, f"{token}/{sender}")
+
+    def _owns(self, token: str, person: str | None, session: str) -> bool:
+        """Whether a session belongs to this token: `agent:<agent>:<key>:<token>/...`, or its person's."""
+        parts = session.split(":")
+        if parts[:1] != ["agent"] or len(parts) < 4:
+            return False
+        if parts[2] == "person":
+            return person is not None and parts[3] == escape(person)
+        return parts[2] == escape(self._key) and parts[3].startswith(f"{escape(token)}/")
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bind(key: str, host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError as error:
+        raise OpenClawError(f"channel {key} cannot listen on {host}: {error.strerror or error}") from error
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        cure = "set another `port` in channels.yaml, or end what uses it"
+        raise OpenClawError(f"channel {key} cannot listen on {host}:{port}: {error.strerror}; {cure}") from error
+    return listener
