@@ -1,9 +1,12 @@
 # Two commands do all the set-up: `make run` and `make test`.
+# Another Python gets an environment of its own: make test PYTHON=python3.12
 PYTHON ?= python3
-VENV   := .venv
+VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check --no-input
+LOCK   := uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -q
 
-.PHONY: run test test-fast test-slow lint bench requirements clean
+.PHONY: run test test-fast test-slow lint bench docs requirements clean
 
 run: $(VENV)/.run
 	@$(BIN)/openclaw run --demo-if-no-key
@@ -17,30 +20,40 @@ test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow --timeout 1500
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check runtime tests scripts
+	$(BIN)/ruff check runtime tests scripts desk_tools.py
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file= --strict scripts
 
+# Each script of tests/bench prints its own figures and ratios.
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench
+	@cd tests && for script in bench/[!_]*.py; do \
+	    echo "$$script"; ../$(BIN)/python -m bench.$$(basename $$script .py) || exit 1; done
+
+# Writes the pages that are derived from the code; a test fails when they are out of date.
+docs: $(VENV)/.dev
+	$(BIN)/python scripts/write_docs.py
 
 # The hashed requirements pin every package, and the build backend, without naming an index.
 $(VENV)/.run: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12 run" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3 cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed, and $(PYTHON) is not; try: make run PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing the pinned packages into $(VENV) (once; about a minute)" >&2
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	    { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@echo "Installing what the tests need into $(VENV) (once)" >&2
+	@$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
 # Needs uv; run after changing the dependencies in pyproject.toml.
 requirements:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -q --upgrade pyproject.toml requirements-build.in -o requirements.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -q --group dev -c requirements.txt pyproject.toml requirements-build.in -o requirements-dev.txt
-	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -q pyproject.toml -c requirements.txt -o constraints.txt
+	$(LOCK) --generate-hashes --upgrade pyproject.toml requirements-build.in -o requirements.txt
+	$(LOCK) --generate-hashes --group dev -c requirements.txt pyproject.toml requirements-build.in -o requirements-dev.txt
+	$(LOCK) -c requirements.txt pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
