@@ -8,20 +8,20 @@ edited file is an edited tool and a replaced one can be collected.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import openclaw
 from openclaw.errors import UsageError
 from openclaw.marker import MARK
-from openclaw.signature import Importer, ImportProblem
+
+if TYPE_CHECKING:
+    from openclaw.signature import Importer, ImportProblem
 
 _CLASSES = {
     "channels": "Channel",
@@ -35,8 +35,8 @@ _importing = threading.Lock()  # sys.path and sys.modules are the process's
 
 def kinds(folder: str) -> tuple[str, ...]:
     """The kinds of one folder: its files, less those that begin with an underscore."""
-    path = Path(openclaw.__file__).with_name(folder)
-    return tuple(sorted(m.name for m in pkgutil.iter_modules([str(path)]) if not m.name.startswith("_")))
+    files = Path(openclaw.__file__).with_name(folder).glob("*.py")
+    return tuple(sorted(path.stem for path in files if not path.name.startswith("_")))
 
 
 def kind(folder: str, name: str) -> Any:
@@ -62,6 +62,8 @@ def importer(root: Path) -> Importer:
 
 
 def _marked(module: ModuleType, module_name: str, name: str) -> Callable[..., Any] | ImportProblem:
+    from openclaw.signature import ImportProblem
+
     found = getattr(module, name, None)
     if found is None:
         public = tuple(n for n, value in vars(module).items() if callable(value) and not n.startswith("_"))
@@ -92,8 +94,12 @@ def _project_first(root: Path) -> Iterator[None]:
 
 
 def _import_problem(module_name: str, error: BaseException, root: Path) -> ImportProblem:
+    from openclaw.signature import ImportProblem
+
     if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
         return ImportProblem("no_module", f"there is no module `{module_name}` in the project folder or installed")
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)]
     file, line = (own[-1].filename, own[-1].lineno) if own else (None, None)

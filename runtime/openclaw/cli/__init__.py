@@ -7,11 +7,9 @@ the work. A command is imported when it is chosen and not before, so that `--hel
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,7 +107,8 @@ def _help() -> str:
 
 def _summary(path: Path) -> str:
     """The first line of a command's docstring, read without importing it."""
-    return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n")[0].rstrip(".")
+    with path.open(encoding="utf-8") as file:
+        return file.readline().strip().strip('"').rstrip(".")
 
 
 def _near(name: str) -> str:
@@ -122,6 +121,7 @@ def _near(name: str) -> str:
 def _bug(arguments: list[str]) -> int:
     """An exception nobody foresaw: said in one line, with the details in a file of our own."""
     import datetime
+    import traceback
 
     text = traceback.format_exc()
     where = "below"

@@ -78,7 +78,9 @@ def _prepare_shell(project: Project, tool: Definition) -> None:
     if shell is not None and tool.text("python") is None:
         inputs: Any = plain(node) if isinstance(node := tool.get("input"), MapNode) else {}
         declared = {name: value for name, value in inputs.items() if isinstance(value, dict)}
-        project.templates[tool.name] = compile_template(shell.value, declared)
+        project.templates[tool.name] = compile_template(
+            shell.value.rstrip("\r\n"), declared
+        )  # a block ends in a line break
 
 
 def _prepare_python(project: Project, tool: Definition) -> None:

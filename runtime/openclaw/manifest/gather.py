@@ -15,7 +15,7 @@ from openclaw.manifest import document, environment, placeholders, schema
 from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.folder import TOP, Folder, kind_of
-from openclaw.manifest.nodes import Entry, MapNode, Node
+from openclaw.manifest.nodes import Entry, MapNode, Node, descend
 from openclaw.manifest.project import Definition, Project, definitions
 from openclaw.signature import Importer
 
@@ -69,8 +69,10 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
     read = document.read(file, project.folder.files[file])
     project.sources[file] = read.source
     work.diagnostics += read.diagnostics
-    if read.root is None or read.diagnostics:
+    # Of a key given twice the first is kept: no name is lost.
+    if read.root is None or any(said.code != "yaml-duplicate" for said in read.diagnostics):
         project.unreadable.update(_SECTIONS.get(kind, {}).values())
+    if read.diagnostics:
         work._faulty[file] = ((),)
         work.secrets |= placeholders.secrets_in(kind, read.root, read.source.text)
     if read.root is None:
@@ -81,6 +83,9 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
     work.diagnostics += [*filled.diagnostics, *checked.diagnostics]
     work._faulty[file] = (*work._faulty.get(file, ()), *checked.faulty)
     project.roots[file] = checked.root
+    project.faulty |= {
+        id(descend(checked.root, path[:length])) for path in checked.faulty for length in range(len(path) + 1)
+    }
 
 
 def _inherited(project: Project, file: str) -> MapNode:

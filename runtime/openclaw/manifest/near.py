@@ -63,7 +63,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "enable": ("enabled",),
     "disabled": ("enabled",),
     "approver": ("approvers",),
-    "except_": ("except",),
+    "required": ("optional",),
     "unless": ("except",),
     "forbid": ("deny",),
     "block": ("deny",),

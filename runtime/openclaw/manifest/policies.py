@@ -33,6 +33,7 @@ class RuleNode:
     node: Definition
     effect: str
     tools: list[Scalar]
+    sound: bool  # False where something of it has had a diagnostic already
 
     def conditions(self) -> list[Definition]:
         """The rule's own conditions, and those of its `except`."""
@@ -45,23 +46,29 @@ def seconds(text: str) -> float | None:
     return int(found[1]) * _SECONDS[found[2]] if found else None
 
 
-def rule_nodes(policy: Definition) -> Iterator[RuleNode]:
+def rule_nodes(project: Project, policy: Definition) -> Iterator[RuleNode]:
     rules = policy.get("rules")
     for item in rules.items if isinstance(rules, ListNode) else ():
         if not isinstance(item, MapNode):
             continue
         effect = next((key for key in EFFECTS if key in item.entries), None)
         if effect is not None:
-            yield RuleNode(policy.name, Definition(policy.name, item.first, item), effect, texts(item.get(effect)))
+            yield RuleNode(
+                policy.name,
+                Definition(policy.name, item.first, item),
+                effect,
+                texts(item.get(effect)),
+                id(item) not in project.faulty,
+            )
 
 
 def all_rules(project: Project) -> Iterator[RuleNode]:
     for policy in project.all("policy").values():
-        yield from rule_nodes(policy)
+        yield from rule_nodes(project, policy)
 
 
 def build(project: Project) -> dict[str, Policy]:
-    own = {name: tuple(map(rule, rule_nodes(policy))) for name, policy in project.all("policy").items()}
+    own = {name: tuple(map(rule, rule_nodes(project, each))) for name, each in project.all("policy").items()}
     return {name: _policy(project, policy, own) for name, policy in project.all("policy").items()}
 
 

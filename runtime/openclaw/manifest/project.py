@@ -79,6 +79,7 @@ class Project:
     sources: dict[str, Source] = field(default_factory=dict)
     roots: dict[str, MapNode] = field(default_factory=dict)
     named: dict[str, dict[str, Definition]] = field(default_factory=dict)  # kind -> name -> definition
+    faulty: set[int] = field(default_factory=set)  # ids of the mappings in which something is at fault
     unreadable: set[str] = field(default_factory=set)  # kinds of which some names may be missing
     templates: dict[str, Template | Refusal] = field(default_factory=dict)
     functions: dict[str, Callable[..., Any] | ImportProblem] = field(default_factory=dict)

@@ -37,13 +37,17 @@ class Shapes:
         titles = [str(at.schema["title"]) for at in self._along(root, path) if "title" in at.schema]
         return titles[-1] if titles else ""
 
-    def children(self, root: MapNode, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each key of the mapping at `path` that holds a mapping of known keys, with those."""
+    def children(self, root: MapNode, path: Path) -> Iterator[tuple[str, dict[str, Any], bool]]:
+        """Each key of the mapping at `path` that holds known keys, with those, and whether it holds them in a list."""
         for at in self._along(root, path):
             for name, child in at.schema.get("properties", {}).items():
-                inner = followed(At(at.kind, child)).schema.get("properties")
-                if inner:
-                    yield name, inner
+                inner = followed(At(at.kind, child))
+                listed = "items" in inner.schema
+                keys = (
+                    _possible(At(inner.kind, inner.schema["items"])) if listed else inner.schema.get("properties", {})
+                )
+                if keys:
+                    yield name, keys, listed
 
     def siblings(self, key: str) -> Iterator[str]:
         """Titles of the other branches of this kind's file that have such a key."""
@@ -69,6 +73,16 @@ def _child(at: At, step: str | int) -> Iterator[At]:
         yield At(at.kind, at.schema["properties"][step])
     elif isinstance(at.schema.get("additionalProperties"), Mapping):
         yield At(at.kind, at.schema["additionalProperties"])
+
+
+def _possible(at: At) -> dict[str, Any]:
+    """The keys of a mapping whatever branch applies to it."""
+    at = followed(at)
+    found = dict(at.schema.get("properties", {}))
+    for keyword in ("then", "else"):
+        if keyword in at.schema:
+            found |= _possible(At(at.kind, at.schema[keyword]))
+    return found
 
 
 def _applicable(at: At, value: Any) -> list[At]:

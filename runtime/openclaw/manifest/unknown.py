@@ -11,7 +11,7 @@ from typing import Any
 
 from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, error
-from openclaw.manifest.near import near, same_key
+from openclaw.manifest.near import ELSEWHERE, fold, near, same_key
 from openclaw.manifest.nodes import Entry, MapNode, Scalar, descend
 from openclaw.manifest.shapes import Shapes
 
@@ -39,7 +39,7 @@ def unknown_keys(
             or _other_kind(shapes, name, entry, closed, wanted)
             or _near(name, entry, allowed, wanted, where, same_key)
             or _down(shapes, root, path, entry, name, where)
-            or _near(name, entry, allowed, wanted, where, near)
+            or _near(name, entry, allowed, wanted, where, _mistyped)
             or _unknown(name, entry, closed, where)
         )
 
@@ -137,17 +137,22 @@ def _near(
     return said, {close} | group
 
 
+def _mistyped(name: str, allowed: list[str]) -> str | None:
+    """The nearest key; none for a word that other tools use, since then it was not mistyped."""
+    return None if fold(name) in ELSEWHERE else near(name, allowed)
+
+
 def _down(
     shapes: Shapes, root: MapNode, path: Path, entry: Entry, name: str, where: str
 ) -> tuple[Diagnostic, set[str]] | None:
-    for child, keys in shapes.children(root, path):
+    for child, keys, listed in shapes.children(root, path):
         meant = same_key(name, keys)
         if meant:
             said = error(
                 "unknown-key",
                 entry.key.span,
                 f"unknown key `{name}` in {where}; did you mean `{meant}` in `{child}`?",
-                f"write it below `{child}:`, indented: `{meant}: ...`",
+                f"write it below `{child}:`, indented: `{'- ' if listed else ''}{meant}: ...`",
             )
             return said, set()
     return None

@@ -106,6 +106,10 @@ def _retype(node: Node, key: str, schema: Mapping[str, Any]) -> str | None:
             return f"name the unit: `{key}: {number}s`"
         case Scalar() if "string" in wanted:
             return f'quote it: "{node.text}"'
+        case MapNode() if "array" in wanted:
+            return "put `- ` before each item"
+        case ListNode() if "object" in wanted:
+            return f"give each item a name: `{key}: {{a_name: ...}}`"
         case _:
             return None
 
@@ -178,7 +182,7 @@ def _not_among(node: Node, key: str, values: list[Any]) -> Diagnostic:
     return error(
         "wrong-value",
         node.span,
-        f"`{_short(shown)}` is not a `{key}`{meant(shown, options)}",
+        f"`{_short(shown)}` is not {_a(key)}{meant(shown, options)}",
         f"one of: {', '.join(options)}",
     )
 
@@ -261,6 +265,10 @@ def bad_name(name: str, node: MapNode, schema: Mapping[str, Any]) -> Diagnostic:
 def _renamed(name: str) -> str | None:
     close = re.sub(r"[^a-z0-9_-]+", "_", name.strip().lower()).strip("_-")
     return f"for example `{close}:`" if re.fullmatch(r"[a-z][a-z0-9_-]*", close) and close != name else None
+
+
+def _a(key: str) -> str:
+    return f"{'an' if key[:1] in 'aeiou' else 'a'} `{key}`"
 
 
 def _short(text: str) -> str:

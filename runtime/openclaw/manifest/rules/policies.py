@@ -60,7 +60,7 @@ def _circle(project: Project, start: str, via: str) -> list[str] | None:
 
 def floor_only_restricts(project: Project) -> Iterator[Diagnostic]:
     floor = project.all("policy").get(FLOOR)
-    for rule in rule_nodes(floor) if floor else ():
+    for rule in rule_nodes(project, floor) if floor else ():
         if rule.effect == "allow":
             yield error(
                 "policy-floor",
@@ -125,7 +125,7 @@ def rules_name_tools(project: Project) -> Iterator[Diagnostic]:
 
 def allows_are_narrow(project: Project) -> Iterator[Diagnostic]:
     for rule in all_rules(project):
-        if rule.effect != "allow":
+        if rule.effect != "allow" or not rule.sound:
             continue
         for tool in rule.tools:
             if tool.value.strip("*?") == "":
@@ -147,7 +147,7 @@ def allows_are_narrow(project: Project) -> Iterator[Diagnostic]:
 def allows_have_a_point(project: Project) -> Iterator[Diagnostic]:
     """An ask or deny without conditions decides every call of its tools: an allow beside it never does."""
     for policy in project.all("policy").values():
-        nodes = list(rule_nodes(policy))
+        nodes = [node for node in rule_nodes(project, policy) if node.sound]
         stricter = [node for node in nodes if node.effect != "allow" and _always(node)]
         for node in nodes:
             if node.effect == "allow":
@@ -188,7 +188,7 @@ def _covers(project: Project, wide: str, narrow: str) -> bool:
 def tests_hold(project: Project) -> Iterator[Diagnostic]:
     for node in all_rules(project):
         tests = node.node.get("tests")
-        if not isinstance(tests, MapNode):
+        if not isinstance(tests, MapNode) or not node.sound:
             continue
         if "commands" not in node.node.node.entries:
             yield error(

@@ -151,11 +151,14 @@ def templates_split(project: Project) -> Iterator[Diagnostic]:
     for tool, shell, compiled in _templates(project):
         if isinstance(compiled, Refusal):
             at = min(max(compiled.column - 1, 0), max(len(shell.value) - 1, 0))
+            folded = shell.value[at : at + 1] == "\n"
             yield error(
                 "template",
                 project.inside(shell, at),
                 f"the command of `{tool.name}` cannot be split: {compiled.message}",
-                "a template is split without a shell: plain words, quotes, |, &&, || and ;",
+                "a command is one line; `shell: >-` folds lines into one"
+                if folded
+                else "a template is split without a shell: plain words, quotes, |, &&, || and ;",
             )
 
 
@@ -193,21 +196,31 @@ def _declare(name: str, declared: dict[str, Definition]) -> str:
 
 
 def inputs_are_used(project: Project) -> Iterator[Diagnostic]:
-    for tool, _, compiled in _templates(project):
+    for tool, shell, compiled in _templates(project):
         if not isinstance(compiled, Template):
             continue
         declared = _inputs(tool)
         used = {hole.name for hole in compiled.placeholders}
         misspelt = {near(name, declared) for name in used - set(declared)}
-        for name, definition in declared.items():
-            # An input whose placeholder is misspelt has had its diagnostic there.
-            if name not in used and name not in misspelt:
-                yield error(
-                    "template-input",
-                    definition.key,
-                    f"the command does not use input `{name}`",
-                    f"write `{{{name}}}` in the command, or remove the input",
-                )
+        # An input whose placeholder is misspelt has had its diagnostic there.
+        for name in declared.keys() - used - misspelt:
+            yield _doubled(project, shell, name) or error(
+                "template-input",
+                declared[name].key,
+                f"the command does not use input `{name}`",
+                f"write `{{{name}}}` in the command, or remove the input",
+            )
+
+
+def _doubled(project: Project, shell: Scalar, name: str) -> Diagnostic | None:
+    """`{{path}}`, as other tools write it, is plain text here."""
+    found = re.search(rf"\{{\{{\s*{re.escape(name)}\s*\}}\}}", shell.value)
+    if found is None:
+        return None
+    span = project.inside(shell, found.start(), len(found[0]))
+    return error(
+        "template-input", span, f"`{found[0]}` is plain text; a placeholder has single braces", f"write `{{{name}}}`"
+    )
 
 
 def _templates(project: Project) -> Iterator[tuple[Definition, Scalar, Template | Refusal]]:
