@@ -44,12 +44,18 @@ def imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [f"{node.module}.{alias.name}" if node.module == "openclaw" else str(node.module) for alias in node.names]
+            names = [
+                f"{node.module}.{alias.name}" if node.module == "openclaw" else str(node.module) for alias in node.names
+            ]
         else:
             continue
         for name in names:
             parts = name.split(".")
-            if parts[0] == "openclaw" and len(parts) > 1 and (PACKAGE / parts[1]).exists() | (PACKAGE / f"{parts[1]}.py").exists():
+            if (
+                parts[0] == "openclaw"
+                and len(parts) > 1
+                and (PACKAGE / parts[1]).exists() | (PACKAGE / f"{parts[1]}.py").exists()
+            ):
                 yield parts[1]
 
 
@@ -91,7 +97,8 @@ def test_only_adapters_imports_by_name() -> None:
     callers = [
         str(path.relative_to(PACKAGE))
         for path in sorted(PACKAGE.rglob("*.py"))
-        if path.name != "adapters.py" and ("import_module" in path.read_text("utf-8") or "__import__(" in path.read_text("utf-8"))
+        if path.name != "adapters.py"
+        and ("import_module" in path.read_text("utf-8") or "__import__(" in path.read_text("utf-8"))
     ]
     assert callers == []
 

@@ -38,7 +38,7 @@ def tokens(log: Log) -> int:
     transcript = log.transcript
     if transcript.context_tokens:
         return transcript.context_tokens
-    return int(sum(len(_shown(entry)) for entry in transcript.entries) / CHARS_PER_TOKEN)
+    return int(sum(len(_shown(entry)) for entry in transcript.kept()) / CHARS_PER_TOKEN)
 
 
 async def compact(log: Log, voice: Voice, limits: CompactionLimits) -> Compaction | None:

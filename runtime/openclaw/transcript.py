@@ -76,7 +76,7 @@ class Transcript:
             self._setup = setup
             self._messages, self._asked = [], {}
             unbound = self._unbound(setup)
-            for entry in self._kept():
+            for entry in self.kept():
                 self._render(entry, thinking=entry.id not in unbound)
         return self._messages
 
@@ -96,9 +96,7 @@ class Transcript:
         last = self.entries[-1] if self.entries else None
         return last if isinstance(last, AssistantEntry) and not calls(last.content) else None
 
-    # ── rendering ────────────────────────────────────────────────────────────────────────────────
-
-    def _kept(self) -> list[Entry]:
+    def kept(self) -> list[Entry]:
         """Entries from the last compaction on: the summary itself, then what it kept."""
         at = max((i for i, e in enumerate(self.entries) if isinstance(e, Compaction)), default=None)
         if at is None:
@@ -110,6 +108,8 @@ class Transcript:
             ids = [entry.id for entry in self.entries[:at]]
             kept = [e for e in self.entries[ids.index(compaction.keep_from) : at] if not isinstance(e, Compaction)]
         return [compaction, *kept, *self.entries[at + 1 :]]
+
+    # ── rendering ────────────────────────────────────────────────────────────────────────────────
 
     def _render(self, entry: Entry, *, thinking: bool = True) -> None:
         match entry:

@@ -42,7 +42,9 @@ SNAPSHOT = Snapshot(
         "desk": channel("desk", allow=("7",), agent="ops", agents=("ops",)),
     },
     people={
-        "nader": Person("nader", (Address("telegram", "12345"), Address("discord", "678")), owner=True, groups=("oncall",)),
+        "nader": Person(
+            "nader", (Address("telegram", "12345"), Address("discord", "678")), owner=True, groups=("oncall",)
+        ),
         "ana": Person("ana", (Address("telegram", "9"),), groups=("oncall",)),
     },
     rooms={"ops": Room("ops", Address("telegram", "-100"), agent="ops", agents=("ops", "researcher"))},
@@ -118,9 +120,7 @@ part = st.text(min_size=1, max_size=20)
 
 @given(st.tuples(part, part), st.tuples(part, part))
 def test_two_senders_never_share_a_session(one: tuple[str, str], two: tuple[str, str]) -> None:
-    first, second = (
-        session_key(replace(message("x"), sender=Address(*pair)), SNAPSHOT, "main") for pair in (one, two)
-    )
+    first, second = (session_key(replace(message("x"), sender=Address(*pair)), SNAPSHOT, "main") for pair in (one, two))
     if one != two and "person" not in (one[0], two[0]):
         assert first != second
 

@@ -31,7 +31,6 @@ from openclaw.ports import Queued, Watcher
 from openclaw.sessions import ATTEMPTS, LONGEST, Sessions
 from openclaw.stores.volatile import Store
 from openclaw.transcript import Transcript
-
 from spine.test_router import SNAPSHOT
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -302,4 +301,3 @@ def test_strangers_are_refused_before_anything_is_stored() -> None:
             assert list(await room.store.inbox.open()) == []
 
     run(scene)
-

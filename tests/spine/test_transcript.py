@@ -79,7 +79,12 @@ def test_what_was_sent_once_is_sent_again_as_it_was() -> None:
 
 
 def test_after_a_compaction_the_summary_stands_for_all_that_was_not_kept() -> None:
-    entries: list[Entry] = [user("u1", "old"), assistant("a1", THOUGHT, TEXT), user("u2", "new"), assistant("a2", THOUGHT)]
+    entries: list[Entry] = [
+        user("u1", "old"),
+        assistant("a1", THOUGHT, TEXT),
+        user("u2", "new"),
+        assistant("a2", THOUGHT),
+    ]
     transcript = Transcript([*entries, Compaction("c", NOW, "summary", "u2"), user("u3", "next")])
     sent = transcript.messages("s1")
     assert ["summary", "new", "(no text)", "next"] == [m["content"][-1]["text"] for m in sent]

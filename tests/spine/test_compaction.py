@@ -1,0 +1,117 @@
+"""Making a long session short: at a turn's edge, whole or not at all, and the next request is still valid."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from openclaw import compaction
+from openclaw.clock import ManualClock
+from openclaw.errors import ProviderError
+from openclaw.manifest.snapshot import CompactionLimits
+from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Usage, UserEntry
+from openclaw.prompt import Voice
+from openclaw.providers.scripted import Provider
+from openclaw.stores.volatile import Store
+from openclaw.transcript import Log, Transcript
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+SUMMARY = "rules: [{say: '^Summarise the conversation', reply: 'the cat is Zorblax'}]"
+
+
+def turns(count: int, words: int = 100) -> list[Entry]:
+    """Turns with a call each; every one is some hundreds of characters long."""
+    entries: list[Entry] = []
+    for n in range(count):
+        call = {"type": "tool_use", "id": f"t{n}", "name": "ls", "input": {}}
+        text = {"type": "text", "text": "word " * words}
+        entries += [
+            UserEntry(f"u{n}", NOW, (text,), f"m{n}"),
+            AssistantEntry(f"a{n}", NOW, (call,), "m", "tool_use", Usage(), "s"),
+            Intent(f"i{n}", NOW, f"t{n}", "ls", {}),
+            Result(f"r{n}", NOW, f"t{n}", "listing", False),
+            AssistantEntry(f"b{n}", NOW, (text,), "m", "end_turn", Usage(), "s"),
+        ]
+    return entries
+
+
+def stage(tmp_path: Path, script: str, entries: list[Entry]) -> tuple[Log, Voice]:
+    (tmp_path / "script.yaml").write_text(script, "utf-8")
+    clock = ManualClock(NOW)
+    provider = Provider({"script": str(tmp_path / "script.yaml")}, clock)
+    log = Log("s", Store("memory", clock).journal, Transcript(entries), clock)
+    return log, Voice(provider, "demo", "system", (), "s")
+
+
+def test_the_older_part_becomes_a_summary_and_the_newer_part_stays(tmp_path: Path) -> None:
+    log, voice = stage(tmp_path, SUMMARY, turns(10))
+
+    async def scene() -> Compaction | None:
+        await voice.provider.open()
+        return await compaction.compact(log, voice, CompactionLimits(1000, 700))
+
+    done = asyncio.run(scene())
+    assert done is not None and done.keep_from is not None and done.keep_from.startswith("u")
+    sent = log.transcript.messages("s")
+    assert "Zorblax" in sent[0]["content"][0]["text"]
+    assert len(sent) < 20
+    calls = [b["id"] for m in sent if m["role"] == "assistant" for b in m["content"] if b["type"] == "tool_use"]
+    results = [
+        b["tool_use_id"] for m in sent if m["role"] == "user" for b in m["content"] if b["type"] == "tool_result"
+    ]
+    assert calls == results and calls
+    assert compaction.tokens(log) < 1500
+
+
+def test_a_second_one_carries_the_first_on(tmp_path: Path) -> None:
+    script = "rules: [{say: '^Summarise.*<summary', reply: 'both parts'}, {say: '^Summarise', reply: 'first part'}]"
+    log, voice = stage(tmp_path, script, turns(6))
+
+    async def scene() -> None:
+        await voice.provider.open()
+        await compaction.compact(log, voice, CompactionLimits(1000, 400))
+        for entry in turns(12)[30:]:
+            log.transcript.add(entry)
+        await compaction.compact(log, voice, CompactionLimits(1000, 400))
+
+    asyncio.run(scene())
+    assert "both parts" in log.transcript.messages("s")[0]["content"][0]["text"]
+
+
+def test_a_short_session_is_left_alone(tmp_path: Path) -> None:
+    log, voice = stage(tmp_path, SUMMARY, turns(1))
+
+    async def scene() -> Compaction | None:
+        await voice.provider.open()
+        return await compaction.compact(log, voice, CompactionLimits(1000, 5000))
+
+    assert asyncio.run(scene()) is None
+    assert not compaction.due(log, CompactionLimits(1000, 500))
+
+
+@pytest.mark.parametrize(
+    "script", ["rules: [{say: x, fault: overloaded}]", "rules: [{say: x, reply: half, stop: max_tokens}]"]
+)
+def test_a_summary_that_fails_leaves_everything_as_it_was(tmp_path: Path, script: str) -> None:
+    entries = turns(10)
+    log, voice = stage(tmp_path, script.replace("say: x", "say: Summarise"), entries)
+
+    async def scene() -> None:
+        await voice.provider.open()
+        with pytest.raises(ProviderError):
+            await compaction.compact(log, voice, CompactionLimits(1000, 700))
+
+    asyncio.run(scene())
+    assert log.transcript.entries == entries
+
+
+def test_tokens_are_those_the_model_reported_where_it_did(tmp_path: Path) -> None:
+    log, _ = stage(tmp_path, SUMMARY, turns(2))
+    guessed = compaction.tokens(log)
+    log.transcript.add(
+        AssistantEntry("z", NOW, ({"type": "text", "text": "x"},), "m", "end_turn", Usage(90, 9, 1), "s")
+    )
+    assert (guessed > 300, compaction.tokens(log)) == (True, 100)
