@@ -144,6 +144,12 @@ _ALL: Final = (
         {"url": _text("The address, starting with https:// or http://.")},
         ("url",), {"url": "url"},
     ),
+    _spec(
+        "web_search", "web",
+        "Searches the web and returns what was found, with addresses.",
+        {"query": _text("What to look for.")},
+        ("query",),
+    ),
 )  # fmt: skip
 
 BUILTINS: Final[Mapping[str, ToolSpec]] = {spec.name: spec for spec in _ALL}

@@ -14,7 +14,7 @@ from typing import Any, Final
 from openclaw.manifest.builtins import FLOOR
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain, texts
 from openclaw.manifest.project import Definition, Project
-from openclaw.permissions.decide import Condition, Effect, Origin, Policy, Rule
+from openclaw.permissions.policy import Condition, Effect, Origin, Policy, Rule
 
 EFFECTS: Final = {"allow": Effect.ALLOW, "ask": Effect.ASK, "deny": Effect.DENY}
 _DURATION = re.compile(r"([0-9]+)(ms|s|m|h)")

@@ -17,7 +17,7 @@ from openclaw.manifest.folder import Folder
 from openclaw.manifest.near import near
 from openclaw.manifest.nodes import MapNode, Node, Scalar, Unknown, texts
 from openclaw.manifest.source import Source
-from openclaw.permissions.decide import Policy, Refusal
+from openclaw.permissions.policy import Policy, Refusal
 from openclaw.permissions.template import Template
 from openclaw.signature import Derived, Importer, ImportProblem, SignatureProblem
 

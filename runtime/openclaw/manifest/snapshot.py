@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from openclaw.messages import Address, ToolSpec
-from openclaw.permissions.decide import Policy
+from openclaw.permissions.policy import Policy
 from openclaw.ports import ChannelOptions
 
 

@@ -12,7 +12,7 @@ from openclaw.manifest.diagnostic import Diagnostic, Span, error, see, warning
 from openclaw.manifest.near import meant, near
 from openclaw.manifest.nodes import MapNode, Scalar
 from openclaw.manifest.project import Definition, Project
-from openclaw.permissions.decide import hidden
+from openclaw.permissions.policy import Condition, Effect, Policy
 
 _ID = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -225,7 +225,9 @@ def tools_are_not_all_denied(project: Project) -> Iterator[Diagnostic]:
         policy = project.policies.get(str(agent.value("policy")))
         if policy is None:
             continue
-        for tool in agent.texts("tools"):
+        for tool in agent.texts("tools") if _denies_a_tool(policy) else ():
+            from openclaw.permissions.decide import hidden  # brings all of the judgement along, and is rarely needed
+
             if hidden(policy, tool.value):
                 yield warning(
                     "tool-denied",
@@ -233,3 +235,7 @@ def tools_are_not_all_denied(project: Project) -> Iterator[Diagnostic]:
                     f"policy `{policy.name}` always denies `{tool.value}`, so `{agent.name}` never sees it",
                     "remove the tool here, or the rule there",
                 )
+
+
+def _denies_a_tool(policy: Policy) -> bool:
+    return any(rule.effect is Effect.DENY and rule.when == Condition() for rule in policy.rules)

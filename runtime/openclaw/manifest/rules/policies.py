@@ -14,7 +14,7 @@ from openclaw.manifest.policies import RuleNode, all_rules, rule_nodes
 from openclaw.manifest.project import Definition, Project
 from openclaw.messages import Address
 from openclaw.permissions import patterns
-from openclaw.permissions.decide import Condition
+from openclaw.permissions.policy import Condition
 
 _COMMANDS = "run_command"
 

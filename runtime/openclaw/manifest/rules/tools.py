@@ -12,7 +12,7 @@ from openclaw.manifest.diagnostic import Diagnostic, Related, error
 from openclaw.manifest.near import meant, near
 from openclaw.manifest.nodes import MapNode, Node, Scalar, Unknown, plain
 from openclaw.manifest.project import Definition, Project
-from openclaw.permissions.decide import Refusal
+from openclaw.permissions.policy import Refusal
 from openclaw.permissions.template import Template
 from openclaw.signature import Derived, ImportProblem, SignatureProblem, mismatches
 
