@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, TypeAlias
 
 Kind: TypeAlias = str
@@ -174,7 +174,7 @@ def read() -> Mapping[str, Mapping[str, Any]]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    text = files("openclaw.permissions").joinpath("profiles.yaml").read_text("utf-8")
+    text = Path(__file__).with_name("profiles.yaml").read_bytes()
     entries: Mapping[str, Mapping[str, Any]] = yaml.load(text, Loader=loader)
     return entries
 
