@@ -160,6 +160,8 @@ class Answering:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # whoever cancelled us is not told; asked for, so that nobody complains of it later
 
 
 def speak(agent: Agent, generation: Generation) -> prompt.Voice:

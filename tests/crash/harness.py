@@ -118,7 +118,6 @@ def gate(n: str, call: openclaw.Call) -> str:
     end = time.monotonic() + 50
     while not (HERE / "open").exists() and time.monotonic() < end:
         time.sleep(0.01)
-    trace(call, f"{n}-through")
     return "through"
 
 
@@ -141,7 +140,7 @@ async def linger(n: str, call: openclaw.Call) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A project and a state folder. `files` are added to the project, or replace parts of it."""
+    """A project and a state folder, and how Python is told to run the runtime."""
 
     root: Path
     runner: Sequence[str] = ("-m", "openclaw")
@@ -175,6 +174,7 @@ class Site:
 
 
 def made(root: Path, *, runner: Sequence[str] = ("-m", "openclaw"), files: Mapping[str, str] | None = None) -> Site:
+    """`files` are added to the project, or replace parts of it."""
     site = Site(root, runner)
     project = {
         "agents/main.yaml": AGENT,
@@ -218,14 +218,14 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Life:
-    """One process serving the site, from start to kill. Its input is a pipe unless `input` says otherwise."""
+    """One process serving the site, from start to kill. `under` is a command that runs it."""
 
-    def __init__(self, site: Site, *, input: int = subprocess.DEVNULL) -> None:
+    def __init__(self, site: Site, *, input: int = subprocess.DEVNULL, under: Sequence[str] = ()) -> None:
         self.site = site
         self.began = time.monotonic()
         with (site.root / "stdout").open("ab") as out, (site.root / "stderr").open("ab") as err:
             self.process = subprocess.Popen(
-                site.command("run"), stdin=input, stdout=out, stderr=err, cwd=site.root, process_group=0
+                [*under, *site.command("run")], stdin=input, stdout=out, stderr=err, cwd=site.root, process_group=0
             )
 
     def __enter__(self) -> Life:
@@ -275,7 +275,7 @@ class Life:
         return state if state["status"] in ("done", "failed") else None
 
     def kill(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
+        os.killpg(self.process.pid, signal.SIGKILL)  # with what it may run under; its tools have groups of their own
         self.process.wait(20)
         self._close()
 

@@ -84,6 +84,7 @@ class Rows:
             self._refuse_newer()
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             self._connection = sqlite3.connect(self._path, isolation_level=None)
+            self._refuse(_version(self._connection))
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._migrate()
@@ -305,7 +306,15 @@ class Rows:
             return
         # Read-only: closing a writing connection would fold the log into a file that is not ours to touch.
         with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            found = _version(db)
+            try:
+                found = _version(db)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                    raise
+                return  # a crash left half a transaction that only a writer may undo; `open` looks again after that
+        self._refuse(found)
+
+    def _refuse(self, found: int) -> None:
         if found > VERSION:
             raise StateTooNew(
                 f"{self._path} was written by a newer version (schema {found}, this one knows {VERSION}); "
