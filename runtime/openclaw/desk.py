@@ -20,8 +20,7 @@ from openclaw.commands import COMMANDS, Line
 from openclaw.manifest.people import sender
 from openclaw.manifest.snapshot import Agent
 from openclaw.messages import Address, Answer, Approval, Entry, Message
-from openclaw.permissions import conditions
-from openclaw.permissions.decide import Condition, Effect, Policy, hidden
+from openclaw.permissions.decide import Effect, standing
 from openclaw.ports import SessionSummary, Settlement, Store, Watcher
 from openclaw.reload import Reload
 from openclaw.sessions import Sessions
@@ -251,13 +250,3 @@ class Desk:
         ]
         stopped = [await self.stop(session) for session in mine]
         return "Stopping." if any(stopped) else "Nothing is running."
-
-
-def standing(policy: Policy, tool: str) -> Effect | None:
-    """What the policy says of a tool whatever its arguments; None where it depends on them."""
-    if hidden(policy, tool):
-        return Effect.DENY
-    naming = [rule for rule in policy.rules if conditions.names_tool(rule, tool)]
-    if any(rule.when != Condition() or rule.unless is not None for rule in naming):
-        return None
-    return max((rule.effect for rule in naming), default=policy.default)

@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.people import Sender
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Block, File, Image, Message, Text, ToolSpec
-from openclaw.permissions.decide import hidden
+from openclaw.permissions.decide import Effect, Policy, hidden, standing
 from openclaw.ports import Provider
 
 _RULES = """\
@@ -69,8 +70,15 @@ def tools(agent: Agent, snapshot: Snapshot) -> tuple[ToolSpec, ...]:
     """The agent's tools in a fixed order. Those its policy denies whatever the input are not shown."""
     policy = snapshot.policies[agent.policy]
     names = (name for name in agent.tools if not hidden(policy, name))
-    specs = (snapshot.tools[name] for name in names)
+    specs = (_unasked(snapshot.tools[name], policy) for name in names)
     return tuple(spec for spec in specs if agent.memory != "off" or spec.kind != "memory")
+
+
+def _unasked(spec: ToolSpec, policy: Policy) -> ToolSpec:
+    """Marks a web search that no rule wants to look at: the model's service may make it without asking us."""
+    if spec != BUILTINS["web_search"] or standing(policy, spec.name) is not Effect.ALLOW:
+        return spec
+    return replace(spec, options={**spec.options, "unasked": True})
 
 
 def system(agent: Agent, specs: Sequence[ToolSpec]) -> str:
@@ -81,7 +89,7 @@ def system(agent: Agent, specs: Sequence[ToolSpec]) -> str:
 
 def setup(model: str, system: str, specs: Sequence[ToolSpec]) -> str:
     """The digest a model's thinking is bound to: model, system prompt and tool list, in their order."""
-    told = [[spec.name, spec.description, dict(spec.input_schema)] for spec in specs]
+    told = [[spec.name, spec.description, dict(spec.input_schema), "unasked" in spec.options] for spec in specs]
     text = json.dumps([model, system, told], ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -10,17 +10,20 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from doubles.messages_server import Drop, HttpError, MessagesServer, Raw, Reply, text, thinking, tool
+from openclaw import bundle
 from openclaw.clock import ManualClock, SystemClock
 from openclaw.errors import CredentialsError, ProviderError
+from openclaw.manifest.builtins import BUILTINS
 from openclaw.messages import TextDelta, ThinkingDelta, ToolSpec, Usage
 from openclaw.ports import Completed, ProviderEvent, Request
-from openclaw.providers.anthropic import STALL, Provider, credentials
+from openclaw.providers.anthropic import CAPABILITIES, STALL, Provider, credentials
 
 KEY = "sk-test-hush-hush"
 MODEL = "claude-sonnet-5-5"
@@ -609,20 +612,45 @@ def test_a_refusal_about_thinking_that_healing_cannot_mend_is_told(server: Messa
 # ── lifetime ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_opening_does_not_hold_up_the_loop(server: MessagesServer) -> None:
-    async def scene() -> int:
-        provider, ticks = Provider({"base_url": server.url}, SystemClock()), 0
-        opening = asyncio.ensure_future(provider.open())
-        while not opening.done():
-            ticks += 1
-            await asyncio.sleep(0.001)
-        await opening
-        await provider.open()
-        await provider.close()
-        await provider.close()
-        return ticks
+def test_opening_waits_for_nothing_and_the_first_request_finds_the_client_made(server: MessagesServer) -> None:
+    server.say("x", "y")
 
-    assert asyncio.run(scene()) >= 2
+    async def scene() -> None:
+        provider = Provider({"base_url": server.url, "api_key": KEY}, SystemClock())
+        opening = asyncio.ensure_future(provider.open())
+        await asyncio.sleep(0)
+        assert opening.done()  # the SDK is imported a moment later, or when it is needed
+        await provider.open()
+        both = [finished(provider, request(tools=())) for _ in range(2)]
+        assert {done.stop_reason for done in await asyncio.gather(*both)} == {"end_turn"}
+        await provider.close()
+        await provider.close()
+
+    asyncio.run(scene())
+
+
+def test_a_search_that_may_always_run_is_the_services_own_where_the_model_has_it(server: MessagesServer) -> None:
+    plain = BUILTINS["web_search"]
+    unasked = replace(plain, options={"unasked": True})
+    found = [
+        {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "otters"}},
+        {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"url": "https://o.example"}]},
+        {"type": "text", "text": "Otters.", "citations": [{"type": "web_search_result_location", "url": "x"}]},
+    ]
+    server.say(Reply(*found), "a", "b")
+    done = run(server, lambda p: finished(p, request(tools=(unasked,))), capabilities=["web_search"])
+    assert list(done.content) == found
+    run(server, lambda p: finished(p, request(tools=(plain,))), capabilities=["web_search"])
+    run(server, lambda p: finished(p, request(tools=(unasked,))), capabilities=[])
+    [served, asked, other] = [seen.body["tools"][0] for seen in server.requests]
+    assert served == {"type": "web_search_20260318", "name": "web_search", "max_uses": 8}
+    assert asked == other and "input_schema" in asked and "type" not in asked
+    assert server.violations == []
+
+
+def test_the_schema_offers_exactly_the_capabilities_there_are() -> None:
+    model = bundle.schema("models")["$defs"]["anthropic"]["properties"]["capabilities"]
+    assert set(model["items"]["enum"]) == CAPABILITIES
 
 
 def test_closing_after_a_failed_open_is_fine() -> None:

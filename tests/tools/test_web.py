@@ -576,3 +576,13 @@ def test_reading_a_hostile_page_takes_time_in_proportion_to_its_size(piece: str)
 
     small, large = seconds(100_000), seconds(800_000)
     assert large < max(small, 0.02) * 40
+
+
+def test_a_search_that_arrives_here_is_told_why_nothing_can_be_searched() -> None:
+    async def scene() -> ToolResult:
+        spec = ToolSpec("web_search", "", {"properties": {}}, "web")
+        tools = Tools({"web_search": spec}, Place("/nonexistent", "/nonexistent"), SystemClock())
+        return await tools.run("web_search", {"query": "otters"}, Call("main", "s", "repl:local", Path("/nonexistent")))
+
+    result = asyncio.run(scene())
+    assert result.is_error and "not configured" in result.text

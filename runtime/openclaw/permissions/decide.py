@@ -44,6 +44,7 @@ __all__ = [
     "decision_json",
     "hidden",
     "label",
+    "standing",
 ]
 
 
@@ -66,6 +67,16 @@ def hidden(policy: Policy, tool_name: str) -> bool:
         and conditions.names_tool(rule, tool_name)
         for rule in policy.rules
     )
+
+
+def standing(policy: Policy, tool_name: str) -> Effect | None:
+    """What the policy says of a tool whatever the call, for whomever, at any time; None where it depends on them."""
+    if hidden(policy, tool_name):
+        return Effect.DENY
+    naming = [rule for rule in policy.rules if conditions.names_tool(rule, tool_name)]
+    if any(rule.when != Condition() or rule.unless is not None or rule.until is not None for rule in naming):
+        return None
+    return max((rule.effect for rule in naming), default=policy.default)
 
 
 def label(rule: Rule) -> str:

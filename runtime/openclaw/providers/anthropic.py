@@ -12,6 +12,12 @@ then on the session's messages up to there go out without thinking (newer blocks
 stay valid). And the SDK's typed layer is bypassed: it walks the whole history on the way out and builds a
 model object for every delta on the way in; its client, credentials, headers and retries are used as they are.
 
+The SDK takes a second to import. That happens in a thread, a moment after `open` or with the first request,
+so that the prompt is there at once; only a credential that the SDK alone can read is tried in `open`.
+
+A tool `web_search` that may always be called is handed to the service, which searches by itself where the
+model has the capability; elsewhere it is a tool like any other.
+
 Options: base_url, api_key, auth_token, capabilities (of `CAPABILITIES`; missing: all of them for
 Anthropic's service as far as the model has them, none for a `base_url`).
 """
@@ -29,6 +35,7 @@ from urllib.parse import urlsplit
 
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, ProviderError
+from openclaw.messages import ToolSpec
 from openclaw.ports import ProviderEvent, Request
 from openclaw.providers._anthropic_answer import Answer
 from openclaw.providers._anthropic_credentials import HOW, credentials
@@ -41,14 +48,18 @@ if TYPE_CHECKING:
 
 __all__ = ["CAPABILITIES", "Provider", "credentials"]
 
-CAPABILITIES = frozenset({"thinking", "effort", "cache_control"})
+CAPABILITIES = frozenset({"thinking", "effort", "cache_control", "web_search"})
 
+WARM_AFTER = 0.6  # seconds: the prompt and the sockets come first
+SEARCHES = 8  # of one answer
 FIRST_BYTES = 600.0  # seconds: a model at home may read a long prompt for minutes before it says a word
 STALL = 120.0  # seconds without a byte; the real service pings far more often
 LINGER = 2.0  # seconds for a server to close an answer that is over; its connection is then used again
 LONGEST_WAIT = 60.0  # seconds: a longer retry-after is not slept through here but told to the caller
 REMEMBERED = 1000  # sessions healed
 
+_SEARCH = {"type": "web_search_20260318", "name": "web_search", "max_uses": SEARCHES}
+_READ_BY_US = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})  # any other credential the SDK has to read
 _log = logging.getLogger("openclaw.provider")
 _ADDRESSED = frozenset({"accept", "content-type", "user-agent", "anthropic-version"})
 _VERSION = re.compile(r"claude-[a-z]+-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
@@ -64,22 +75,30 @@ class Provider:
         chosen = options.get("capabilities")
         self._capabilities = None if chosen is None else frozenset(chosen)
         self._client: AsyncAnthropic | None = None
+        self._connecting: asyncio.Task[AsyncAnthropic] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._service = Service(_host(self._base_url or "https://api.anthropic.com"), self._secrets(), self._how())
         self._headers: dict[str, Any] = {}
         self._unbound: dict[str, int] = {}  # session -> how many of its messages go out without thinking
 
     async def open(self) -> None:
-        """Imports the SDK and builds its client, in a thread. Raises CredentialsError where no key can be found."""
-        if self._client is not None:
+        """Raises CredentialsError where no key can be found, or what was found cannot be used."""
+        if self._warming is not None:
             return
-        own = self._api_key or self._auth_token
-        if not (self._base_url or own or credentials(os.environ)):
+        own = self._base_url or self._api_key or self._auth_token
+        found = None if own else credentials(os.environ)
+        if not (own or found):
             raise CredentialsError(f"no credentials for {self._service.host}: {HOW}")
-        self._client = await asyncio.to_thread(self._connect)
-        self._service = Service(_host(str(self._client.base_url)), self._secrets(), self._how())
+        if found and found not in _READ_BY_US:
+            await self._connected()
+        self._warming = asyncio.create_task(self._warm())
 
     async def close(self) -> None:
-        client, self._client = self._client, None
+        for task in (self._warming, self._connecting):
+            if task is not None and not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        client, self._client, self._connecting, self._warming = self._client, None, None, None
         if client is not None:
             await client.close()
 
@@ -123,13 +142,14 @@ class Provider:
         return response
 
     async def _post(self, request: Request, messages: Sequence[Mapping[str, Any]]) -> httpx2.Response:
+        if self._warming is None:
+            raise RuntimeError("the provider is not open")
+        client = await self._connected()
         import httpx2
         from anthropic import AsyncStream
 
-        if self._client is None:
-            raise RuntimeError("the provider is not open")
         text = json.dumps(self._body(request, messages), ensure_ascii=False, separators=(",", ":"), default=dict)
-        response: Any = await self._client.post(  # typed as its `stream_cls`, but `cast_to` decides
+        response: Any = await client.post(  # typed as its `stream_cls`, but `cast_to` decides
             "/v1/messages",
             cast_to=httpx2.Response,
             content=text.encode("utf-8", "replace"),  # a lone surrogate has no bytes; the same mark each time
@@ -153,10 +173,7 @@ class Provider:
         if request.system:
             body["system"] = [_marked(request.system)] if caching else request.system
         if request.tools:
-            body["tools"] = [
-                {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
-                for tool in request.tools
-            ]
+            body["tools"] = [_tool(tool, "web_search" in able) for tool in request.tools]
         body["messages"] = messages
         if caching:
             body["cache_control"] = {"type": "ephemeral"}
@@ -174,6 +191,8 @@ class Provider:
             del self._unbound[next(iter(self._unbound))]
 
     def _told(self, error: Exception, request: Request) -> Exception:
+        if isinstance(error, CredentialsError):
+            return ProviderError("credentials", str(error))
         if isinstance(error, ProviderError | RuntimeError):
             return error
         return translate(error, self._service, request.model)
@@ -196,6 +215,26 @@ class Provider:
             raise self._service.truncated("the connection was cut") from None
 
     # ── the client ───────────────────────────────────────────────────────────────────────────────
+
+    async def _warm(self) -> None:
+        await self._clock.sleep(WARM_AFTER)
+        try:
+            await self._connected()
+        except CredentialsError as error:
+            _log.error("%s", error)  # and told again to whoever asks
+
+    async def _connected(self) -> AsyncAnthropic:
+        """The client, made once. Whoever waits may leave; the making goes on."""
+        if self._client is None:
+            if self._connecting is None:
+                self._connecting = asyncio.create_task(asyncio.to_thread(self._connect))
+            try:
+                self._client = await asyncio.shield(self._connecting)
+            except CredentialsError:
+                self._connecting = None  # what is missing may have been put there by the next time
+                raise
+            self._service = Service(_host(str(self._client.base_url)), self._secrets(), self._how())
+        return self._client
 
     def _connect(self) -> AsyncAnthropic:
         import anthropic
@@ -252,6 +291,12 @@ def _able(model: str) -> frozenset[str]:
     version = _VERSION.match(model)
     old = _OLD.match(model) or (version and (int(version[1]), int(version[2] or 0)) < (4, 6))
     return frozenset({"cache_control"}) if old else CAPABILITIES
+
+
+def _tool(tool: ToolSpec, searches: bool) -> dict[str, Any]:
+    if searches and tool.kind == "web" and tool.options.get("unasked"):
+        return dict(_SEARCH)
+    return {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
 
 
 def _marked(text: str) -> dict[str, Any]:

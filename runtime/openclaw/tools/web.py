@@ -1,4 +1,7 @@
-"""Tools of kind `web`: web_fetch, which reads one page of the public web.
+"""Tools of kind `web`: web_fetch, which reads one page of the public web; and web_search, which does not.
+
+Searching is the model service's own: it runs there, unseen, where the model has it and no rule wants to be
+asked. A call of web_search that arrives here is told why nothing can be searched.
 
 The law: a name is looked up once, every address it has must be public, and the connection goes to an
 address that was checked, under the name that was asked for. So neither a name that changes its mind
@@ -36,6 +39,12 @@ if TYPE_CHECKING:
     import httpx2
 
 IP: TypeAlias = IPv4Address | IPv6Address
+
+NO_SEARCH = (
+    "web search is not configured here: it is a service of the model's provider, and either this model does not have "
+    "it, or the policy asks about it (only a plain `allow: web_search` hands it over). Say so; where you know an "
+    "address, web_fetch may help."
+)
 
 SECONDS = 20.0  # for the whole of a fetch, looking up and redirects included
 LARGEST = 2_000_000  # bytes after decompression
@@ -101,7 +110,7 @@ class Page:
 
 
 class Tools:
-    """web_fetch. One connection for each request, closed after it."""
+    """One connection for each request, closed after it."""
 
     def __init__(self, specs: Mapping[str, ToolSpec], place: Place, clock: Clock, guard: Guard | None = None) -> None:
         self._specs = specs
@@ -116,6 +125,8 @@ class Tools:
         pass
 
     async def run(self, name: str, input: Mapping[str, Any], call: Call) -> ToolResult:
+        if name == "web_search":
+            return ToolResult(NO_SEARCH, is_error=True)
         spec = self._specs.get(name)
         seconds = min(SECONDS, spec.timeout) if spec else SECONDS
         try:
