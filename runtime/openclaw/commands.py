@@ -51,8 +51,8 @@ class Line:
 
 
 def read(text: str) -> Line | None:
-    """`/agent scout` -> Line("agent", "scout"). A path such as /etc/hosts is no command."""
-    found = _LINE.fullmatch(text.strip())
+    """`/agent scout` -> Line("agent", "scout"). A path such as /etc/hosts is none, nor is what a space precedes."""
+    found = _LINE.fullmatch(text.rstrip())
     return Line(found[1], (found[2] or "").strip()) if found else None
 
 

@@ -132,8 +132,7 @@ class Sessions:
             return None
         if not routed.text.strip() and len(message.parts) < 2:
             return Answered(_introduce(snapshot.agents[routed.agent]))
-        # A leading space marks text that only looks like a command.
-        line = None if message.text.startswith((" ", "\t")) else commands.read(routed.text)
+        line = commands.read(routed.text)
         if line is None:
             return None
         if line.name not in commands.NAMES:

@@ -136,7 +136,7 @@ def test_file_names_are_injective_and_safe_in_any_case(keys: set[str]) -> None:
     assert all(name not in (".", "..") and "/" not in name and 0 < len(name) <= LONGEST for name in names)
 
 
-@pytest.mark.parametrize("text", ["/etc/passwd", "/ help", "a /help", "/Help", "//x", "/"])
+@pytest.mark.parametrize("text", ["/etc/passwd", "/ help", " /new", "a /help", "/Help", "//x", "/"])
 def test_what_only_looks_like_a_command_is_text(text: str) -> None:
     assert commands.read(text) is None
 
