@@ -62,7 +62,7 @@ class Running:
     queued: Queued
     task: asyncio.Task[Reply]
     stopped: bool = False
-    watchers: list[Watcher] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)  # nothing more is written to its session
 
 
 class Sessions:
@@ -211,6 +211,7 @@ class Sessions:
             raise
         finally:
             del self._running[queued.route.session]
+            running.ended.set()
         await self._settle(queued, "failed" if reply.failed else "done", reply)
 
     async def _outcome(self, running: Running, transcript: Transcript) -> Reply:
@@ -311,7 +312,12 @@ class Sessions:
         return await self.transcript(queued.route.session)
 
     async def reset(self, session: str) -> str | None:
-        """Puts the session aside; the next message finds it empty."""
+        """Puts the session aside; the next message finds it empty. A turn that is under way is stopped first: the
+        rest of it must not begin the new one."""
+        running = self._running.get(session)
+        if running is not None:
+            await self.stop(session)
+            await running.ended.wait()
         self._warm.pop(session, None)
         return await self._store.journal.archive(session)
 

@@ -1,4 +1,4 @@
-"""The same message posted twice, as after an answer that never arrived: one turn, and each event heard once."""
+"""A message posted twice, as after an answer that never arrived; a session put aside while it is written to."""
 
 from __future__ import annotations
 
@@ -27,5 +27,22 @@ def test_who_posts_again_and_listens_hears_the_end_once() -> None:
             await settle()
             assert [type(event) for event in heard] == [Finished]
             assert room.echo.log == ["begin slow", "end slow"]
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_a_session_that_is_put_aside_takes_the_rest_of_its_turn_with_it() -> None:
+    async def scene() -> None:
+        async with serving() as room:
+            room.echo.gates["slow"] = asyncio.Event()
+            taken = await room.sessions.post(MESSAGE)
+            assert isinstance(taken, Accepted)
+            await settle()
+            assert await room.sessions.reset(taken.session) is not None
+            await settle()
+            settled = await room.store.inbox.find(taken.id)
+            assert settled is not None and settled.reply is not None and settled.reply.text == "Stopped."
+            assert room.echo.abandoned == ["slow"]
+            assert await room.store.journal.load(taken.session) == []
 
     asyncio.run(asyncio.wait_for(scene(), 10))
