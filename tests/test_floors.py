@@ -20,7 +20,7 @@ FLOORS: dict[int, set[str]] = {
         "adapters", "delivery",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
-    6: {"cli", "app", "answering", "desk", "reload"},
+    6: {"cli", "app", "answering", "desk", "project", "reload"},
 }  # fmt: skip
 
 # Rooms on one floor that may know each other, and why.

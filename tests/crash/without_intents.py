@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from openclaw.app import App, Options, stop_on_signals
+from openclaw.app import App, stop_on_signals
 from openclaw.messages import Entry, Intent
 from openclaw.ports import Journal, SessionSummary
+from openclaw.project import Options
 from openclaw.sessions import Sessions
 
 

@@ -61,10 +61,11 @@ def run(args: argparse.Namespace) -> int:
 async def _talk(args: argparse.Namespace) -> int:
     """The terminal conversation alone, without the other channels."""
     from openclaw import adapters
-    from openclaw.app import App, Options, stop_on_signals
+    from openclaw.app import App, stop_on_signals
     from openclaw.cli.run import banner
     from openclaw.clock import SystemClock
     from openclaw.ports import ChannelOptions
+    from openclaw.project import Options
 
     own = {"agent": args.agent, "session": args.session, "history": str(args.state / "history")}
     options = ChannelOptions("repl", "repl", {key: value for key, value in own.items() if value})
@@ -88,7 +89,8 @@ def _beside(args: argparse.Namespace, question: Question) -> int | None:
 
 
 async def _ask(args: argparse.Namespace, question: Question) -> int:
-    from openclaw.app import App, Options
+    from openclaw.app import App
+    from openclaw.project import Options
 
     app = App(_options(args, Options), channels={"repl": question})
     app.can_ask = can_ask()

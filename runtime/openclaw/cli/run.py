@@ -29,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(args: argparse.Namespace) -> int:
-    from openclaw.app import App, Options, stop_on_signals
+    from openclaw.app import App, stop_on_signals
+    from openclaw.project import Options
 
     options = Options(args.project, args.state, demo=args.demo, demo_if_no_key=args.demo_if_no_key, strict=args.strict)
     app = App(options)

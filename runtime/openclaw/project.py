@@ -1,0 +1,110 @@
+"""The project a runtime starts with: read, compiled, and given the models it can really ask.
+
+The law: a start either has a valid project and credentials for it, or says both ways on. A broken project that
+ran before runs as it was applied last, loudly, unless that is forbidden. Knows nothing of what runs it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from openclaw.clock import Clock
+from openclaw.errors import CredentialsError, ProjectInvalid, UsageError
+from openclaw.manifest.build import Compiled
+from openclaw.manifest.diagnostic import Diagnostic
+from openclaw.manifest.folder import Folder
+from openclaw.manifest.snapshot import Model, Snapshot
+from openclaw.reload import last_good, read
+
+NO_KEY = """\
+no credentials for the model. Two ways on:
+  openclaw run --demo               try everything with the built-in demo model
+  export ANTHROPIC_API_KEY=...      a key of your own (or put it into .env beside agents/), then start again"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`demo`: the scripted model instead of every model; `demo_if_no_key`: only where no credential is found at all."""
+
+    project: Path
+    state: Path
+    demo: bool = False
+    demo_if_no_key: bool = False
+    strict: bool = False  # a broken project does not start, also where a good one was applied before
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A valid project, and whether the demo model stands in for its models.
+
+    `broken`: the errors of what is on disk, where the files that were applied last had to be taken.
+    """
+
+    snapshot: Snapshot
+    folder: Folder
+    demo: bool
+    model: Callable[[Model], Model]
+    broken: tuple[Diagnostic, ...] = ()
+
+
+def load(options: Options, clock: Clock) -> Project:
+    """Compiles the project. Raises UsageError, ProjectInvalid or CredentialsError, each with the way on.
+
+    A broken project that ran before runs as it was applied last, unless `strict`.
+    """
+    if not options.project.is_dir():
+        raise UsageError(f"there is no project folder {options.project}; `openclaw init DIR` makes one")
+    folder, compiled = read(options.project, clock.now())
+    broken: tuple[Diagnostic, ...] = ()
+    if compiled.snapshot is None:
+        broken = tuple(d for d in compiled.diagnostics if d.severity == "error")
+        folder, compiled = _last_good(options, clock, folder, compiled)
+    if compiled.snapshot is None:
+        count = f"{len(broken)} error{'s'[: len(broken) != 1]}"
+        raise ProjectInvalid(f"the project {options.project} has {count}; `openclaw validate` shows them", broken)
+    key = _ambient_key(folder.environment(os.environ))
+    keyless = [alias for alias in _used(compiled.snapshot) if _needs_key(compiled.snapshot.models[alias])]
+    demo = options.demo or (options.demo_if_no_key and bool(keyless) and key is None)
+    if keyless and not demo and key is None:
+        raise CredentialsError(NO_KEY)
+    model = _demo_model if demo else _with_key(folder.environment({}))
+    return Project(compiled.snapshot, folder, demo, model, broken)
+
+
+def _last_good(options: Options, clock: Clock, folder: Folder, compiled: Compiled) -> tuple[Folder, Compiled]:
+    kept = last_good(options.state, options.project.resolve())
+    if options.strict or not kept.is_dir():
+        return folder, compiled
+    return read(kept, clock.now(), options.project)
+
+
+def _used(snapshot: Snapshot) -> set[str]:
+    return {agent.model for agent in snapshot.agents.values()}
+
+
+def _needs_key(model: Model) -> bool:
+    return model.kind == "anthropic" and not (model.options.get("api_key") or model.options.get("base_url"))
+
+
+def _ambient_key(environment: Mapping[str, str]) -> str | None:
+    from openclaw.providers.anthropic import credentials  # does not import the SDK
+
+    return credentials(environment)
+
+
+def _demo_model(model: Model) -> Model:
+    return Model(model.alias, "demo", "scripted", {})
+
+
+def _with_key(own: Mapping[str, str]) -> Callable[[Model], Model]:
+    """Hands a key from the project's .env to the models that need one; the real environment comes first."""
+    real = {name for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN") if os.environ.get(name)}
+    found = {
+        option: own[name]
+        for name, option in (("ANTHROPIC_API_KEY", "api_key"), ("ANTHROPIC_AUTH_TOKEN", "auth_token"))
+        if own.get(name) and not real
+    }
+    return lambda model: replace(model, options={**model.options, **found}) if found and _needs_key(model) else model
