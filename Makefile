@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check --no-input
+PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 LOCK   := uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -q
 
 .PHONY: run test test-fast test-slow lint bench docs requirements clean
