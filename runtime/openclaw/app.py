@@ -29,6 +29,7 @@ from openclaw.desk import Desk
 from openclaw.errors import OpenClawError, StorageFailed
 from openclaw.heartbeats import Heartbeats
 from openclaw.manifest import snapshot as manifest
+from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import TERMINAL
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.messages import Address
@@ -42,9 +43,10 @@ from openclaw.ports import (
     Place,
     Post,
     Queued,
+    Renewable,
     Store,
 )
-from openclaw.project import Options, Project, load
+from openclaw.project import Options, Project, asked_models, load
 from openclaw.reload import Attempt, Reload, keep
 from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
@@ -56,6 +58,7 @@ log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 64  # sessions answered at the same time
 GRACE = 5.0  # seconds that running answers get to end when the runtime stops
 STEP = 0.02  # seconds between looks at whether they have
+LISTENING = ("http",)  # channel kinds that can be opened beside the one they replace
 LONGEST_END = 9.0  # seconds after which a stop leaves whatever will not end; services are killed after ten
 
 
@@ -114,8 +117,8 @@ class App:
 
     def _prepare_reload(self, project: Project) -> None:
         self.reload = Reload(self.house.project, self.house.state, self.clock, self._snapshot, self._apply)
-        self.reload.begin(project.folder)
-        self.desk.reloading, self.desk.last_good = self.reload, bool(project.broken)
+        self.reload.begin(project.reading, last_good=bool(project.broken))
+        self.desk.reloading = self.reload
         if project.broken:
             first = project.broken[0]
             self.notices.append(
@@ -123,7 +126,7 @@ class App:
                 f"{first.file}:{first.line}:{first.column}: {first.message}"
             )
         else:
-            keep(self.house.state, self.house.project, project.folder)
+            keep(self.house.state, self.house.project, project.reading.folder)
 
     def _snapshot(self) -> Snapshot:
         return self.supervisor.current.snapshot
@@ -165,14 +168,17 @@ class App:
         for key, channel in snapshot.channels.items():
             self._choose(key, channel)
 
-    def _choose(self, key: str, channel: manifest.Channel) -> None:
+    def _choose(self, key: str, channel: manifest.Channel, made: Channel | None = None) -> None:
         if why := channel.skipped or self._sits_out(channel.options):
             self._states[key] = f"off: {why}"
             self.notices.append(f"channel {key} is off: {why}")
             return
-        options = replace(channel.options, options={**channel.options.options, **self._extras(channel.options.kind)})
-        self._channels[key] = adapters.kind("channels", options.kind)(options, self.clock)
+        options = self._options(channel)
+        self._channels[key] = made or adapters.kind("channels", options.kind)(options, self.clock)
         self._states[key] = "starting"
+
+    def _options(self, channel: manifest.Channel) -> ChannelOptions:
+        return replace(channel.options, options={**channel.options.options, **self._extras(channel.options.kind)})
 
     def _extras(self, kind: str) -> dict[str, Any]:
         """What a kind needs of the house beside what the manifest says."""
@@ -186,6 +192,14 @@ class App:
         from openclaw.control import serve_at
 
         await serve_at(listener, post, operations, gate, self.clock)
+
+    async def addresses(self) -> list[str]:
+        """Where programs reach this runtime. Opens what listens; what cannot is told when it runs."""
+        for channel in self._channels.values():
+            if isinstance(channel, Renewable):
+                with contextlib.suppress(OpenClawError):
+                    await channel.open()
+        return [c.address for c in self._channels.values() if isinstance(c, Renewable) and c.address]
 
     @property
     def serves_person(self) -> bool:
@@ -296,26 +310,52 @@ class App:
 
     # ── edits ────────────────────────────────────────────────────────────────────────────────────
 
-    async def _apply(self, snapshot: Snapshot) -> None:
-        """Puts a new snapshot in force. Channels that are described as before keep running as they are."""
+    async def _apply(self, snapshot: Snapshot, folder: Folder) -> None:
+        """Puts a new snapshot in force, or raises OpenClawError with everything as it was. Channels that are
+        described as before keep running as they are; what can be had before the old one gives way is had first."""
         old = self._snapshot().channels
-        await self.supervisor.apply(snapshot)
-        self.desk.last_good = False
+        changed = [key for key in {**old, **snapshot.channels} if not _same(old.get(key), snapshot.channels.get(key))]
+        fresh: dict[str, Channel | None] = {}  # by key; None where the running one took the change
+        try:
+            for key in changed if self._given is None else ():
+                await self._ahead(key, snapshot.channels.get(key), fresh)
+            await self.supervisor.apply(snapshot, asked_models(folder, self.demo))
+        except BaseException:
+            await self._undo(fresh, old)
+            raise
         self.heartbeats.replan()
-        if self._given is not None:
-            return
-        for key in {**old, **snapshot.channels}:
-            if key not in snapshot.channels or key not in old or not _same(old[key], snapshot.channels[key]):
-                await self._replace_channel(key, snapshot.channels.get(key))
+        for key in changed if self._given is None else ():
+            if key not in fresh or fresh[key] is not None:
+                await self._replace_channel(key, snapshot.channels.get(key), fresh.get(key))
 
-    async def _replace_channel(self, key: str, channel: manifest.Channel | None) -> None:
+    async def _ahead(self, key: str, channel: manifest.Channel | None, fresh: dict[str, Channel | None]) -> None:
+        """Lets the running channel take its new description, or opens its successor beside it."""
+        if channel is None or channel.skipped or channel.options.kind not in LISTENING:
+            return
+        options, running = self._options(channel), self._channels.get(key)
+        if isinstance(running, Renewable) and running.renew(options):
+            fresh[key] = None
+            return
+        made: Channel = adapters.kind("channels", options.kind)(options, self.clock)
+        fresh[key] = made
+        await made.open()
+
+    async def _undo(self, fresh: Mapping[str, Channel | None], old: Mapping[str, manifest.Channel]) -> None:
+        for key, made in fresh.items():
+            running = self._channels.get(key)
+            if made is not None:
+                await made.close()
+            elif isinstance(running, Renewable):
+                running.renew(self._options(old[key]))
+
+    async def _replace_channel(self, key: str, channel: manifest.Channel | None, made: Channel | None) -> None:
         await self._end(f"channel {key}")
         await self._end(f"delivery to {key}")
         if key in self._channels:
             await self._channels.pop(key).close()
         self._states.pop(key, None)
         if channel is not None:
-            self._choose(key, channel)
+            self._choose(key, channel, made)
             if key in self._channels:
                 self._start_channel(key)
 
@@ -325,8 +365,10 @@ class App:
         await serve(self.house.state / "control.sock", self.sessions.post, self.desk)
 
 
-def _same(one: manifest.Channel, other: manifest.Channel) -> bool:
+def _same(one: manifest.Channel | None, other: manifest.Channel | None) -> bool:
     """Whether the running adapter serves both; who may be answered there is read from the snapshot each time."""
+    if one is None or other is None:
+        return False
     return one.options == other.options and one.skipped == other.skipped
 
 

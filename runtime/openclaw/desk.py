@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import openclaw
 from openclaw import prompt
@@ -18,11 +19,12 @@ from openclaw.approvals import Approvals
 from openclaw.clock import Clock
 from openclaw.commands import COMMANDS, Line
 from openclaw.manifest.people import sender
-from openclaw.manifest.snapshot import Agent
+from openclaw.manifest.snapshot import Agent, Heartbeat
 from openclaw.messages import Address, Answer, Approval, Entry, Message
 from openclaw.permissions.decide import Effect, standing
 from openclaw.ports import SessionSummary, Settlement, Store, Watcher
 from openclaw.reload import Reload
+from openclaw.schedule import Cron, parse
 from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
 from openclaw.tools.memory import Memory
@@ -40,7 +42,6 @@ class Desk:
     channels: Mapping[str, str]  # key -> what it is doing
     started: float = 0.0  # monotonic
     reloading: Reload | None = None
-    last_good: bool = False  # the project on disk is broken; what was applied last is running
     _sessions: Sessions | None = None
 
     @property
@@ -70,7 +71,26 @@ class Desk:
             "approvals": len(self.approvals()),
             "last_reload": self.reloads()[-1] if self.reloads() else None,
             "last_good": self.last_good,
+            "ready": self.readiness()["status"] == "ready",
         }
+
+    @property
+    def last_good(self) -> bool:
+        """Whether the project on disk is broken, and what was applied last is running."""
+        return self.reloading is not None and self.reloading.last_good
+
+    def readiness(self) -> Mapping[str, Any]:
+        """Ready once every channel that takes part has opened, or has failed to: nothing more is to come."""
+        starting = sorted(key for key, state in self.channels.items() if state == "starting")
+        failed = sorted(key for key, state in self.channels.items() if state.startswith("failed"))
+        found: dict[str, Any] = {"status": "ready", "last_good": self.last_good}
+        if self.sessions_room.stopping:
+            return {**found, "status": "stopping"}
+        if starting or not self.started:
+            return {**found, "status": "starting", "detail": f"waiting for: {', '.join(starting) or 'the sessions'}"}
+        amiss = ["the project on disk is broken; what was applied last is running"] if self.last_good else []
+        amiss += [f"channel {key} failed" for key in failed]
+        return {**found, "detail": "; ".join(amiss)} if amiss else found
 
     def agents(self, asker: Address | None = None) -> Sequence[Mapping[str, Any]]:
         snapshot = self.supervisor.current.snapshot
@@ -87,6 +107,38 @@ class Desk:
             }
             for agent in snapshot.agents.values()
         ]
+
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        snapshot = self.supervisor.current.snapshot
+        return [
+            {
+                "name": spec.name,
+                "kind": spec.kind,
+                "description": spec.description,
+                "input_schema": dict(spec.input_schema),
+                "agents": [agent.id for agent in snapshot.agents.values() if spec.name in agent.tools],
+            }
+            for spec in snapshot.tools.values()
+        ]
+
+    async def heartbeats(self) -> Sequence[Mapping[str, Any]]:
+        return [await self._heartbeat(one) for one in self.supervisor.current.snapshot.heartbeats.values()]
+
+    async def _heartbeat(self, heartbeat: Heartbeat) -> Mapping[str, Any]:
+        last, now, zone = await self.store.marks.last(heartbeat.name), self.clock.now(), ZoneInfo(heartbeat.timezone)
+        crons = [cron for text in heartbeat.cron if isinstance(cron := parse(text), Cron)]
+        coming = [at for cron in crons if heartbeat.enabled and (at := cron.next(now, zone)) is not None]
+        return {
+            "name": heartbeat.name,
+            "agent": heartbeat.agent,
+            "cron": list(heartbeat.cron),
+            "timezone": heartbeat.timezone,
+            "enabled": heartbeat.enabled,
+            "deliver": [str(address) for address in heartbeat.deliver],
+            "missed": heartbeat.missed,
+            "next": min(coming).isoformat() if coming else None,
+            "last": last.isoformat() if last else None,
+        }
 
     def commands(self) -> Sequence[tuple[str, str]]:
         own = [(f"/{command.name}", command.help) for command in COMMANDS]

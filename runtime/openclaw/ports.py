@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from openclaw.messages import (
     Accepted,
@@ -275,7 +275,14 @@ class Operations(Protocol):
 
     def status(self) -> Mapping[str, Any]: ...
 
+    def readiness(self) -> Mapping[str, Any]:
+        """`status` (starting, ready, stopping), `last_good`, and perhaps a `detail` about what is amiss."""
+
     def agents(self, asker: Address | None = None) -> Sequence[Mapping[str, Any]]: ...
+
+    def tools(self) -> Sequence[Mapping[str, Any]]: ...
+
+    async def heartbeats(self) -> Sequence[Mapping[str, Any]]: ...
 
     def commands(self) -> Sequence[tuple[str, str]]:
         """Slash commands and prefixes with a word of help each, for completion and menus."""
@@ -316,10 +323,11 @@ class Operations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a request speaks for. `scopes`: chat, approve, operator (which includes the others).
+    """Whom a request speaks for. `scopes`: chat, approve, read, operator (which includes the others).
 
     `declare` makes an address of a `sender` that the request names; None: it may name none. `owns` tells
-    the sessions it may see; None: all. `agents` are those it may ask; None: every one.
+    the sessions it may see; None: all. `agents` are those it may ask; None: every one. `answers_as` is whose
+    answers to approvals it gives, where that is not the sender.
     """
 
     name: str  # of the token, never its value
@@ -328,6 +336,7 @@ class Caller:
     declare: Callable[[str], Address] | None = None
     owns: Callable[[str], bool] | None = None
     agents: tuple[str, ...] | None = None
+    answers_as: Address | None = None
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "operator" in self.scopes
@@ -367,3 +376,16 @@ class Channel(Protocol):
         """Delivers one reply whole; raises DeliveryError."""
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Renewable(Channel, Protocol):
+    """A channel that listens at an address, and can take another description without letting go of it.
+
+    Its `open` may be called again, and then does nothing.
+    """
+
+    address: str  # once open
+
+    def renew(self, options: ChannelOptions) -> bool:
+        """False where only a new channel can serve this. Raises OpenClawError, with everything as it was."""

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, ProjectInvalid, UsageError
-from openclaw.manifest.build import Compiled
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Model, Snapshot
-from openclaw.reload import last_good, read
+from openclaw.reload import Reading, last_good, read
 
 NO_KEY = """\
 no credentials for the model. Two ways on:
@@ -44,7 +43,7 @@ class Project:
     """
 
     snapshot: Snapshot
-    folder: Folder
+    reading: Reading
     demo: bool
     model: Callable[[Model], Model]
     broken: tuple[Diagnostic, ...] = ()
@@ -57,27 +56,32 @@ def load(options: Options, clock: Clock) -> Project:
     """
     if not options.project.is_dir():
         raise UsageError(f"there is no project folder {options.project}; `openclaw init DIR` makes one")
-    folder, compiled = read(options.project, clock.now())
+    reading = read(options.project, clock.now())
     broken: tuple[Diagnostic, ...] = ()
-    if compiled.snapshot is None:
-        broken = tuple(d for d in compiled.diagnostics if d.severity == "error")
-        folder, compiled = _last_good(options, clock, folder, compiled)
-    if compiled.snapshot is None:
+    if reading.compiled.snapshot is None:
+        broken = tuple(d for d in reading.compiled.diagnostics if d.severity == "error")
+        reading = _last_good(options, clock, reading)
+    folder, snapshot = reading.folder, reading.compiled.snapshot
+    if snapshot is None:
         count = f"{len(broken)} error{'s'[: len(broken) != 1]}"
         raise ProjectInvalid(f"the project {options.project} has {count}; `openclaw validate` shows them", broken)
     key = _ambient_key(folder.environment(os.environ))
-    keyless = [alias for alias in _used(compiled.snapshot) if _needs_key(compiled.snapshot.models[alias])]
+    keyless = [alias for alias in _used(snapshot) if _needs_key(snapshot.models[alias])]
     demo = options.demo or (options.demo_if_no_key and bool(keyless) and key is None)
     if keyless and not demo and key is None:
         raise CredentialsError(NO_KEY)
-    model = _demo_model if demo else _with_key(folder.environment({}))
-    return Project(compiled.snapshot, folder, demo, model, broken)
+    return Project(snapshot, reading, demo, asked_models(folder, demo), broken)
 
 
-def _last_good(options: Options, clock: Clock, folder: Folder, compiled: Compiled) -> tuple[Folder, Compiled]:
+def asked_models(folder: Folder, demo: bool) -> Callable[[Model], Model]:
+    """What is really asked in place of a model: the same with the key of the project's .env, or the demo."""
+    return _demo_model if demo else _with_key(folder.environment({}))
+
+
+def _last_good(options: Options, clock: Clock, reading: Reading) -> Reading:
     kept = last_good(options.state, options.project.resolve())
     if options.strict or not kept.is_dir():
-        return folder, compiled
+        return reading
     return read(kept, clock.now(), options.project)
 
 

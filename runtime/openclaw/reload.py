@@ -14,7 +14,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,9 @@ from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.report import brief
 from openclaw.manifest.snapshot import Snapshot
+from openclaw.messages import ToolSpec
 from openclaw.names import file_name
+from openclaw.signature import ImportProblem
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +65,40 @@ class Attempt:
         }
 
 
-def read(root: Path, now: datetime, imports_from: Path | None = None) -> tuple[Folder, Compiled]:
-    """The project on disk, compiled. `imports_from`: where Python tools live, if not in `root`."""
-    folder = Folder.read(root)
-    return folder, compile(
-        folder, environment=os.environ, importer=adapters.importer(imports_from or root), today=now
-    )
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The project as it was on disk at one moment, and what it means. `code` are the files of the modules that were
+    asked for, with their digests before they were loaded; None for one that is not there."""
+
+    folder: Folder
+    compiled: Compiled
+    code: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def contents(self) -> Mapping[str, str]:
+        return _contents(self.folder, self.code)
+
+
+def _contents(folder: Folder, code: Mapping[str, str | None]) -> Mapping[str, str]:
+    """A digest for every file that was read, and what could not be."""
+    problems = {f"{problem.file} (problem)": problem.message for problem in folder.problems}
+    return {**folder.sources, **problems, **{path: digest for path, digest in code.items() if digest is not None}}
+
+
+def read(root: Path, now: datetime, imports_from: Path | None = None) -> Reading:
+    """`imports_from`: where Python tools and .env are, if not in `root`."""
+    home, code = imports_from or root, dict[str, str | None]()
+    folder, load = Folder.read(root), adapters.importer(home)
+    if home != root and (own := Folder.read(home).files.get(".env")) is not None:
+        folder = replace(folder, files={**folder.files, ".env": own})  # is never kept, for it holds secrets
+
+    def importer(reference: str) -> Callable[..., Any] | ImportProblem:
+        for path in _module_files(home, reference.partition(":")[0]):
+            code.setdefault(str(path), _digest(path))
+        return load(reference)
+
+    compiled = compile(folder, environment=os.environ, importer=importer, today=now)
+    return Reading(folder, compiled, code)
 
 
 class Reload:
@@ -78,34 +108,48 @@ class Reload:
         state: Path,
         clock: Clock,
         current: Callable[[], Snapshot],
-        apply: Callable[[Snapshot], Awaitable[None]],
+        apply: Callable[[Snapshot, Folder], Awaitable[None]],
     ) -> None:
         self._root = root
         self._state = state
         self._clock = clock
         self._current = current
         self._apply = apply
-        self._seen = ""  # fingerprint of the last look
-        self._applied = ""  # and of what is in force
+        self._files: frozenset[str] = frozenset()  # that the latest try looked for beyond the manifests, found or not
+        self._code: frozenset[str] = frozenset()  # and those of Python modules, as absolute paths
+        self._seen: Mapping[str, str] = {}  # what the last look found: path -> digest
+        self._applied: Mapping[str, str] = {}  # and what is in force was made of
         self._lock = asyncio.Lock()
         self._number = 0
+        self.last_good = False  # the project on disk is broken, and what was applied last is running
         self.attempts: deque[Attempt] = deque(maxlen=KEPT)
 
-    def begin(self, folder: Folder) -> None:
+    def begin(self, reading: Reading, *, last_good: bool = False) -> None:
         """What the running snapshot was made of: the next look compares against it."""
-        self._seen = self._applied = self._fingerprint(folder)
+        self.last_good = last_good
+        self._note(reading)
+        self._applied = self._seen
+
+    def _note(self, reading: Reading) -> None:
+        self._files, self._code = frozenset(reading.folder.more), frozenset(reading.code)
+        self._seen = reading.contents
 
     def folders(self) -> list[Path]:
         """What there is to watch: the root, every folder of agents, and those of files that manifests name."""
         below = [path for path, _, _ in os.walk(self._root / "agents")]
-        named = {(self._root / name).parent for name in self._current().sources}
-        code = {path.parent for path in _modules(self._root, self._current())}
-        return list(dict.fromkeys([self._root, *map(Path, below), *sorted(named), *sorted(code)]))
+        named = {(self._root / name).parent for name in (*self._files, *self._code)}
+        return list(dict.fromkeys([self._root, *map(Path, below), *sorted(named)]))
 
     async def look(self) -> None:
         """What the watch calls: an attempt if any content is different from the last time."""
-        if self._fingerprint(Folder.read(self._root)) != self._seen:
+        if await asyncio.to_thread(self._looked) != self._seen:
             await self.attempt("edit")
+
+    def _looked(self) -> Mapping[str, str]:
+        folder = Folder.read(self._root)
+        for name in self._files:
+            folder.read_file(name)
+        return _contents(folder, {path: _digest(Path(path)) for path in self._code})
 
     async def attempt(self, trigger: str) -> Attempt:
         """Compiles what is on disk and applies it, or leaves everything as it is. Attempts follow one another."""
@@ -120,40 +164,43 @@ class Reload:
             return attempt
 
     async def _try(self) -> tuple[Outcome, tuple[str, ...], Compiled, str]:
-        folder, compiled = await asyncio.to_thread(read, self._root, self._clock.now())
-        self._seen = self._fingerprint(folder)
-        old, new = self._current(), compiled.snapshot
+        reading = await asyncio.to_thread(read, self._root, self._clock.now())
+        self._note(reading)
+        compiled, old, new = reading.compiled, self._current(), reading.compiled.snapshot
         if new is None:
             return "refused", (), compiled, ""
         if self._seen == self._applied:
+            self.last_good = False
             return "unchanged", (), compiled, ""
         try:
-            await self._apply(new)
+            await self._apply(new, reading.folder)
         except OpenClawError as error:
             return "failed", (), compiled, str(error)
-        self._applied = self._seen
+        changes = differences(old, new, self._stirred(new))
+        self._applied, self.last_good = self._seen, False
         try:
-            await asyncio.to_thread(keep, self._state, self._root, folder)
+            await asyncio.to_thread(keep, self._state, self._root, reading.folder)
         except OpenClawError as error:
             log.error("%s", error)  # it is in force all the same
-        return "applied", differences(old, new), compiled, ""
+        return "applied", changes, compiled, ""
 
-    def _fingerprint(self, folder: Folder) -> str:
-        """A digest of everything a snapshot is made of: manifests, the files they name, the code of Python tools."""
-        for name in self._current().sources:
-            folder.read_file(name)
-        parts = [f"{name} {digest}" for name, digest in folder.sources.items()]
-        for path in _modules(self._root, self._current()):
-            parts.append(f"{path} {hashlib.sha256(_bytes(path)).hexdigest()}")
-        return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    def _stirred(self, snapshot: Snapshot) -> frozenset[str]:
+        """The Python tools whose code is different from what was in force."""
+        changed = {path for path in self._code if self._seen.get(path) != self._applied.get(path)}
+        return frozenset(
+            name
+            for name, spec in snapshot.tools.items()
+            if spec.kind == "python" and changed & set(map(str, _module_files(self._root, _module(spec))))
+        )
 
 
-def differences(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
-    """What is different, a line each: `agent main changed`, `tool word_count added`."""
+def differences(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """What is different, a line each: `agent main changed`, `tool word_count added`. `stirred`: Python tools whose
+    code changed; their functions are loaded anew each time and cannot be compared."""
     found: list[str] = []
     parts: tuple[tuple[str, Callable[[Snapshot], Mapping[str, Any]]], ...] = (
         ("agent", lambda s: s.agents),
-        ("tool", lambda s: s.tools),
+        ("tool", lambda s: {name: _described(spec) for name, spec in s.tools.items()}),
         ("policy", lambda s: s.policies),
         ("channel", lambda s: s.channels),
         ("person", lambda s: s.people),
@@ -165,8 +212,14 @@ def differences(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
         before, after = part(old), part(new)
         found += [f"{word} {name} removed" for name in before if name not in after]
         found += [f"{word} {name} added" for name in after if name not in before]
-        found += [f"{word} {name} changed" for name in after if name in before and after[name] != before[name]]
+        both = [name for name in after if name in before]
+        touched = stirred if word == "tool" else frozenset()
+        found += [f"{word} {name} changed" for name in both if after[name] != before[name] or name in touched]
     return tuple(found)
+
+
+def _described(spec: ToolSpec) -> ToolSpec:
+    return replace(spec, options={key: value for key, value in spec.options.items() if key != "function"})
 
 
 # ── last good ────────────────────────────────────────────────────────────────────────────────────
@@ -219,25 +272,23 @@ def _files(folder: Folder) -> Iterable[tuple[str, bytes]]:
 # ── the code of Python tools ─────────────────────────────────────────────────────────────────────
 
 
-def _modules(root: Path, snapshot: Snapshot) -> list[Path]:
-    """Files of the project's own modules that tools come from, and their neighbours in a package."""
-    found: set[Path] = set()
-    for spec in snapshot.tools.values():
-        module = str(spec.options.get("reference", "")).partition(":")[0]
-        if spec.kind != "python" or not module:
-            continue
-        path = root.joinpath(*module.split("."))
-        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-            if candidate.is_file():
-                found |= {candidate} if candidate.parent == root else set(candidate.parent.glob("*.py"))
-    return sorted(found)
+def _module(spec: ToolSpec) -> str:
+    return str(spec.options.get("reference", "")).partition(":")[0]
 
 
-def _bytes(path: Path) -> bytes:
+def _module_files(root: Path, module: str) -> set[Path]:
+    """Where one of the project's own modules is, or would be; in a package, its neighbours too."""
+    path = root.joinpath(*module.split("."))
+    found = {place for place in (path.with_suffix(".py"), path / "__init__.py") if place.is_file()}
+    neighbours = {each for place in found if place.parent != root for each in place.parent.glob("*.py")}
+    return found | neighbours or {path.with_suffix(".py")}
+
+
+def _digest(path: Path) -> str | None:
     try:
-        return path.read_bytes()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
-        return b""
+        return None
 
 
 def _log(attempt: Attempt) -> None:

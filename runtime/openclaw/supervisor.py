@@ -72,11 +72,12 @@ class Supervisor:
         assert self._current is not None, "no snapshot was applied yet"
         return self._current
 
-    async def apply(self, snapshot: Snapshot) -> Generation:
-        """Makes `snapshot` the one in force. When anything cannot be opened, nothing has changed."""
-        old = self._current
+    async def apply(self, snapshot: Snapshot, model: Callable[[Model], Model] | None = None) -> Generation:
+        """Makes `snapshot` the one in force. When anything cannot be opened, nothing has changed. `model`: from now
+        on instead of the one given at first, because a key may be another one now."""
+        old, model = self._current, model or self._model
         known = [adapter for generation in self._alive() for adapter in generation.adapters()]
-        wanted = self._wanted(snapshot)
+        wanted = _wanted(snapshot, model)
         fresh: list[Adapter] = []
         try:
             for name, adapter in wanted.items():
@@ -88,7 +89,8 @@ class Supervisor:
         except BaseException:
             await _close(fresh)
             raise
-        models = {alias: self._model(model) for alias, model in snapshot.models.items()}
+        self._model = model
+        models = {alias: model(one) for alias, one in snapshot.models.items()}
         self._current = Generation(
             old.number + 1 if old else 1, snapshot, models, _part(wanted, "providers"), _part(wanted, "tools")
         )
@@ -125,17 +127,6 @@ class Supervisor:
         dropped = _distinct(adapter for generation in gone for adapter in generation.adapters())
         await _close(adapter for adapter in dropped if not any(adapter is kept for kept in reachable))
 
-    def _wanted(self, snapshot: Snapshot) -> dict[tuple[str, str], Adapter]:
-        wanted: dict[tuple[str, str], Adapter] = {}
-        for alias in dict.fromkeys(agent.model for agent in snapshot.agents.values()):
-            model = self._model(snapshot.models[alias])
-            wanted["providers", alias] = Adapter("providers", model.kind, model.options)
-        used = {name for agent in snapshot.agents.values() for name in agent.tools}
-        for kind in dict.fromkeys(spec.kind for spec in snapshot.tools.values() if spec.name in used):
-            specs = {n: s for n, s in snapshot.tools.items() if s.kind == kind and n in used}
-            wanted["tools", kind] = Adapter("tools", kind, specs)
-        return wanted
-
     async def _open(self, adapter: Adapter) -> None:
         made = adapters.kind(adapter.folder, adapter.kind)
         where = (self._clock,) if adapter.folder == "providers" else (self._place, self._clock)
@@ -145,6 +136,18 @@ class Supervisor:
         except BaseException:
             await _close([adapter])
             raise
+
+
+def _wanted(snapshot: Snapshot, asked: Callable[[Model], Model]) -> dict[tuple[str, str], Adapter]:
+    wanted: dict[tuple[str, str], Adapter] = {}
+    for alias in dict.fromkeys(agent.model for agent in snapshot.agents.values()):
+        model = asked(snapshot.models[alias])
+        wanted["providers", alias] = Adapter("providers", model.kind, model.options)
+    used = {name for agent in snapshot.agents.values() for name in agent.tools}
+    for kind in dict.fromkeys(spec.kind for spec in snapshot.tools.values() if spec.name in used):
+        specs = {n: s for n, s in snapshot.tools.items() if s.kind == kind and n in used}
+        wanted["tools", kind] = Adapter("tools", kind, specs)
+    return wanted
 
 
 def _part(wanted: Mapping[tuple[str, str], Adapter], folder: str) -> dict[str, Adapter]:

@@ -211,6 +211,21 @@ class Desk:
     def agents(self, asker: Address | None = None) -> Sequence[Mapping[str, Any]]:
         return [{"id": "main", "description": "Talks"}, {"id": "researcher", "description": "Finds things out"}]
 
+    def readiness(self) -> Mapping[str, Any]:
+        return {"status": "ready", "last_good": False}
+
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        return []
+
+    async def heartbeats(self) -> Sequence[Mapping[str, Any]]:
+        return []
+
+    def reloads(self) -> Sequence[Mapping[str, Any]]:
+        return []
+
+    async def reload(self) -> Mapping[str, Any]:
+        return {"outcome": "unchanged"}
+
     def commands(self) -> Sequence[tuple[str, str]]:
         return [("/help", "what you can type"), ("/agent", "choose one"), ("/research", "Finds things out")]
 

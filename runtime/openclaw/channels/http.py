@@ -32,6 +32,7 @@ FAILURES, WITHIN, PAUSE = 10, 60.0, 300.0  # wrong tokens from one place in so m
 PLACES = 10_000  # places whose failures are counted at the same time
 SHORTEST = 32  # characters of a token where other machines can reach the port
 BACKLOG = 512
+OPERATOR = "operator"
 
 Serve = Callable[[socket.socket, Post, Operations, Gate], Awaitable[None]]
 
@@ -54,21 +55,31 @@ class Channel:
         self._listener: socket.socket | None = None
         self._tokens: tuple[Token, ...] = ()
         self._failed: dict[str, deque[float]] = {}
-        self.address = ""  # host:port, once open
+        self.address = ""  # once open
 
     async def open(self) -> None:
-        """Raises OpenClawError where the port cannot be had or a token is too short for a reachable host."""
-        own = self._options.get("token") or self._generated()
-        if not _loopback(self._host) and (not self._options.get("token") or len(own) < SHORTEST):
-            raise OpenClawError(
-                f"channel {self._key} listens on {self._host}, where other machines reach it: "
-                f"it needs a `token` of at least {SHORTEST} characters in the manifest"
-            )
-        self._tokens = (self._operator(own), *self._others())
+        """Raises OpenClawError where the port cannot be had or a token will not do. Again: nothing."""
+        if self._listener is not None:
+            return
+        self._tokens = self._all_tokens()
         self._listener = _bind(self._key, self._host, self._port)
         host, port = self._listener.getsockname()[:2]
         self._port = port
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def renew(self, options: ChannelOptions) -> bool:
+        """Takes other tokens while it runs, and keeps every connection. False where it would need another port.
+        Raises OpenClawError, with the old tokens in force, where one will not do."""
+        place = ("host", "port")
+        if self._listener is None or any(options.options[name] != self._options[name] for name in place):
+            return False
+        before, self._options = self._options, {**self._options, **options.options}
+        try:
+            self._tokens = self._all_tokens()
+        except OpenClawError:
+            self._options = before
+            raise
+        return True
 
     async def run(self, post: Post, operations: Operations) -> None:
         assert self._listener is not None, "the channel is not open"
@@ -137,25 +148,45 @@ class Channel:
 
     # ── tokens ───────────────────────────────────────────────────────────────────────────────────
 
+    def _all_tokens(self) -> tuple[Token, ...]:
+        own = self._options.get("token")
+        named = {name: str(token["secret"]) for name, token in self._options.get("tokens", {}).items()}
+        if OPERATOR in named:
+            raise self._wrong(f"a token cannot be called `{OPERATOR}`, which is the name of the one under `token`")
+        if not _loopback(self._host):
+            self._check_length({"token": own or "", **named})
+        secrets = {OPERATOR: own or self._generated(), **named}
+        if len(set(secrets.values())) < len(secrets) or not all(secrets.values()):
+            raise self._wrong("two of its tokens have the same value, or one has none")
+        return (self._operator(secrets[OPERATOR]), *self._others())
+
+    def _check_length(self, secrets: Mapping[str, str]) -> None:
+        for name, secret in secrets.items():
+            if len(secret) < SHORTEST:
+                raise self._wrong(
+                    f"it listens on {self._host}, where other machines reach it, and `{name}` has fewer than "
+                    f"{SHORTEST} characters; give it a long random value"
+                )
+
+    def _wrong(self, why: str) -> OpenClawError:
+        return OpenClawError(f"channel {self._key} cannot start: {why}")
+
     def _generated(self) -> str:
         """The token of this state folder, made at the first start and kept for its owner alone."""
         path = Path(str(self._options["token_file"]))
         try:
-            return path.read_text("ascii").strip()
-        except FileNotFoundError:
-            token = secrets.token_urlsafe(32)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(token + "\n")
-            return token
+            token = path.read_text("ascii").strip() if path.exists() else ""
+            return token or _written(path, secrets.token_urlsafe(32))
         except (OSError, ValueError) as error:
-            raise OpenClawError(f"the token file {path} cannot be read; delete it to get a new one") from error
+            raise OpenClawError(f"the token file {path} cannot be used; delete it to get a new one") from error
 
     def _operator(self, token: str) -> Token:
         caller = Caller(
-            "operator",
-            Address(self._key, "operator"),
+            OPERATOR,
+            Address(self._key, OPERATOR),
             frozenset({"operator"}),
-            declare=lambda sender: self._declared("operator", sender),
+            declare=lambda sender: self._declared(OPERATOR, sender),
+            answers_as=Address("repl", "local"),  # as whoever sits at the terminal: both can read this token
         )
         return Token(_digest(token), caller)
 
@@ -193,6 +224,15 @@ class Channel:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _written(path: Path, token: str) -> str:
+    """Whole or not at all: an empty file would be a token that everybody knows."""
+    fresh = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(token + "\n")
+    fresh.replace(path)
+    return token
 
 
 def _loopback(host: str) -> bool:

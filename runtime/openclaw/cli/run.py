@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from openclaw.cli._start import start
 
@@ -36,12 +37,12 @@ async def _serve(args: argparse.Namespace) -> int:
     app = App(options)
     async with app.opened():
         stop_on_signals(app)
-        print(banner(app), file=sys.stderr, flush=True)
+        print(banner(app, await app.addresses()), file=sys.stderr, flush=True)
         await app.run()
     return 0
 
 
-def banner(app: object) -> str:
+def banner(app: object, addresses: Sequence[str] = ()) -> str:
     """What a person wants to know at the start: which assistant this is, and what will answer."""
     from openclaw import __version__
     from openclaw.app import App
@@ -56,6 +57,7 @@ def banner(app: object) -> str:
     if app.demo:
         lines.append("DEMO: no real model answers. Set ANTHROPIC_API_KEY for one.")
     lines += [f"note: {notice}" for notice in app.notices]
+    lines += [f"HTTP at {address}, with the token that `openclaw token` prints" for address in addresses]
     if not app.serves_person:
         lines.append(f"serving from {app.options.project}; `openclaw chat` reaches it, Ctrl-C stops it")
     return "\n".join(lines)

@@ -3,7 +3,9 @@
     places.py       where the socket is, and how a long path to it is shortened
     words.py        values as JSON
     messages.py     posting, waiting, streaming
-    application.py  routes, who may use them, problems
+    shapes.py       what goes over the line, as JSON Schema
+    document.py     the routes as one table, and the OpenAPI document of it
+    application.py  the routes at work: who may use them, problems
     listening.py    the application on a socket, in our loop
 
 Importing this costs nothing: the web libraries come with the first call, beside the loop.

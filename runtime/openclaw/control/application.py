@@ -8,8 +8,9 @@ nothing of the inside. The same application serves the operator's socket and the
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,8 +20,10 @@ from starlette.routing import BaseRoute, Route
 
 from openclaw.clock import Clock
 from openclaw.control import words
+from openclaw.control.document import TABLE, Row, document
 from openclaw.control.messages import Messages, Unserved, read_object, unserved
 from openclaw.errors import ApprovalError, OpenClawError, StorageFailed
+from openclaw.messages import Address
 from openclaw.names import fresh
 from openclaw.ports import Caller, Gate, Operations, Post, Problem
 
@@ -31,6 +34,7 @@ Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 Fatal = Callable[[StorageFailed], None]
 
 _DECISION_LIMIT = 1 << 10
+_NOBODY = Caller("nobody", Address("nowhere", "nobody"), frozenset())
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -48,34 +52,22 @@ def application(
     guard = _Guard(gate, fatal)
     messages = Messages(post, operations, clock, body_limit)
     desk = _Desk(operations)
-    routes = [
-        Route("/healthz", _healthy, methods=["GET"]),
-        guard.route("GET", "/readyz", desk.ready, None),
-        guard.route("POST", "/api/messages", messages.create, "chat"),
-        guard.route("GET", "/api/messages/{id}", messages.show, "chat"),
-        guard.route("GET", "/api/sessions", desk.sessions, "chat"),
-        guard.route("POST", "/api/sessions/{key:path}/stop", desk.stop, "chat"),
-        guard.route("GET", "/api/sessions/{key:path}", desk.session, "chat"),
-        guard.route("DELETE", "/api/sessions/{key:path}", desk.reset, "chat"),
-        guard.route("GET", "/api/approvals", desk.approvals, "approve"),
-        guard.route("POST", "/api/approvals/{id}", desk.answer, "approve"),
-        guard.route("DELETE", "/api/approvals/{id}", desk.revoke, "operator"),
-        guard.route("GET", "/api/agents", desk.agents, "operator"),
-        guard.route("GET", "/api/status", desk.status, "operator"),
-        *more,
-    ]
-    served = Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
+    endpoints: dict[str, Endpoint] = {"post_message": messages.create, "message": messages.show}
+    routes = [guard.route(row, endpoints.get(row.name) or getattr(desk, row.name)) for row in TABLE]
+    served = Starlette(routes=[*routes, *more], exception_handlers={HTTPException: _http_problem})
     served.state.hang_up = messages.hang_up  # called before the end, so that open requests come to theirs
     return served
 
 
-def problem(found: Problem) -> JSONResponse:
+def problem(found: Problem, more: Mapping[str, Any] | None = None) -> JSONResponse:
+    """`more` are further members, beside those that every problem has."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(found.status).phrase,
         "status": found.status,
         "code": found.code,
         "detail": found.detail,
+        **(more or {}),
     }
     headers = {"Retry-After": "5"} if found.status in (429, 503) else {}
     if found.status == 401:
@@ -95,28 +87,27 @@ class _Guard:
         self._gate = gate
         self._fatal = fatal
 
-    def route(self, method: str, path: str, endpoint: Endpoint, scope: str | None) -> Route:
-        """`scope` None admits every caller the gate knows."""
-
+    def route(self, row: Row, endpoint: Endpoint) -> Route:
         async def guarded(request: Request) -> Response:
             try:
-                return await self._served(request, endpoint, scope)
+                caller = _NOBODY if row.open else await self._admitted(request, row.scope)
+                return await endpoint(request, caller)
             except Unserved as refused:
-                return problem(refused.problem)
+                return problem(refused.problem, refused.more)
             except HTTPException as refused:
                 return await _http_problem(request, refused)
             except Exception as error:
                 return self._broken(error)
 
-        return Route(path, guarded, methods=[method])
+        return Route(row.path, guarded, methods=[row.method])
 
-    async def _served(self, request: Request, endpoint: Endpoint, scope: str | None) -> Response:
+    async def _admitted(self, request: Request, scope: str | None) -> Caller:
         caller = await self._gate(request)
         if isinstance(caller, Problem):
-            return problem(caller)
+            raise Unserved(caller)
         if scope is not None and not caller.may(scope):
             raise unserved(403, "scope", f"{caller.name} lacks the scope {scope}")
-        return await endpoint(request, caller)
+        return caller
 
     def _broken(self, error: Exception) -> Response:
         reference = fresh()[:12]
@@ -129,25 +120,52 @@ class _Guard:
         return problem(Problem(500, "internal", f"this is a fault of the runtime (reference {reference})"))
 
 
-async def _healthy(_: Request) -> Response:
-    return JSONResponse({"status": "ok"})
-
-
 class _Desk:
-    """Everything beside posting: one method a route."""
+    """Everything beside posting: one method a route, named as its row."""
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
 
+    async def healthy(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse({"status": "ok"})
+
     async def ready(self, _: Request, caller: Caller) -> Response:
-        ready = bool(self._operations.status().get("ready", True))
-        return JSONResponse({"status": "ready" if ready else "starting"}, 200 if ready else 503)
+        readiness = dict(self._operations.readiness())
+        return JSONResponse(readiness, 200 if readiness["status"] == "ready" else 503)
+
+    async def document(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse(document())
 
     async def status(self, _: Request, caller: Caller) -> Response:
         return JSONResponse(dict(self._operations.status()))
 
     async def agents(self, _: Request, caller: Caller) -> Response:
         return JSONResponse({"agents": [dict(agent) for agent in self._operations.agents()]})
+
+    async def tools(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse({"tools": [dict(tool) for tool in self._operations.tools()]})
+
+    async def heartbeats(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse({"heartbeats": [dict(one) for one in await self._operations.heartbeats()]})
+
+    # ── reloads ──────────────────────────────────────────────────────────────────────────────────
+
+    async def reloads(self, _: Request, caller: Caller) -> Response:
+        last_good = bool(self._operations.readiness()["last_good"])
+        attempts = [dict(attempt) for attempt in self._operations.reloads()]
+        return JSONResponse({"last_good": last_good, "attempts": attempts})
+
+    async def reload(self, _: Request, caller: Caller) -> Response:
+        attempt = dict(await self._operations.reload())
+        match attempt["outcome"]:
+            case "refused":
+                errors = sum(one["severity"] == "error" for one in attempt["diagnostics"])
+                detail = f"the manifests have {errors} error{'s'[: errors != 1]}; nothing changed"
+                raise Unserved(Problem(422, "reload_refused", detail), attempt=attempt)
+            case "failed":
+                detail = f"nothing changed: {attempt['error']}"
+                raise Unserved(Problem(503, "reload_failed", detail), attempt=attempt)
+        return JSONResponse(attempt)
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────────────
 
@@ -190,7 +208,7 @@ class _Desk:
         if decision not in approval.offers:
             raise unserved(422, "not_offered", f"`decision` must be one of: {', '.join(approval.offers)}")
         try:
-            await self._operations.answer(id, decision, caller.sender)
+            await self._operations.answer(id, decision, caller.answers_as or caller.sender)
         except ApprovalError as error:
             raise unserved(403, "not_approver", str(error)) from error
         return JSONResponse({"id": id, "decision": decision})

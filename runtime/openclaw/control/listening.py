@@ -25,6 +25,7 @@ from openclaw.messages import Address
 from openclaw.ports import Caller, Gate, Operations, Post
 
 _GRACE = 2  # seconds that open requests get at the end
+_CONNECTIONS = 1000  # beyond these a request is told to come again
 _BODY = 16 << 20  # bytes; the operator's own programs may send a megabyte of text, escaped
 _OPERATOR = Caller("the operator", Address("repl", "local"), frozenset({"operator"}))
 
@@ -105,6 +106,7 @@ async def serve(app: Starlette, listener: socket.socket) -> None:
         ws="none",
         http="h11",
         timeout_graceful_shutdown=_GRACE,
+        limit_concurrency=_CONNECTIONS,
     )
     server = _Server(config)
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))

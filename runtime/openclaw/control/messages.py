@@ -24,17 +24,19 @@ from openclaw.names import fresh
 from openclaw.ports import Caller, Operations, Post, Problem, Settlement
 
 _PING = 15.0  # seconds without an event after which a comment keeps proxies from hanging up
+_SLOWEST = 30.0  # seconds for a body to come
 _BACKLOG = 20_000  # events kept for a reader that is slow
 _FIELDS = ("text", "sender", "agent", "session")
 _STATUS = {"sender": 403, "agent": 403, "busy": 429, "empty": 422, "too_large": 413, "stopping": 503, "full": 503}
 
 
 class Unserved(Exception):
-    """Carries a Problem to the edge of a route."""
+    """Carries a Problem to the edge of a route, with further members where it has some."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, **more: Any) -> None:
         super().__init__(problem.detail)
         self.problem = problem
+        self.more = more
 
 
 def unserved(status: int, code: str, detail: str) -> Unserved:
@@ -283,10 +285,14 @@ async def read_object(request: Request, limit: int) -> dict[str, Any]:
 async def _body(request: Request, limit: int) -> bytes:
     """Counted while it comes: a length may be missing, or a lie."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise unserved(413, "too_large", f"a body has at most {limit:,} bytes")
+    try:
+        async with asyncio.timeout(_SLOWEST):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise unserved(413, "too_large", f"a body has at most {limit:,} bytes")
+    except TimeoutError:
+        raise unserved(408, "too_slow", f"the body did not come within {_SLOWEST:g} s") from None
     return bytes(body)
 
 

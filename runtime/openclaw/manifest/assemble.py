@@ -40,7 +40,7 @@ def snapshot(project: Project) -> Snapshot:
     }
     sources = project.folder.sources
     digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()
-    people = {person.name: _person(person) for person in project.all("person").values()}
+    people = {person.name: _person(person, _held(project, person.name)) for person in project.all("person").values()}
     rooms = {room.name: _room(room) for room in project.all("room").values()}
     first = next((agent.id for agent in agents.values() if agent.default), next(iter(agents)))
     return Snapshot(
@@ -226,10 +226,20 @@ def _senders(node: Node | None) -> tuple[str, ...] | None:
     )
 
 
-def _person(person: Definition) -> Person:
+def _held(project: Project, person: str) -> tuple[Address, ...]:
+    """Where the person speaks through a token that says so (`as`)."""
+    return tuple(
+        Address(channel.name, f"{token.name}/{person}")
+        for channel in project.all("channel").values()
+        for token in channel.entries("tokens")
+        if token.value("as") == person
+    )
+
+
+def _person(person: Definition, held: tuple[Address, ...]) -> Person:
     ids = tuple(Address.parse(id) for id in _list(person, "ids") or ())
     return Person(
-        person.name, ids, person.value("owner") is True, _list(person, "groups") or (), person.value("timezone")
+        person.name, ids + held, person.value("owner") is True, _list(person, "groups") or (), person.value("timezone")
     )
 
 
