@@ -97,6 +97,7 @@ otherwise: still here
 }
 
 
+@pytest.mark.slow
 def test_a_message_that_kills_the_runtime_is_put_aside_and_no_other_is_blamed(tmp_path: Path) -> None:
     site = made(tmp_path, files=POISONED)
     with Life(site) as life:
