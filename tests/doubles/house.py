@@ -25,7 +25,15 @@ from openclaw.clock import Clock, SystemClock
 from openclaw.project import Options
 
 TOKEN = "operator-token-0123456789"
-AGENT = "name: Main\ndescription: Talks\nsoul: main.md\ndefault: true\nmodel: smart\ntools: [list_files, add]\npolicy: works\n"
+AGENT = """\
+name: Main
+description: Talks
+soul: main.md
+default: true
+model: smart
+tools: [list_files, add]
+policy: works
+"""
 TOOLS = """\
 tools:
   add: {python: "sums:add"}

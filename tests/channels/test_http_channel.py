@@ -1,0 +1,447 @@
+"""HTTP as programs meet it: the whole runtime on a real port, each token for what it may and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import socket
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from jsonschema import Draft202012Validator
+
+from doubles.house import AGENT, TOKEN, TOOLS, Program, events, lived, project
+from doubles.messages_server import MessagesServer, Reply, tool
+from openclaw import cli
+from openclaw.app import App
+from openclaw.channels.http import FAILURES, Channel
+from openclaw.clock import SystemClock
+from openclaw.control.document import TABLE, Row, document
+from openclaw.errors import OpenClawError
+from openclaw.ports import ChannelOptions
+
+Scene = Callable[[App, Program], Awaitable[None]]
+
+CHANNELS = f"""\
+channels:
+  http:
+    kind: http
+    port: 0
+    token: {TOKEN}
+    tokens:
+      shop: {{secret: shop-secret, senders: declared, agents: [support], scopes: [chat]}}
+      other: {{secret: other-secret, scopes: [chat]}}
+      nader: {{secret: nader-secret, as: nader, scopes: [chat, approve]}}
+      watcher: {{secret: watcher-secret, scopes: [read]}}
+people:
+  nader: {{ids: ["http:unused/nader"], owner: true}}
+"""
+SUPPORT = AGENT.replace("Main", "Support").replace("default: true\n", "prefix: /support\n")
+FILES = {"channels.yaml": CHANNELS, "agents/support.yaml": SUPPORT}
+DOCUMENT = document()
+
+
+@pytest.fixture
+def model() -> Iterator[MessagesServer]:
+    def echo(body: dict[str, Any]) -> Reply:
+        last = body["messages"][-1]["content"][-1]
+        return Reply({"type": "text", "text": f"You said: {last.get('text', last.get('content'))}"})
+
+    with MessagesServer(otherwise=echo) as server:
+        yield server
+    assert server.violations == []
+
+
+def run(tmp_path: Path, model: MessagesServer, scene: Scene, **files: str) -> None:
+    root = project(tmp_path / "project", model.url, files={**FILES, **files})
+
+    async def whole() -> None:
+        async with lived(root, tmp_path / "state") as (app, operator):
+            operator.http.event_hooks = {"response": [true_to_the_document]}
+            await asyncio.wait_for(scene(app, operator), 40)
+
+    asyncio.run(whole())
+
+
+async def true_to_the_document(response: httpx2.Response) -> None:
+    """Every JSON answer is what the OpenAPI document says it is."""
+    kind = response.headers.get("content-type", "")
+    if not kind.endswith("json"):
+        return
+    await response.aread()
+    path, method = response.request.url.path, response.request.method.lower()
+    row = next((row for row in TABLE if row.method.lower() == method and matches(row.path, path)), None)
+    schema = "Problem" if row is None or "problem" in kind else row.answers[response.status_code]
+    rule = {"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]}
+    Draft202012Validator(rule).validate(response.json())
+
+
+def matches(pattern: str, path: str) -> bool:
+    return re.fullmatch(pattern.replace("{key:path}", ".+").replace("{id}", "[^/]+"), path) is not None
+
+
+def as_(program: Program, token: str | None) -> Program:
+    other = Program(str(program.http.base_url), token)
+    other.http.event_hooks = program.http.event_hooks
+    return other
+
+
+def code(response: httpx2.Response) -> tuple[int, str]:
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    return response.status_code, response.json()["code"]
+
+
+# ── every route, with every kind of token ────────────────────────────────────────────────────────
+
+WHO = {"operator": TOKEN, "shop": "shop-secret", "nader": "nader-secret", "watcher": "watcher-secret"}
+SCOPES = {"operator": {"chat", "approve", "read", "operator"}, "shop": {"chat"}, "nader": {"chat", "approve"}}
+SCOPES["watcher"] = {"read"}
+BODIES = {"Ask": {"text": "hello"}, "Decide": {"decision": "deny"}}
+
+
+def test_each_route_admits_the_tokens_with_its_scope_and_no_others(tmp_path: Path, model: MessagesServer) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        for row in TABLE:
+            for who, token in WHO.items():
+                async with as_(operator, token) as program:
+                    response = await program.http.request(row.method, place(row), json=BODIES.get(row.body))
+                admitted = row.open or row.scope is None or row.scope in SCOPES[who]
+                refused = response.status_code == 403 and response.json()["code"] == "scope"
+                assert refused is not admitted, (row, who, response.text)
+        for row in TABLE:
+            for token in (None, "wrong", f"{TOKEN}x", TOKEN[:-1]):
+                async with as_(operator, token) as program:
+                    response = await program.http.request(row.method, place(row), json=BODIES.get(row.body))
+                assert (response.status_code in (401, 429)) is not row.open, (row, token)
+                assert response.status_code != 401 or response.headers["www-authenticate"] == "Bearer"
+
+    run(tmp_path, model, scene)
+
+
+def place(row: Row) -> str:
+    return row.path.replace("{id}", "none").replace("{key:path}", "none")
+
+
+def test_the_document_is_served_lists_exactly_the_routes_and_refers_to_nothing_missing(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        served = (await operator.http.get("/openapi.json")).json()
+        assert served == DOCUMENT and served["openapi"] == "3.1.0"
+
+    run(tmp_path, model, scene)
+    operations = {(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods}
+    assert operations == {(row.path.replace(":path", ""), row.method.lower()) for row in TABLE}
+    names = DOCUMENT["components"]["schemas"]
+    references = {part.split('"')[0] for part in json.dumps(DOCUMENT).split("#/components/schemas/")[1:]}
+    assert references <= set(names) and set(names) - references <= {"Events", "Document"}
+    for schema in names.values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_what_there_is_can_be_read(tmp_path: Path, model: MessagesServer) -> None:
+    beats = (
+        "heartbeats:\n  night: {cron: '0 3 * * *', timezone: Europe/London, prompt: x}\n"
+        "  off: {cron: '@daily', prompt: x, enabled: false}\n"
+    )
+
+    async def scene(app: App, operator: Program) -> None:
+        async with as_(operator, "watcher-secret") as watcher:
+            assert (await watcher.http.get("/readyz")).json() == {"status": "ready", "last_good": False}
+            tools = {one["name"]: one for one in (await watcher.http.get("/api/tools")).json()["tools"]}
+            assert tools["add"]["agents"] == ["main", "support"] and tools["add"]["kind"] == "python"
+            assert "a" in tools["add"]["input_schema"]["properties"] and tools["web_fetch"]["agents"] == []
+            listed = (await watcher.http.get("/api/heartbeats")).json()["heartbeats"]
+            assert [one["name"] for one in listed] == ["night", "off"]
+            assert "T03:00:00" in listed[0]["next"] and listed[1]["next"] is None
+            status = (await watcher.http.get("/api/status")).json()
+            assert status["ready"] is True and status["channels"] == {"http": "running"}
+            assert (await watcher.http.get("/api/reload")).json() == {"last_good": False, "attempts": []}
+            assert code(await watcher.http.post("/api/reload")) == (403, "scope")
+
+    run(tmp_path, model, scene, **{"heartbeats.yaml": beats})
+
+
+# ── whose session it is ──────────────────────────────────────────────────────────────────────────
+
+
+def test_a_token_speaks_for_its_own_senders_reaches_its_own_agents_and_sees_its_own_sessions(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        async with as_(operator, "shop-secret") as shop, as_(operator, "other-secret") as other:
+            answer = (await shop.say("hello", sender="ada", agent="support")).json()
+            assert answer["session"] == "agent:support:http:shop/ada" and answer["agent"] == "support"
+            assert (await shop.say("/support hello", sender="ada")).json()["agent"] == "support"
+            for wrong in ({"agent": "main"}, {}):  # named, and by default: never passed on to another agent
+                assert code(await shop.say("hello", sender="ada", **wrong)) == (403, "agent")
+            assert code(await other.say("hello", sender="ada")) == (403, "sender")
+            assert code(await shop.say("hello", sender="a\nb", agent="support")) == (422, "sender")
+            key = answer["session"]
+            for method, place in (
+                ("GET", f"/api/sessions/{key}"),
+                ("DELETE", f"/api/sessions/{key}"),
+                ("POST", f"/api/sessions/{key}/stop"),
+            ):
+                assert code(await other.http.request(method, place)) == (404, "unknown_session")
+            assert code(await other.http.get(f"/api/messages/{answer['id']}")) == (404, "unknown_message")
+            assert (await other.http.get("/api/sessions")).json() == {"sessions": []}
+            assert (await shop.http.get(f"/api/messages/{answer['id']}")).json()["reply"] == "You said: hello"
+            assert [entry["role"] for entry in await shop.entries(key)] == ["user", "assistant"] * 2
+            listed = (await operator.http.get("/api/sessions")).json()["sessions"]
+            assert [one["key"] for one in listed] == [key]
+
+    run(tmp_path, model, scene)
+
+
+def test_a_tokens_agents_hold_against_a_prefix_in_the_text(tmp_path: Path, model: MessagesServer) -> None:
+    main = AGENT + "prefix: /main\n"
+
+    async def scene(app: App, operator: Program) -> None:
+        async with as_(operator, "shop-secret") as shop:
+            assert code(await shop.say("/main hello", sender="ada")) == (403, "agent")
+            assert (await operator.say("/main hello")).json()["agent"] == "main"
+
+    run(tmp_path, model, scene, **{"agents/main.yaml": main})
+
+
+def test_a_persons_token_enters_their_session_and_only_they_answer_what_is_asked_of_them(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    asks = "name: Main\ndescription: x\ndefault: true\nmodel: smart\ntools: [add]\npolicy: asks\n"
+    tools = TOOLS + "  asks: {default: ask, rules: []}\n"
+    model.say(Reply(tool("add", a=1, b=2)), "three", Reply(tool("add", a=3, b=4)))
+
+    async def scene(app: App, operator: Program) -> None:
+        async with as_(operator, "nader-secret") as nader, as_(operator, "other-secret") as other:
+            waiting = (await nader.say("1+2")).json()
+            assert waiting["status"] == "waiting" and waiting["session"] == "agent:main:person:nader"
+            [approval] = (await nader.http.get("/api/approvals")).json()["pending"]
+            place = f"/api/approvals/{approval['id']}"
+            assert code(await other.http.post(place, json={"decision": "allow-once"})) == (403, "scope")
+            assert code(await nader.http.post(place, json={"decision": "maybe"})) == (422, "not_offered")
+            assert (await nader.http.post(place, json={"decision": "allow-once"})).status_code == 200
+            assert code(await nader.http.post(place, json={"decision": "deny"})) == (404, "unknown_approval")
+            assert await ended(nader, waiting["id"]) == "three"
+            waiting = (await nader.say("3+4")).json()
+            [approval] = (await operator.http.get("/api/approvals")).json()["pending"]
+            await operator.http.post(f"/api/approvals/{approval['id']}", json={"decision": "deny"})
+            assert "refused" in await ended(nader, waiting["id"])
+
+    run(tmp_path, model, scene, **{"agents/main.yaml": asks, "tools.yaml": tools})
+
+
+async def ended(program: Program, id: str) -> str:
+    async with asyncio.timeout(10):
+        while True:
+            found = (await program.http.get(f"/api/messages/{id}")).json()
+            if found["status"] in ("done", "failed"):
+                return str(found.get("reply") or found.get("error"))
+            await asyncio.sleep(0.02)
+
+
+# ── across restarts ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_a_sender_said_and_a_repeated_key_are_remembered_across_a_restart(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    keys = {"Idempotency-Key": "order-1"}
+    first: dict[str, Any] = {}
+
+    async def before(app: App, operator: Program) -> None:
+        body = {"text": "my cat is Zorblax", "sender": "ada"}
+        first.update((await operator.http.post("/api/messages", json=body, headers=keys)).json())
+
+    async def after(app: App, operator: Program) -> None:
+        body = {"text": "my cat is Zorblax", "sender": "ada"}
+        assert (await operator.http.post("/api/messages", json=body, headers=keys)).json() == first
+        async with operator.http.stream(
+            "POST", "/api/messages", json=body, headers={**keys, "Accept": "text/event-stream"}
+        ) as again:
+            assert [name async for name, _ in events(again)] == ["accepted", "reply"]
+        changed = await operator.http.post("/api/messages", json={**body, "text": "other"}, headers=keys)
+        assert code(changed) == (422, "idempotency_mismatch")
+        assert len(model.requests) == 1
+        await operator.say("what is my cat?", sender="ada")
+
+    run(tmp_path, model, before)
+    run(tmp_path, model, after)
+    told = json.dumps(model.requests[1].body["messages"])
+    assert len(model.requests) == 2 and "my cat is Zorblax" in told and "You said" in told
+
+
+# ── streams ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_turn_streams_as_events_and_one_nobody_waits_for_is_fetched(tmp_path: Path, model: MessagesServer) -> None:
+    model.say(Reply(tool("add", a=1, b=2)), "three", "later")
+
+    async def scene(app: App, operator: Program) -> None:
+        headers = {"Accept": "text/event-stream"}
+        async with operator.http.stream("POST", "/api/messages", json={"text": "1+2"}, headers=headers) as response:
+            told = [event async for event in events(response)]
+        assert [name for name, _ in told] == ["accepted", "tool_call", "tool_result", "text", "reply"]
+        assert len({content["id"] for _, content in told}) == 1 and told[2][1]["text"] == "3"
+        later = await operator.http.post("/api/messages", json={"text": "x"}, headers={"Prefer": "respond-async"})
+        assert later.status_code == 202 and later.headers["location"] == f"/api/messages/{later.json()['id']}"
+        assert await ended(operator, later.json()["id"]) == "later"
+        answer = await operator.say("/tools")
+        assert "add: runs at once" in answer.json()["reply"]
+
+    run(tmp_path, model, scene)
+
+
+# ── bad input ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_wrong_bodies_are_problems_and_nothing_is_taken(tmp_path: Path, model: MessagesServer) -> None:
+    cases: list[tuple[bytes, str, tuple[int, str]]] = [
+        (b"{", "application/json", (400, "bad_json")),
+        (b'{"a":' * 50_000, "application/json", (400, "bad_json")),
+        (b"[]", "application/json", (422, "not_an_object")),
+        (b'{"text": null}', "application/json", (422, "missing_text")),
+        (b'{"text": {"a": 1}}', "application/json", (422, "bad_field")),
+        (b'{"text": "x", "txet": 1}', "application/json", (422, "unknown_field")),
+        (b'{"text": " "}', "application/json", (422, "empty")),
+        (b'{"text": "x", "agent": "nobody"}', "application/json", (403, "agent")),
+        (b'{"text": "x"}', "text/plain", (415, "not_json")),
+        (b'{"text": "' + b"x" * (1 << 20) + b'"}', "application/json", (413, "too_large")),
+        (b'{"text": "' + b"x" * (300 * 1024) + b'"}', "application/json", (413, "too_large")),
+    ]
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"x" * (1 << 16)
+
+    async def scene(app: App, operator: Program) -> None:
+        kind = {"Content-Type": "application/json"}
+        for content, given, expected in cases:
+            response = await operator.http.post("/api/messages", content=content, headers={"Content-Type": given})
+            assert code(response) == expected, content[:40]
+        assert code(await operator.http.post("/api/messages", content=endless(), headers=kind)) == (413, "too_large")
+        assert code(await operator.http.get("/api/none")) == (404, "not_found")
+        assert code(await operator.http.put("/api/messages")) == (405, "method_not_allowed")
+        assert code(await operator.http.get("/api/sessions/none")) == (404, "unknown_session")
+        long = {"Idempotency-Key": "x" * 300}
+        posted = await operator.http.post("/api/messages", json={"text": "x"}, headers=long)
+        assert code(posted) == (400, "bad_idempotency_key")
+        assert (await operator.http.get("/api/sessions")).json() == {"sessions": []}
+
+    run(tmp_path, model, scene)
+    assert model.requests == []
+
+
+def test_a_host_that_is_not_ours_is_refused(tmp_path: Path, model: MessagesServer) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        for host in ("evil.example", "127.0.0.1.evil.example", "127.0.0.1:1", "", "[::1", "169.254.169.254"):
+            assert code(await operator.http.get("/api/status", headers={"Host": host})) == (421, "wrong_host"), host
+
+    run(tmp_path, model, scene)
+
+
+def test_another_sites_page_is_refused_and_our_own_names_are_not(tmp_path: Path, model: MessagesServer) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        port = operator.http.base_url.port
+        for origin in ("https://evil.example", "null", "http://localhost.evil.example", f"http://localhost:{port + 1}"):
+            response = await operator.http.get("/api/status", headers={"Origin": origin})
+            assert code(response) == (403, "wrong_origin"), origin
+            assert "access-control-allow-origin" not in response.headers
+        for ours in (f"http://localhost:{port}", f"http://127.0.0.1:{port}"):
+            assert (await operator.http.get("/api/status", headers={"Origin": ours})).status_code == 200
+        assert (await operator.http.get("/api/status", headers={"Host": f"localhost:{port}"})).status_code == 200
+
+    run(tmp_path, model, scene)
+
+
+def test_whoever_guesses_tokens_is_paused(tmp_path: Path, model: MessagesServer) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        async with as_(operator, "guess") as guesser:
+            seen = [code(await guesser.http.get("/readyz"))[0] for _ in range(FAILURES + 2)]
+        assert seen == [401] * FAILURES + [429] * 2
+        assert (await operator.http.get("/healthz")).status_code == 200
+
+    run(tmp_path, model, scene)
+
+
+# ── ports and tokens ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_port_in_use_is_said_and_the_other_channels_go_on(
+    tmp_path: Path, model: MessagesServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        async def scene(app: App, operator: Program) -> None:
+            ready = (await operator.http.get("/readyz")).json()
+            assert ready == {"status": "ready", "last_good": False, "detail": "channel second failed"}
+            state = (await operator.http.get("/api/status")).json()["channels"]["second"]
+            assert f"cannot listen on 127.0.0.1:{port}" in state and "`port`" in state
+            assert (await operator.say("hello")).status_code == 200
+
+        second = CHANNELS.replace("people:", f"  second: {{kind: http, port: {port}, token: t}}\npeople:")
+        with caplog.at_level(logging.ERROR):
+            run(tmp_path, model, scene, **{"channels.yaml": second})
+    assert len([record for record in caplog.records if str(port) in record.getMessage()]) == 1
+    assert "Traceback" not in caplog.text
+
+
+def channel(tmp_path: Path, **options: Any) -> Channel:
+    every = {"host": "127.0.0.1", "port": 0, "token": None, "tokens": {}, "token_file": str(tmp_path / "http-token")}
+    return Channel(ChannelOptions("http", "http", {**every, **options}), SystemClock())
+
+
+def opened(made: Channel) -> None:
+    async def scene() -> None:
+        try:
+            await made.open()
+        finally:
+            await made.close()
+
+    asyncio.run(scene())
+
+
+LONG = "x" * 32
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"host": "0.0.0.0"},
+        {"host": "0.0.0.0", "token": "short"},
+        {"host": "0.0.0.0", "token": LONG, "tokens": {"shop": {"secret": "short"}}},
+        {"token": "same", "tokens": {"shop": {"secret": "same"}}},
+        {"token": "one", "tokens": {"shop": {"secret": ""}}},
+        {"token": "one", "tokens": {"operator": {"secret": "two"}}},
+    ],
+    ids=["none", "short", "another short", "twice", "empty", "reserved"],
+)
+def test_tokens_that_would_not_keep_anybody_out_do_not_start(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(OpenClawError) as caught:
+        opened(channel(tmp_path, **options))
+    assert not any(secret in str(caught.value) for secret in ("short`", "same`", LONG))
+
+
+def test_a_generated_token_is_private_stays_the_same_and_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["--state", str(tmp_path), "token"]) == 1
+    assert "http channel" in capsys.readouterr().err
+    path = tmp_path / "http-token"
+    path.touch()  # an empty one is no token
+    opened(channel(tmp_path))
+    first = path.read_text().strip()
+    opened(channel(tmp_path))
+    assert path.read_text().strip() == first and len(first) >= 32
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert cli.main(["--state", str(tmp_path), "token"]) == 0
+    assert capsys.readouterr().out.strip() == first
