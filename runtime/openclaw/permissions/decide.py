@@ -185,9 +185,9 @@ class _Judgement:
         """A command that is understood: each program by itself, and all must be allowed."""
         workspace = self.facts.resolve(".", self.attempt.workspace) or self.attempt.workspace
         examined = [segments.examine(step, subject, workspace, self.attempt, self.facts) for step in command.steps]
-        self._forbid(subject, forbidding, examined)
+        held = self._forbid(subject, forbidding, examined)
         whole = [rule for rule in allows if rules.permits_call(rule, self.attempt, subject)] if subject.template else []
-        self.outcomes = tuple(self._step(each, subject, allows, forbidding, whole) for each in examined)
+        self.outcomes = tuple(self._step(each, subject, allows, forbidding, whole, held) for each in examined)
         return CommandLine(tuple(each.step for each in examined))
 
     def _step(
@@ -197,7 +197,9 @@ class _Judgement:
         allows: Sequence[Rule],
         forbidding: Sequence[Rule],
         whole: Sequence[Rule],
+        held: bool,
     ) -> Segment:
+        """One program's outcome. The policy's default speaks only where no rule does, about it or the whole call."""
         argv = examined.step.argv
         if subject.template:
             effect, reason, named = segments.in_template(examined, whole, subject, self.policy)
@@ -206,12 +208,15 @@ class _Judgement:
         self.matched.extend(named)
         if effect is Effect.ALLOW:
             reason = f"{reason} by {label(named[0])}" if reason == "allowed" else reason
-        stops = [Stop(effect, reason)]
         invocations = _invocations(examined) if forbidding else []
-        for rule in forbidding:
-            if rules.forbids_step(rule, self.attempt, subject, invocations, argv):
-                stops.append(self._hold(rule))
-        worst = max(stops, key=lambda stop: stop.effect)
+        stops = [
+            self._hold(rule)
+            for rule in forbidding
+            if rules.forbids_step(rule, self.attempt, subject, invocations, argv)
+        ]
+        if named or not (stops or held):
+            stops.append(Stop(effect, reason))
+        worst = max(stops, key=lambda stop: stop.effect, default=Stop(Effect.ASK, reason))
         self.found.append(worst)
         return Segment(argv, worst.effect, worst.reason, examined.program.path if examined.program else None)
 
@@ -219,8 +224,8 @@ class _Judgement:
         """A command outside the grammar: never allowed, and denied wherever a deny rule can see into it."""
         refusal = subject.refusal
         assert refusal is not None
-        self._forbid(subject, forbidding, ())
-        effect = max(Effect.ASK, self.policy.default)
+        held = self._forbid(subject, forbidding, ())
+        effect = Effect.ASK if held else max(Effect.ASK, self.policy.default)
         if refusal.code in grammar.TOO_BIG:
             effect = Effect.DENY
         self.found.append(Stop(effect, f"not understood as a plain command: {refusal.message}"))
