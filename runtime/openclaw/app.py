@@ -15,7 +15,7 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -286,14 +286,18 @@ class App:
         self.failure = self.failure or error
         self.stopping.set()
 
-    def _start_channel(self, key: str) -> None:
+    def _start_channel(self, key: str, after: asyncio.Task[None] | None = None) -> None:
+        """`after`: its predecessor, where the two cannot be at work at the same time."""
         channel = self._channels[key]
-        self._start(f"channel {key}", self._channel(key, channel))
+        self._start(f"channel {key}", self._channel(key, channel, after))
         self._start(f"delivery to {key}", self.delivery.run(key, channel))
 
-    async def _channel(self, key: str, channel: Channel) -> None:
-        """One channel. Its end is its own, but for the terminal's: the person left."""
+    async def _channel(self, key: str, channel: Channel, after: asyncio.Task[None] | None) -> None:
+        """One channel. Its end is its own, but for the terminal's: the person left. A command that brought its own
+        channel waits for nothing else, so it ends with it, also where it fails."""
         try:
+            if after is not None:
+                await asyncio.wait({after})
             await channel.open()
             self._states[key] = "running"
             await channel.run(self.sessions.post, self.desk)
@@ -301,12 +305,15 @@ class App:
             self.stopping.set()
         except OpenClawError as error:
             self._states[key] = f"failed: {error}"
-            if isinstance(error, StorageFailed):
-                raise
-            log.error("channel %s: %s", key, error)
+            if isinstance(error, StorageFailed) or self._given is not None:
+                self._fail(error)
+            else:
+                log.error("channel %s: %s", key, error)
         except Exception as error:
             self._states[key] = f"failed: {type(error).__name__}"
-            raise
+            if self._given is None:
+                raise
+            self._fail(error)
 
     # ── edits ────────────────────────────────────────────────────────────────────────────────────
 
@@ -326,7 +333,7 @@ class App:
         self.heartbeats.replan()
         for key in changed if self._given is None else ():
             if key not in fresh or fresh[key] is not None:
-                await self._replace_channel(key, snapshot.channels.get(key), fresh.get(key))
+                self._replace_channel(key, snapshot.channels.get(key), fresh.get(key))
 
     async def _ahead(self, key: str, channel: manifest.Channel | None, fresh: dict[str, Channel | None]) -> None:
         """Lets the running channel take its new description, or opens its successor beside it."""
@@ -348,21 +355,33 @@ class App:
             elif isinstance(running, Renewable):
                 running.renew(self._options(old[key]))
 
-    async def _replace_channel(self, key: str, channel: manifest.Channel | None, made: Channel | None) -> None:
-        await self._end(f"channel {key}")
-        await self._end(f"delivery to {key}")
-        if key in self._channels:
-            await self._channels.pop(key).close()
+    def _replace_channel(self, key: str, channel: manifest.Channel | None, made: Channel | None) -> None:
+        """Swaps the channel. The old one is not waited for: a request that it serves may be what asked for this."""
+        old = [task for name in (f"channel {key}", f"delivery to {key}") if (task := self._tasks.pop(name, None))]
+        for task in old:
+            task.cancel()
+        gone = asyncio.create_task(_retired(old, self._channels.pop(key, None)))
+        self._tasks[f"retiring {id(gone)}"] = gone
+        gone.add_done_callback(lambda _: self._tasks.pop(f"retiring {id(gone)}", None))
         self._states.pop(key, None)
         if channel is not None:
             self._choose(key, channel, made)
             if key in self._channels:
-                self._start_channel(key)
+                self._start_channel(key, after=None if made else gone)
 
     async def _control(self) -> None:
         from openclaw.control import serve
 
         await serve(self.house.state / "control.sock", self.sessions.post, self.desk)
+
+
+async def _retired(tasks: Sequence[asyncio.Task[None]], channel: Channel | None) -> None:
+    """Waits for the end of what was cancelled, then lets go of the channel."""
+    try:
+        await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        if channel is not None:
+            await channel.close()
 
 
 def _same(one: manifest.Channel | None, other: manifest.Channel | None) -> bool:

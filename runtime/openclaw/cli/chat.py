@@ -11,10 +11,12 @@ import argparse
 import asyncio
 import json
 import re
+import signal
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
+from openclaw.cli import INTERRUPTED
 from openclaw.cli._client import ask, can_ask, decision, running
 from openclaw.cli._start import start
 from openclaw.errors import OpenClawError, UsageError
@@ -94,9 +96,30 @@ async def _ask(args: argparse.Namespace, question: Question) -> int:
 
     app = App(_options(args, Options), channels={"repl": question})
     app.can_ask = can_ask()
-    async with app.opened():
-        await app.run()
+    ended = _cancel_on_signals()
+    try:
+        async with app.opened():
+            await app.run()
+    except asyncio.CancelledError:
+        if not ended:
+            raise
+        return INTERRUPTED
     return question.exit_code
+
+
+def _cancel_on_signals() -> list[int]:
+    """SIGTERM and SIGHUP end a question as Ctrl-C does, so that its tools end with it. Gives those that came."""
+    came: list[int] = []
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def end(number: int) -> None:
+        came.append(number)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end, number)
+    return came
 
 
 def _options(args: argparse.Namespace, make: Any) -> Any:
