@@ -228,13 +228,23 @@ RUN = [block for block in CONSOLE if not {"skip", "server"} & set(block.info)]
 
 @pytest.mark.parametrize("page", sorted({block.page for block in RUN}))
 def test_commands_in_the_documentation_run(desk: Desk, page: str) -> None:
-    for block in (block for block in RUN if block.page == page):
+    printed = ""
+    for block in (block for block in ALL if block.page == page):
+        if "output" in block.info:
+            assert as_said(block.language, printed) == as_said(block.language, block.text), block
+        if block not in RUN:
+            continue
         assert commands(block), block
         for command in commands(block):
             done = desk.run(command)
             told = f"{block}: {command}\n{done.stdout}\n{done.stderr}"
             assert (done.returncode != 0) is ("fails" in block.info), told
             assert "Traceback" not in done.stderr, told
+            printed = done.stdout
+
+
+def as_said(language: str, text: str) -> Any:
+    return json.loads(text) if language == "json" else text
 
 
 @pytest.mark.parametrize("block", [block for block in CONSOLE if "server" in block.info], ids=str)
