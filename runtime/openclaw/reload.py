@@ -29,11 +29,13 @@ from openclaw.manifest.report import brief
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.messages import ToolSpec
 from openclaw.names import file_name
+from openclaw.permissions.decide import Origin, Policy
 from openclaw.signature import ImportProblem
 
 log = logging.getLogger(__name__)
 
 KEPT = 50  # attempts that are remembered
+_NOWHERE = Origin("", 0, 0)
 TOLD = 5  # errors of one attempt that the log shows
 
 Outcome = Literal["applied", "unchanged", "refused", "failed"]
@@ -201,7 +203,7 @@ def differences(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozense
     parts: tuple[tuple[str, Callable[[Snapshot], Mapping[str, Any]]], ...] = (
         ("agent", lambda s: s.agents),
         ("tool", lambda s: {name: _described(spec) for name, spec in s.tools.items()}),
-        ("policy", lambda s: s.policies),
+        ("policy", lambda s: {name: _judging(policy) for name, policy in s.policies.items()}),
         ("channel", lambda s: s.channels),
         ("person", lambda s: s.people),
         ("room", lambda s: s.rooms),
@@ -220,6 +222,11 @@ def differences(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozense
 
 def _described(spec: ToolSpec) -> ToolSpec:
     return replace(spec, options={key: value for key, value in spec.options.items() if key != "function"})
+
+
+def _judging(policy: Policy) -> Policy:
+    """The policy wherever in its file it stands."""
+    return replace(policy, rules=tuple(replace(rule, origin=_NOWHERE) for rule in policy.rules))
 
 
 # ── last good ────────────────────────────────────────────────────────────────────────────────────
