@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+# Other tools make environments without pip.
+HAVE_PIP = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 LOCK   := uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -q
 
 .PHONY: run test test-fast test-slow lint bench docs requirements clean
@@ -40,12 +42,14 @@ $(VENV)/.run: requirements.txt pyproject.toml
 	@echo "Installing the pinned packages into $(VENV) (once; about a minute)" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	    { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(HAVE_PIP)
 	@$(PIP) --require-hashes -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@echo "Installing what the tests need into $(VENV) (once)" >&2
+	@$(HAVE_PIP)
 	@$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
