@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from openclaw.errors import OpenClawError, UsageError
 BUG = 70
 INTERRUPTED = 130
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _GLOBAL = ("-C", "--state", "-h", "--help", "--version", "-V")
 _DESCRIPTION = """\
 openclaw [-C DIR] [--state DIR] [COMMAND] [OPTION...]
@@ -31,6 +33,7 @@ Agents described in YAML, validated, and run. Without a COMMAND: run.
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; never raises."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     try:
         return _main(arguments)
     except OpenClawError as error:
@@ -44,8 +47,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except SystemExit as end:  # argparse: 0 after --help, 2 after wrong arguments
         return end.code if isinstance(end.code, int) else 2
+    except OSError as error:
+        return _full(error) if error.errno in _NO_ROOM else _bug(arguments)
     except Exception:
         return _bug(arguments)
+
+
+def _open_closed_streams() -> None:
+    """A closed standard stream becomes /dev/null: else the next file or socket that is opened, such as the state's
+    database, would get its number, and with it what is meant for the reader."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _full(error: OSError) -> int:
+    """The disk, or what stands behind standard output, takes no more: nobody's bug."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left unwritten fails no more at exit
+    where = f" ({error.filename})" if error.filename else ""
+    print(f"openclaw: {(error.strerror or str(error)).lower()}{where}", file=sys.stderr)
+    return 1
 
 
 def _main(arguments: list[str]) -> int:
@@ -69,8 +96,21 @@ def _main(arguments: list[str]) -> int:
     parser.add_argument("--state", metavar="DIR", default=options.state, help=argparse.SUPPRESS)
     module.arguments(parser)
     args = parser.parse_args(rest)
-    args.project, args.state = Path(args.project).absolute(), Path(args.state).expanduser().absolute()
+    args.project, args.state = _place(args.project, "-C"), _place(args.state, "--state")
     return int(module.run(args))
+
+
+def _place(text: str, option: str) -> Path:
+    """An absolute path that may or may not exist. Raises UsageError where no such place could be."""
+    if not text:
+        raise UsageError(f"{option} is empty; name a folder")
+    try:
+        place = Path(text).expanduser().absolute()
+        place.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UsageError(f"{option} {text[:80]!a} cannot be a folder from here: {why}") from error
+    return place
 
 
 class _Parser(argparse.ArgumentParser):
