@@ -34,7 +34,10 @@ from openclaw.turn import CUT_OFF, NOT_RUN, UNKNOWN, Turn, TurnFailed, abandon
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 LS = ToolSpec("ls", "lists", {"type": "object"}, "shell")
-TWICE = "rules: [{say: 'twice', calls: [[{ls: {n: 1}}, {ls: {n: 2}}], {ls: {n: 3}}], reply: 'done: {result}'}]\notherwise: hello there"
+TWICE = """\
+rules: [{say: 'twice', calls: [[{ls: {n: 1}}, {ls: {n: 2}}], {ls: {n: 3}}], reply: 'done: {result}'}]
+otherwise: hello there
+"""
 
 
 def said(text: str, message: str = "m1") -> UserEntry:
