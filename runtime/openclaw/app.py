@@ -430,6 +430,20 @@ def stop_on_signals(app: App) -> None:
         again.add(task)
         task.add_done_callback(again.discard)
 
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    at_terminal = _is_terminal()
+
+    def hung_up() -> None:
+        """SIGHUP asks for a reload, but from a terminal that is closing it says that the person left."""
+        if at_terminal and not _is_terminal():
+            stop(signal.SIGHUP)
+        else:
+            reload()
+
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
+
+
+def _is_terminal() -> bool:
+    """Whether standard input is a terminal that is still there."""
+    return os.isatty(0)
 
 
