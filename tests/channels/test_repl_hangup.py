@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 # The first terminal that the leader of a session opens becomes its own: only then is its end a hang-up.
-TAKE_THE_TERMINAL = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.executable, sys.argv[1:])"
+TAKE_THE_TERMINAL = (
+    "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.executable, sys.argv[1:])"
+)
 
 
 def test_closing_the_terminal_ends_the_runtime(tmp_path: Path) -> None:

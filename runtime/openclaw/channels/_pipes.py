@@ -113,7 +113,7 @@ class Pipes:
 
     async def _write(self, fd: int, text: str) -> None:
         async with self._writing:
-            await _write(fd, text.rstrip("\n") + "\n")
+            await _write(fd, for_eyes(fd, text).rstrip("\n") + "\n")
 
     async def _say(self, text: str) -> None:
         try:
@@ -172,6 +172,15 @@ class _Turn:
                 self.finished.set()
             case _:
                 pass
+
+
+def for_eyes(fd: int, text: str) -> str:
+    """A model's words as they are for a program; what would command a terminal is shown there, not obeyed."""
+    if text.replace("\n", "").isprintable() or not os.isatty(fd):
+        return text
+    from openclaw.channels._paper import plain  # brings rich along
+
+    return plain(text)
 
 
 async def _lines() -> AsyncIterator[str]:

@@ -7,14 +7,16 @@ The web client is imported only where somebody does listen.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 from urllib.parse import quote
 
+from openclaw.channels._pipes import for_eyes
 from openclaw.control.places import SOCKET, reachable
 from openclaw.errors import OpenClawError, StateError
 from openclaw.messages import Progress, TextDelta, ToolCall, ToolFinished, ToolResult, ToolStarted, quote_line
@@ -158,7 +160,7 @@ def _answer(name: str, content: Json, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"event": name, "text": text}, ensure_ascii=False), flush=True)
     else:
-        print(text, file=sys.stdout if name == "reply" else sys.stderr, flush=True)
+        tell(text, sys.stdout if name == "reply" else sys.stderr)
     return 0 if name == "reply" else 1
 
 
@@ -201,7 +203,14 @@ def decision() -> Literal["allow-once", "deny"]:
         _note("openclaw: this needs a person's yes, and nobody can be asked here; denied")
         return "deny"
     print("run it once? y or n: ", end="", file=sys.stderr, flush=True)
-    return "allow-once" if sys.stdin.readline().strip().lower() in ("y", "yes") else "deny"
+    # Read past sys.stdin, whose lock a thread that is left waiting here would hold at the end of the process.
+    said = os.read(sys.stdin.fileno(), 4096).decode(errors="replace")
+    return "allow-once" if said.strip().lower() in ("y", "yes") else "deny"
+
+
+def tell(text: str, to: TextIO) -> None:
+    """A model's words, as they are for a program and harmless for a terminal."""
+    print(for_eyes(to.fileno(), text), file=to, flush=True)
 
 
 def _note(text: str) -> None:

@@ -16,8 +16,9 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
+from openclaw.channels._apart import apart
 from openclaw.cli import INTERRUPTED
-from openclaw.cli._client import ask, can_ask, decision, running
+from openclaw.cli._client import ask, can_ask, decision, running, tell
 from openclaw.cli._start import start
 from openclaw.errors import OpenClawError, UsageError
 from openclaw.manifest.people import TERMINAL
@@ -174,13 +175,13 @@ class Question:
         if reply.answers == self._mine:
             self._delivered.set()
         else:
-            print(f"(to an earlier message) {reply.text}", file=sys.stderr, flush=True)
+            tell(f"(to an earlier message) {reply.text}", sys.stderr)
 
     async def _during(self, event: Progress, operations: Operations) -> None:
         self.show(event)
         if isinstance(event, Asked):
             try:
-                await operations.answer(event.approval.id, await asyncio.to_thread(decision), TERMINAL)
+                await operations.answer(event.approval.id, await apart(decision), TERMINAL)
             except OpenClawError as error:
                 print(f"openclaw: {error}", file=sys.stderr)
 
@@ -204,7 +205,7 @@ class Question:
         if self.as_json:
             _line("error" if failed else "reply", text=text)
         else:
-            print(text, file=sys.stderr if failed else sys.stdout, flush=True)
+            tell(text, sys.stderr if failed else sys.stdout)
 
 
 def _line(event: str, **values: Any) -> None:

@@ -1,0 +1,95 @@
+"""A one-shot question asked at a terminal: what a model writes commands nothing there, and Ctrl-C always ends it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = ("tools.yaml", "channels.yaml", "desk_tools.py")
+SCRIPT = r"""
+rules:
+  - {say: paint, reply: "before\e]0;title\a\e[2Jafter"}
+  - {say: touch, calls: [{run_command: {command: touch x}}]}
+"""
+TAKE_THE_TERMINAL = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.executable, sys.argv[1:])"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    shutil.copytree(ROOT / "agents", folder / "agents")
+    for name in FILES:
+        shutil.copy(ROOT / name, folder)
+    (folder / "models.yaml").write_text("models: {smart: {kind: scripted, script: script.yaml}}\n")
+    (folder / "script.yaml").write_text(SCRIPT)
+    return folder
+
+
+@contextmanager
+def asked(project: Path, text: str, term: str = "xterm") -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The command with a terminal of its own, and the other end of that terminal."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "openclaw", "-C", str(project), "--state", str(project.parent / "state"), "chat"]
+    child = subprocess.Popen(
+        [sys.executable, "-c", TAKE_THE_TERMINAL, *command, *([text] if text else [])],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        env={**os.environ, "TERM": term},
+    )
+    os.close(slave)
+    try:
+        yield child, master
+    finally:
+        child.kill()
+        child.wait()
+        os.close(master)
+
+
+def until(master: int, text: bytes) -> bytes:
+    seen, deadline = b"", time.monotonic() + 30
+    while text not in seen:
+        assert time.monotonic() < deadline, seen
+        if select.select([master], [], [], 0.1)[0]:
+            seen += os.read(master, 65536)
+    return seen
+
+
+def test_an_answer_does_not_command_the_terminal(project: Path) -> None:
+    with asked(project, "paint") as (_, master):
+        assert b"\x1b" not in until(master, b"after")
+
+
+def test_nor_does_it_on_a_plain_terminal(project: Path) -> None:
+    with asked(project, "", term="dumb") as (_, master):
+        until(master, b"plain terminal")
+        os.write(master, b"paint\n")
+        assert b"\x1b" not in until(master, b"after")
+
+
+def test_control_c_at_the_question_for_approval_ends_the_command(project: Path) -> None:
+    with asked(project, "touch") as (child, master):
+        until(master, b"y or n")
+        os.write(master, b"\x03")
+        assert 130 == child.wait(timeout=15)
+    assert not (project.parent / "state" / "workspace" / "x").exists()
+
+
+def test_a_yes_at_the_question_runs_the_call(project: Path) -> None:
+    with asked(project, "touch") as (child, master):
+        until(master, b"y or n")
+        os.write(master, b"y\n")
+        assert 0 == child.wait(timeout=15)
+    assert (project.parent / "state" / "workspace" / "x").exists()
