@@ -57,6 +57,7 @@ log = logging.getLogger(__name__)
 
 SIDE_BY_SIDE = 64  # sessions answered at the same time
 GRACE = 5.0  # seconds that running answers get to end when the runtime stops
+SWITCH = 0.001  # seconds: the thread that writes gets its turn while the loop is busy; a third more turns a second
 STEP = 0.02  # seconds between looks at whether they have
 LISTENING = ("http",)  # channel kinds that can be opened beside the one they replace
 LONGEST_END = 9.0  # seconds after which a stop leaves whatever will not end; services are killed after ten
@@ -217,6 +218,7 @@ class App:
 
     async def run(self) -> None:
         """Serves until `stopping` is set or the person at the terminal leaves; then ends in good order."""
+        sys.setswitchinterval(SWITCH)
         self.desk.started = self.clock.monotonic()
         await self.sessions.open()
         for name, runner in self._runners().items():

@@ -110,15 +110,14 @@ class Rows:
         return Accepted(inbox_id(message), kept.agent, kept.session, new=new)
 
     def next(self, session: str) -> Queued | None:
+        row = self._db.execute(  # nobody else writes, so a session that is done with needs no transaction
+            "SELECT id, message, route, attempts FROM inbox WHERE session = ? AND settled IS NULL ORDER BY seq LIMIT 1",
+            (_key(session),),
+        ).fetchone()
+        if row is None:
+            return None
+        id, message, route, attempts = row
         with self._transaction() as db:
-            row = db.execute(
-                "SELECT id, message, route, attempts FROM inbox WHERE session = ? AND settled IS NULL"
-                " ORDER BY seq LIMIT 1",
-                (_key(session),),
-            ).fetchone()
-            if row is None:
-                return None
-            id, message, route, attempts = row
             db.execute("UPDATE inbox SET state = 'running', attempts = attempts + 1 WHERE id = ?", (id,))
         return Queued(id, codec.message_from(json.loads(message)), codec.route_from(json.loads(route)), attempts + 1)
 
