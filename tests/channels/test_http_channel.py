@@ -395,6 +395,19 @@ def test_a_port_in_use_is_said_and_the_other_channels_go_on(
     assert "Traceback" not in caplog.text
 
 
+def test_the_demo_answers_on_loopback_only(tmp_path: Path) -> None:
+    wide = CHANNELS.replace("people:", f"  wide: {{kind: http, host: 0.0.0.0, port: 0, token: {'x' * 32}}}\npeople:")
+    root = project(tmp_path / "project", "http://127.0.0.1:9", files={**FILES, "channels.yaml": wide})
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state", demo=True) as (_, operator):
+            states = (await operator.http.get("/api/status")).json()["channels"]
+            assert states["http"] == "running" and states["wide"].startswith("off: the demo model")
+            assert (await operator.say("hello")).status_code == 200
+
+    asyncio.run(scene())
+
+
 def channel(tmp_path: Path, **options: Any) -> Channel:
     every = {"host": "127.0.0.1", "port": 0, "token": None, "tokens": {}, "token_file": str(tmp_path / "http-token")}
     return Channel(ChannelOptions("http", "http", {**every, **options}), SystemClock())
