@@ -12,7 +12,7 @@ PACKAGE = Path(openclaw.__file__).parent
 
 FLOORS: dict[int, set[str]] = {
     0: {"messages", "ports", "errors", "clock", "marker", "names", "output", "beneath", "note", "commands"},
-    1: {"permissions", "schedule", "signature"},
+    1: {"permissions", "schedule", "signature", "script"},
     2: {"manifest", "bundle"},
     3: {"router", "prompt", "transcript"},
     4: {

@@ -230,7 +230,7 @@ def test_models_are_aliases_or_ids_that_agents_name() -> None:
         "models.yaml": "default: own\nmodels:\n"
         "  own: {id: qwen, base_url: http://localhost:1, api_key: '${K:-none}', capabilities: []}\n"
         "  played: {kind: scripted, script: demo.yaml}\n",
-        "demo.yaml": "x",
+        "demo.yaml": "rules: []",
     }
     models = snapshot(files).models
     assert sorted(models) == ["claude-opus-5-5", "own", "played"]

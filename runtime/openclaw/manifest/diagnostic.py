@@ -185,6 +185,7 @@ CODES: dict[str, str] = {
     "timezone": "A time zone is an IANA name such as Europe/London.",
     "channel-twice": "Two channels cannot share a port or the terminal.",
     "channel-open": "A server that other machines can reach needs a token of at least 32 characters.",
+    "script": "The script of a `scripted` model cannot be followed.",
     "person-twice": "An id belongs to one person.",
 }
 """Every code with its one-line explanation."""

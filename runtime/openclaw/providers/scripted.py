@@ -3,19 +3,7 @@
 A script is YAML: rules, the first whose `say` is found in the person's last message wins. A rule's `calls` are
 made step by step through the real tools, permissions and memory; then `reply` is said. What it says next
 depends on the transcript alone, so it is deterministic and goes on after a restart where it was.
-
-    pace: 0.01                     # seconds between two pieces of text; default 0
-    rules:
-      - say: '^remember (that )?(?P<fact>.+)$'       # a regular expression, case ignored
-        system: Scout                                # optional: only where the system prompt has this too
-        calls: [{save_memory: {text: "{fact}"}}]     # one step an item; a list as an item is made at once
-        reply: "Saved: {fact}"                       # {result}: what the last calls returned; {fact:you}: my -> your
-        failed: "That did not work: {result}"        # where a call of the last step failed
-        empty: "Nothing found."                      # where its results begin with "no "
-        stop: max_tokens                             # optional: the stop_reason to end with
-        fault: overloaded                            # optional: fail instead, as a ProviderError of this kind
-        delay: 2                                     # optional: seconds before the first piece
-    otherwise: I can only follow my script.          # where no rule fits
+How one is written stands in openclaw/script.py.
 """
 
 from __future__ import annotations
@@ -23,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,31 +18,10 @@ from openclaw.clock import Clock
 from openclaw.errors import OpenClawError, ProviderError
 from openclaw.messages import Block, TextDelta, Usage
 from openclaw.ports import Completed, ProviderEvent, Request
+from openclaw.script import Problem, Rule, Script, read
 
-_FAULTS = ("credentials", "rejected", "rate_limited", "overloaded", "unreachable", "truncated", "context_window")
-_KEYS = {"say", "system", "calls", "reply", "failed", "empty", "stop", "fault", "delay"}
 _FIELD = re.compile(r"\{(\w+)(:you)?\}")
 _YOU = {"i": "you", "my": "your", "me": "you", "mine": "yours", "am": "are", "myself": "yourself"}
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    say: re.Pattern[str]
-    system: re.Pattern[str] | None
-    steps: tuple[tuple[tuple[str, Mapping[str, Any]], ...], ...]
-    reply: str
-    failed: str
-    empty: str | None
-    stop: str
-    fault: str | None
-    delay: float
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    rules: tuple[Rule, ...]
-    otherwise: str
-    pace: float
 
 
 class Provider:
@@ -66,7 +32,14 @@ class Provider:
         self._script = Script((), "", 0.0)
 
     async def open(self) -> None:
-        self._script = read(self._path)
+        """Raises OpenClawError, naming the file and the rule, where the script cannot be followed."""
+        try:
+            script = read(self._path.read_bytes())
+        except OSError as error:
+            raise OpenClawError(f"the script {self._path} cannot be read: {error.strerror}") from error
+        if isinstance(script, Problem):
+            raise OpenClawError(f"the script {self._path} cannot be followed: {script.reason}")
+        self._script = script
 
     async def stream(self, request: Request) -> AsyncIterator[ProviderEvent]:
         said, results = _since_the_person(request.messages)
@@ -74,7 +47,7 @@ class Provider:
         if rule is not None:
             await self._clock.sleep(rule.delay)
             if rule.fault:
-                raise ProviderError(rule.fault, f"the script says: {rule.fault}")  # type: ignore[arg-type]
+                raise ProviderError(rule.fault, f"the script says: {rule.fault}")
         step = len(results)
         if rule is not None and step < len(rule.steps):
             content, stop = self._calls(rule.steps[step], found, results, request), "tool_use"
@@ -178,57 +151,3 @@ def _usage(request: Request, content: Sequence[Block]) -> Usage:
     """Four characters a token, as a stand-in that grows as the real figure does."""
     asked = len(request.system) + sum(len(str(message["content"])) for message in request.messages[-2:])
     return Usage(input=asked // 4 + 1, output=len(str(content)) // 4 + 1)
-
-
-# ── the script ───────────────────────────────────────────────────────────────────────────────────
-
-
-def read(path: Path) -> Script:
-    """Raises OpenClawError, naming the file and the rule, where the script cannot be followed."""
-    import yaml
-
-    try:
-        document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except OSError as error:
-        raise OpenClawError(f"the script {path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise OpenClawError(f"the script {path} is not valid YAML: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
-        raise OpenClawError(f"the script {path} has no list of `rules`")
-    rules = tuple(_rule(item, f"{path}, rule {number}") for number, item in enumerate(document["rules"], 1))
-    otherwise = str(document.get("otherwise", "My script says nothing to that."))
-    return Script(rules, otherwise, float(document.get("pace", 0)))
-
-
-def _rule(item: Any, where: str) -> Rule:
-    if not isinstance(item, dict) or "say" not in item:
-        raise OpenClawError(f"{where}: a rule is a mapping with `say`")
-    if unknown := set(item) - _KEYS:
-        raise OpenClawError(f"{where}: unknown key `{min(unknown)}`; there are: {', '.join(sorted(_KEYS))}")
-    if item.get("fault") and item["fault"] not in _FAULTS:
-        raise OpenClawError(f"{where}: unknown fault `{item['fault']}`; there are: {', '.join(_FAULTS)}")
-    return Rule(
-        say=_pattern(item["say"], where),
-        system=_pattern(item["system"], where) if item.get("system") else None,
-        steps=tuple(_step(step, where) for step in item.get("calls") or ()),
-        reply=str(item.get("reply", "{result}")),
-        failed=str(item.get("failed", "That did not work: {result}")),
-        empty=str(item["empty"]) if "empty" in item else None,
-        stop=str(item.get("stop", "end_turn")),
-        fault=item.get("fault"),
-        delay=float(item.get("delay", 0)),
-    )
-
-
-def _pattern(text: Any, where: str) -> re.Pattern[str]:
-    try:
-        return re.compile(str(text), re.IGNORECASE | re.DOTALL)
-    except re.error as error:
-        raise OpenClawError(f"{where}: `{text}` is no regular expression: {error}") from error
-
-
-def _step(step: Any, where: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-    calls = step if isinstance(step, list) else [step]
-    if not all(isinstance(call, dict) and len(call) == 1 for call in calls):
-        raise OpenClawError(f"{where}: a call is written {{tool: {{input}}}}")
-    return tuple((name, input or {}) for call in calls for name, input in call.items())

@@ -69,5 +69,5 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     heartbeats.deliveries_arrive,
     models.default_exists,
     models.ids_are_known,
-    models.scripts_exist,
+    models.scripts_can_be_followed,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from openclaw import script
 from openclaw.manifest.builtins import MODELS
 from openclaw.manifest.diagnostic import Diagnostic, error
 from openclaw.manifest.near import meant
@@ -32,13 +33,18 @@ def ids_are_known(project: Project) -> Iterator[Diagnostic]:
             )
 
 
-def scripts_exist(project: Project) -> Iterator[Diagnostic]:
+def scripts_can_be_followed(project: Project) -> Iterator[Diagnostic]:
     for model in project.all("model").values():
-        script = model.text("script")
-        if script is not None and project.folder.read_file(script.value) is None:
+        named = model.text("script")
+        if named is None:
+            continue
+        content = project.folder.read_file(named.value)
+        if content is None:
             yield error(
                 "missing-file",
-                script.span,
-                f"no file `{script.value}` (looked in the project folder)",
+                named.span,
+                f"no file `{named.value}` (looked in the project folder)",
                 "create it, or correct the name",
             )
+        elif isinstance(read := script.read(content), script.Problem):
+            yield error("script", named.span, f"the script `{named.value}` cannot be followed: {read.reason}")
