@@ -229,8 +229,7 @@ class App:
             await self.stopping.wait()
             await self._wind_down()
         finally:
-            for name in list(self._tasks):
-                await self._end(name)
+            await asyncio.gather(*[self._end(name) for name in self._tasks])
             for channel in self._channels.values():
                 await channel.close()
         if self.failure is not None:
