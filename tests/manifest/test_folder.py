@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from openclaw.manifest.build import Compiled, compile
-from openclaw.manifest.folder import Folder, kind_of
+from openclaw.manifest.folder import MOST_ENTRIES, Folder, kind_of
 
 AGENT = "name: Jarvis\ndescription: Helps\ntools: []\npolicy: careful\n"
 TOOLS = "policies: {careful: {}}\n"
@@ -66,6 +66,69 @@ def test_links_to_files_and_folders_are_followed(project: Path, tmp_path_factory
 def test_folders_that_lead_in_a_circle_end(project: Path) -> None:
     (project / "agents/again").symlink_to(project / "agents")
     assert told(project) == [("agents/again", "file")]
+
+
+@pytest.mark.parametrize("target", ["/", "..", "../.."])
+def test_a_link_to_what_holds_the_project_is_told_and_not_followed(project: Path, target: str) -> None:
+    (project / "agents/loop").symlink_to(target)
+    started = time.monotonic()
+    (said,) = checked(project).diagnostics
+    assert (said.file, said.message) == ("agents/loop", "agents/loop leads back to a folder above it")
+    assert time.monotonic() - started < 2
+
+
+def test_a_link_to_a_crowd_is_told_once_and_its_end_not_awaited(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    crowd = tmp_path_factory.mktemp("crowd")
+    for number in range(3):
+        (crowd / str(number)).mkdir()
+        for n in range(MOST_ENTRIES // 2):
+            (crowd / str(number) / str(n)).symlink_to("nowhere")
+    (project / "agents/crowd").symlink_to(crowd)
+    started = time.monotonic()
+    (said,) = checked(project).diagnostics
+    assert (said.file, said.code) == ("agents/crowd/1", "file")
+    assert "more than 10,000 files and folders" in said.message
+    assert time.monotonic() - started < 2
+
+
+def test_folders_below_folders_without_end_are_told(project: Path) -> None:
+    (project / "agents" / "/".join("deep" * 30)).mkdir(parents=True)
+    (said,) = checked(project).diagnostics
+    assert "is more than 16 folders deep" in said.message
+
+
+def test_what_cannot_even_be_looked_at_is_told(project: Path) -> None:
+    (project / "agents/self").symlink_to("self")
+    (said,) = checked(project).diagnostics
+    assert said.message == "agents/self cannot be read: its symbolic links lead in a circle"
+
+
+def test_a_project_that_is_mounted_and_swapped_as_a_whole_is_read(project: Path) -> None:
+    """The way Kubernetes mounts a ConfigMap: every name is a link into `..data`, which is swapped."""
+    (project / "tools.yaml").unlink()
+    (project / "agents/main.yaml").unlink()
+    (project / "agents").rmdir()
+    for version in ("one", "two"):
+        (project / f"..{version}/agents/team").mkdir(parents=True)
+        (project / f"..{version}/agents/main.yaml").write_text(AGENT + f"default: true\nprefix: /{version}\n")
+        (project / f"..{version}/agents/team/side.yaml").write_text(AGENT)
+        (project / f"..{version}/tools.yaml").write_text(TOOLS)
+    for name in ("agents", "tools.yaml"):
+        (project / name).symlink_to(f"..data/{name}")
+    for version in ("one", "two"):
+        (project / "..fresh").symlink_to(f"..{version}")
+        (project / "..fresh").rename(project / "..data")
+        found = checked(project)
+        assert found.diagnostics == ()
+        assert found.snapshot is not None
+        assert found.snapshot.agents["main"].prefix == f"/{version}"
+
+
+def test_a_project_that_was_moved_away_is_said_to_be_gone(project: Path) -> None:
+    (said, *_) = checked(project / "gone").diagnostics
+    assert said.message == "the folder cannot be read: it is not there any more"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may read everything")

@@ -57,6 +57,19 @@ def test_control_characters_of_a_hostile_file_do_not_reach_the_terminal() -> Non
     assert "\x1b" not in text
 
 
+def test_control_characters_of_a_file_name_do_not_reach_the_terminal() -> None:
+    hostile = "agents/a\x1b[31m\u202eb.yaml"
+    agent = b"name: A\ndescription: x\ntools: []\npolicy: careful\nprefix: /a\n"
+    folder = Folder.of({hostile: agent, "agents/main.yaml": agent, "tools.yaml": b"policies: {careful: {}}\n"})
+    found = compile(folder, environment={}, importer=None, today=datetime(2026, 1, 1, tzinfo=UTC)).diagnostics
+    assert any(each.file == hostile for each in found)
+    assert any(other.file == hostile for each in found for other in each.related)
+    for shown in (report.text(found, folder, False), report.brief(found)):
+        assert "\x1b" not in shown and "\u202e" not in shown
+        assert "agents/a%1B[31m\\u{202e}b.yaml:1:1: error" in shown
+    assert any(each["file"] == hostile for each in json.loads(report.as_json(found)))
+
+
 def test_json_carries_everything_and_is_sorted() -> None:
     spans = [Span("b.yaml", 1, 2, 1, 3), Span("a.yaml", 10, 1, 10, 2), Span("a.yaml", 9, 5, 9, 6)]
     found = json.loads(report.as_json(arrange(error("yaml", span, "x", "y") for span in spans)))

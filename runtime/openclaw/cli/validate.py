@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from openclaw.manifest import report
     from openclaw.manifest.build import compile
     from openclaw.manifest.folder import Folder, kind_of
+    from openclaw.messages import quote_line
 
     root = Path(args.dir).absolute() if args.dir else Path(args.project)
     if not root.is_dir():
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         print(report.text(compiled.diagnostics, folder, sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
     manifests = [file for file in sorted(folder.files) if kind_of(file)]
     if args.verbose:
-        print("\n".join(manifests), file=sys.stderr)
+        print("\n".join(map(quote_line, manifests)), file=sys.stderr)
     print(f"openclaw: {report.summary(compiled.diagnostics, len(manifests))}", file=sys.stderr)
     failed = any(each.severity == "error" or args.strict for each in compiled.diagnostics)
     return 1 if failed else 0

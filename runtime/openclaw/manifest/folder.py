@@ -14,15 +14,18 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.near import near
 
 MOST_BYTES: Final = (1 << 20) + 1  # one more than a manifest may have, so that too much is noticed
 MOST_FOLDERS: Final = 16
+MOST_ENTRIES: Final = 10_000
 TOP: Final = {f"{kind}.yaml": kind for kind in ("tools", "policies", "channels", "heartbeats", "models")}
+_Identity: TypeAlias = tuple[int, int]  # device and inode
 _LEFTOVER = re.compile(r"[.#~]|.*(?:~|#|\.bak|\.orig|\.rej|\.tmp|\.swp|\.swo)$")
 
 
@@ -84,12 +87,20 @@ class Folder:
         return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(read.items())}
 
 
+@dataclass(slots=True)
+class _Walk:
+    """What a look through `agents/` found wrong, and how many more entries it may meet: a link can lead anywhere."""
+
+    problems: list[Diagnostic]
+    left: int = MOST_ENTRIES
+
+
 def _found(root: Path, problems: list[Diagnostic]) -> Iterator[tuple[str, Path]]:
     for entry in _entries(root, ".", problems):
         if entry.name in TOP or entry.name == ".env":
             yield entry.name, Path(entry.path)
-        elif entry.name == "agents" and entry.is_dir():
-            yield from _agents(Path(entry.path), "agents", (), problems)
+        elif entry.name == "agents" and _is_folder(entry, "agents", problems):
+            yield from _agents(Path(entry.path), "agents", _upward(root), _Walk(problems))
         elif (meant := _meant(entry.name)) is not None:
             problems.append(
                 error(
@@ -110,42 +121,75 @@ def _meant(name: str) -> str | None:
     return f"{close}.yaml" if close else None
 
 
-def _agents(
-    folder: Path, name: str, above: tuple[tuple[int, int], ...], problems: list[Diagnostic]
-) -> Iterator[tuple[str, Path]]:
-    try:
-        here = folder.stat()
-    except OSError:
+def _agents(folder: Path, name: str, above: tuple[_Identity, ...], walk: _Walk) -> Iterator[tuple[str, Path]]:
+    here = _identity(folder)
+    if here in above:
+        walk.problems.append(error("file", Span(name), f"{name} leads back to a folder above it", "remove the link"))
         return
-    if (here.st_dev, here.st_ino) in above or len(above) > MOST_FOLDERS:
-        problems.append(
-            error("file", Span(name), f"{name} leads back to a folder above it, or too deep", "remove the link")
+    if name.count("/") > MOST_FOLDERS:
+        walk.problems.append(
+            error("file", Span(name), f"{name} is more than {MOST_FOLDERS} folders deep", "move it up")
         )
         return
-    for entry in _entries(folder, name, problems):
+    for entry in _within(folder, name, walk):
         file = f"{name}/{_printable(entry.name)}"
         if _LEFTOVER.match(entry.name):
             continue
         if entry.name.lower().endswith((".yml", ".yaml")) and not entry.name.endswith(".yaml"):
             stem = entry.name.rpartition(".")[0]
-            problems.append(
+            walk.problems.append(
                 error(
                     "file-name", Span(file), f"{file} is not read; manifests end in .yaml", f"rename it to {stem}.yaml"
                 )
             )
         elif entry.name.endswith((".yaml", ".md")):
             yield file, Path(entry.path)
-        elif entry.is_dir():
-            yield from _agents(Path(entry.path), file, (*above, (here.st_dev, here.st_ino)), problems)
+        elif _is_folder(entry, file, walk.problems):
+            yield from _agents(Path(entry.path), file, (*above, here) if here else above, walk)
 
 
-def _entries(folder: Path, name: str, problems: list[Diagnostic]) -> list[os.DirEntry[str]]:
+def _identity(folder: Path) -> _Identity | None:
+    try:
+        state = folder.stat()
+    except OSError:
+        return None  # reading it will say why
+    return state.st_dev, state.st_ino
+
+
+def _upward(root: Path) -> tuple[_Identity, ...]:
+    """The project's folder and all those that hold it."""
+    real = Path(os.path.realpath(root))
+    return tuple(found for folder in (real, *real.parents) if (found := _identity(folder)))
+
+
+def _within(folder: Path, name: str, walk: _Walk) -> list[os.DirEntry[str]]:
+    """A folder's entries; none of them, and a diagnostic the first time, where they are too many."""
+    if walk.left < 0:
+        return []
+    entries = _entries(folder, name, walk.problems, walk.left + 1)
+    walk.left -= len(entries)
+    if walk.left >= 0:
+        return entries
+    many = f"agents/ holds more than {MOST_ENTRIES:,} files and folders, the last of them in {name}"
+    walk.problems.append(error("file", Span(name), many, "remove the link that leads there, or what is no manifest"))
+    return []
+
+
+def _entries(folder: Path, name: str, problems: list[Diagnostic], most: int | None = None) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            return sorted(islice(entries, most), key=lambda entry: entry.name)
     except OSError as failure:
         problems.append(error("file", Span(name), f"the folder cannot be read: {_reason(failure)}"))
         return []
+
+
+def _is_folder(entry: os.DirEntry[str], file: str, problems: list[Diagnostic]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as failure:
+        problems.append(error("file", Span(file), f"{file} cannot be read: {_reason(failure)}"))
+        return False
 
 
 def _printable(name: str) -> str:
@@ -187,6 +231,7 @@ def _reason(failure: OSError) -> str:
         case errno.EACCES | errno.EPERM:
             return "no permission"
         case errno.ENOENT:
-            return "its symbolic link leads nowhere"
+            linked = failure.filename is not None and Path(failure.filename).is_symlink()
+            return "its symbolic link leads nowhere" if linked else "it is not there any more"
         case _:
             return (failure.strerror or "unknown reason").lower()

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from functools import cache
 
 from openclaw.manifest import document, placeholders
-from openclaw.manifest.diagnostic import Diagnostic
+from openclaw.manifest.diagnostic import Diagnostic, Related
 from openclaw.manifest.folder import Folder, kind_of
 from openclaw.manifest.source import Source, decode
+from openclaw.messages import quote_line
 
 _RED, _YELLOW, _CYAN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[36m", "\x1b[1m", "\x1b[0m"
 _WIDEST = 160
@@ -44,11 +45,16 @@ def _many(count: int, word: str) -> str:
 
 
 def _head(each: Diagnostic, color: bool) -> str:
-    place = f"{each.file}:{each.line}:{each.column}"
+    place = _place(each)
     if not color:
         return f"{place}: {each.severity}: {each.message} [{each.code}]"
     tint = _RED if each.severity == "error" else _YELLOW
     return f"{_BOLD}{place}{_PLAIN}: {tint}{each.severity}{_PLAIN}: {each.message} {_CYAN}[{each.code}]{_PLAIN}"
+
+
+def _place(each: Diagnostic | Related) -> str:
+    """Whoever names a file chooses what a terminal would obey."""
+    return f"{quote_line(each.file)}:{each.line}:{each.column}"
 
 
 def _block(each: Diagnostic, lines: list[str], color: bool) -> Iterator[str]:
@@ -56,7 +62,7 @@ def _block(each: Diagnostic, lines: list[str], color: bool) -> Iterator[str]:
     if 0 < each.line <= len(lines) and lines[each.line - 1].strip():
         yield from _excerpt(each, lines[each.line - 1], color)
     for other in each.related:
-        yield f"  see:  {other.file}:{other.line}:{other.column}: {other.message}"
+        yield f"  see:  {_place(other)}: {quote_line(other.message)}"
     if each.help:
         yield f"  help: {each.help}"
 
