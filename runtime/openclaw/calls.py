@@ -102,7 +102,7 @@ class Calls:
         if spec is None:
             known = ", ".join(sorted(self._specs)) or "none"
             return ToolResult(f"there is no tool `{call.name}`; there are: {known}", is_error=True)
-        input = with_defaults(spec, call.input)
+        input = completed(spec, call.input)
         if wrong := input_problem(spec, input):
             return ToolResult(f"not run: {wrong}", is_error=True)
         attempt = self._attempt(spec, input)
@@ -211,10 +211,27 @@ def _declined(answer: str) -> str:
 # ── the input ────────────────────────────────────────────────────────────────────────────────────
 
 
-def with_defaults(spec: ToolSpec, input: Mapping[str, Any]) -> Mapping[str, Any]:
+def completed(spec: ToolSpec, input: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments with the defaults of those left out, and whole numbers where integers are asked for."""
     properties = spec.input_schema.get("properties", {})
     missing = {name: s["default"] for name, s in properties.items() if "default" in s and name not in input}
-    return {**missing, **input} if missing else input
+    given: Mapping[str, Any] = _whole(spec.input_schema, input)
+    return {**missing, **given} if missing else given
+
+
+def _whole(schema: Any, value: Any) -> Any:
+    """JSON has one kind of number, so 3.0 fits where an integer is asked for; a command would be given `3.0`."""
+    if not isinstance(schema, Mapping):
+        return value
+    for each in schema.get("anyOf", ()):
+        value = _whole(each, value)
+    if isinstance(value, Mapping) and (properties := schema.get("properties")):
+        return {name: _whole(properties.get(name), item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(schema.get("items"), item) for item in value]
+    if isinstance(value, float) and value.is_integer() and schema.get("type") == "integer":
+        return int(value)
+    return value
 
 
 @functools.lru_cache(maxsize=1024)

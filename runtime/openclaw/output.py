@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 
 from openclaw.beneath import folder, replace
 from openclaw.errors import ToolError
@@ -15,7 +16,9 @@ from openclaw.messages import Call
 from openclaw.names import file_name
 
 LIMIT = 16_000  # characters
+LARGEST = 10 << 20  # bytes: what read_file reads, and so what is kept of one output
 KEPT = 200  # outputs in one workspace; the oldest go first
+KEPT_BYTES = 100 << 20  # of all of them together
 SPILL = (".openclaw", "outputs")
 
 
@@ -53,35 +56,42 @@ def spill_path(call_id: str, text: str = "") -> str:
 def fit(text: str, call: Call, limit: int = LIMIT) -> str:
     """`text` as a tool result: short as it is, long with its middle left out and the whole in a file.
 
-    Half surrogates, which no service takes, become `?`. A workspace that cannot be written to costs
-    the file, not the result.
+    Half surrogates, which no service takes, become `?`; NUL, which makes a file binary, `\\0`. A workspace that
+    cannot be written to costs the file, not the result.
     """
-    text = text.encode("utf-8", "replace").decode()
+    content = text.encode("utf-8", "replace").replace(b"\0", b"\\0")
+    text = content.decode()
     if len(text) <= limit:
         return text
     path = spill_path(call.id, text)
     try:
-        _spill(text, call, path)
+        _spill(content[:LARGEST], call, path)
     except (OSError, ToolError) as error:
         return cut(text, limit, f"the whole could not be kept: {_words(error)}")[0]
-    return cut(text, limit, f"the whole is in {path}")[0]
+    kept = "the whole is" if len(content) <= LARGEST else f"the first {LARGEST >> 20} MiB of {len(content):,} bytes are"
+    return cut(text, limit, f"{kept} in {path}")[0]
 
 
-def _spill(text: str, call: Call, path: str) -> None:
+def _spill(content: bytes, call: Call, path: str) -> None:
     with folder(call.workspace, SPILL, make=True) as at:
-        replace(at, path.rpartition("/")[2], text.encode(), path)
-        _prune(at)
+        replace(at, path.rpartition("/")[2], content, path)
+        with suppress(OSError):  # another session of the workspace makes room as well
+            _prune(at)
 
 
 def _prune(at: int) -> None:
-    """Keeps the newest `KEPT` outputs: a workspace lives for years."""
+    """Keeps the newest outputs, `KEPT` of them and `KEPT_BYTES` at most: a workspace lives for years."""
+    found = []
     with os.scandir(at) as entries:
-        found = [(entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in entries]
-    for _, name in sorted(found)[:-KEPT]:
-        try:
-            os.unlink(name, dir_fd=at)
-        except OSError:
-            pass
+        for entry in entries:
+            state = entry.stat(follow_symlinks=False)
+            found.append((state.st_mtime_ns, entry.name, state.st_size))
+    room = KEPT_BYTES
+    for number, (_, name, size) in enumerate(sorted(found, reverse=True)):
+        room -= size
+        if number >= KEPT or room < 0:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=at)
 
 
 def _words(error: Exception) -> str:

@@ -355,6 +355,33 @@ def test_spilling_follows_no_link_and_its_failure_costs_only_the_file(workspace:
     assert list(outside.iterdir()) == []
 
 
+def test_what_is_kept_of_an_endless_output_can_be_read_and_says_that_it_is_not_the_whole(workspace: Path) -> None:
+    workspace.mkdir()
+    line = "0123456789abcde\n"
+    short = output.fit(line * (output.LARGEST // 16 + 1), Call("main", "s", "repl:local", workspace, "c1"))
+    assert "the first 10 MiB of 10,485,776 bytes are in .openclaw/outputs/c1.txt" in short
+    assert "the whole" not in short
+    last = text(workspace, "read_file", path=".openclaw/outputs/c1.txt", offset=655_360)
+    assert last == "0123456789abcde\n[lines 655,360 to 655,360 of 655,360]"
+
+
+@pytest.mark.parametrize("start", ["BMW is schön", "a\0b"])
+def test_a_kept_output_is_never_taken_for_a_picture_or_a_program(start: str, workspace: Path) -> None:
+    workspace.mkdir()
+    short = output.fit(start + "\nx" * 10_000, Call("main", "s", "repl:local", workspace, "c1"))
+    assert short.startswith(start.replace("\0", "\\0"))
+    assert text(workspace, "read_file", path=".openclaw/outputs/c1.txt", limit=1).startswith(start.replace("\0", "\\0"))
+
+
+def test_large_outputs_make_room_before_they_are_many(workspace: Path) -> None:
+    workspace.mkdir()
+    most = output.KEPT_BYTES // output.LARGEST
+    for n in range(most + 3):
+        output.fit("x" * output.LARGEST, Call("main", "s", "repl:local", workspace, f"c{n}"))
+    names = {p.stem for p in (workspace / ".openclaw/outputs").iterdir()}
+    assert names == {f"c{n}" for n in range(3, most + 3)}
+
+
 def test_old_outputs_make_room_for_new_ones(workspace: Path) -> None:
     workspace.mkdir()
     for n in range(output.KEPT + 5):

@@ -26,11 +26,10 @@ from openclaw.beneath import folder, names_in, parts_of, read_all, reading, repl
 from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, ToolResult, ToolSpec
-from openclaw.output import LIMIT
+from openclaw.output import LARGEST, LIMIT
 from openclaw.permissions.paths import protected
 from openclaw.ports import Place
 
-LARGEST = 10 << 20  # bytes that are read or written
 LINES = 2_000  # shown by one read_file, if they fit
 LISTED = 500  # names shown by one list_files
 VISITED = 50_000  # names looked at by one list_files
@@ -130,7 +129,7 @@ def _content(spot: Spot) -> bytes:
     with folder(spot.root, spot.parts[:-1]) as at, reading(at, spot.name, spot.shown) as file:
         size = os.fstat(file).st_size
         if size > LARGEST:
-            raise ToolError(f"`{spot.shown}` has {size:,} bytes, at most {LARGEST:,} are read; look at a part of it")
+            raise ToolError(f"`{spot.shown}` has {size:,} bytes; files of at most {LARGEST:,} are read")
         return read_all(file, LARGEST)
 
 
@@ -141,7 +140,7 @@ def _text(content: bytes, spot: Spot) -> str:
             return content.decode(encoding, "replace")
     kind = next((words for start, words in _IMAGES.items() if content.startswith(start)), None)
     kind = "WebP" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else kind
-    if kind and not content.isascii():
+    if kind and b"\0" in content[:65536]:  # which every picture holds, and no text that begins with BM
         raise ToolError(f"`{spot.shown}` is an image ({kind}, {len(content):,} bytes); this tool reads text")
     if b"\0" in content[:65536]:
         raise ToolError(f"`{spot.shown}` is binary ({len(content):,} bytes); this tool reads text")
