@@ -32,7 +32,7 @@ from openclaw.manifest import snapshot as manifest
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import TERMINAL
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.messages import Address
+from openclaw.messages import Address, quote_line
 from openclaw.permissions.facts import Disk
 from openclaw.ports import (
     Channel,
@@ -95,6 +95,8 @@ class App:
 
     async def _open(self, project: Project, stack: contextlib.AsyncExitStack) -> None:
         self.demo = project.demo
+        if os.geteuid() == 0:
+            self.notices.append("running as root: what a tool may do, it may do to the whole machine")
         self.store: Store = adapters.kind("stores", "files")(str(self.options.state), self.clock)
         stack.push_async_callback(self.store.close)
         await self.store.open()
@@ -124,7 +126,7 @@ class App:
             first = project.broken[0]
             self.notices.append(
                 f"THE PROJECT ON DISK IS BROKEN; running what was applied last. "
-                f"{first.file}:{first.line}:{first.column}: {first.message}"
+                f"{quote_line(first.file)}:{first.line}:{first.column}: {first.message}"
             )
         else:
             keep(self.house.state, self.house.project, project.reading.folder)

@@ -258,7 +258,7 @@ def _keep(place: Path, folder: Folder) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     for name, content in _files(folder):
         path = fresh / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(path.parent)
         path.write_bytes(content)
         path.chmod(0o600)
     if place.exists():
@@ -266,6 +266,12 @@ def _keep(place: Path, folder: Folder) -> None:
         place.rename(old)
     fresh.rename(place)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _make(folder: Path) -> None:
+    """The folder and what is missing above it, each for this user alone."""
+    for each in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        each.mkdir(mode=0o700, exist_ok=True)
 
 
 def _files(folder: Folder) -> Iterable[tuple[str, bytes]]:
