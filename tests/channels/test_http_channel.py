@@ -365,7 +365,10 @@ def test_whoever_guesses_tokens_is_paused(tmp_path: Path, model: MessagesServer)
         async with as_(operator, "guess") as guesser:
             seen = [code(await guesser.http.get("/readyz"))[0] for _ in range(FAILURES + 2)]
         assert seen == [401] * FAILURES + [429] * 2
-        assert (await operator.http.get("/healthz")).status_code == 200
+        # Who holds a token is served all the same: on one machine all come from one place. No token is no guess.
+        assert (await operator.http.get("/api/status")).status_code == 200
+        async with as_(operator, None) as silent:
+            assert (await silent.http.get("/api/status")).status_code == 401
 
     run(tmp_path, model, scene)
 
