@@ -107,9 +107,11 @@ def _script(document: Any) -> Script:
 
 
 def _rule(item: Any, where: str) -> Rule:
-    if not isinstance(item, dict) or "say" not in item:
-        raise _Unfit(f"{where}a rule is a mapping with `say`")
+    if not isinstance(item, dict):
+        raise _Unfit(f"{where}a rule is a mapping")
     _known(item, _KEYS, where)
+    if "say" not in item:
+        raise _Unfit(f"{where}`say` is missing")
     return Rule(
         say=_pattern(item, "say", where),
         system=_pattern(item, "system", where) if item.get("system") else None,

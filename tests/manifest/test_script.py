@@ -37,7 +37,9 @@ def opened(path: Path) -> str:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("rules: [{sai: x}]", "rule 1: a rule is a mapping with `say`"),
+        ("rules: [{sai: x}]", "rule 1: unknown key `sai`"),
+        ("rules: [{reply: x}]", "rule 1: `say` is missing"),
+        ("rules: [x]", "rule 1: a rule is a mapping"),
         ("rules: [{say: a}, {say: x, 1: 2}]", "rule 2: unknown key `1`"),
         ("rules: []\notherwize: x", "unknown key `otherwize`"),
         ("rules: [{say: x, delay: x}]", "rule 1: `delay` is a number of seconds"),
