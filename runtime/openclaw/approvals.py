@@ -18,13 +18,14 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from openclaw.clock import Clock
-from openclaw.errors import ApprovalError
+from openclaw.errors import ApprovalError, StateTooNew
 from openclaw.messages import Address, Answer, Approval
 from openclaw.permissions import binding, display, profiles, programs
 from openclaw.permissions.decide import Attempt, Decision, Policy, Rule, label
 from openclaw.ports import Marks
 
 DOCUMENT = "exec-approvals"
+VERSION = 1  # of that document
 MOST_PENDING = 20  # open questions of one session; a flood is refused, not shown
 _KEPT = 1000  # settled questions that are still known by name
 
@@ -59,7 +60,8 @@ class Approvals:
         self._remembered: dict[str, dict[str, Any]] = {}  # by standing digest
 
     async def open(self) -> None:
-        """Reads what is remembered. An entry that cannot be read permits nothing."""
+        """Reads what is remembered. An entry that cannot be read permits nothing; a document of a newer version
+        raises StateTooNew and is left as it is."""
         document, _ = await self._marks.get(DOCUMENT)
         self._remembered = {entry["digest"]: entry for entry in _entries(document)}
 
@@ -220,7 +222,7 @@ class Approvals:
         while True:
             document, version = await self._marks.get(DOCUMENT)
             entries = change(_entries(document))
-            if await self._marks.put(DOCUMENT, {"version": 1, "approvals": entries}, version):
+            if await self._marks.put(DOCUMENT, {"version": VERSION, "approvals": entries}, version):
                 self._remembered = {entry["digest"]: entry for entry in entries}
                 return
 
@@ -250,6 +252,12 @@ def _record(attempt: Attempt, decision: Decision) -> dict[str, Any]:
 
 
 def _entries(document: Any) -> list[dict[str, Any]]:
+    written = document.get("version") if isinstance(document, dict) else None
+    if isinstance(written, int) and written > VERSION:
+        raise StateTooNew(
+            f"{DOCUMENT}.json was written by a newer version (format {written}, this one knows {VERSION}); "
+            "use that version, or choose another state folder with --state"
+        )
     found = document.get("approvals") if isinstance(document, dict) else None
     entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
     return [entry for entry in entries if isinstance(entry.get("digest"), str) and isinstance(entry.get("id"), str)]

@@ -14,7 +14,7 @@ import pytest
 
 from openclaw.approvals import DOCUMENT, MOST_PENDING, Approvals, may_be_remembered
 from openclaw.clock import ManualClock, settle
-from openclaw.errors import ApprovalError
+from openclaw.errors import ApprovalError, StateTooNew
 from openclaw.messages import Address, Answer, Approval, ToolSpec
 from openclaw.permissions.decide import Attempt, Condition, Decision, Effect, Policy, Rule, decide
 from openclaw.permissions.facts import Disk
@@ -472,6 +472,23 @@ def test_a_document_that_cannot_be_read_permits_nothing(tmp_path: Path, document
         await approvals.open()
         assert await approvals.remembered() == []
         assert not approvals.allows(desk.attempt(), desk.decide(desk.attempt()))
+
+    scene(play, tmp_path)
+
+
+def test_a_document_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
+    async def play(desk: Desk) -> None:
+        newer = {"version": 99, "approvals": []}
+        await desk.store.marks.put(DOCUMENT, newer, 0)
+        with pytest.raises(StateTooNew):
+            await Approvals(desk.store.marks, desk.clock).open()
+        approval = desk.build(desk.attempt())
+        asking = desk.ask(approval)
+        await settle()
+        with pytest.raises(StateTooNew):
+            await desk.approvals.answer(approval.id, "allow-always", ANA)
+        assert "deny" == await asking
+        assert newer == (await desk.store.marks.get(DOCUMENT))[0]
 
     scene(play, tmp_path)
 
