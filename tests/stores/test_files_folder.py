@@ -267,6 +267,16 @@ def full_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def test_a_full_disk_is_not_taken_for_missing_permissions(full_disk):
+    with (full_disk / "filler").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(b"x" * 4096)
+    (full_disk / "runtime.db").touch()
+    (full_disk / "sessions").mkdir()
+    with pytest.raises(StateError, match="free some space"):
+        opened(full_disk)
+
+
 def test_a_full_disk_refuses_a_message_and_takes_the_next_when_there_is_room(full_disk):
     async def steps(store):
         way = Route("main", "s", "hello")

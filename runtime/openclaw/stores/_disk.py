@@ -21,6 +21,8 @@ from openclaw.errors import StateError, StorageFailed
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
+_ROOM = 1 << 20  # bytes below which a disk counts as full: a database needs tens of KiB merely to be opened
+
 
 class Disk:
     def __init__(self) -> None:
@@ -60,6 +62,15 @@ class Disk:
         except (OSError, sqlite3.Error) as error:
             self._failure = f"the disk did not take a write ({error}); end the runtime, mend the disk, start again"
             raise StorageFailed(self._failure) from error
+
+
+def full(folder: Path) -> bool:
+    """Whether a failure there may be for want of space, which SQLite often calls an I/O error."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _ROOM
 
 
 def make_folder(path: Path) -> None:

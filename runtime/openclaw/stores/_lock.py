@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from openclaw.errors import StateError, StateLocked
-from openclaw.stores._disk import make_folder
+from openclaw.stores._disk import full, make_folder
 
 
 class Lock:
@@ -63,7 +63,5 @@ def _holder(file: int) -> int | None:
 
 def _unusable(folder: Path, error: OSError) -> StateError:
     why = (error.strerror or str(error)).lower()
-    return StateError(
-        f"the state folder {folder} cannot be used: {why}; "
-        "make it a folder this user can write to, or choose another with --state"
-    )
+    cure = "free some space on its disk" if full(folder) else "make it a folder this user can write to"
+    return StateError(f"the state folder {folder} cannot be used: {why}; {cure}, or choose another with --state")

@@ -23,6 +23,7 @@ from openclaw.errors import OpenClawError, StateError, StateTooNew
 from openclaw.messages import Accepted, Message, Reply, Route
 from openclaw.ports import Outgoing, Queued, Settlement
 from openclaw.stores import _codec as codec
+from openclaw.stores._disk import full
 
 # One tuple of statements a version. A step is never edited once released: a change is a new step.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -89,9 +90,11 @@ class Rows:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._migrate()
         except (OSError, sqlite3.DatabaseError) as error:
-            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            lacks_room = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or full(self._path.parent)
             cure = (
-                "free some space" if full else "mend its permissions, put back a copy, or move it aside to start empty"
+                "the disk is full, free some space"
+                if lacks_room
+                else "mend its permissions, put back a copy, or move it aside to start empty"
             )
             raise StateError(f"{self._path} cannot be opened ({error}); {cure}") from error
 
