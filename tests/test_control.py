@@ -168,6 +168,16 @@ def test_a_pending_approval_is_accepted_answered_and_fetched(path: Path) -> None
     served(path, test)
 
 
+def test_who_cannot_be_asked_says_so(path: Path) -> None:
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        for body, expected in (({}, True), ({"ask": True}, True), ({"ask": False}, False)):
+            assert 200 == (await client.post("/api/messages", json={"text": "x", **body})).status_code
+            assert desk.posted[-1].can_ask is expected
+        assert code(await client.post("/api/messages", json={"text": "x", "ask": "no"})) == (422, "bad_field")
+
+    served(path, test)
+
+
 def test_an_approval_is_an_event_and_only_its_approvers_answer_it(path: Path) -> None:
     async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
         desk.approvers = ("telegram:1",)
@@ -437,7 +447,7 @@ def test_open_requests_are_told_to_fetch_their_answer_when_the_runtime_ends(
     assert not caplog.records
 
 
-def test_a_disk_that_refuses_to_write_ends_the_serving(path: Path) -> None:
+def test_a_disk_that_refuses_to_write_ends_the_serving(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def post(message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
         raise StorageFailed("the disk is gone: /secret/place")
 
@@ -452,6 +462,7 @@ def test_a_disk_that_refuses_to_write_ends_the_serving(path: Path) -> None:
             await serving
 
     asyncio.run(main())
+    assert not caplog.records  # the runtime says it, in one line
 
 
 def test_signals_stay_the_runtimes_own(path: Path) -> None:

@@ -155,9 +155,11 @@ class App:
         """Whether anybody who may agree can see the question: whoever watches this turn, or a channel of theirs."""
         if not self.can_ask:
             return False
-        if self.sessions.watched(queued.id, queued.message.sender.channel) or queued.message.fetched:
+        message = queued.message
+        if message.can_ask and (self.sessions.watched(queued.id, message.sender.channel) or message.fetched):
             return True
-        channels = {Address.parse(approver).channel for approver in approvers}
+        others = approvers if message.can_ask else [one for one in approvers if one != str(message.sender)]
+        channels = {Address.parse(approver).channel for approver in others}
         return any(self._states.get(channel) == "running" for channel in channels)
 
     # ── channels ─────────────────────────────────────────────────────────────────────────────────

@@ -97,6 +97,7 @@ class Message:
     heartbeat: str | None = None
     agents: tuple[str, ...] | None = None  # those the program may reach; None: every one
     fetched: bool = False  # whoever posted it fetches the reply by its id; nothing is sent
+    can_ask: bool = True  # where it was said, a question about it can be put to somebody
 
     @property
     def text(self) -> str:

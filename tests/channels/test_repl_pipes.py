@@ -30,10 +30,12 @@ def test_each_line_is_a_message_and_only_answers_are_on_stdout() -> None:
     assert "run_command  ls: ok, 0.0 s" in done.stderr.decode()
 
 
-def test_approvals_are_denied_at_once_and_said_to_be() -> None:
-    done = talk(b"ask rm -rf x\n")
-    assert done.stdout == b"The answer was deny.\n"
-    assert b"run_command denied, nobody can be asked without a terminal: rm -rf x" in done.stderr
+def test_a_message_in_a_pipe_says_that_nobody_can_be_asked() -> None:
+    assert talk(b"ask rm -rf x\n").stdout == b"Nobody who may agree is reachable.\n"
+
+
+def test_a_failed_call_says_why() -> None:
+    assert b"run_command  ls: failed, 0.0 s: no such file\n" in talk(b"break ls\n").stderr
 
 
 def test_failures_and_refusals_are_no_answers() -> None:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,6 +67,32 @@ def until(master: int, text: bytes) -> bytes:
     return seen
 
 
+def eventually(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@contextmanager
+def running(project: Path) -> Iterator[None]:
+    """A runtime that serves the control socket, and no terminal."""
+    state = project.parent / "state"
+    command = [sys.executable, "-m", "openclaw", "-C", str(project), "--state", str(state), "run"]
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing) as child:
+        try:
+            eventually(lambda: b'"running": true' in piped(project, "status", "--json").stdout)
+            yield
+        finally:
+            child.terminate()
+
+
+def piped(project: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "openclaw", "-C", str(project), "--state", str(project.parent / "state")]
+    return subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+
+
 def test_an_answer_does_not_command_the_terminal(project: Path) -> None:
     with asked(project, "paint") as (_, master):
         assert b"\x1b" not in until(master, b"after")
@@ -93,3 +119,71 @@ def test_a_yes_at_the_question_runs_the_call(project: Path) -> None:
         os.write(master, b"y\n")
         assert 0 == child.wait(timeout=15)
     assert (project.parent / "state" / "workspace" / "x").exists()
+
+
+def test_that_nobody_could_be_asked_is_not_held_against_the_person(project: Path) -> None:
+    with running(project):
+        unasked = piped(project, "chat", "touch").stderr
+        assert b"failed: refused: " in unasked and b"nobody who may agree is reachable" in unasked
+        with asked(project, "touch") as (child, master):
+            until(master, b"y or n")
+            os.write(master, b"y\n")
+            assert 0 == child.wait(timeout=15)
+    assert (project.parent / "state" / "workspace" / "x").exists()
+
+
+def test_a_persons_no_is(project: Path) -> None:
+    with running(project):
+        with asked(project, "touch") as (child, master):
+            until(master, b"y or n")
+            os.write(master, b"n\n")
+            child.wait(timeout=15)
+        with asked(project, "touch") as (child, master):
+            assert b"y or n" not in until(master, b"the person said no")
+
+
+def test_a_plain_terminal_is_asked_by_a_line(project: Path) -> None:
+    touched = project.parent / "state" / "workspace" / "x"
+    with asked(project, "", term="dumb") as (_, master):
+        until(master, b"plain terminal")
+        os.write(master, b"touch\n")
+        until(master, b"[y] once")
+        os.write(master, b"what?\n")
+        assert b"\x1b" not in until(master, b"[y] once")
+        assert not touched.exists()
+        os.write(master, b"y\n")
+        until(master, b"ok, ")
+        assert touched.exists()
+        os.write(master, b"paint\n")
+        until(master, b"after")
+
+
+def test_what_was_typed_before_a_question_is_a_message_and_no_answer(project: Path) -> None:
+    with asked(project, "", term="dumb") as (_, master):
+        until(master, b"plain terminal")
+        os.write(master, b"touch\ny\npaint\n")
+        until(master, b"[y] once")
+        os.write(master, b"n\n")
+        until(master, b"the person said no")
+        until(master, b"after")
+    assert not (project.parent / "state" / "workspace" / "x").exists()
+
+
+def test_the_end_of_the_input_at_a_question_is_a_no(project: Path) -> None:
+    with asked(project, "", term="dumb") as (child, master):
+        until(master, b"plain terminal")
+        os.write(master, b"touch\n")
+        until(master, b"[y] once")
+        os.write(master, b"\x04")
+        until(master, b"the person said no")
+        assert 0 == child.wait(timeout=15)
+
+
+def test_a_no_by_a_line_denies_and_the_next_line_is_a_message(project: Path) -> None:
+    with asked(project, "", term="dumb") as (_, master):
+        until(master, b"plain terminal")
+        os.write(master, b"touch\n")
+        until(master, b"[y] once")
+        os.write(master, b"n\npaint\n")
+        assert b"the person said no" in until(master, b"after")
+    assert not (project.parent / "state" / "workspace" / "x").exists()

@@ -96,7 +96,12 @@ def live(tmp_path: Path) -> Iterator[Served]:
 
 def test_status_and_sessions_come_from_the_running_runtime(live: Served, tmp_path: Path) -> None:
     live.post("hello")
-    assert found(openclaw(tmp_path, "status", "--json")) == {"running": True, "ready": True, "agents": 2}
+    assert found(openclaw(tmp_path, "status", "--json")) == {
+        "running": True,
+        "ready": True,
+        "agents": 2,
+        "answering": [],
+    }
     [session] = found(openclaw(tmp_path, "sessions", "list", "--json"))
     assert session["key"] == "agent:main:repl:local"
     shown = openclaw(tmp_path, "sessions", "show", session["key"])
@@ -133,11 +138,15 @@ raise SystemExit(ask(Path(sys.argv[1]), sys.argv[2], show=lambda event: print(ev
     answer = ask("tool ls")
     assert (answer.returncode, answer.stdout) == (0, "Done.\n")
     assert "ToolStarted" in answer.stderr and "ToolFinished" in answer.stderr
-    denied = ask("ask rm x")
-    assert denied.stdout == "The answer was deny.\n"
-    assert "    rm x\n" in denied.stderr and "nobody can be asked here; denied" in denied.stderr
+    assert ask("ask rm x").stdout == "Nobody who may agree is reachable.\n"
+    assert live.desk.posted[-1].can_ask is False
     failed = ask("fail")
     assert (failed.returncode, failed.stdout) == (1, "") and "the model did not answer" in failed.stderr
+
+
+def test_a_question_that_is_refused_is_wrong_usage_beside_a_runtime_too(live: Served, tmp_path: Path) -> None:
+    done = openclaw(tmp_path, "chat", "refuse")
+    assert (2, "openclaw: this desk does not know you\n") == (done.returncode, done.stderr)
 
 
 # ── without a runtime ────────────────────────────────────────────────────────────────────────────
@@ -195,6 +204,24 @@ def test_memories_are_listed_searched_shown_and_deleted(tmp_path: Path) -> None:
     assert openclaw(tmp_path, "memory", "delete", "cat").stdout == "deleted cat\n"
     assert not (folder / "cat.md").exists()
     assert openclaw(tmp_path, "memory", "search", "x", "--limit", "0").returncode == 2
+
+
+def test_what_a_file_or_a_person_named_commands_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "a\x1b[2J.md").write_text("Something.\n")
+    assert openclaw(tmp_path, "memory", "delete", "a\x1b[2J").stdout == "deleted a%1B[2J\n"
+    for command in ("memory", "sessions"):
+        assert "\x1b" not in openclaw(tmp_path, command, "show", "b\x1b[2J").stderr
+
+
+def test_approvals_of_a_newer_version_are_left_as_they_are(tmp_path: Path) -> None:
+    assert openclaw(tmp_path, "chat", "--demo", "hello", input="").returncode == 0
+    file = tmp_path / "exec-approvals.json"
+    file.write_text('{"version": 99, "grants": ["x"]}')
+    for command in (("approvals", "list"), ("approvals", "revoke", "x"), ("chat", "--demo", "hello")):
+        done = openclaw(tmp_path, *command, input="")
+        assert (1, True) == (done.returncode, "was written by a newer version" in done.stderr), done.stderr
+    assert file.read_text() == '{"version": 99, "grants": ["x"]}'
 
 
 def test_version_is_the_packages(tmp_path: Path) -> None:

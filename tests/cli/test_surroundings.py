@@ -34,6 +34,35 @@ def test_a_question_without_standard_input_is_wrong_usage(tmp_path: Path) -> Non
     assert (2, True) == (done.returncode, "there is no question" in done.stderr)
 
 
+@pytest.mark.parametrize("command", ["status", "sessions list", "memory list", "approvals list", "chat --demo hello"])
+def test_a_state_folder_that_is_a_file_is_said(tmp_path: Path, command: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    done = shell(f"$oc {command}", file)
+    assert (1, "", True) == (done.returncode, done.stdout, f"{file} cannot be used" in done.stderr)
+
+
+def test_a_locale_without_letters_loses_none(tmp_path: Path) -> None:
+    plain = "export LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"
+    assert 0 == shell(f"{plain}; $oc chat --demo 'remember é is ü' < /dev/null", tmp_path).returncode
+    assert "é is ü" in next((tmp_path / "memory").glob("*.md")).read_text("utf-8")
+    assert "é is ü" in shell(f"{plain}; $oc memory search é", tmp_path).stdout
+
+
+def test_memory_on_a_full_disk_is_said_with_its_cure(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    (folder / "memory").mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system takes a root that may mount")
+    try:
+        fill = f"mkdir {folder}/memory; echo tea > {folder}/memory/tea.md; cat /dev/zero > {folder}/filler"
+        done = shell(f"{fill} 2> /dev/null; $oc memory list", folder)
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+    assert (1, True) == (done.returncode, "free some space" in done.stderr), done.stderr
+
+
 @pytest.mark.parametrize("option", ["-C", "--state"])
 @pytest.mark.parametrize("place", ["", "a" * 300, "a/" * 3000])
 def test_a_place_that_could_never_be_is_wrong_usage(tmp_path: Path, option: str, place: str) -> None:

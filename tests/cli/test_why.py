@@ -106,6 +106,16 @@ def test_arguments_that_fit_no_schema_are_denied(project: Path) -> None:
     assert answer["refusal"]["code"] == "invalid_input"
 
 
+def test_a_call_without_its_arguments_is_wrong_usage(project: Path) -> None:
+    done = why(project, "run_command")
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "say what `run_command` would be called with, by --command TEXT" in done.stderr
+
+
+def test_arguments_that_fit_no_schema_have_no_character_to_point_at(project: Path) -> None:
+    assert "at character" not in why(project, "write_file", "--input", '{"path": "notes/a"}').stdout
+
+
 def test_a_batch_answers_every_line_in_order(project: Path) -> None:
     lines = [
         b'{"command": "ls -la"}',

@@ -99,7 +99,7 @@ class Desk:
         route = self._settled[id].route
         async with self._locks.setdefault(route.session, asyncio.Lock()):
             self._settled[id] = Settlement(id, "running", route, None)
-            run = asyncio.get_running_loop().create_task(self._play(id, route))
+            run = asyncio.get_running_loop().create_task(self._play(id, message))
             self._turns[route.session] = run
             failed = False
             try:
@@ -132,7 +132,8 @@ class Desk:
             ]
         )
 
-    async def _play(self, id: str, route: Route) -> None:
+    async def _play(self, id: str, message: Message) -> None:
+        route = self._settled[id].route
         verb, _, rest = route.text.partition(" ")
         match verb:
             case "stream":
@@ -143,7 +144,10 @@ class Desk:
                 await self._tool(id, rest, verb == "break")
                 await self._stream(id, "Done.")
             case "ask":
-                await self._stream(id, await self._asks(id, route, rest))
+                if message.can_ask:
+                    await self._stream(id, await self._asks(id, route, rest))
+                else:
+                    await self._stream(id, "Nobody who may agree is reachable.")
             case "log":
                 logging.getLogger("desk").warning("%s", rest)
                 await self._stream(id, "Logged.")

@@ -56,6 +56,7 @@ messages = st.builds(
     maybe,
     st.none() | st.lists(text, max_size=2).map(tuple),
     st.booleans(),
+    st.booleans(),
 )
 replies = st.builds(Reply, addresses, text, text, text, maybe, maybe, maybe, st.booleans(), st.booleans())
 entries = (

@@ -54,6 +54,11 @@ def paint(text: str, *styles: str) -> str:
     return f"\x1b[{codes}m{text}\x1b[0m" if codes else text
 
 
+def bare(text: str) -> str:
+    """What was painted, without its colours."""
+    return _CODES.sub("", text)
+
+
 def markdown(text: str) -> str:
     """One or more finished blocks, laid out for the width the terminal has now; ends in a newline."""
     text = plain(text).rstrip()

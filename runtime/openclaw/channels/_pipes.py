@@ -1,22 +1,25 @@
 """The REPL without a terminal: a line in is a message, its answer goes to stdout, everything else to stderr.
 
 One line at a time: the next is read when the last is answered, so answers stand in the order of the
-questions. Nobody can be asked here: approvals are denied at once, and said to be. A turn ends when its
-reply was printed, so that the end of the input never overtakes an answer.
+questions. On a terminal that cannot move its cursor a question for approval takes the next line as its
+answer; elsewhere nobody can be asked, and every message says so. A turn ends when its reply was printed, so
+that the end of the input never overtakes an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import select
 from collections.abc import AsyncIterator
 
 from openclaw.channels._apart import apart
-from openclaw.channels._typed import Shown, may_answer, person, provenance, typed
+from openclaw.channels._typed import Shown, can_ask, may_answer, person, provenance, typed
 from openclaw.clock import Clock
-from openclaw.errors import ApprovalError, DeliveryError
+from openclaw.errors import DeliveryError, OpenClawError
 from openclaw.messages import (
     Accepted,
+    Answer,
     Answered,
     Approval,
     Asked,
@@ -25,6 +28,7 @@ from openclaw.messages import (
     Refused,
     Reply,
     Retrying,
+    Settled,
     ToolFinished,
     ToolStarted,
     quote_line,
@@ -33,6 +37,14 @@ from openclaw.ports import ChannelOptions, Operations, Post
 
 _DELIVERY = 5.0  # seconds a finished turn waits for its durable delivery before its reply is printed anyway
 _IN, _OUT, _ERR = 0, 1, 2
+_WORDS: dict[str, Answer] = {
+    "y": "allow-once",
+    "yes": "allow-once",
+    "a": "allow-always",
+    "always": "allow-always",
+    "n": "deny",
+    "no": "deny",
+}
 
 
 class Pipes:
@@ -41,6 +53,9 @@ class Pipes:
         self._clock = clock
         self._shown = Shown()
         self._waiting: dict[str, _Turn] = {}  # by message id
+        self._questions: dict[str, tuple[Approval, asyncio.Task[None]]] = {}  # put to the person here, by id
+        self._lines = _Lines()
+        self._can_ask = can_ask()
         self._tasks: asyncio.TaskGroup | None = None
         self._writing = asyncio.Lock()  # fair, so lines come out in the order they were said
         self._cut = False  # nobody reads standard output any more
@@ -52,7 +67,7 @@ class Pipes:
                 await self._say("A plain terminal: each line is a message. /help lists the commands, /quit leaves.")
             silence = operations.listen(self._options.key, _Turn(self, operations).watch)
             try:
-                async for line in _lines():
+                while (line := await self._lines.next()) is not None:
                     if line.strip() == "/quit":
                         break
                     if line.strip():
@@ -62,6 +77,9 @@ class Pipes:
             finally:
                 silence()
                 self._tasks = None
+                for id in list(self._questions):
+                    self.settled(id)
+                self._lines.close()
 
     async def send(self, reply: Reply) -> None:
         if reply.answers in self._shown:
@@ -83,7 +101,7 @@ class Pipes:
 
     async def _ask(self, line: str, post: Post, operations: Operations) -> None:
         turn = _Turn(self, operations)
-        match await post(typed(line, self._options, self._clock), turn.watch):
+        match await post(typed(line, self._options, self._clock, can_ask=self._can_ask), turn.watch):
             case Accepted(id=id):
                 await self._wait(id, turn)
             case Answered(text=text):
@@ -125,19 +143,42 @@ class Pipes:
         if self._tasks is not None:
             self._tasks.create_task(self._say(text))
 
-    def deny(self, approval: Approval, operations: Operations) -> None:
-        call = " ".join(quote_line(line.strip()) for line in approval.lines)
-        if not may_answer(approval, self._options):
-            self.notice(f"openclaw: {approval.tool} waits for {', '.join(approval.approvers)}: {call}")
-        elif self._tasks is not None:
-            self.notice(f"openclaw: {approval.tool} denied, nobody can be asked without a terminal: {call}")
-            self._tasks.create_task(self._deny(approval.id, operations))
+    # ── questions ────────────────────────────────────────────────────────────────────────────────
 
-    async def _deny(self, id: str, operations: Operations) -> None:
+    def asked(self, approval: Approval, operations: Operations) -> None:
+        if self._tasks is None:
+            return
+        if self._can_ask and may_answer(approval, self._options):
+            self._questions[approval.id] = approval, self._tasks.create_task(self._question(approval, operations))
+        else:
+            call = " ".join(quote_line(line.strip()) for line in approval.lines)
+            self.notice(f"openclaw: {approval.tool} waits for {', '.join(approval.approvers)}: {call}")
+
+    def settled(self, id: str) -> None:
+        """Answered, here or elsewhere, or nobody waits for it any more: the next line is a message again."""
+        if (question := self._questions.pop(id, None)) is not None:
+            question[1].cancel()
+
+    def withdraw(self, session: str) -> None:
+        """The session's turn has ended, perhaps with its question still open."""
+        for approval, _ in list(self._questions.values()):
+            if approval.session == session:
+                self.settled(approval.id)
+
+    async def _question(self, approval: Approval, operations: Operations) -> None:
+        from openclaw.channels._paper import bare, card, question  # brings rich along
+
+        await self._say(bare(card(approval)))
+        await self._lines.set_aside()
+        answer: Answer | None = None
+        while answer not in approval.offers:
+            await self._say(bare(question(approval.offers)))
+            line = await self._lines.answer()
+            answer = "deny" if line is None else _WORDS.get(line.strip().lower())
         try:
-            await operations.answer(id, "deny", person(self._options))
-        except ApprovalError:
-            pass  # answered elsewhere in the meantime
+            await operations.answer(approval.id, answer, person(self._options))
+        except OpenClawError as error:
+            await self._say(f"openclaw: {error}")
 
 
 class _Turn:
@@ -162,12 +203,16 @@ class _Turn:
             case ToolFinished(call=call, result=result, seconds=seconds):
                 outcome = "failed" if result.is_error else "ok"
                 line = quote_line(self._lines.pop(call.id, call.name))
-                self._pipes.notice(f"openclaw: {line}: {outcome}, {seconds:.1f} s")
+                why = f": {first_line(result.text)}" if result.is_error else ""
+                self._pipes.notice(f"openclaw: {line}: {outcome}, {seconds:.1f} s{why}")
             case Asked(approval=approval):
-                self._pipes.deny(approval, self._operations)
+                self._pipes.asked(approval, self._operations)
+            case Settled(approval=id):
+                self._pipes.settled(id)
             case Retrying(reason=reason, seconds=seconds):
                 self._pipes.notice(f"openclaw: {quote_line(reason)}; trying again in {seconds:.0f} s")
             case Finished(reply=reply):
+                self._pipes.withdraw(reply.session)
                 self.reply = reply
                 self.finished.set()
             case _:
@@ -181,6 +226,64 @@ def for_eyes(fd: int, text: str) -> str:
     from openclaw.channels._paper import plain  # brings rich along
 
     return plain(text)
+
+
+def first_line(text: str) -> str:
+    """What a failed call says for itself, in at most 200 harmless characters."""
+    line = quote_line(text.strip().partition("\n")[0])
+    return line if len(line) <= 200 else line[:199] + "…"
+
+
+class _Lines:
+    """Standard input, each line for whoever waits and came last: a question goes before the next message.
+
+    What was typed before a question was shown is no answer to it; it stays a message.
+    """
+
+    def __init__(self) -> None:
+        self._source = _lines()
+        self._waiting: list[asyncio.Future[str | None]] = []
+        self._aside: list[str | None] = []  # messages that were read before anybody waited for one
+        self._reading: asyncio.Task[None] | None = None
+
+    async def next(self) -> str | None:
+        """The next message; None at the end of the input."""
+        return self._aside.pop(0) if self._aside else await self.answer()
+
+    async def set_aside(self) -> None:
+        """Keeps what was typed so far for `next`."""
+        while (self._reading is None or self._reading.done()) and select.select([_IN], [], [], 0)[0]:
+            self._aside.append(line := await anext(self._source, None))
+            if line is None:
+                return
+
+    async def answer(self) -> str | None:
+        """The next line that comes; None at the end of the input."""
+        waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        return await waiter
+
+    def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read(self) -> None:
+        while self._waiting:
+            try:
+                line = await anext(self._source, None)
+            except OSError:
+                line = None  # the terminal is gone
+            self._give(line)
+
+    def _give(self, line: str | None) -> None:
+        while self._waiting:
+            waiter = self._waiting.pop()
+            if not waiter.done():  # else it was cancelled
+                waiter.set_result(line)
+                return
+        self._aside.append(line)
 
 
 async def _lines() -> AsyncIterator[str]:

@@ -1,8 +1,9 @@
-"""What both faces of the REPL share: a typed text as a message, and which answers this REPL has shown."""
+"""What the faces of the REPL share: a typed text as a message, who can be asked, and which answers were shown."""
 
 from __future__ import annotations
 
 import secrets
+import sys
 from collections import OrderedDict
 
 from openclaw.clock import Clock
@@ -16,7 +17,12 @@ def person(options: ChannelOptions) -> Address:
     return Address(options.key, "local")
 
 
-def typed(text: str, options: ChannelOptions, clock: Clock) -> Message:
+def can_ask() -> bool:
+    """Whether a person sits at this process: one who reads what it says and can type an answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def typed(text: str, options: ChannelOptions, clock: Clock, *, can_ask: bool = True) -> Message:
     return Message(
         id=secrets.token_hex(16),
         sender=person(options),
@@ -24,6 +30,7 @@ def typed(text: str, options: ChannelOptions, clock: Clock) -> Message:
         at=clock.now(),
         agent=options.options.get("agent"),
         session=options.options.get("session"),
+        can_ask=can_ask,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; never raises."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _open_closed_streams()
+    _write_utf8()
     try:
         return _main(arguments)
     except OpenClawError as error:
@@ -53,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _bug(arguments)
 
 
+def spoken(argument: str) -> str:
+    """An argument that is text and no path, as it was meant: UTF-8, whatever the locale makes of its bytes."""
+    return os.fsencode(argument).decode("utf-8", "replace")
+
+
 def _open_closed_streams() -> None:
     """A closed standard stream becomes /dev/null: else the next file or socket that is opened, such as the state's
     database, would get its number, and with it what is meant for the reader."""
@@ -63,6 +70,13 @@ def _open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _write_utf8() -> None:
+    """As files and pipes are written, so that no locale makes an answer a mistake."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _full(error: OSError) -> int:

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sys
+import termios
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from urllib.parse import quote
 
 from openclaw.channels._pipes import for_eyes
+from openclaw.channels._typed import can_ask
 from openclaw.control.places import SOCKET, reachable
-from openclaw.errors import OpenClawError, StateError
+from openclaw.errors import OpenClawError, StateError, UsageError
 from openclaw.messages import Progress, TextDelta, ToolCall, ToolFinished, ToolResult, ToolStarted, quote_line
 
 if TYPE_CHECKING:
     import httpx2
 
+_WRONG = ("sender", "agent", "empty", "too_large")  # codes of what the person who asks has to mend
 _TIMEOUT = 60.0  # seconds without a byte; a stream carries a sign of life every 15
 Json = Mapping[str, Any]
 
@@ -31,6 +34,7 @@ Json = Mapping[str, Any]
 @contextmanager
 def running(state: Path) -> Iterator[Runtime | None]:
     """The runtime that serves this state folder, or None where none does."""
+    folder(state)
     with reachable(state / SOCKET) if state.is_dir() else _nowhere() as name:
         if name is None or not _listens(name):
             yield None
@@ -40,6 +44,12 @@ def running(state: Path) -> Iterator[Runtime | None]:
         transport = httpx2.HTTPTransport(uds=name)
         with httpx2.Client(transport=transport, base_url="http://runtime", timeout=_TIMEOUT) as client:
             yield Runtime(client)
+
+
+def folder(state: Path) -> None:
+    """Raises StateError where something else than a folder stands in its place."""
+    if state.exists() and not state.is_dir():
+        raise StateError(f"the state folder {state} cannot be used: not a directory; choose another with --state")
 
 
 @contextmanager
@@ -103,9 +113,15 @@ class Runtime:
 
 def _problem(response: httpx2.Response) -> OpenClawError:
     try:
-        return OpenClawError(str(response.json()["detail"]))
+        found = response.json()
+        return refusal(str(found["code"]), str(found["detail"]))
     except (ValueError, KeyError, TypeError):
         return OpenClawError(f"the runtime answered with status {response.status_code}")
+
+
+def refusal(code: str, reason: str) -> OpenClawError:
+    """A message that was not taken: wrong usage, where asking again in the same way cannot help."""
+    return UsageError(reason) if code in _WRONG else OpenClawError(reason)
 
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str, Json]]:
@@ -136,7 +152,8 @@ def ask(
     with running(state) as runtime:
         if runtime is None:
             raise StateError(f"a process holds the state folder {state}, but does not answer on its control socket yet")
-        body = {key: value for key, value in (("text", text), ("agent", agent), ("session", session)) if value}
+        given = {"text": text, "agent": agent, "session": session}
+        body: Json = {"ask": can_ask(), **{key: value for key, value in given.items() if value}}
         asked_in = ""
         try:
             for name, content in runtime.events(body):
@@ -177,7 +194,7 @@ def _progress(name: str, content: Json) -> Progress | None:
 
 
 def _approve(runtime: Runtime, content: Json, as_json: bool) -> None:
-    """Puts a question of the turn to the person at this terminal; without one the answer is no."""
+    """Puts a question of the turn to the person at this terminal, if it is for them."""
     if content["status"] != "waiting":
         return
     approval = content["approval"]
@@ -186,22 +203,15 @@ def _approve(runtime: Runtime, content: Json, as_json: bool) -> None:
     _note(f"{approval['agent']} wants to run {approval['tool']}: {approval['reason']}")
     for line in approval["lines"]:
         _note(f"    {line}")
-    if "repl:local" not in approval["approvers"]:
+    if "repl:local" not in approval["approvers"] or not can_ask():
         _note(f"waits for {', '.join(approval['approvers'])}")
         return
     runtime.post("approvals", approval["id"], body={"decision": decision()})
 
 
-def can_ask() -> bool:
-    """Whether a person sits at both ends of this command."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
 def decision() -> Literal["allow-once", "deny"]:
-    """What the person here says to a question that was just shown; no, where nobody can be asked."""
-    if not can_ask():
-        _note("openclaw: this needs a person's yes, and nobody can be asked here; denied")
-        return "deny"
+    """What the person here says to a question that was just shown."""
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before the question is no answer to it
     print("run it once? y or n: ", end="", file=sys.stderr, flush=True)
     # Read past sys.stdin, whose lock a thread that is left waiting here would hold at the end of the process.
     said = os.read(sys.stdin.fileno(), 4096).decode(errors="replace")

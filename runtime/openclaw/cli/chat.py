@@ -10,15 +10,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
 import signal
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 from openclaw.channels._apart import apart
-from openclaw.cli import INTERRUPTED
-from openclaw.cli._client import ask, can_ask, decision, running, tell
+from openclaw.channels._pipes import first_line
+from openclaw.channels._typed import can_ask
+from openclaw.cli import INTERRUPTED, spoken
+from openclaw.cli._client import ask, decision, refusal, running, tell
 from openclaw.cli._start import start
 from openclaw.errors import OpenClawError, UsageError
 from openclaw.manifest.people import TERMINAL
@@ -41,9 +42,9 @@ from openclaw.ports import Operations, Post
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", nargs="*", metavar="TEXT", help="the question; or pipe it in")
-    parser.add_argument("--agent", metavar="A", help="ask this agent")
-    parser.add_argument("--session", metavar="NAME", help="a conversation of its own under this name")
+    parser.add_argument("text", nargs="*", type=spoken, metavar="TEXT", help="the question; or pipe it in")
+    parser.add_argument("--agent", type=spoken, metavar="A", help="ask this agent")
+    parser.add_argument("--session", type=spoken, metavar="NAME", help="a conversation of its own under this name")
     parser.add_argument("--demo", action="store_true", help="answer with the built-in demo model")
     parser.add_argument("--json", action="store_true", help="one JSON line for each event, the answer last")
 
@@ -109,7 +110,7 @@ async def _ask(args: argparse.Namespace, question: Question) -> int:
 
 
 def _cancel_on_signals() -> list[int]:
-    """SIGTERM and SIGHUP end a question as Ctrl-C does, so that its tools end with it. Gives those that came."""
+    """Ctrl-C, SIGTERM and SIGHUP end a question together with its tools. Gives those that came."""
     came: list[int] = []
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -118,7 +119,7 @@ def _cancel_on_signals() -> list[int]:
         came.append(number)
         task.cancel()
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, end, number)
     return came
 
@@ -159,8 +160,8 @@ class Question:
         )
         taken = await post(message, self._events.put_nowait)
         match taken:
-            case Refused(reason=reason):
-                raise UsageError(reason)
+            case Refused(code=code, reason=reason):
+                raise refusal(code, reason)
             case Answered(text=text):
                 self.answer(text, failed=False)
             case Accepted(id=id):
@@ -194,10 +195,12 @@ class Question:
                 _line("tool_call", name=call.name, input=dict(call.input)) if self.as_json else _note(f"· {line}")
             case ToolFinished(call=call, result=result) if self.as_json:
                 _line("tool_result", name=call.name, text=result.text, is_error=result.is_error)
+            case ToolFinished(result=result) if result.is_error:
+                _note(f"  failed: {first_line(result.text)}")
             case Asked(approval=approval):
-                from openclaw.channels._paper import card
+                from openclaw.channels._paper import bare, card
 
-                text = card(approval) if sys.stderr.isatty() else re.sub(r"\x1b\[[0-9;]*m", "", card(approval))
+                text = card(approval) if sys.stderr.isatty() else bare(card(approval))
                 _line("approval", id=approval.id, lines=approval.lines) if self.as_json else _note(text)
 
     def answer(self, text: str, *, failed: bool) -> None:

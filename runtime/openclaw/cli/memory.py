@@ -7,12 +7,15 @@ files there may be edited by hand at any time.
 from __future__ import annotations
 
 import argparse
+import sqlite3
 from typing import Any
 
-from openclaw.cli import _listing
+from openclaw.cli import _listing, spoken
+from openclaw.cli._client import folder as usable
 from openclaw.clock import SystemClock
 from openclaw.control.words import time_json
-from openclaw.errors import OpenClawError
+from openclaw.errors import OpenClawError, StateError
+from openclaw.stores._disk import full
 from openclaw.tools.memory import Memory, Remembered
 
 
@@ -20,26 +23,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listed = actions.add_parser("list", help="every memory, the newest first")
     search = actions.add_parser("search", help="memories that fit a query, the best first")
-    search.add_argument("query", metavar="QUERY")
+    search.add_argument("query", type=spoken, metavar="QUERY")
     shown = actions.add_parser("show", help="one memory, whole")
     deleted = actions.add_parser("delete", help="remove one memory")
     for one in (listed, search):
         one.add_argument("--limit", type=_count, metavar="N", help="at most N of them")
     for one in (shown, deleted):
-        one.add_argument("key", metavar="KEY")
+        one.add_argument("key", type=spoken, metavar="KEY")
     for one in (listed, search, shown):
         one.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     # The files are the truth, also for a runtime that is using them right now: no need to go through it.
+    usable(args.state)
     folder = args.state / "memory"
     if not folder.is_dir():
         return _without_memories(args)
     memory = Memory(folder, args.state / "search.db", SystemClock())
-    memory.open()
     try:
+        memory.open()
         return _run(args, memory)
+    except sqlite3.Error as error:
+        cure = "free some space on the disk" if full(args.state) else "delete it, and it is made anew"
+        raise StateError(f"{args.state / 'search.db'} cannot be used ({error}); {cure}") from error
     finally:
         memory.close()
 
@@ -53,7 +60,8 @@ def _run(args: argparse.Namespace, memory: Memory) -> int:
         case "show":
             _print_one(_found(memory.find(None, args.key), args.key), args.json)
         case "delete":
-            print(f"deleted {_found(memory.delete(None, args.key), args.key).key}")
+            deleted = _found(memory.delete(None, args.key), args.key)
+            print(f"deleted {_listing.quote_line(deleted.key)}")
     return 0
 
 
@@ -66,7 +74,8 @@ def _without_memories(args: argparse.Namespace) -> int:
 
 def _found(memory: Remembered | None, key: str) -> Remembered:
     if memory is None:
-        raise OpenClawError(f"there is no memory {key}; `openclaw memory list` shows those there are")
+        named = _listing.quote_line(key)
+        raise OpenClawError(f"there is no memory {named}; `openclaw memory list` shows those there are")
     return memory
 
 

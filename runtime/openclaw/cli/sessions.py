@@ -11,7 +11,7 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-from openclaw.cli import _listing
+from openclaw.cli import _listing, spoken
 from openclaw.cli._client import Runtime, running
 from openclaw.cli._state import with_store
 from openclaw.control import words
@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     for one in (listed, shown):
         one.add_argument("--json", action="store_true", help="as JSON")
     for one in (shown, actions.add_parser("reset", help="archive a session, so that it starts afresh")):
-        one.add_argument("key", metavar="KEY")
+        one.add_argument("key", type=spoken, metavar="KEY")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         elif args.action == "show":
             _print_transcript(_show(args.key, args.state, runtime), args.json)
         else:
-            print(f"{args.key} is archived as {_reset(args.key, args.state, runtime)}")
+            archived = _reset(args.key, args.state, runtime)
+            print(_listing.quote_line(f"{args.key} is archived as {archived}"))
     return 0
 
 
@@ -72,7 +73,7 @@ def _check(key: str, state: Path, runtime: Runtime | None) -> None:
     if key not in keys:
         near = difflib.get_close_matches(key, keys, n=1)
         hint = f"did you mean {near[0]}?" if near else "`openclaw sessions list` shows those there are"
-        raise OpenClawError(f"there is no session {key}; {hint}")
+        raise OpenClawError(_listing.quote_line(f"there is no session {key}; {hint}"))
 
 
 def _print_list(sessions: list[words.Json], as_json: bool) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from openclaw.cli import _listing
-from openclaw.cli._client import running
+from openclaw.cli._client import Runtime, running
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,13 +19,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with running(args.state) as runtime:
-        found = {"running": True, **runtime.get("status")} if runtime else _facts(args.state)
+        found = _living(runtime) if runtime else _facts(args.state)
     if args.json:
         _listing.as_json(found)
     else:
         for name, value in _rows(found):
             print(f"{name.replace('_', ' ') + ':':<20} {_listing.quote_line(str(value))}")
     return 0
+
+
+def _living(runtime: Runtime) -> dict[str, Any]:
+    """What the runtime says, the sessions that it is answering under a name of their own."""
+    told = dict(runtime.get("status"))
+    answering = told.pop("running", [])
+    return {"running": True, **told, "answering": answering}
 
 
 def _facts(state: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openclaw.cli import spoken
 from openclaw.errors import ProjectInvalid, UsageError
 from openclaw.messages import Address, ToolSpec, quote_line
 from openclaw.permissions import decide as permissions
@@ -36,8 +37,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--agent", metavar="A", help="the agent that would call it (default: the default agent)")
     parser.add_argument("--from", dest="sender", metavar="WHO", help="for whom: person or address (default repl:local)")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--input", metavar="JSON", help="the arguments of the call")
-    what.add_argument("--command", metavar="TEXT", help="the command line, for tools that take one")
+    what.add_argument("--input", type=spoken, metavar="JSON", help="the arguments of the call")
+    what.add_argument("--command", type=spoken, metavar="TEXT", help="the command line, for tools that take one")
     what.add_argument("--batch", action="store_true", help="judge one JSON object a line from stdin")
     parser.add_argument("--cwd", metavar="DIR", help="the folder that counts as the workspace")
     policy = parser.add_mutually_exclusive_group()
@@ -101,13 +102,23 @@ def _command_input(tool: ToolSpec) -> str | None:
 def _input(bench: _Bench, args: argparse.Namespace) -> Mapping[str, Any]:
     if args.command is not None:
         return _of_command(bench.attempt.tool, args.command)
+    if args.input is None:
+        return _nothing(bench.attempt.tool)
     try:
-        input = json.loads(args.input) if args.input is not None else {}
+        input = json.loads(args.input)
     except ValueError as error:
         raise UsageError(f"--input is not JSON: {error}") from error
     if not isinstance(input, dict):
         raise UsageError('--input is a JSON object, for example \'{"path": "notes.txt"}\'')
     return input
+
+
+def _nothing(tool: ToolSpec) -> Mapping[str, Any]:
+    """A call without arguments, for tools that have none that must be there."""
+    if wrong := _wrong(tool, {}):
+        how = "--command TEXT" if _command_input(tool) else "--input JSON"
+        raise UsageError(f"say what `{tool.name}` would be called with, by {how}: {wrong}")
+    return {}
 
 
 def _of_command(tool: ToolSpec, command: Any) -> Mapping[str, Any]:
@@ -254,7 +265,7 @@ def _told(bench: _Bench, decision: Decision) -> list[str]:
     lines = [f"{decision.effect.name.lower()}: {quote_line(decision.reason)}"]
     if not bench.offered:
         lines.append(f"  (agent {bench.attempt.agent} does not have the tool {bench.attempt.tool.name} at all)")
-    if decision.refusal is not None:
+    if decision.refusal is not None and decision.refusal.code != "invalid_input":
         lines.append(f"  not understood at character {decision.refusal.column} [{decision.refusal.code}]")
     for segment in decision.segments:
         argv = " ".join(quote_line(argument) if argument else "''" for argument in segment.argv)

@@ -110,11 +110,11 @@ class _Guard:
         return caller
 
     def _broken(self, error: Exception) -> Response:
+        if isinstance(error, StorageFailed):  # the runtime ends, and says why in one line
+            self._fatal(error)
+            return problem(Problem(503, "storage_failed", "nothing could be written, and the runtime ends"))
         reference = fresh()[:12]
         log.error("a request failed (reference %s)", reference, exc_info=error)
-        if isinstance(error, StorageFailed):
-            self._fatal(error)
-            return problem(Problem(503, "storage_failed", f"nothing could be written (reference {reference})"))
         if isinstance(error, OpenClawError):
             return problem(Problem(503, "unavailable", f"this cannot be done now (reference {reference})"))
         return problem(Problem(500, "internal", f"this is a fault of the runtime (reference {reference})"))

@@ -26,7 +26,7 @@ from openclaw.ports import Caller, Operations, Post, Problem, Settlement
 _PING = 15.0  # seconds without an event after which a comment keeps proxies from hanging up
 _SLOWEST = 30.0  # seconds for a body to come
 _BACKLOG = 20_000  # events kept for a reader that is slow
-_FIELDS = ("text", "sender", "agent", "session")
+_FIELDS = ("text", "sender", "agent", "session", "ask")
 _STATUS = {"sender": 403, "agent": 403, "busy": 429, "empty": 422, "too_large": 413, "stopping": 503, "full": 503}
 
 
@@ -135,6 +135,7 @@ class Messages:
             session=_string(body, "session"),
             agents=caller.agents,
             fetched=True,
+            can_ask=_may_ask(body),
         )
 
     async def _follow(self, accepted: Accepted, ear: Ear, message: Message) -> Turn:
@@ -302,6 +303,13 @@ def _string(body: dict[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str) or "\x00" in value or not _encodable(value):
         raise unserved(422, "bad_field", f"`{name}` must be text")
+    return value
+
+
+def _may_ask(body: dict[str, Any]) -> bool:
+    value = body.get("ask", True)
+    if not isinstance(value, bool):
+        raise unserved(422, "bad_field", "`ask` must be true or false")
     return value
 
 

@@ -109,6 +109,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "sender": {**_TEXT, "description": "Who speaks, where the token lets its program say so."},
             "agent": {**_TEXT, "description": "The agent to ask, by its id; no prefix is looked for then."},
             "session": {**_TEXT, "description": "A name that sets this conversation apart from the sender's others."},
+            "ask": {**_YES, "description": "False: the sender cannot be asked for approval; it is not waited for."},
         },
         text={**_TEXT, "description": "What is said. Slash commands work as everywhere."},
     ),

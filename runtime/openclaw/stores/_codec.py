@@ -71,6 +71,7 @@ def message_json(message: Message) -> Json:
         "heartbeat": message.heartbeat,
         "agents": None if message.agents is None else list(message.agents),
         "fetched": message.fetched,
+        "can_ask": message.can_ask,
     }
 
 
@@ -88,6 +89,7 @@ def message_from(value: Json) -> Message:
         heartbeat=value["heartbeat"],
         agents=None if value["agents"] is None else tuple(value["agents"]),
         fetched=value["fetched"],
+        can_ask=value.get("can_ask", True),  # rows of earlier versions do not say
     )
 
 
