@@ -15,7 +15,7 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -61,6 +61,9 @@ SWITCH = 0.001  # seconds: the thread that writes gets its turn while the loop i
 STEP = 0.02  # seconds between looks at whether they have
 LISTENING = ("http",)  # channel kinds that can be opened beside the one they replace
 LONGEST_END = 9.0  # seconds after which a stop leaves whatever will not end; services are killed after ten
+
+Runner = Callable[[], Coroutine[Any, Any, None]]
+"""Begun only when its task runs: one that is cancelled before has nothing to clean up."""
 
 
 class App:
@@ -239,17 +242,17 @@ class App:
         if self.failure is not None:
             raise self.failure
 
-    def _runners(self) -> dict[str, Coroutine[Any, Any, None]]:
-        runners = {
-            "doorbell": self.doorbell.serve(self._wake, SIDE_BY_SIDE),
-            "control": self._control(),
-            "heartbeats": self.heartbeats.run(),
+    def _runners(self) -> dict[str, Runner]:
+        runners: dict[str, Runner] = {
+            "doorbell": lambda: self.doorbell.serve(self._wake, SIDE_BY_SIDE),
+            "control": self._control,
+            "heartbeats": self.heartbeats.run,
         }
         if self._given is None:  # a one-shot question does not live long enough to see an edit
-            runners["watch"] = Watch(self.reload.folders, self.clock).run(self.reload.look)
+            runners["watch"] = lambda: Watch(self.reload.folders, self.clock).run(self.reload.look)
         return runners
 
-    def _start(self, name: str, runner: Coroutine[Any, Any, None]) -> None:
+    def _start(self, name: str, runner: Runner) -> None:
         self._tasks[name] = asyncio.create_task(self._guarded(name, runner), name=name)
 
     async def _end(self, name: str) -> None:
@@ -258,10 +261,10 @@ class App:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _guarded(self, name: str, runner: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, name: str, runner: Runner) -> None:
         """One runner's own boundary: its failure is said and ends nobody else, but for a disk that refuses."""
         try:
-            await runner
+            await runner()
         except StorageFailed as error:
             self._fail(error)
         except OpenClawError as error:
@@ -294,8 +297,8 @@ class App:
     def _start_channel(self, key: str, after: asyncio.Task[None] | None = None) -> None:
         """`after`: its predecessor, where the two cannot be at work at the same time."""
         channel = self._channels[key]
-        self._start(f"channel {key}", self._channel(key, channel, after))
-        self._start(f"delivery to {key}", self.delivery.run(key, channel))
+        self._start(f"channel {key}", lambda: self._channel(key, channel, after))
+        self._start(f"delivery to {key}", lambda: self.delivery.run(key, channel))
 
     async def _channel(self, key: str, channel: Channel, after: asyncio.Task[None] | None) -> None:
         """One channel. Its end is its own, but for the terminal's: the person left. A command that brought its own
