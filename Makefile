@@ -45,6 +45,7 @@ $(VENV)/.run: requirements.txt pyproject.toml
 	@$(HAVE_PIP)
 	@$(PIP) --require-hashes -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q runtime  # as pip does for packages; an environment may forbid it later
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
