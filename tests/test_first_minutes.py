@@ -125,3 +125,11 @@ def test_a_missing_project_and_a_broken_one_say_what_to_do(tmp_path: Path, proje
     assert broken.returncode == 3
     assert "tools.yaml:1:8" in broken.stderr
     assert "Traceback" not in missing.stderr + broken.stderr
+
+
+def test_a_key_that_the_service_refuses_has_an_exit_code_of_its_own(tmp_path: Path, project: Path) -> None:
+    (project / "models.yaml").write_text("models: {smart: {kind: scripted, script: script.yaml}}\n", "utf-8")
+    (project / "script.yaml").write_text("rules: [{say: x, fault: credentials}, {say: y, fault: rejected}]\n", "utf-8")
+    refused, rejected = (openclaw("chat", text, state=tmp_path / "state", project=project) for text in "xy")
+    assert (refused.returncode, rejected.returncode) == (4, 1)
+    assert "could not get an answer" in refused.stderr and not refused.stdout

@@ -76,10 +76,10 @@ class Answering:
             voice = speak(agent, generation)
             log = self._log(queued, transcript)
             try:
-                text, failed = await self._text(queued, log, voice, generation, tell), False
+                text, failed, fault = await self._text(queued, log, voice, generation, tell), False, ""
             except TurnFailed as error:
                 await abandon(log)  # a turn cut off in the middle of a call leaves none without a result
-                text, failed = str(error), True
+                text, failed, fault = str(error), True, error.fault
             except BaseExceptionGroup as group:  # of the calls that ran side by side; the first says it all
                 raise group.exceptions[0] from None
         message = queued.message
@@ -92,6 +92,7 @@ class Answering:
             chat=message.chat,
             topic=message.topic,
             failed=failed,
+            fault=fault,
         )
 
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:

@@ -125,6 +125,7 @@ class Reply:
     chat: str | None = None
     topic: str | None = None
     failed: bool = False  # the text is an error told to the person, not the model's words
+    fault: str = ""  # what kind of error of the model it was, as `errors.ProviderFault` names them
     repeated: bool = False  # may have been delivered before a crash already
 
 

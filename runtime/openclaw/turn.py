@@ -37,7 +37,14 @@ NOT_RUN = "not run: the turn ended before this call was begun"
 CUT_OFF = "not run: the answer was cut off before this call was complete; make a shorter call"
 
 class TurnFailed(Exception):
-    """The turn cannot go on; the text is for the person. Nothing half-said is in the transcript."""
+    """The turn cannot go on; the text is for the person. Nothing half-said is in the transcript.
+
+    `fault` is the model's, where it was one (`errors.ProviderFault`).
+    """
+
+    def __init__(self, message: str, *, fault: str = "") -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 async def abandon(log: Log) -> None:
@@ -114,7 +121,8 @@ class Turn:
                 return await self._attempt()
             except ProviderError as error:
                 if pause is None or not error.retryable:
-                    raise TurnFailed(f"I could not get an answer from the model: {error}") from error
+                    text = f"I could not get an answer from the model: {error}"
+                    raise TurnFailed(text, fault=error.fault) from error
                 wait = max(pause, error.retry_after or 0.0)
                 self._tell(Retrying(str(error), wait))
             await self._log.clock.sleep(wait)

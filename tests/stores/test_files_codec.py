@@ -58,7 +58,7 @@ messages = st.builds(
     st.booleans(),
     st.booleans(),
 )
-replies = st.builds(Reply, addresses, text, text, text, maybe, maybe, maybe, st.booleans(), st.booleans())
+replies = st.builds(Reply, addresses, text, text, text, maybe, maybe, maybe, st.booleans(), text, st.booleans())
 entries = (
     st.builds(UserEntry, text, times, blocks, text)
     | st.builds(AssistantEntry, text, times, blocks, text, text, usages, text)

@@ -21,7 +21,7 @@ from openclaw.channels._typed import can_ask
 from openclaw.cli import INTERRUPTED, spoken
 from openclaw.cli._client import ask, decision, refusal, running, tell
 from openclaw.cli._start import start
-from openclaw.errors import OpenClawError, UsageError
+from openclaw.errors import CredentialsError, OpenClawError, UsageError
 from openclaw.manifest.people import TERMINAL
 from openclaw.messages import (
     Accepted,
@@ -163,12 +163,12 @@ class Question:
             case Refused(code=code, reason=reason):
                 raise refusal(code, reason)
             case Answered(text=text):
-                self.answer(text, failed=False)
+                self.answer(text)
             case Accepted(id=id):
                 self._mine = id
                 while not isinstance(event := await self._events.get(), Finished):
                     await self._during(event, operations)
-                self.answer(event.reply.text, failed=event.reply.failed)
+                self.answer(event.reply.text, failed=event.reply.failed, fault=event.reply.fault)
                 await self._delivered.wait()  # else the next runtime would bring this answer once more
 
     async def send(self, reply: Reply) -> None:
@@ -203,8 +203,8 @@ class Question:
                 text = card(approval) if sys.stderr.isatty() else bare(card(approval))
                 _line("approval", id=approval.id, lines=approval.lines) if self.as_json else _note(text)
 
-    def answer(self, text: str, *, failed: bool) -> None:
-        self.exit_code = 1 if failed else 0
+    def answer(self, text: str, *, failed: bool = False, fault: str = "") -> None:
+        self.exit_code = CredentialsError.exit_code if fault == "credentials" else int(failed)
         if self.as_json:
             _line("error" if failed else "reply", text=text)
         else:

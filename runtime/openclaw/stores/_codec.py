@@ -140,6 +140,7 @@ def reply_json(reply: Reply) -> Json:
         "chat": reply.chat,
         "topic": reply.topic,
         "failed": reply.failed,
+        "fault": reply.fault,
         "repeated": reply.repeated,
     }
 
@@ -154,6 +155,7 @@ def reply_from(value: Json) -> Reply:
         chat=value["chat"],
         topic=value["topic"],
         failed=value["failed"],
+        fault=value["fault"],
         repeated=value["repeated"],
     )
 
