@@ -76,7 +76,7 @@ class _Bench:
     offered: bool = True
 
     def judge(self, input: Mapping[str, Any], policy: Policy | None = None) -> Decision:
-        wrong = _wrong(self.attempt.tool, input)
+        input, wrong = _as_run(self.attempt.tool, input)
         if wrong is not None:
             return _refused("invalid_input", wrong)
         return permissions.decide(replace(self.attempt, input=input), policy or self.policy, self.facts)
@@ -86,13 +86,14 @@ def _refused(code: str, message: str) -> Decision:
     return Decision(Effect.DENY, message, refusal=Refusal(code, message))
 
 
-def _wrong(tool: ToolSpec, input: Mapping[str, Any]) -> str | None:
-    """What the runtime would say of the arguments before any rule is asked."""
+def _as_run(tool: ToolSpec, input: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
+    """The arguments as the runtime would complete them, and what it would say of them before any rule is asked."""
     if len(input) == 1 and isinstance(input.get(_command_input(tool) or ""), str):
-        return None  # nothing but a command, which the judgement reads itself
-    from openclaw.calls import input_problem
+        return input, None  # nothing but a command, which the judgement reads itself
+    from openclaw.calls import completed, input_problem
 
-    return input_problem(tool, input)
+    given = completed(tool, input)
+    return given, input_problem(tool, given)
 
 
 def _command_input(tool: ToolSpec) -> str | None:
@@ -115,7 +116,8 @@ def _input(bench: _Bench, args: argparse.Namespace) -> Mapping[str, Any]:
 
 def _nothing(tool: ToolSpec) -> Mapping[str, Any]:
     """A call without arguments, for tools that have none that must be there."""
-    if wrong := _wrong(tool, {}):
+    _, wrong = _as_run(tool, {})
+    if wrong:
         how = "--command TEXT" if _command_input(tool) else "--input JSON"
         raise UsageError(f"say what `{tool.name}` would be called with, by {how}: {wrong}")
     return {}
