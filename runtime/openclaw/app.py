@@ -310,7 +310,9 @@ class App:
             self._states[key] = "running"
             await channel.run(self.sessions.post, self.desk)
             self._states[key] = "ended"
-            self.stopping.set()
+            described = self._snapshot().channels.get(key)
+            if self._given is not None or (described and described.options.kind == "repl"):
+                self.stopping.set()
         except OpenClawError as error:
             self._states[key] = f"failed: {error}"
             if isinstance(error, StorageFailed) or self._given is not None:
