@@ -193,7 +193,7 @@ def test_chats_that_are_unknown_blocked_moved_or_flooded_refuse() -> None:
         await refused(bot.send_message(7, "hi"), "Chat not found")
         server.say("hi", by=7)
         server.flood(7, 3)
-        limited = await refused(bot.send_message(7, "hi"), "Retry in 3", RetryAfter)
+        limited = await refused(bot.send_message(7, "hi"), "Retry in 0:00:03", RetryAfter)
         assert isinstance(limited, RetryAfter)
         await bot.send_message(7, "hi")
         server.membership(7, "kicked")
