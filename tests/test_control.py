@@ -313,7 +313,7 @@ def test_sessions_are_listed_shown_and_reset(path: Path) -> None:
 def test_status_agents_health_and_unknown_routes(path: Path) -> None:
     async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
-        assert (await client.get("/readyz")).json() == {"status": "ready", "last_good": False}
+        assert (await client.get("/readyz")).json() == {"status": "ready", "last_good": False, "channels": {}}
         assert (await client.get("/api/status")).json() == {"ready": True, "agents": 2}
         assert [agent["id"] for agent in (await client.get("/api/agents")).json()["agents"]] == ["main", "researcher"]
         assert code(await client.get("/api/nothing")) == (404, "not_found")
@@ -380,7 +380,7 @@ def test_a_caller_sees_and_does_only_what_it_may(path: Path) -> None:
 
     async def main() -> None:
         desk = Desk()
-        serving = asyncio.ensure_future(serve_at(listening.bind(path), desk, desk, gate, SystemClock()))
+        serving = asyncio.ensure_future(serve_at(listening.bind(path), desk, desk, gate, SystemClock(), dict))
         await listening_at(path)
         async with client_of(path) as client:
             await test(client, desk)

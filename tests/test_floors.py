@@ -11,16 +11,16 @@ import openclaw
 PACKAGE = Path(openclaw.__file__).parent
 
 FLOORS: dict[int, set[str]] = {
-    0: {"messages", "ports", "errors", "clock", "marker", "names", "output", "beneath", "note", "commands"},
+    0: {"messages", "ports", "errors", "clock", "marker", "names", "output", "beneath", "note", "commands", "asking"},
     1: {"permissions", "schedule", "signature", "script"},
     2: {"manifest", "bundle"},
     3: {"router", "prompt", "transcript"},
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
-        "adapters", "delivery",
+        "adapters", "delivery", "pairing", "health", "tally",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
-    6: {"cli", "app", "answering", "desk", "project", "reload"},
+    6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload"},
 }  # fmt: skip
 
 # Rooms on one floor that may know each other, and why.

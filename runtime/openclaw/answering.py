@@ -25,6 +25,7 @@ from openclaw.names import file_name, fresh
 from openclaw.permissions.facts import Facts
 from openclaw.ports import Journal, Queued, Watcher
 from openclaw.supervisor import Generation, Supervisor
+from openclaw.tally import Tally
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
 
@@ -69,12 +70,14 @@ class Answering:
     facts: Facts
     clock: Clock
     reachable: Callable[[Queued, tuple[str, ...]], bool]
+    tally: Tally
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher) -> Reply:
         async with self.supervisor.lease() as generation:
             agent = generation.snapshot.agents[queued.route.agent]
             voice = speak(agent, generation)
             log = self._log(queued, transcript)
+            before, started = transcript.usage, self.clock.monotonic()
             try:
                 text, failed, fault = await self._text(queued, log, voice, generation, tell), False, ""
             except TurnFailed as error:
@@ -82,6 +85,8 @@ class Answering:
                 text, failed, fault = str(error), True, error.fault
             except BaseExceptionGroup as group:  # of the calls that ran side by side; the first says it all
                 raise group.exceptions[0] from None
+            seconds = self.clock.monotonic() - started
+            self.tally.turn(agent.id, voice.model, transcript.usage - before, seconds, failed=failed)
         message = queued.message
         return Reply(
             to=message.sender,

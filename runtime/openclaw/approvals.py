@@ -10,6 +10,7 @@ Knows no channel, and nothing of how a question is put.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
@@ -19,10 +20,12 @@ from typing import Any, Literal, TypeAlias
 
 from openclaw.clock import Clock
 from openclaw.errors import ApprovalError, StateTooNew
-from openclaw.messages import Address, Answer, Approval
+from openclaw.messages import Address, Answer, Approval, Asked, Settled
 from openclaw.permissions import binding, display, profiles, programs
 from openclaw.permissions.decide import Attempt, Decision, Policy, Rule, label
-from openclaw.ports import Marks
+from openclaw.ports import Marks, Watcher
+
+log = logging.getLogger(__name__)
 
 DOCUMENT = "exec-approvals"
 VERSION = 1  # of that document
@@ -58,6 +61,7 @@ class Approvals:
         self._settled: OrderedDict[str, str] = OrderedDict()  # what a late answer is told
         self._denied: dict[tuple[str, str], datetime] = {}  # a "no" holds as long as the question would have
         self._remembered: dict[str, dict[str, Any]] = {}  # by standing digest
+        self._listeners: list[tuple[str, Watcher]] = []  # by the channel whose approvers they speak to
 
     async def open(self) -> None:
         """Reads what is remembered. An entry that cannot be read permits nothing; a document of a newer version
@@ -76,6 +80,8 @@ class Approvals:
         session: str,
         asked_for: str,
         approvers: tuple[str, ...],
+        chat: str | None = None,
+        topic: str | None = None,
     ) -> Approval:
         """The question for a decision to ask, with what its answer will be bound to."""
         now = self._clock.now()
@@ -95,6 +101,8 @@ class Approvals:
             digest=bound.digest,
             created=now,
             expires=now + timedelta(seconds=policy.answer_within),
+            chat=chat,
+            topic=topic,
         )
         self._built[approval.id] = _Built(bound, _record(attempt, decision))
         _trim(self._built)
@@ -112,12 +120,16 @@ class Approvals:
             return "cancelled"
         question = _Question(approval, built.bound, built.record)
         self._open[approval.id] = question
+        outcome: Outcome = "cancelled"
         try:
             announce(approval)
-            return await self._outcome(question)
+            self._tell(approval, Asked(approval))
+            outcome = await self._outcome(question)
+            return outcome
         finally:
             if self._open.pop(approval.id, None) is not None:
                 self._note(approval.id, "was withdrawn")
+            self._tell(approval, Settled(approval.id, outcome))
 
     async def _outcome(self, question: _Question) -> Outcome:
         approval = question.approval
@@ -133,6 +145,24 @@ class Approvals:
             return "expired"
         # Taken out by an answer that is still being written down: its outcome counts, not the time.
         return await question.settled
+
+    def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
+        """Tells of every question that somebody on this channel may answer, those that are open now first."""
+        listener = (channel, watcher)
+        self._listeners.append(listener)
+        for approval in self.pending():
+            if _concerns(approval, channel):
+                watcher(Asked(approval))
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def _tell(self, approval: Approval, event: Asked | Settled) -> None:
+        for channel, watcher in [*self._listeners]:
+            if not _concerns(approval, channel):
+                continue
+            try:
+                watcher(event)
+            except Exception:
+                log.exception("telling %s of approval %s failed", channel, approval.id)
 
     def pending(self) -> list[Approval]:
         """Open questions, oldest first."""
@@ -225,6 +255,10 @@ class Approvals:
             if await self._marks.put(DOCUMENT, {"version": VERSION, "approvals": entries}, version):
                 self._remembered = {entry["digest"]: entry for entry in entries}
                 return
+
+
+def _concerns(approval: Approval, channel: str) -> bool:
+    return any(approver.partition(":")[0] == channel for approver in approval.approvers)
 
 
 def may_be_remembered(decision: Decision) -> bool:

@@ -158,6 +158,8 @@ class Calls:
             session=self._scene.session,
             asked_for=str(self._scene.sender.address),
             approvers=approvers,
+            chat=self._scene.message.chat,
+            topic=self._scene.message.topic,
         )
         async with self._asking:
             self._waiting_since = bench.clock.monotonic()

@@ -5,29 +5,44 @@ Reads what is there and passes on; decides nothing. The one place that says how 
 
 from __future__ import annotations
 
-import difflib
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import openclaw
-from openclaw import prompt
 from openclaw.answering import House
 from openclaw.approvals import Approvals
 from openclaw.clock import Clock
-from openclaw.commands import COMMANDS, Line
-from openclaw.manifest.people import sender
-from openclaw.manifest.snapshot import Agent, Heartbeat
-from openclaw.messages import Address, Answer, Approval, Entry, Message
-from openclaw.permissions.decide import Effect, standing
-from openclaw.ports import SessionSummary, Settlement, Store, Watcher
+from openclaw.commands import COMMANDS
+from openclaw.health import Roll
+from openclaw.heartbeats import Heartbeats
+from openclaw.manifest.snapshot import Heartbeat
+from openclaw.messages import Accepted, Address, Answer, Approval, Entry, Message, Refused
+from openclaw.pairing import Pairings
+from openclaw.ports import Letter, Pairing, SessionSummary, Settlement, Store, Watcher
 from openclaw.reload import Reload
+from openclaw.router import pairs
 from openclaw.schedule import Cron, parse
 from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
-from openclaw.tools.memory import Memory
+from openclaw.tally import Tally
+from openclaw.tools.memory import Memory, Remembered
+
+INCOMING = "incoming"  # in a workspace: files that came with messages
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the runtime keeps beside sessions."""
+
+    approvals: Approvals
+    pairings: Pairings
+    memory: Memory
+    tally: Tally
 
 
 @dataclass(slots=True)
@@ -35,13 +50,14 @@ class Desk:
     house: House
     store: Store
     supervisor: Supervisor
-    approvals_book: Approvals
-    memory: Memory
+    books: Books
     clock: Clock
     demo: bool
-    channels: Mapping[str, str]  # key -> what it is doing
+    roll: Roll
     started: float = 0.0  # monotonic
     reloading: Reload | None = None
+    beating: Heartbeats | None = None
+    letters: dict[str, Letter] = field(default_factory=dict)  # by channel
     _sessions: Sessions | None = None
 
     @property
@@ -66,7 +82,8 @@ class Desk:
             "snapshot": {"digest": generation.snapshot.digest[:12], "generation": generation.number},
             "agents": list(generation.snapshot.agents),
             "models": {agent.id: generation.models[agent.model].id for agent in generation.snapshot.agents.values()},
-            "channels": dict(self.channels),
+            "channels": dict(self.roll.states),
+            "receiving": self.roll.told(),
             "running": [queued.route.session for queued in self.sessions_room.running()],
             "approvals": len(self.approvals()),
             "last_reload": self.reloads()[-1] if self.reloads() else None,
@@ -81,15 +98,16 @@ class Desk:
 
     def readiness(self) -> Mapping[str, Any]:
         """Ready once every channel that takes part has opened, or has failed to: nothing more is to come."""
-        starting = sorted(key for key, state in self.channels.items() if state == "starting")
-        failed = sorted(key for key, state in self.channels.items() if state.startswith("failed"))
-        found: dict[str, Any] = {"status": "ready", "last_good": self.last_good}
+        conditions = {key: self.roll.condition(key) for key in self.roll.states}
+        starting = sorted(key for key, condition in conditions.items() if condition == "starting")
+        found: dict[str, Any] = {"status": "ready", "last_good": self.last_good, "channels": conditions}
         if self.sessions_room.stopping:
             return {**found, "status": "stopping"}
         if starting or not self.started:
             return {**found, "status": "starting", "detail": f"waiting for: {', '.join(starting) or 'the sessions'}"}
         amiss = ["the project on disk is broken; what was applied last is running"] if self.last_good else []
-        amiss += [f"channel {key} failed" for key in failed]
+        amiss += [f"channel {key} failed" for key in sorted(conditions) if conditions[key] == "failed"]
+        amiss += [f"channel {key} does not receive" for key in sorted(conditions) if conditions[key] == "silent"]
         return {**found, "detail": "; ".join(amiss)} if amiss else found
 
     def agents(self, asker: Address | None = None) -> Sequence[Mapping[str, Any]]:
@@ -124,6 +142,10 @@ class Desk:
     async def heartbeats(self) -> Sequence[Mapping[str, Any]]:
         return [await self._heartbeat(one) for one in self.supervisor.current.snapshot.heartbeats.values()]
 
+    async def run_heartbeat(self, name: str) -> Accepted | Refused:
+        assert self.beating is not None
+        return await self.beating.run_now(name)
+
     async def _heartbeat(self, heartbeat: Heartbeat) -> Mapping[str, Any]:
         last, now, zone = await self.store.marks.last(heartbeat.name), self.clock.now(), ZoneInfo(heartbeat.timezone)
         crons = [cron for text in heartbeat.cron if isinstance(cron := parse(text), Cron)]
@@ -148,16 +170,71 @@ class Desk:
     # ── approvals ────────────────────────────────────────────────────────────────────────────────
 
     def approvals(self) -> Sequence[Approval]:
-        return self.approvals_book.pending()
+        return self.books.approvals.pending()
 
     async def answer(self, approval: str, answer: Answer, by: Address) -> None:
-        await self.approvals_book.answer(approval, answer, by)
+        await self.books.approvals.answer(approval, answer, by)
 
     async def remembered(self) -> Sequence[Mapping[str, Any]]:
-        return await self.approvals_book.remembered()
+        return await self.books.approvals.remembered()
 
     async def revoke(self, id: str) -> None:
-        await self.approvals_book.revoke(id)
+        await self.books.approvals.revoke(id)
+
+    def questions(self, channel: str, watcher: Watcher) -> Callable[[], None]:
+        return self.books.approvals.listen(channel, watcher)
+
+    # ── strangers ────────────────────────────────────────────────────────────────────────────────
+
+    async def knock(self, sender: Address, name: str) -> str | None:
+        channel = self.supervisor.current.snapshot.channels.get(sender.channel)
+        if channel is None or not pairs(channel):
+            return None
+        code = await self.books.pairings.knock(sender, name)
+        if code is None:
+            return None
+        return (
+            f"I do not know you yet. Give the owner of this assistant the code {code}; it is good for an hour. "
+            f"They let you in with: openclaw pairing approve {code}"
+        )
+
+    def pairings(self) -> tuple[Sequence[Pairing], Sequence[Pairing]]:
+        return self.books.pairings.waiting(), self.books.pairings.admitted()
+
+    async def pair(self, code: str) -> Pairing:
+        return await self.books.pairings.pair(code)
+
+    async def unpair(self, sender: Address) -> None:
+        await self.books.pairings.unpair(sender)
+
+    # ── letters ──────────────────────────────────────────────────────────────────────────────────
+
+    def receive(self, channel: str, letter: Letter) -> Callable[[], None]:
+        self.letters[channel] = letter
+
+        def stop() -> None:
+            if self.letters.get(channel) is letter:
+                del self.letters[channel]
+
+        return stop
+
+    def letter(self, channel: str) -> Letter | None:
+        return self.letters.get(channel)
+
+    # ── memory and usage ─────────────────────────────────────────────────────────────────────────
+
+    async def memories(self, query: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        memory = self.books.memory
+        found = await asyncio.to_thread(
+            lambda: list(memory.search(None, query, limit) if query.strip() else memory.list(None, limit))
+        )
+        return [_memory_json(one) for one in found]
+
+    async def forget(self, memory: str) -> bool:
+        return await asyncio.to_thread(self.books.memory.delete, None, memory) is not None
+
+    def usage(self) -> Sequence[Mapping[str, Any]]:
+        return self.books.tally.rows()
 
     # ── sessions and messages ────────────────────────────────────────────────────────────────────
 
@@ -172,6 +249,13 @@ class Desk:
 
     async def reset(self, session: str) -> str | None:
         return await self.sessions_room.reset(session)
+
+    async def folder(self, message: Message) -> Path | Refused:
+        routed = self.sessions_room.routed(message)
+        if isinstance(routed, Refused):
+            return routed
+        agent = self.supervisor.current.snapshot.agents[routed.agent]
+        return self.house.workspace(agent) / INCOMING
 
     async def find(self, message: str) -> Settlement | None:
         return await self.store.inbox.find(message)
@@ -191,114 +275,14 @@ class Desk:
         assert self.reloading is not None
         return (await self.reloading.attempt("request")).as_json()
 
-    # ── slash commands that act at once ──────────────────────────────────────────────────────────
 
-    async def at_once(self, line: Line, message: Message) -> str:
-        """The text a command answers with."""
-        match line.name:
-            case "help":
-                return self._help()
-            case "agents":
-                return self._agents(self._agent(message))
-            case "agent":
-                return await self._choose(line.argument, message)
-            case "tools":
-                return self._tools(self._agent(message))
-            case "status":
-                return self._status()
-            case "usage":
-                return await self._usage(message)
-            case "memory":
-                return self._recall(line.argument, message)
-            case "stop":
-                return await self._stop(message)
-        return "Type /quit in the terminal, or press Ctrl-D."
-
-    def _agent(self, message: Message) -> Agent:
-        """Who would answer this sender."""
-        parts = self.sessions_room.key(message).split(":")
-        snapshot = self.supervisor.current.snapshot
-        return snapshot.agents.get(parts[1] if len(parts) > 1 else "") or snapshot.default_agent
-
-    def _help(self) -> str:
-        rows = [(f"/{c.name} {c.argument}".strip(), c.help) for c in COMMANDS]
-        snapshot = self.supervisor.current.snapshot
-        rows += [(f"{a.prefix} TEXT", f"asks {a.name}: {a.description}") for a in snapshot.agents.values() if a.prefix]
-        width = max(len(left) for left, _ in rows)
-        return "\n".join(f"{left.ljust(width)}  {right}" for left, right in rows)
-
-    def _agents(self, here: Agent) -> str:
-        rows = []
-        for agent in self.supervisor.current.snapshot.agents.values():
-            mark = "*" if agent.id == here.id else " "
-            way = f", ask with {agent.prefix}" if agent.prefix else ""
-            rows.append(f"{mark} {agent.id} ({agent.name}): {agent.description}{way}")
-        return "\n".join(rows)
-
-    async def _choose(self, name: str, message: Message) -> str:
-        snapshot = self.supervisor.current.snapshot
-        if not name:
-            await self.sessions_room.choose(message.sender, None)
-            return f"{snapshot.default_agent.name} answers again."
-        if name not in snapshot.agents:
-            near = difflib.get_close_matches(name, snapshot.agents, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(snapshot.agents)}"
-            return f"There is no agent {name}; {hint}"
-        await self.sessions_room.choose(message.sender, name)
-        return f"{snapshot.agents[name].name} answers from now on; /agent alone goes back to the usual one."
-
-    def _tools(self, agent: Agent) -> str:
-        snapshot = self.supervisor.current.snapshot
-        policy = snapshot.policies[agent.policy]
-        words = {Effect.ALLOW: "runs at once", Effect.ASK: "asks first", Effect.DENY: "never"}
-        shown = {spec.name for spec in prompt.tools(agent, snapshot)}
-        rows = []
-        for name in agent.tools:
-            how = "runs or asks, by its arguments" if (found := standing(policy, name)) is None else words[found]
-            what = snapshot.tools[name].description.splitlines()[0].split(". ")[0].rstrip(".")
-            rows.append(f"{name}: {how if name in shown else 'never'}. {what}.")
-        return "\n".join(rows) or f"{agent.name} has no tools."
-
-    def _status(self) -> str:
-        status = self.status()
-        model = "the built-in demo model" if self.demo else ", ".join(sorted(set(status["models"].values())))
-        running = len(status["running"])
-        answers = f"{running} answer{'' if running == 1 else 's'} being written"
-        return "\n".join(
-            [
-                f"openclaw {status['version']}, up {status['uptime_seconds']:.0f} s, process {status['pid']}",
-                f"project {status['project']}, snapshot {status['snapshot']['digest']}",
-                f"model: {model}; agents: {', '.join(status['agents'])}",
-                f"channels: {', '.join(f'{key} {state}' for key, state in status['channels'].items()) or 'none'}",
-                f"{answers}, {status['approvals']} waiting for approval",
-            ]
-        )
-
-    async def _usage(self, message: Message) -> str:
-        transcript = await self.sessions_room.transcript(self.sessions_room.key(message))
-        usage = transcript.usage
-        cached = f", {usage.cache_read:,} of them from the cache" if usage.cache_read else ""
-        total = usage.input + usage.cache_read + usage.cache_write
-        return (
-            f"This conversation used {total:,} input tokens{cached} and {usage.output:,} output tokens. "
-            f"The next request carries about {transcript.context_tokens:,}."
-        )
-
-    def _recall(self, query: str, message: Message) -> str:
-        agent = self._agent(message)
-        scope = self.house.memory(agent, sender(message.sender, self.supervisor.current.snapshot))
-        if scope is None:
-            return f"{agent.name} keeps no memory."
-        found = self.memory.search(scope, query) if query else self.memory.list(scope, 10)
-        rows = [f"{item.name} ({item.created:%Y-%m-%d}): {item.text.strip()}" for item in found]
-        return "\n".join(rows) or ("Nothing remembered fits that." if query else "Nothing is remembered yet.")
-
-    async def _stop(self, message: Message) -> str:
-        """Ends every running answer to this sender, whichever agent writes it."""
-        mine = [
-            queued.route.session
-            for queued in self.sessions_room.running()
-            if queued.message.sender == message.sender and queued.message.chat == message.chat
-        ]
-        stopped = [await self.stop(session) for session in mine]
-        return "Stopping." if any(stopped) else "Nothing is running."
+def _memory_json(memory: Remembered) -> Mapping[str, Any]:
+    return {
+        "key": memory.key,
+        "scope": memory.scope,
+        "name": memory.name,
+        "text": memory.text,
+        "created": memory.created.isoformat(),
+        "author": memory.author,
+        "agent": memory.agent,
+    }

@@ -13,6 +13,7 @@ the network's or the caller's failure. Messages are lower case and name the thin
     ├── StorageFailed              exit 1    a write or fsync failed; the process must end and start again from disk
     ├── ProviderError              exit 1    the model did not answer
     ├── DeliveryError              exit 1    a channel could not send a reply
+    ├── PairingError               exit 1    nobody waits with that code, or was let in under that address
     ├── ApprovalError              exit 1    an approval cannot be answered so (unknown, expired, not an approver)
     └── ToolError                  exit 1    a tool failed; its text is the tool result the model reads
 """
@@ -103,6 +104,10 @@ class DeliveryError(OpenClawError):
         super().__init__(message)
         self.final = final
         self.retry_after = retry_after
+
+
+class PairingError(OpenClawError):
+    pass
 
 
 class ApprovalError(OpenClawError):

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from openclaw.clock import Clock
 from openclaw.errors import OpenClawError, StorageFailed
 from openclaw.manifest.snapshot import Heartbeat, Snapshot
-from openclaw.messages import Address, Message, Route, Text, escape
+from openclaw.messages import Accepted, Address, Message, Refused, Route, Text, escape
 from openclaw.ports import Store
 from openclaw.schedule import Cron, parse
 
@@ -90,6 +90,18 @@ class Heartbeats:
         except OpenClawError as error:  # a full disk, for example: tried again in a moment
             log.error("heartbeat %s waits: %s", plan.heartbeat.name, error)
 
+    async def run_now(self, name: str) -> Accepted | Refused:
+        """Runs it beside its schedule, as a message like any other of it."""
+        heartbeat = self._snapshot().heartbeats.get(name)
+        if heartbeat is None:
+            return Refused("heartbeat", f"there is no heartbeat {name}")
+        now = self._clock.now()
+        message = _message(heartbeat, f"{name}@{now.isoformat()}-by-hand", now)
+        route = Route(heartbeat.agent, _session(heartbeat), heartbeat.prompt)
+        accepted = await self._store.inbox.accept(message, route)
+        self._ring(accepted.session)
+        return accepted
+
     # ── planning ─────────────────────────────────────────────────────────────────────────────────
 
     async def _plan(self) -> None:
@@ -140,14 +152,7 @@ class Heartbeats:
 
     async def _fire(self, plan: Plan, instant: datetime) -> None:
         heartbeat, session = plan.heartbeat, _session(plan.heartbeat)
-        message = Message(
-            id=f"{heartbeat.name}@{instant.isoformat()}",
-            sender=Address("cron", heartbeat.name),
-            parts=(Text(heartbeat.prompt),),
-            at=instant,
-            name=heartbeat.name,
-            heartbeat=heartbeat.name,
-        )
+        message = _message(heartbeat, f"{heartbeat.name}@{instant.isoformat()}", instant)
         route = Route(heartbeat.agent, session, heartbeat.prompt)
         if await self._store.marks.fire(heartbeat.name, instant, message, route):
             log.info("heartbeat %s runs for %s", heartbeat.name, instant.isoformat())
@@ -185,6 +190,17 @@ def _chosen(heartbeat: Heartbeat, due: Sequence[datetime], now: datetime) -> Seq
             return due[-1:]
         case "skip":
             return [instant for instant in due[-1:] if now - instant <= ON_TIME]
+
+
+def _message(heartbeat: Heartbeat, id: str, at: datetime) -> Message:
+    return Message(
+        id=id,
+        sender=Address("cron", heartbeat.name),
+        parts=(Text(heartbeat.prompt),),
+        at=at,
+        name=heartbeat.name,
+        heartbeat=heartbeat.name,
+    )
 
 
 def _session(heartbeat: Heartbeat) -> str:

@@ -73,7 +73,17 @@ class File:
     media_type: str = "application/octet-stream"
 
 
-Part: TypeAlias = Text | Image | File
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Words of somebody else that came along: what a message answers or passes on. They are shown to the model as
+    such, and never read as a command, a prefix or an answer."""
+
+    text: str
+    author: str = ""  # as displayed; never trusted for anything
+    forwarded: bool = False  # passed on, rather than answered
+
+
+Part: TypeAlias = Text | Image | File | Quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,7 @@ class Message:
     agents: tuple[str, ...] | None = None  # those the program may reach; None: every one
     fetched: bool = False  # whoever posted it fetches the reply by its id; nothing is sent
     can_ask: bool = True  # where it was said, a question about it can be put to somebody
+    deliver: tuple[Address, ...] = ()  # the reply goes there, and not back to the sender
 
     @property
     def text(self) -> str:
@@ -144,6 +155,14 @@ class Usage:
             self.output + other.output,
             self.cache_read + other.cache_read,
             self.cache_write + other.cache_write,
+        )
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input - other.input,
+            self.output - other.output,
+            self.cache_read - other.cache_read,
+            self.cache_write - other.cache_write,
         )
 
     @property
@@ -253,6 +272,8 @@ class Approval:
     digest: str
     created: datetime
     expires: datetime
+    chat: str | None = None  # the group it was asked for in, and its topic
+    topic: str | None = None
 
 
 # ── the transcript ───────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from openclaw.messages import (
@@ -270,6 +271,22 @@ class Post(Protocol):
         """Takes a message in: a command acts at once, all else is on disk when this returns, or refused."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A stranger who wrote in private and waits to be let in, or one who was. `code` is "" once they are in."""
+
+    sender: Address
+    name: str  # as displayed; never trusted for anything
+    code: str
+    at: datetime
+    expires: datetime | None = None
+
+
+Letter: TypeAlias = Callable[[Mapping[str, str], bytes], Awaitable[int]]
+"""Takes a POST that a service sent to one channel: headers (names in lower case) and body in, HTTP status out.
+Judges by itself who sent it; what it answers 200 to is on disk."""
+
+
 class Operations(Protocol):
     """What a channel or the control socket may ask of the runtime beside posting. All answers are JSON values."""
 
@@ -313,6 +330,46 @@ class Operations(Protocol):
 
     def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
         """Listens to those turns of a channel that nobody watches: taken up again after a restart, for example."""
+
+    def questions(self, channel: str, watcher: Watcher) -> Callable[[], None]:
+        """Hears `Asked` and `Settled` of every approval that somebody on this channel may answer, those that are open
+        now included, whoever's turn it is; call what is returned to stop. Where a question is put,
+        `openclaw.asking.places` says, the same on every channel."""
+
+    async def folder(self, message: Message) -> Path | Refused:
+        """Where files that come with this message are kept, made if it is not there: in the workspace of the agent
+        that would answer it. `Refused` where the message would be: then nothing is fetched."""
+
+    async def knock(self, sender: Address, name: str) -> str | None:
+        """A stranger wrote in private. The words to tell them, with their code; None where nothing is to be said:
+        they were told lately, too many wait already, or nobody may be let in here."""
+
+    def pairings(self) -> tuple[Sequence[Pairing], Sequence[Pairing]]:
+        """Those who wait, and those who were let in, oldest first."""
+
+    async def pair(self, code: str) -> Pairing:
+        """Lets the holder of the code in; raises PairingError where nobody waits with it."""
+
+    async def unpair(self, sender: Address) -> None:
+        """Raises PairingError where they were not let in."""
+
+    def receive(self, channel: str, letter: Letter) -> Callable[[], None]:
+        """Has POSTs to `/channels/<channel>` of the HTTP channel given to `letter`; call what is returned to stop."""
+
+    def letter(self, channel: str) -> Letter | None:
+        """What receives for this channel now."""
+
+    async def run_heartbeat(self, name: str) -> Accepted | Refused:
+        """Runs it now, beside its schedule."""
+
+    async def memories(self, query: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Of every scope: the best for the query, or the latest where it is empty."""
+
+    async def forget(self, memory: str) -> bool:
+        """Deletes a memory by its key; False where there is none."""
+
+    def usage(self) -> Sequence[Mapping[str, Any]]:
+        """Turns and tokens since the start, by agent and model."""
 
     def reloads(self) -> Sequence[Mapping[str, Any]]:
         """The latest attempts to apply what is on disk, oldest first."""
@@ -376,6 +433,45 @@ class Channel(Protocol):
         """Delivers one reply whole; raises DeliveryError."""
 
     async def close(self) -> None: ...
+
+
+class Notes(Protocol):
+    """What a channel keeps across restarts: small JSON documents by name. The app hands it in as option `notes`."""
+
+    async def get(self, name: str) -> Any:
+        """The document as it was put last; None where there is none."""
+
+    async def put(self, name: str, document: Any) -> None:
+        """Durable on return."""
+
+
+@dataclass(slots=True)
+class Pulse:
+    """A channel's signs of life: when it last *received* (a poll that was answered, a gateway's acknowledgement).
+
+    The channel writes, others read. `patience` is the seconds of silence after which it does not receive any more,
+    and is begun anew. `trouble` is what it struggles with at present, fit for an operator; "" for nothing.
+    """
+
+    patience: float
+    last: float | None = None  # monotonic; None until the first sign
+    trouble: str = ""
+    received: int = 0  # signs so far
+    reconnects: int = 0
+
+    def beat(self, now: float) -> None:
+        self.last, self.trouble, self.received = now, "", self.received + 1
+
+    def silent(self, now: float, since: float) -> bool:
+        """`since`: when the channel began, for one that has not received yet."""
+        return now - max(self.last if self.last is not None else since, since) > self.patience
+
+
+@runtime_checkable
+class Receiving(Channel, Protocol):
+    """A channel whose intake can fall silent: it says when it last received."""
+
+    pulse: Pulse
 
 
 @runtime_checkable

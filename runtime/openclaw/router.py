@@ -8,15 +8,18 @@ the message is refused, never passed on to another agent.
 from __future__ import annotations
 
 from openclaw.manifest.people import person, room
-from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.manifest.snapshot import Agent, Channel, Snapshot
 from openclaw.messages import Message, Refused, Route, escape
 
 OPEN_KINDS = frozenset({"repl", "http"})  # these channels know their senders before they post
 
 
-def route(message: Message, snapshot: Snapshot, choice: str | None = None) -> Route | Refused:
-    """Names agent and session. `choice` is the agent this person picked with /agent, if any."""
-    refused = _admit_sender(message, snapshot)
+def route(
+    message: Message, snapshot: Snapshot, choice: str | None = None, *, paired: bool = False
+) -> Route | Refused:
+    """Names agent and session. `choice` is the agent this person picked with /agent, if any; `paired` tells that a
+    code let the sender in, which counts in private chats only."""
+    refused = _admit_sender(message, snapshot, paired and message.chat is None)
     if refused:
         return refused
     agent, text = _agent(message, snapshot, choice)
@@ -43,17 +46,24 @@ def session_key(message: Message, snapshot: Snapshot, agent: str) -> str:
     return ":".join([*parts, *([escape(message.session)] if message.session else [])])
 
 
-def _admit_sender(message: Message, snapshot: Snapshot) -> Refused | None:
+def _admit_sender(message: Message, snapshot: Snapshot, paired: bool) -> Refused | None:
     if message.heartbeat is not None:
         return None
     channel = snapshot.channels.get(message.sender.channel)
     if channel is None:
         return Refused("sender", f"there is no channel `{message.sender.channel}`")
+    if paired and pairs(channel):
+        return None
     if channel.allow is None:
         admitted = channel.options.kind in OPEN_KINDS or person(message.sender, snapshot) is not None
     else:
         admitted = message.sender.id in channel.allow
     return None if admitted else Refused("sender", "this assistant does not know you; ask its owner to add you")
+
+
+def pairs(channel: Channel) -> bool:
+    """Whether strangers who write in private may be let in: not where the list of senders is empty on purpose."""
+    return channel.options.options.get("strangers") == "pair" and channel.allow != ()
 
 
 def _agent(message: Message, snapshot: Snapshot, choice: str | None) -> tuple[Agent | None, str]:

@@ -30,6 +30,7 @@ from openclaw.messages import (
     Refused,
     Reply,
     Route,
+    Text,
 )
 from openclaw.ports import Doorbell, Queued, Store, Watcher
 from openclaw.router import route
@@ -87,6 +88,7 @@ class Sessions:
         self._listeners: dict[str, list[Watcher]] = {}  # by channel
         self._choices: dict[str, str] = {}
         self._last_attempt = asyncio.Lock()
+        self.paired: Callable[[Address], bool] = lambda sender: False  # whether a code let this stranger in
         self.stopping = False
         self.delivered: Callable[[str], None] = lambda channel: None  # told when a channel's outbox has grown
 
@@ -97,7 +99,7 @@ class Sessions:
         if refused := self._refusal(message):
             return refused
         snapshot = self._snapshot()
-        routed = route(message, snapshot, self._choices.get(str(message.sender)))
+        routed = self.routed(message)
         if isinstance(routed, Refused):
             return routed
         if answered := await self._command(message, routed, snapshot):
@@ -116,7 +118,7 @@ class Sessions:
     def _refusal(self, message: Message) -> Refused | None:
         if self.stopping:
             return Refused("stopping", "the runtime is stopping; send it again in a moment")
-        if not message.text.strip() and len(message.parts) < 2:
+        if _is_empty(message):
             return Refused("empty", "the message is empty")
         if len(message.text) > LONGEST:
             return Refused(
@@ -130,7 +132,7 @@ class Sessions:
         """Commands that act at once, unknown ones, and a prefix without a text, which shows the agent's help."""
         if message.heartbeat is not None:
             return None
-        if not routed.text.strip() and len(message.parts) < 2:
+        if not routed.text.strip() and _says_nothing_else(message):
             return Answered(_introduce(snapshot.agents[routed.agent]))
         line = commands.read(routed.text)
         if line is None:
@@ -153,8 +155,13 @@ class Sessions:
 
     def key(self, message: Message) -> str:
         """The session a message would enter."""
-        routed = route(message, self._snapshot(), self._choices.get(str(message.sender)))
+        routed = self.routed(message)
         return routed.session if isinstance(routed, Route) else ""
+
+    def routed(self, message: Message) -> Route | Refused:
+        """Who would answer a message, and where; nothing is taken in."""
+        choice, paired = self._choices.get(str(message.sender)), self.paired(message.sender)
+        return route(message, self._snapshot(), choice, paired=paired)
 
     # ── answering ────────────────────────────────────────────────────────────────────────────────
 
@@ -243,6 +250,9 @@ class Sessions:
 
     def _deliveries(self, queued: Queued, reply: Reply) -> list[Reply]:
         """What is sent: nothing where the reply is fetched; a heartbeat's to whom it is for, unless it is silent."""
+        if queued.message.deliver:
+            silent = reply.text.strip() == SILENT
+            return [] if silent else [replace(reply, to=place, answers=None) for place in queued.message.deliver]
         if queued.message.heartbeat is None:
             return [] if queued.message.fetched else [reply]
         heartbeat = self._snapshot().heartbeats.get(queued.message.heartbeat)
@@ -343,6 +353,15 @@ def _reply(queued: Queued, text: str, *, failed: bool = False) -> Reply:
 
 def _told(error: Exception) -> str:
     return str(error) if isinstance(error, OpenClawError) else f"{type(error).__name__}; the log has the details"
+
+
+def _is_empty(message: Message) -> bool:
+    return not message.text.strip() and _says_nothing_else(message)
+
+
+def _says_nothing_else(message: Message) -> bool:
+    """Whether there is only text: no file, no image, nothing quoted or passed on."""
+    return all(isinstance(part, Text) for part in message.parts)
 
 
 def _asks_for_new(queued: Queued) -> bool:

@@ -153,7 +153,8 @@ def test_what_there_is_can_be_read(tmp_path: Path, model: MessagesServer) -> Non
 
     async def scene(app: App, operator: Program) -> None:
         async with as_(operator, "watcher-secret") as watcher:
-            assert (await watcher.http.get("/readyz")).json() == {"status": "ready", "last_good": False}
+            ready = (await watcher.http.get("/readyz")).json()
+            assert ready == {"status": "ready", "last_good": False, "channels": {"http": "serving"}}
             tools = {one["name"]: one for one in (await watcher.http.get("/api/tools")).json()["tools"]}
             assert tools["add"]["agents"] == ["main", "support"] and tools["add"]["kind"] == "python"
             assert "a" in tools["add"]["input_schema"]["properties"] and tools["web_fetch"]["agents"] == []
@@ -386,7 +387,12 @@ def test_a_port_in_use_is_said_and_the_other_channels_go_on(
 
         async def scene(app: App, operator: Program) -> None:
             ready = (await operator.http.get("/readyz")).json()
-            assert ready == {"status": "ready", "last_good": False, "detail": "channel second failed"}
+            assert ready == {
+                "status": "ready",
+                "last_good": False,
+                "channels": {"http": "serving", "second": "failed"},
+                "detail": "channel second failed",
+            }
             state = (await operator.http.get("/api/status")).json()["channels"]["second"]
             assert f"cannot listen on 127.0.0.1:{port}" in state and "`port`" in state
             assert (await operator.say("hello")).status_code == 200

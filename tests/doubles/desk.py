@@ -3,7 +3,8 @@
 What a message says decides the turn: `stream TEXT` streams it word by word, `tool LINE` calls a tool
 first, `break` calls a tool that fails, `ask LINE` asks for approval first, `wait` never ends by itself,
 `fail` fails, `retry` fails once on the way, `late TEXT` delivers without streaming, `log TEXT` logs it;
-`/help` acts at once, `refuse` is refused, everything else is echoed. Run as a program it puts the REPL
+`/help` acts at once, `refuse` is refused (`Refused("sender")`), everything else is echoed. `strangers` are senders it
+does not know; `folder_at` is where files that come along are kept. Run as a program it puts the REPL
 on this terminal.
 """
 
@@ -15,11 +16,12 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from openclaw.channels.repl import Channel
 from openclaw.clock import Clock, SystemClock
-from openclaw.errors import ApprovalError
+from openclaw.errors import ApprovalError, PairingError
 from openclaw.messages import (
     Accepted,
     Address,
@@ -37,6 +39,7 @@ from openclaw.messages import (
     Retrying,
     Route,
     Settled,
+    Text,
     TextDelta,
     ToolCall,
     ToolFinished,
@@ -45,7 +48,7 @@ from openclaw.messages import (
     Usage,
     UserEntry,
 )
-from openclaw.ports import ChannelOptions, SessionSummary, Settlement, Watcher
+from openclaw.ports import ChannelOptions, Letter, Pairing, SessionSummary, Settlement, Watcher
 
 Send = Callable[[Reply], Awaitable[None]]
 
@@ -59,6 +62,11 @@ class Desk:
         self.offers: tuple[Answer, ...] = ("allow-once", "allow-always", "deny")
         self.lines: tuple[str, ...] = ()
         self.kept: list[dict[str, Any]] = [{"id": "r1", "tool": "run_command", "lines": ["make test"]}]
+        self.strangers: set[Address] = set()
+        self.folder_at: Path | None = None
+        self.letters: dict[str, Letter] = {}
+        self.waiting: dict[str, Pairing] = {}  # by code
+        self._listeners: list[tuple[str, Watcher]] = []
         self._send = send
         self._ids = itertools.count(1)
         self._accepted: dict[tuple[str, str], str] = {}
@@ -75,15 +83,19 @@ class Desk:
 
     async def __call__(self, message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
         text = message.text
+        if message.sender in self.strangers:
+            return Refused("sender", "this desk does not know you")
         if text == "/help":
             return Answered("Type anything.\nThis desk echoes it.")
-        if not text.strip():
+        if not text.strip() and all(isinstance(part, Text) for part in message.parts):
             return Refused("empty", "the message is empty")
         if text == "refuse":
             return Refused("sender", "this desk does not know you")
         key = (message.sender.channel, message.id)
         agent = message.agent or ("researcher" if text.startswith("/research") else "main")
-        session = f"agent:{agent}:{message.sender}" + (f":{message.session}" if message.session else "")
+        where = f"{message.sender.channel}:chat:{message.chat}" if message.chat else str(message.sender)
+        more = [part for part in (message.topic, message.session) if part]
+        session = ":".join([f"agent:{agent}:{where}", *more])
         if key in self._accepted:
             return Accepted(self._accepted[key], agent, session, new=False)
         self.posted.append(message)
@@ -111,7 +123,10 @@ class Desk:
                 del self._turns[route.session]
             text = self._texts.pop(id, "")
             failed = failed or text.startswith("the model")
-            reply = Reply(message.sender, text, route.session, route.agent, answers=id, failed=failed)
+            reply = Reply(
+                message.sender, text, route.session, route.agent, answers=id, chat=message.chat, topic=message.topic,
+                failed=failed,
+            )  # fmt: skip
             self._write(id, route, reply)
             self._settled[id] = Settlement(id, "failed" if failed else "done", route, reply)
             self._tell(id, Finished(reply))
@@ -145,7 +160,7 @@ class Desk:
                 await self._stream(id, "Done.")
             case "ask":
                 if message.can_ask:
-                    await self._stream(id, await self._asks(id, route, rest))
+                    await self._stream(id, await self._asks(id, route, rest, message))
                 else:
                     await self._stream(id, "Nobody who may agree is reachable.")
             case "log":
@@ -175,33 +190,43 @@ class Desk:
         await asyncio.sleep(0.01)
         self._tell(id, ToolFinished(call, ToolResult("no such file\nat all" if breaks else "fine", breaks), 0.01))
 
-    async def _asks(self, id: str, route: Route, line: str) -> str:
+    async def _asks(self, id: str, route: Route, line: str, message: Message) -> str:
         now = self.clock.now()
         approval = Approval(
             id=f"{id}-approval",
             session=route.session,
             agent=route.agent,
             tool="run_command",
-            asked_for="repl:local",
+            asked_for=str(message.sender),
             lines=self.lines or (line,),
             cwd="/home/ana/work",
             reason="no rule allows it",
             rules=("tools.yaml:12 careful default ask",),
             approvers=self.approvers,
             offers=self.offers,
-            digest="d",
+            digest=f"digest of {line}",
             created=now,
             expires=now + timedelta(minutes=5),
+            chat=message.chat,
+            topic=message.topic,
         )
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._pending[approval.id] = (approval, future)
         self._tell(id, Asked(approval))
+        self._announce(approval, Asked(approval))
+        outcome: Answer | Literal["cancelled"] = "cancelled"
         try:
-            answer = await future
+            outcome = answer = await future
         finally:
             self._pending.pop(approval.id, None)
+            self._announce(approval, Settled(approval.id, outcome))
         self._tell(id, Settled(approval.id, answer))
         return f"The answer was {answer}."
+
+    def _announce(self, approval: Approval, event: Progress) -> None:
+        for channel, watcher in [*self._listeners]:
+            if any(approver.startswith(f"{channel}:") for approver in approval.approvers):
+                watcher(event)
 
     def _tell(self, id: str, progress: Progress) -> None:
         for watch in list(self._watchers.get(id, ())):
@@ -216,7 +241,7 @@ class Desk:
         return [{"id": "main", "description": "Talks"}, {"id": "researcher", "description": "Finds things out"}]
 
     def readiness(self) -> Mapping[str, Any]:
-        return {"status": "ready", "last_good": False}
+        return {"status": "ready", "last_good": False, "channels": {}}
 
     def tools(self) -> Sequence[Mapping[str, Any]]:
         return []
@@ -277,6 +302,62 @@ class Desk:
 
     def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
         return lambda: None
+
+    def questions(self, channel: str, watcher: Watcher) -> Callable[[], None]:
+        listener = (channel, watcher)
+        self._listeners.append(listener)
+        for approval in self.approvals():
+            if any(approver.startswith(f"{channel}:") for approver in approval.approvers):
+                watcher(Asked(approval))
+        return lambda: self._listeners.remove(listener)
+
+    async def folder(self, message: Message) -> Path | Refused:
+        if message.sender in self.strangers or self.folder_at is None:
+            return Refused("sender", "this desk does not know you")
+        return self.folder_at
+
+    async def knock(self, sender: Address, name: str) -> str | None:
+        if any(one.sender == sender for one in self.waiting.values()):
+            return None
+        code = f"CODE{len(self.waiting) + 2222}"
+        self.waiting[code] = Pairing(sender, name, code, self.clock.now())
+        return f"I do not know you yet. Your code is {code}."
+
+    def pairings(self) -> tuple[Sequence[Pairing], Sequence[Pairing]]:
+        return list(self.waiting.values()), []
+
+    async def pair(self, code: str) -> Pairing:
+        if code not in self.waiting:
+            raise PairingError(f"nobody waits with the code {code}")
+        pairing = self.waiting.pop(code)
+        self.strangers.discard(pairing.sender)
+        return pairing
+
+    async def unpair(self, sender: Address) -> None:
+        self.strangers.add(sender)
+
+    def receive(self, channel: str, letter: Letter) -> Callable[[], None]:
+        self.letters[channel] = letter
+
+        def stop() -> None:
+            self.letters.pop(channel, None)
+
+        return stop
+
+    def letter(self, channel: str) -> Letter | None:
+        return self.letters.get(channel)
+
+    async def run_heartbeat(self, name: str) -> Accepted | Refused:
+        return Refused("heartbeat", f"there is no heartbeat {name}")
+
+    async def memories(self, query: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        return []
+
+    async def forget(self, memory: str) -> bool:
+        return False
+
+    def usage(self) -> Sequence[Mapping[str, Any]]:
+        return []
 
 
 async def main(history: str | None, unasked: bool) -> None:

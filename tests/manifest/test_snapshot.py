@@ -192,6 +192,7 @@ rooms:
     assert http.options.options == {
         "host": "127.0.0.1", "port": 5000, "token": None,
         "tokens": {"shop": {"secret": "x" * 40, "senders": "declared", "agents": ["main"], "scopes": ["chat"]}},
+        "hooks": {}, "limits": {"requests_per_minute": 600, "body": 1 << 20, "connections": 1000},
     }  # fmt: skip
     assert found.people["nader"].ids == (Address("http", "1"), Address("repl", "local"))
     assert (found.rooms["ops"].id, found.rooms["ops"].agents) == (Address("http", "9"), ("main",))

@@ -34,7 +34,8 @@ SHORTEST = 32  # characters of a token where other machines can reach the port
 BACKLOG = 512
 OPERATOR = "operator"
 
-Serve = Callable[[socket.socket, Post, Operations, Gate], Awaitable[None]]
+Serve = Callable[[socket.socket, Post, Operations, Gate, Callable[[], Mapping[str, Any]]], Awaitable[None]]
+"""Serves until cancelled; the last gives this channel's options as they are at that moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Channel:
     async def run(self, post: Post, operations: Operations) -> None:
         assert self._listener is not None, "the channel is not open"
         serve: Serve = self._options["serve"]
-        await serve(self._listener, post, operations, self._gate)
+        await serve(self._listener, post, operations, self._gate, lambda: self._options)
 
     async def send(self, reply: Reply) -> None:
         raise DeliveryError(f"nothing can be sent to {reply.to}: programs fetch their replies", final=True)

@@ -14,9 +14,11 @@ Importing this costs nothing: the web libraries come with the first call, beside
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from socket import socket
 from types import ModuleType
+from typing import Any
 
 from openclaw.clock import Clock, SystemClock
 from openclaw.ports import Gate, Operations, Post
@@ -33,8 +35,16 @@ async def serve(path: Path, post: Post, operations: Operations, clock: Clock | N
     await listening.serve_operator(path, post, operations, clock or SystemClock())
 
 
-async def serve_at(listener: socket, post: Post, operations: Operations, gate: Gate, clock: Clock) -> None:
-    """The same application on a listening socket, for whomever the gate admits, until cancelled."""
+async def serve_at(
+    listener: socket,
+    post: Post,
+    operations: Operations,
+    gate: Gate,
+    clock: Clock,
+    options: Callable[[], Mapping[str, Any]],
+) -> None:
+    """The same application on a listening socket, for whomever the gate admits, until cancelled. `options`: those of
+    the HTTP channel at that moment (`limits`, `hooks`, `notes`, ...)."""
     listening = await asyncio.to_thread(_web)
     await listening.serve_callers(listener, post, operations, gate, clock)
 

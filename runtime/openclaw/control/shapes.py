@@ -49,6 +49,12 @@ PROBLEMS: Final[Mapping[str, str]] = {
 }
 
 
+_CONDITION: Final[Schema] = {
+    "enum": ["receiving", "connecting", "silent", "serving", "starting", "off", "failed", "ended"],
+    "description": "`receiving` and `serving` are well; `silent`: nothing was received for too long.",
+}
+
+
 def _object(_optional: Mapping[str, Any] | None = None, /, **required: Any) -> Schema:
     """An object that has all of `required`, perhaps some of `_optional`, and nothing else."""
     return {
@@ -103,6 +109,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         {"detail": {**_TEXT, "description": "What is amiss although messages are taken, or what is waited for."}},
         status={"enum": ["starting", "ready", "stopping"]},
         last_good={**_YES, "description": "The project on disk is broken; what was applied last is running."},
+        channels={**_map(_CONDITION), "description": "Each channel, and whether it receives."},
     ),
     "Ask": _object(
         {
@@ -215,6 +222,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "agents": _list(_TEXT),
             "models": _map(_TEXT),
             "channels": _map(_TEXT),
+            "receiving": _map(ref("Receiving")),
             "running": _list(_TEXT),
             "approvals": _COUNT,
             "last_reload": _any(ref("Attempt")),
@@ -222,6 +230,17 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         },
         "required": ["version", "pid", "ready", "snapshot", "agents", "channels", "last_reload", "last_good"],
     },
+    "Receiving": _object(
+        {
+            "last_received": {**_TEXT, "format": "date-time"},
+            "seconds_ago": _NUMBER,
+            "received": _COUNT,
+            "reconnects": _COUNT,
+            "trouble": {**_TEXT, "description": "What it struggles with at present."},
+        },
+        condition=_CONDITION,
+        restarts={**_COUNT, "description": "How often it fell silent or broke, and was started anew."},
+    ),
     "Diagnostic": _object(
         code=_TEXT,
         severity={"enum": ["error", "warning"]},

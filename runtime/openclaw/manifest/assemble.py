@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -30,7 +31,17 @@ from openclaw.ports import ChannelOptions
 from openclaw.signature import Derived
 
 _ROUTING = ("kind", "enabled", "agent", "agents", "allow")
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"http": {"host": "127.0.0.1", "port": 5000, "token": None, "tokens": {}}}
+_CHAT: Mapping[str, Any] = {"strangers": "pair", "groups": "mention", "api_base": None}
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "http": {"host": "127.0.0.1", "port": 5000, "token": None, "tokens": {}, "hooks": {}, "limits": {}},
+    "telegram": {**_CHAT, "webhook": None},
+    "discord": {**_CHAT, "message_content": False},
+}
+_LIMITS: Mapping[str, int] = {"requests_per_minute": 600, "body": 1 << 20, "connections": 1000}
+_HOOK: Mapping[str, Any] = {
+    "verify": "token", "signature_header": "X-Hub-Signature-256", "timestamp_header": None, "id_header": None,
+    "agent": None, "session": "fresh",
+}  # fmt: skip
 
 
 def snapshot(project: Project) -> Snapshot:
@@ -49,7 +60,7 @@ def snapshot(project: Project) -> Snapshot:
         agents=agents,
         tools=tools,
         policies=dict(project.policies),
-        channels=_channels(project),
+        channels=_channels(project, people, rooms),
         people=people,
         rooms=rooms,
         heartbeats=_heartbeats(project, first, people, rooms),
@@ -195,26 +206,55 @@ def _plain(node: Node) -> Any:
 # ── channels, people, rooms ──────────────────────────────────────────────────────────────────────
 
 
-def _channels(project: Project) -> dict[str, Channel]:
+def _channels(project: Project, people: Mapping[str, Person], rooms: Mapping[str, Room]) -> dict[str, Channel]:
     if "channels.yaml" not in project.folder.files:
         return {"repl": Channel("repl", ChannelOptions("repl", "repl"))}
-    return {channel.name: _channel(channel) for channel in project.all("channel").values()}
+    address = partial(_address, people=people, rooms=rooms)
+    return {channel.name: _channel(channel, address) for channel in project.all("channel").values()}
 
 
-def _channel(channel: Definition) -> Channel:
+def _channel(channel: Definition, address: Callable[[str], Address]) -> Channel:
     kind = str(channel.value("kind"))
     given = {key: _plain(entry.value) for key, entry in channel.node.entries.items() if key not in _ROUTING}
     options = {**_DEFAULTS.get(kind, {}), **given}
     if options.get("token") == "":
         options["token"] = None
+    if kind == "http":
+        options["limits"] = {**_LIMITS, **options["limits"]}
+        options["hooks"] = {hook.name: _hook(hook, address) for hook in channel.entries("hooks")}
     return Channel(
         channel.name,
         ChannelOptions(channel.name, kind, options),
         agent=channel.value("agent"),
         agents=_list(channel, "agents"),
         allow=_senders(channel.get("allow")),
-        skipped="switched off (`enabled: false`)" if channel.value("enabled") is False else None,
+        skipped=_skipped(channel, channel.node),
     )
+
+
+def _skipped(channel: Definition, node: MapNode) -> str | None:
+    """Why the channel takes no part. A secret that is unknown by now is one that nobody set."""
+    if channel.value("enabled") is False:
+        return "switched off (`enabled: false`)"
+    for entry in node.entries.values():
+        match entry.value:
+            case Scalar(value=value, secret=True) as secret if value is Unknown:
+                return f"`{secret.text}` has no value"
+            case MapNode() as below if why := _skipped(channel, below):
+                return why
+    return None
+
+
+def _hook(hook: Definition, address: Callable[[str], Address]) -> dict[str, Any]:
+    given = {key: _plain(entry.value) for key, entry in hook.node.entries.items()}
+    deliver = tuple(dict.fromkeys(address(name) for name in _list(hook, "deliver") or ()))
+    return {**_HOOK, **given, "deliver": deliver, "window": _seconds(hook, "window", 300.0)}
+
+
+def _address(name: str, people: Mapping[str, Person], rooms: Mapping[str, Room]) -> Address:
+    if name in people:
+        return people[name].ids[0]
+    return rooms[name].id if name in rooms else Address.parse(name)
 
 
 def _senders(node: Node | None) -> tuple[str, ...] | None:
@@ -260,11 +300,7 @@ def _heartbeats(
     def inherited(heartbeat: Definition, key: str, otherwise: str) -> str:
         return str(heartbeat.value(key) or (defaults.value(key) if defaults else None) or otherwise)
 
-    def address(name: str) -> Address:
-        if name in people:
-            return people[name].ids[0]
-        return rooms[name].id if name in rooms else Address.parse(name)
-
+    address = partial(_address, people=people, rooms=rooms)
     return {
         each.name: _heartbeat(each, inherited(each, "agent", first), inherited(each, "timezone", "UTC"), address)
         for each in project.all("heartbeat").values()

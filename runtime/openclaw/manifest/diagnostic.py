@@ -184,6 +184,8 @@ CODES: dict[str, str] = {
     "cron-both-days": "With day and weekday both given, either is enough.",
     "timezone": "A time zone is an IANA name such as Europe/London.",
     "channel-twice": "Two channels cannot share a port or the terminal.",
+    "channel-webhook": "A Telegram webhook comes in by the HTTP channel, so there must be one.",
+    "channel-intent": "Discord shows all messages of a server only to bots with the message content intent.",
     "channel-open": "A server that other machines can reach needs a token of at least 32 characters.",
     "script": "The script of a `scripted` model cannot be followed.",
     "person-twice": "An id belongs to one person.",

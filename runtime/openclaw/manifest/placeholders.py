@@ -50,7 +50,7 @@ def fill(
     kind: str, root: Node, source: Source, variables: Mapping[str, str] | None, read_file: Callable[[str], bytes | None]
 ) -> Filled:
     """`variables` None: nobody looks at the environment, and what depends on it is Unknown."""
-    filling = _Filling(kind, source, variables, read_file)
+    filling = _Filling(kind, source, variables, read_file, optional=_without_secret(kind, root))
     tree = filling.node(root, ())
     return Filled(tree, tuple(filling.said), frozenset(filling.secrets))
 
@@ -71,6 +71,22 @@ def secret_keys(kind: str) -> frozenset[str]:
         elif isinstance(each, list):
             todo += each
     return frozenset(found)
+
+
+def _without_secret(kind: str, root: Node) -> frozenset[str]:
+    """Channels that take no part where a secret they cannot do without has no value; `enabled: true` insists."""
+    channels = root.get("channels") if kind == "channels" and isinstance(root, MapNode) else None
+    if not isinstance(channels, MapNode):
+        return frozenset()
+    found = {name: entry.value for name, entry in channels.entries.items() if isinstance(entry.value, MapNode)}
+    return frozenset(name for name, channel in found.items() if _may_sit_out(channel))
+
+
+def _may_sit_out(channel: MapNode) -> bool:
+    kind, enabled = channel.get("kind"), channel.get("enabled")
+    definition = bundle.schema("channels")["$defs"].get(kind.value) if isinstance(kind, Scalar) else None
+    needs = {*definition["required"]} & secret_keys("channels") if definition and "required" in definition else set()
+    return bool(needs) and not (isinstance(enabled, Scalar) and enabled.value is True)
 
 
 def takes_none(kind: str, path: Path) -> bool:
@@ -96,6 +112,8 @@ class _Filling:
     read_file: Callable[[str], bytes | None]
     said: list[Diagnostic] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
+    optional: frozenset[str] = frozenset()  # channels whose unset secrets are no mistake
+    lenient: bool = False  # while such a secret is filled in
 
     def node(self, node: Node, path: Path) -> Node:
         match node:
@@ -124,6 +142,7 @@ class _Filling:
             return replace(node, secret=secret) if secret else node
         if takes_none(self.kind, path):
             return self._refuse(node, path)
+        self.lenient = secret and path[:1] == ("channels",) and path[1] in self.optional
         return self._filled(node, secret)
 
     def _refuse(self, node: Scalar, path: Path) -> Scalar:
@@ -195,7 +214,7 @@ class _Filling:
             return value, hidden
         if default is not None:
             return default, False
-        if self.variables is not None:
+        if self.variables is not None and not self.lenient:
             self.said.append(self._unset(name, value, self._span(node, hole)))
         return None, secret
 

@@ -23,6 +23,7 @@ from openclaw.messages import (
     Intent,
     Message,
     Part,
+    Quote,
     Reply,
     Result,
     Route,
@@ -72,6 +73,7 @@ def message_json(message: Message) -> Json:
         "agents": None if message.agents is None else list(message.agents),
         "fetched": message.fetched,
         "can_ask": message.can_ask,
+        "deliver": [_address_json(address) for address in message.deliver],
     }
 
 
@@ -90,6 +92,7 @@ def message_from(value: Json) -> Message:
         agents=None if value["agents"] is None else tuple(value["agents"]),
         fetched=value["fetched"],
         can_ask=value.get("can_ask", True),  # rows of earlier versions do not say
+        deliver=tuple(_address_from(address) for address in value.get("deliver", ())),
     )
 
 
@@ -101,6 +104,8 @@ def _part_json(part: Part) -> Json:
             return {"type": "image", "path": path, "media_type": media_type}
         case File(path, name, size, media_type):
             return {"type": "file", "path": path, "name": name, "size": size, "media_type": media_type}
+        case Quote(text, author, forwarded):
+            return {"type": "quote", "text": text, "author": author, "forwarded": forwarded}
 
 
 def _part_from(value: Json) -> Part:
@@ -111,6 +116,8 @@ def _part_from(value: Json) -> Part:
             return Image(value["path"], value["media_type"])
         case "file":
             return File(value["path"], value["name"], value["size"], value["media_type"])
+        case "quote":
+            return Quote(value["text"], value["author"], value["forwarded"])
     raise ValueError(f"`{value['type']}` is no kind of part")
 
 

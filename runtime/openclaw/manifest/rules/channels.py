@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,8 @@ from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.policies import refer_channel
 
 SHORTEST_TOKEN = 32
+BOTS = ("telegram", "discord")  # kinds that are one bot of a service, by its token
+_USER, _CHAT = re.compile(r"[1-9][0-9]*"), re.compile(r"-?[1-9][0-9]*")
 _PORT = 5000
 
 
@@ -48,6 +51,13 @@ def tokens_name_people_and_agents(project: Project) -> Iterator[Diagnostic]:
                     "a token is one person's (`as`), or its program names senders (`senders`), not both",
                     "remove one",
                 )
+
+
+def hooks_name_agents(project: Project) -> Iterator[Diagnostic]:
+    for channel in project.all("channel").values():
+        for hook in channel.entries("hooks"):
+            for named in hook.texts("agent"):
+                yield from project.refer("agent", named)
 
 
 def _on(project: Project, kind: str) -> Iterator[Definition]:
@@ -90,6 +100,51 @@ def one_terminal(project: Project) -> Iterator[Diagnostic]:
         )
 
 
+def bots_are_not_shared(project: Project) -> Iterator[Diagnostic]:
+    """A bot's messages come once, to whichever channel asks first."""
+    for kind in BOTS:
+        taken: dict[str, Definition] = {}
+        for channel in _on(project, kind):
+            token = channel.text("token")
+            if token is not None and token.value in taken:
+                other = taken[token.value]
+                yield error(
+                    "channel-twice",
+                    token.span,
+                    f"channel `{other.name}` (line {other.key.line}) has the same bot",
+                    "make another bot, or remove one of the channels",
+                    [see(other.node.key("token"), f"used by `{other.name}`")],
+                )
+            elif token is not None:
+                taken[token.value] = channel
+
+
+def webhooks_have_a_server(project: Project) -> Iterator[Diagnostic]:
+    if any(_on(project, "http")) or "channel" in project.unreadable:
+        return
+    for channel in _on(project, "telegram"):
+        if "webhook" in channel.node.entries:
+            yield error(
+                "channel-webhook",
+                channel.node.key("webhook"),
+                "Telegram would call the HTTP channel, and there is none",
+                "add `http: {kind: http}` to `channels`, or remove `webhook`",
+            )
+
+
+def messages_can_be_read(project: Project) -> Iterator[Diagnostic]:
+    for channel in _on(project, "discord"):
+        groups, may = channel.text("groups"), channel.get("message_content")
+        known = not isinstance(may, Scalar) or may.value is not Unknown
+        if groups is not None and groups.value == "all" and known and channel.value("message_content") is not True:
+            yield error(
+                "channel-intent",
+                groups.span,
+                "without the message content intent Discord hides what does not mention the bot",
+                "switch the intent on in the developer portal and write `message_content: true`; or `groups: mention`",
+            )
+
+
 def open_hosts_have_tokens(project: Project) -> Iterator[Diagnostic]:
     for channel in _on(project, "http"):
         host, token = channel.text("host"), channel.get("token")
@@ -122,9 +177,25 @@ def ids_are_addresses(project: Project) -> Iterator[Diagnostic]:
     for person in project.all("person").values():
         for id in person.texts("ids"):
             yield from refer_channel(project, id)
+            yield from _numbered(project, id, _USER)
     for room in project.all("room").values():
         for id in room.texts("id"):
             yield from refer_channel(project, id)
+            yield from _numbered(project, id, _CHAT)
+
+
+def _numbered(project: Project, id: Scalar, number: re.Pattern[str]) -> Iterator[Diagnostic]:
+    """Names on chat services change hands; numbers do not."""
+    key, _, own = id.value.partition(":")
+    channel = project.all("channel").get(key)
+    kind = channel.value("kind") if channel else None
+    if own and kind in BOTS and not number.fullmatch(own):
+        yield error(
+            "address",
+            id.span,
+            f"`{own}` is not a number, and on {kind.capitalize()} only numbers are a user's or a group's for ever",
+            f"write the number; the bot's log and `openclaw pairing list` show those of who wrote: `{key}:12345`",
+        )
 
 
 def ids_are_one_persons(project: Project) -> Iterator[Diagnostic]:

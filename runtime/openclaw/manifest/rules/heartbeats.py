@@ -82,8 +82,9 @@ def _gap(project: Project, cron: Cron) -> timedelta | None:
 
 
 def deliveries_arrive(project: Project) -> Iterator[Diagnostic]:
-    for heartbeat in project.all("heartbeat").values():
-        for target in heartbeat.texts("deliver"):
+    hooks = (hook for channel in project.all("channel").values() for hook in channel.entries("hooks"))
+    for sender in (*project.all("heartbeat").values(), *hooks):
+        for target in sender.texts("deliver"):
             name = str(target.value)
             if ":" in name:
                 yield from refer_channel(project, target)

@@ -1,0 +1,30 @@
+"""Where a question for approval is put, the same on every chat channel. Pure.
+
+Law: whoever asked is asked where they wrote, if they may answer it; otherwise every approver on the channel is
+asked in private, and nobody else sees what it is about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from openclaw.messages import Address, Approval
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A private chat with `person` (the channel's own id), or the group `chat` with its topic."""
+
+    person: str
+    chat: str | None = None
+    topic: str | None = None
+
+
+def places(approval: Approval, channel: str) -> tuple[Place, ...]:
+    """Where this channel puts the question; none where it is put elsewhere."""
+    asker = Address.parse(approval.asked_for)
+    if str(asker) in approval.approvers:
+        here = asker.channel == channel
+        return (Place(asker.id, approval.chat, approval.topic),) if here else ()
+    approvers = (Address.parse(approver) for approver in approval.approvers)
+    return tuple(Place(approver.id) for approver in approvers if approver.channel == channel)

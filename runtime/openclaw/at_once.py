@@ -1,0 +1,140 @@
+"""The slash commands that act when they arrive, also while a turn runs: what each answers with.
+
+Reads what the desk tells and says it in words; the rest of a conversation is none of its business.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from openclaw import prompt
+from openclaw.commands import COMMANDS, Line
+from openclaw.desk import Desk
+from openclaw.manifest.people import sender
+from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.messages import Message
+from openclaw.permissions.decide import Effect, standing
+from openclaw.sessions import Sessions
+
+
+class AtOnce:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._desk.supervisor.current.snapshot
+
+    @property
+    def _sessions(self) -> Sessions:
+        return self._desk.sessions_room
+
+    async def __call__(self, line: Line, message: Message) -> str:
+        """The text a command answers with."""
+        match line.name:
+            case "help":
+                return self._help()
+            case "agents":
+                return self._agents(self._agent(message))
+            case "agent":
+                return await self._choose(line.argument, message)
+            case "tools":
+                return self._tools(self._agent(message))
+            case "status":
+                return self._status()
+            case "usage":
+                return await self._usage(message)
+            case "memory":
+                return self._recall(line.argument, message)
+            case "stop":
+                return await self._stop(message)
+        return "Type /quit in the terminal, or press Ctrl-D."
+
+    def _agent(self, message: Message) -> Agent:
+        """Who would answer this sender."""
+        parts = self._sessions.key(message).split(":")
+        snapshot = self._snapshot
+        return snapshot.agents.get(parts[1] if len(parts) > 1 else "") or snapshot.default_agent
+
+    def _help(self) -> str:
+        rows = [(f"/{c.name} {c.argument}".strip(), c.help) for c in COMMANDS]
+        snapshot = self._snapshot
+        rows += [(f"{a.prefix} TEXT", f"asks {a.name}: {a.description}") for a in snapshot.agents.values() if a.prefix]
+        width = max(len(left) for left, _ in rows)
+        return "\n".join(f"{left.ljust(width)}  {right}" for left, right in rows)
+
+    def _agents(self, here: Agent) -> str:
+        rows = []
+        for agent in self._snapshot.agents.values():
+            mark = "*" if agent.id == here.id else " "
+            way = f", ask with {agent.prefix}" if agent.prefix else ""
+            rows.append(f"{mark} {agent.id} ({agent.name}): {agent.description}{way}")
+        return "\n".join(rows)
+
+    async def _choose(self, name: str, message: Message) -> str:
+        snapshot = self._snapshot
+        if not name:
+            await self._sessions.choose(message.sender, None)
+            return f"{snapshot.default_agent.name} answers again."
+        if name not in snapshot.agents:
+            near = difflib.get_close_matches(name, snapshot.agents, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(snapshot.agents)}"
+            return f"There is no agent {name}; {hint}"
+        await self._sessions.choose(message.sender, name)
+        return f"{snapshot.agents[name].name} answers from now on; /agent alone goes back to the usual one."
+
+    def _tools(self, agent: Agent) -> str:
+        snapshot = self._snapshot
+        policy = snapshot.policies[agent.policy]
+        words = {Effect.ALLOW: "runs at once", Effect.ASK: "asks first", Effect.DENY: "never"}
+        shown = {spec.name for spec in prompt.tools(agent, snapshot)}
+        rows = []
+        for name in agent.tools:
+            how = "runs or asks, by its arguments" if (found := standing(policy, name)) is None else words[found]
+            what = snapshot.tools[name].description.splitlines()[0].split(". ")[0].rstrip(".")
+            rows.append(f"{name}: {how if name in shown else 'never'}. {what}.")
+        return "\n".join(rows) or f"{agent.name} has no tools."
+
+    def _status(self) -> str:
+        status = self._desk.status()
+        model = "the built-in demo model" if self._desk.demo else ", ".join(sorted(set(status["models"].values())))
+        running = len(status["running"])
+        answers = f"{running} answer{'' if running == 1 else 's'} being written"
+        return "\n".join(
+            [
+                f"openclaw {status['version']}, up {status['uptime_seconds']:.0f} s, process {status['pid']}",
+                f"project {status['project']}, snapshot {status['snapshot']['digest']}",
+                f"model: {model}; agents: {', '.join(status['agents'])}",
+                f"channels: {', '.join(f'{key} {state}' for key, state in status['channels'].items()) or 'none'}",
+                f"{answers}, {status['approvals']} waiting for approval",
+            ]
+        )
+
+    async def _usage(self, message: Message) -> str:
+        transcript = await self._sessions.transcript(self._sessions.key(message))
+        usage = transcript.usage
+        cached = f", {usage.cache_read:,} of them from the cache" if usage.cache_read else ""
+        total = usage.input + usage.cache_read + usage.cache_write
+        return (
+            f"This conversation used {total:,} input tokens{cached} and {usage.output:,} output tokens. "
+            f"The next request carries about {transcript.context_tokens:,}."
+        )
+
+    def _recall(self, query: str, message: Message) -> str:
+        agent = self._agent(message)
+        scope = self._desk.house.memory(agent, sender(message.sender, self._snapshot))
+        if scope is None:
+            return f"{agent.name} keeps no memory."
+        found = self._desk.books.memory.search(scope, query) if query else self._desk.books.memory.list(scope, 10)
+        rows = [f"{item.name} ({item.created:%Y-%m-%d}): {item.text.strip()}" for item in found]
+        return "\n".join(rows) or ("Nothing remembered fits that." if query else "Nothing is remembered yet.")
+
+    async def _stop(self, message: Message) -> str:
+        """Ends every running answer to this sender, whichever agent writes it."""
+        mine = [
+            queued.route.session
+            for queued in self._sessions.running()
+            if queued.message.sender == message.sender and queued.message.chat == message.chat
+        ]
+        stopped = [await self._desk.stop(session) for session in mine]
+        return "Stopping." if any(stopped) else "Nothing is running."

@@ -1,0 +1,43 @@
+"""Files that come with messages: a safe name for each, and their content put into the workspace whole.
+
+Law: the name is made of the channel's own ids, so that a message delivered twice leaves one file; nothing a sender
+calls a file leads out of the folder or hides in it. Larger than the cap is not fetched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+LARGEST = 20 << 20  # bytes; also the most that Telegram hands to bots
+_LONGEST = 80  # characters kept of what the sender called it
+
+
+def safe_name(channel: str, message: str, number: int, name: str) -> str:
+    """`telegram-555-77-0-report.pdf`: where it came from, then the sender's own name for it as far as it is harmless.
+
+    `message` and `number` tell attachments apart. Letters and digits of every script stay.
+    """
+    kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in unicodedata.normalize("NFC", name))
+    stem, dot, suffix = re.sub(r"-{2,}|\.{2,}", "-", kept).strip("-._").rpartition(".")
+    short = f"{(stem or suffix)[:_LONGEST]}{dot if stem else ''}{suffix[:12] if stem else ''}"
+    origin = re.sub(r"[^A-Za-z0-9]+", "-", f"{channel}-{message}").strip("-")
+    return f"{origin}-{number}-{short or 'file'}"
+
+
+async def put(folder: Path, name: str, content: bytes) -> Path:
+    """Writes the file whole, for this user alone, and gives its path. Raises OSError."""
+    return await asyncio.to_thread(_put, folder, name, content)
+
+
+def _put(folder: Path, name: str, content: bytes) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh, path = folder / f".{name}.part", folder / name
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
+        file.write(content)
+    fresh.replace(path)
+    return path

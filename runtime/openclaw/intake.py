@@ -1,0 +1,339 @@
+"""The channels of one runtime: which take part, how each is started, what replaces what, and who looks after them.
+
+Law: one channel's end is its own, but for the terminal's: the person left. What can be had before an old channel
+gives way is had first. One that falls silent, or breaks, is started anew; one that says why it cannot go on waits
+for an edit. Knows no channel kind but by what the house gives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import stat
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from openclaw import adapters
+from openclaw.answering import House
+from openclaw.clock import Clock
+from openclaw.delivery import Delivery
+from openclaw.errors import OpenClawError, StorageFailed
+from openclaw.health import Roll
+from openclaw.manifest import snapshot as manifest
+from openclaw.manifest.people import TERMINAL
+from openclaw.manifest.snapshot import Snapshot
+from openclaw.ports import (
+    Channel,
+    ChannelOptions,
+    Gate,
+    Marks,
+    Operations,
+    Post,
+    Receiving,
+    Renewable,
+)
+from openclaw.runners import Runners
+
+log = logging.getLogger(__name__)
+
+LISTENING = ("http",)  # channel kinds that can be opened beside the one they replace
+LOOK = 5.0  # seconds between looks at who has fallen silent
+AGAIN = (5.0, 15.0, 60.0, 300.0)  # seconds after a channel broke for the first, second, ... time
+SOUND = 600.0  # seconds without breaking after which that is forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What every channel is joined to."""
+
+    post: Post
+    operations: Operations
+    delivery: Delivery
+    marks: Marks
+
+
+class Notes:
+    """What a channel keeps: documents among the marks, under the channel's own name."""
+
+    def __init__(self, marks: Marks, key: str) -> None:
+        self._marks = marks
+        self._key = key
+
+    async def get(self, name: str) -> Any:
+        return (await self._marks.get(self._name(name)))[0]
+
+    async def put(self, name: str, document: Any) -> None:
+        while True:  # the channel is the only writer; what else there was is older
+            _, version = await self._marks.get(self._name(name))
+            if await self._marks.put(self._name(name), document, version):
+                return
+
+    def _name(self, name: str) -> str:
+        return f"channel:{self._key}:{name}"
+
+
+class Intake:
+    """`given` replaces the channels of the manifests: a one-shot question brings its own."""
+
+    def __init__(
+        self,
+        house: House,
+        roll: Roll,
+        clock: Clock,
+        snapshot: Callable[[], Snapshot],
+        given: Mapping[str, Channel] | None,
+        *,
+        demo: bool,
+    ) -> None:
+        self.roll = roll
+        self.notices: list[str] = []
+        self.left: Callable[[], None] = lambda: None  # told when the person at the terminal is gone
+        self._house = house
+        self._clock = clock
+        self._snapshot = snapshot
+        self._given = given
+        self._demo = demo
+        self._channels: dict[str, Channel] = {}
+        self._broken: dict[str, tuple[int, float, float | None]] = {}  # times, when last, when again (monotonic)
+
+    def join(self, wiring: Wiring, runners: Runners) -> None:
+        self._wiring = wiring
+        self._runners = runners
+
+    # ── which ────────────────────────────────────────────────────────────────────────────────────
+
+    def choose(self) -> None:
+        """Makes the channels that take part; each is opened when it runs."""
+        if self._given is not None:
+            self._channels = dict(self._given)
+            self.roll.states.update(dict.fromkeys(self._given, "starting"))
+            return
+        for key, channel in self._snapshot().channels.items():
+            self._choose(key, channel)
+
+    def _choose(self, key: str, channel: manifest.Channel, made: Channel | None = None) -> None:
+        if why := channel.skipped or self._sits_out(channel.options):
+            self.roll.states[key] = f"off: {why}"
+            self.notices.append(f"channel {key} is off: {why}")
+            return
+        options = self._options(channel)
+        self._channels[key] = made or adapters.kind("channels", options.kind)(options, self._clock)
+        self.roll.states[key] = "starting"
+
+    def _options(self, channel: manifest.Channel) -> ChannelOptions:
+        return replace(channel.options, options={**channel.options.options, **self._extras(channel.options)})
+
+    def _extras(self, options: ChannelOptions) -> dict[str, Any]:
+        """What a kind needs of the house beside what the manifest says."""
+        if options.kind == "repl":
+            return {"history": str(self._house.state / "history")}
+        notes = Notes(self._wiring.marks, options.key)
+        if options.kind == "http":
+            return {"serve": self._serve_http, "token_file": str(self._house.state / "http-token"), "notes": notes}
+        return {"notes": notes}
+
+    async def _serve_http(
+        self,
+        listener: socket.socket,
+        post: Post,
+        operations: Operations,
+        gate: Gate,
+        options: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        from openclaw.control import serve_at
+
+        await serve_at(listener, post, operations, gate, self._clock, options)
+
+    def _sits_out(self, options: ChannelOptions) -> str | None:
+        if self._demo and not _for_the_demo(options):
+            return "the demo model only answers here and on loopback HTTP"
+        if options.kind == "repl" and not _has_input():
+            return "the input is not a terminal"
+        return None
+
+    async def addresses(self) -> list[str]:
+        """Where programs reach this runtime. Opens what listens; what cannot is told when it runs."""
+        for channel in self._channels.values():
+            if isinstance(channel, Renewable):
+                try:
+                    await channel.open()
+                except OpenClawError:
+                    pass
+        return [c.address for c in self._channels.values() if isinstance(c, Renewable) and c.address]
+
+    @property
+    def serves_person(self) -> bool:
+        """Whether somebody at this terminal takes part."""
+        return TERMINAL.channel in self._channels
+
+    def delivering(self) -> list[str]:
+        """Channels whose replies may still go out."""
+        return [key for key in self._channels if self.roll.states[key] in ("running", "ended")]
+
+    def reaches(self, channel: str) -> bool:
+        """Whether a question put on this channel will be seen; one that starts puts it as soon as it runs."""
+        return self.roll.states.get(channel) in ("running", "starting")
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        for key in self._channels:
+            self._start(key)
+        if self._given is None:
+            self._runners.start("watchdog", self._look_after)
+
+    async def close(self) -> None:
+        for channel in self._channels.values():
+            await channel.close()
+
+    def _start(self, key: str, after: asyncio.Task[None] | None = None) -> None:
+        """`after`: its predecessor, where the two cannot be at work at the same time."""
+        channel = self._channels[key]
+        self._runners.start(f"channel {key}", lambda: self._channel(key, channel, after))
+        self._runners.start(f"delivery to {key}", lambda: self._wiring.delivery.run(key, channel))
+
+    async def _channel(self, key: str, channel: Channel, after: asyncio.Task[None] | None) -> None:
+        """One channel. A command that brought its own waits for nothing else, so it ends with it, also where it
+        fails."""
+        try:
+            if after is not None:
+                await asyncio.wait({after})
+            await channel.open()
+            self.roll.begin(key, channel.pulse if isinstance(channel, Receiving) else None)
+            await channel.run(self._wiring.post, self._wiring.operations)
+            self.roll.states[key] = "ended"
+            described = self._snapshot().channels.get(key)
+            if self._given is not None or (described and described.options.kind == "repl"):
+                self.left()
+        except OpenClawError as error:
+            self.roll.states[key] = f"failed: {error}"
+            if isinstance(error, StorageFailed) or self._given is not None:
+                self._runners.fail(error)
+            else:
+                log.error("channel %s: %s", key, error)
+        except Exception as error:
+            self.roll.states[key] = f"failed: {type(error).__name__}"
+            if self._given is None:
+                self._note_broken(key)
+                raise
+            self._runners.fail(error)
+
+    # ── looking after ────────────────────────────────────────────────────────────────────────────
+
+    async def _look_after(self) -> None:
+        """The watchdog: starts anew what fell silent or broke."""
+        while True:
+            await self._clock.sleep(LOOK)
+            for key in self.roll.silent():
+                pulse = self.roll.pulses[key]
+                why = f": {pulse.trouble}" if pulse.trouble else ""
+                log.warning("channel %s received nothing for %g s and is started anew%s", key, pulse.patience, why)
+                self._anew(key)
+            now = self._clock.monotonic()
+            for key, (times, last, again) in list(self._broken.items()):
+                if again is not None and again <= now:
+                    self._broken[key] = times, last, None
+                    log.warning("channel %s broke and is started anew", key)
+                    self._anew(key)
+
+    def _note_broken(self, key: str) -> None:
+        now = self._clock.monotonic()
+        times, last, _ = self._broken.get(key, (0, now, None))
+        times = times if now - last < SOUND else 0
+        self._broken[key] = times + 1, now, now + AGAIN[min(times, len(AGAIN) - 1)]
+
+    def _anew(self, key: str) -> None:
+        described = self._snapshot().channels.get(key)
+        if described is not None and key in self._channels:
+            self.roll.restarts[key] = self.roll.restarts.get(key, 0) + 1
+            self._replace(key, described, None)
+
+    # ── edits ────────────────────────────────────────────────────────────────────────────────────
+
+    def changed(self, snapshot: Snapshot) -> list[str]:
+        """Channels that are not described as they run now."""
+        if self._given is not None:
+            return []
+        old = self._snapshot().channels
+        return [key for key in {**old, **snapshot.channels} if not _same(old.get(key), snapshot.channels.get(key))]
+
+    async def ahead(self, key: str, channel: manifest.Channel | None, fresh: dict[str, Channel | None]) -> None:
+        """Lets the running channel take its new description, or opens its successor beside it. `fresh`, by key: what
+        was opened; None where the running one took the change."""
+        if channel is None or channel.skipped or channel.options.kind not in LISTENING:
+            return
+        options, running = self._options(channel), self._channels.get(key)
+        if isinstance(running, Renewable) and running.renew(options):
+            fresh[key] = None
+            return
+        made: Channel = adapters.kind("channels", options.kind)(options, self._clock)
+        fresh[key] = made
+        await made.open()
+
+    async def undo(self, fresh: Mapping[str, Channel | None]) -> None:
+        old = self._snapshot().channels
+        for key, made in fresh.items():
+            running = self._channels.get(key)
+            if made is not None:
+                await made.close()
+            elif isinstance(running, Renewable):
+                running.renew(self._options(old[key]))
+
+    def replace(self, key: str, channel: manifest.Channel | None, fresh: Mapping[str, Channel | None]) -> None:
+        """Puts the new description in force, now that the snapshot is."""
+        self._broken.pop(key, None)
+        if key not in fresh or fresh[key] is not None:
+            self._replace(key, channel, fresh.get(key))
+
+    def _replace(self, key: str, channel: manifest.Channel | None, made: Channel | None) -> None:
+        """Swaps the channel. The old one is not waited for: a request that it serves may be what asked for this."""
+        named = (f"channel {key}", f"delivery to {key}")
+        old = [task for name in named if (task := self._runners.take(name))]
+        for task in old:
+            task.cancel()
+        gone = asyncio.create_task(_retired(old, self._channels.pop(key, None)))
+        self._runners.keep(f"retiring {id(gone)}", gone)
+        self.roll.forget(key)
+        if channel is not None:
+            self._choose(key, channel, made)
+            if key in self._channels:
+                self._start(key, after=None if made else gone)
+
+
+async def _retired(tasks: Sequence[asyncio.Task[None]], channel: Channel | None) -> None:
+    """Waits for the end of what was cancelled, then lets go of the channel."""
+    try:
+        await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        if channel is not None:
+            await channel.close()
+
+
+def _same(one: manifest.Channel | None, other: manifest.Channel | None) -> bool:
+    """Whether the running adapter serves both; who may be answered there is read from the snapshot each time."""
+    if one is None or other is None:
+        return False
+    return one.options == other.options and one.skipped == other.skipped
+
+
+def _for_the_demo(options: ChannelOptions) -> bool:
+    """Nobody but whoever tries it should meet an assistant that only plays at being one."""
+    local = ("localhost", "127.0.0.1", "::1")
+    return options.kind == "repl" or (options.kind == "http" and options.options["host"] in local)
+
+
+def _has_input() -> bool:
+    """Whether the terminal channel can take part: a terminal, or lines piped in. /dev/null is neither."""
+    if sys.stdin is None or sys.stdin.closed:
+        return False
+    if sys.stdin.isatty():
+        return True
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
