@@ -17,6 +17,7 @@ import pytest
 from starlette.requests import Request
 
 from doubles.desk import Desk
+from openclaw.channels._http_door import Door
 from openclaw.clock import SystemClock
 from openclaw.control import listening, serve, serve_at
 from openclaw.control.places import reachable
@@ -344,15 +345,19 @@ _SHOP = Caller(
 
 
 def test_a_caller_sees_and_does_only_what_it_may(path: Path) -> None:
-    async def gate(request: Request) -> Caller | Problem:
-        match request.headers.get("authorization"):
-            case "Bearer shop":
-                return _SHOP
-            case "Bearer approver":
-                return replace(_SHOP, name="approver", sender=Address("telegram", "1"), scopes=frozenset({"approve"}))
-            case "Bearer operator":
-                return Caller("operator", Address("http", "operator"), frozenset({"operator"}))
-        return Problem(401, "unauthorized", "a token is needed")
+    class Names(Door):
+        async def __call__(self, request: Request) -> Caller | Problem:
+            match request.headers.get("authorization"):
+                case "Bearer shop":
+                    return _SHOP
+                case "Bearer approver":
+                    approves = frozenset({"approve"})
+                    return replace(_SHOP, name="approver", sender=Address("telegram", "1"), scopes=approves)
+                case "Bearer operator":
+                    return Caller("operator", Address("http", "operator"), frozenset({"operator"}))
+            return Problem(401, "unauthorized", "a token is needed")
+
+    gate = Names("0.0.0.0", 0, SystemClock())
 
     async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
         def bearer(name: str) -> dict[str, str]:

@@ -408,8 +408,24 @@ class Problem:
     detail: str
 
 
-Gate: TypeAlias = Callable[[Any], Awaitable[Caller | Problem]]
-"""Who sends this HTTP request (a Starlette `Request`)? Asked before anything else of it is read."""
+class Gate(Protocol):
+    """The door of one socket. A request is a Starlette `Request`; nothing else of it is read before this is asked."""
+
+    async def __call__(self, request: Any) -> Caller | Problem:
+        """Whom it speaks for."""
+
+    def holds(self, caller: Caller) -> bool:
+        """Whether the caller may still be served: a token can be withdrawn while a request lasts."""
+
+    def foreign(self, request: Any) -> Problem | None:
+        """Why not even what needs no token is served: it came under a name that is not ours, or from the page of
+        another web site."""
+
+    def paused(self, request: Any) -> Problem | None:
+        """Why a secret from there is not looked at: too many wrong ones came lately."""
+
+    def wrong(self, request: Any) -> None:
+        """Notes that a wrong secret came from there."""
 
 
 @dataclass(frozen=True, slots=True)

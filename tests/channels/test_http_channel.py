@@ -20,7 +20,8 @@ from doubles.house import AGENT, TOKEN, TOOLS, Program, events, lived, project
 from doubles.messages_server import MessagesServer, Reply, tool
 from openclaw import cli
 from openclaw.app import App
-from openclaw.channels.http import FAILURES, Channel
+from openclaw.channels._http_door import FAILURES
+from openclaw.channels.http import Channel
 from openclaw.clock import SystemClock
 from openclaw.control.document import TABLE, Row, document
 from openclaw.errors import OpenClawError
@@ -83,7 +84,7 @@ async def true_to_the_document(response: httpx2.Response) -> None:
 
 
 def matches(pattern: str, path: str) -> bool:
-    return re.fullmatch(pattern.replace("{key:path}", ".+").replace("{id}", "[^/]+"), path) is not None
+    return re.fullmatch(re.sub(r"{\w+}", "[^/]+", re.sub(r"{\w+:path}", ".+", pattern)), path) is not None
 
 
 def as_(program: Program, token: str | None) -> Program:
@@ -125,7 +126,7 @@ def test_each_route_admits_the_tokens_with_its_scope_and_no_others(tmp_path: Pat
 
 
 def place(row: Row) -> str:
-    return row.path.replace("{id}", "none").replace("{key:path}", "none")
+    return re.sub(r"{[^}]+}", "none", row.path)
 
 
 def test_the_document_is_served_lists_exactly_the_routes_and_refers_to_nothing_missing(

@@ -1,49 +1,33 @@
 """Programs, over HTTP: binds the port, knows the tokens, and says for whom a request speaks.
 
-Law: every request needs a token, also on loopback; who asks follows from the token alone, and what a client
-declares counts only as far as its token says. A Host or Origin that is not ours is refused, because a web page
-in the user's own browser can reach loopback too. Routes, bodies and answers are the application's, which the
-app hands in; replies are fetched by whoever posted, so nothing is ever sent from here.
+Law: every request needs a token, also on loopback; what a client declares counts only as far as its token says.
+Routes, bodies and answers are the application's, which the app hands in; replies are fetched by whoever posted, so
+nothing is ever sent from here.
 
-Options: host, port, token, tokens; and from the app `serve` and `token_file`.
+Options: host, port, token, tokens; for the application limits and hooks; from the app `serve` and `token_file`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import ipaddress
 import os
 import secrets
 import socket
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from openclaw.channels._http_door import Door, Token, digest, kept, loopback
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError, OpenClawError
 from openclaw.messages import Address, Reply, escape
-from openclaw.ports import Caller, ChannelOptions, Gate, Operations, Post, Problem
+from openclaw.ports import Caller, ChannelOptions, Gate, Operations, Post
 
-FAILURES, WITHIN, PAUSE = 10, 60.0, 300.0  # wrong tokens from one place in so many seconds: refused for so long
-PLACES = 10_000  # places whose failures are counted at the same time
 SHORTEST = 32  # characters of a token where other machines can reach the port
 BACKLOG = 512
 OPERATOR = "operator"
 
 Serve = Callable[[socket.socket, Post, Operations, Gate, Callable[[], Mapping[str, Any]]], Awaitable[None]]
 """Serves until cancelled; the last gives this channel's options as they are at that moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One token: its digest, and the caller it makes."""
-
-    digest: bytes
-    caller: Caller
 
 
 class Channel:
@@ -54,38 +38,42 @@ class Channel:
         self._port = int(options.options["port"])
         self._options = options.options
         self._listener: socket.socket | None = None
-        self._tokens: tuple[Token, ...] = ()
-        self._failed: dict[str, deque[float]] = {}
+        self._door: Door | None = None
         self.address = ""  # once open
 
     async def open(self) -> None:
         """Raises OpenClawError where the port cannot be had or a token will not do. Again: nothing."""
         if self._listener is not None:
             return
-        self._tokens = self._all_tokens()
+        tokens = self._all_tokens()
         self._listener = _bind(self._key, self._host, self._port)
         host, port = self._listener.getsockname()[:2]
         self._port = port
+        self._door = Door(self._host, port, self._clock)
+        self._door.tokens = tokens
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def renew(self, options: ChannelOptions) -> bool:
         """Takes other tokens while it runs, and keeps every connection. False where it would need another port.
         Raises OpenClawError, with the old tokens in force, where one will not do."""
         place = ("host", "port")
-        if self._listener is None or any(options.options[name] != self._options[name] for name in place):
+        if self._door is None or any(options.options[name] != self._options[name] for name in place):
             return False
         before, self._options = self._options, {**self._options, **options.options}
         try:
-            self._tokens = self._all_tokens()
+            tokens = self._all_tokens()
         except OpenClawError:
             self._options = before
             raise
+        named, earlier = self._options.get("tokens", {}), before.get("tokens", {})
+        same = {OPERATOR: True, **{name: token == earlier.get(name) for name, token in named.items()}}
+        self._door.tokens = kept(tokens, self._door.tokens, same)
         return True
 
     async def run(self, post: Post, operations: Operations) -> None:
-        assert self._listener is not None, "the channel is not open"
+        assert self._listener is not None and self._door is not None, "the channel is not open"
         serve: Serve = self._options["serve"]
-        await serve(self._listener, post, operations, self._gate, lambda: self._options)
+        await serve(self._listener, post, operations, self._door, lambda: self._options)
 
     async def send(self, reply: Reply) -> None:
         raise DeliveryError(f"nothing can be sent to {reply.to}: programs fetch their replies", final=True)
@@ -93,61 +81,7 @@ class Channel:
     async def close(self) -> None:
         if self._listener is not None:
             self._listener.close()
-            self._listener = None
-
-    # ── who asks ─────────────────────────────────────────────────────────────────────────────────
-
-    async def _gate(self, request: Any) -> Caller | Problem:
-        if wrong := self._foreign(request.headers):
-            return wrong
-        said = request.headers.get("authorization", "")
-        if found := self._known(said):
-            # Also where others guess: on one machine, or behind one router, all come from one place.
-            return found
-        place = request.client.host if request.client else "?"
-        if said and self._paused(place):
-            return Problem(429, "too_many_failures", "too many wrong tokens from here; try again in some minutes")
-        if said:
-            self._note(place)
-        return Problem(401, "unauthorized", "a valid token is needed: Authorization: Bearer TOKEN")
-
-    def _foreign(self, headers: Mapping[str, str]) -> Problem | None:
-        if not self._ours(headers.get("host", "")):
-            return Problem(421, "wrong_host", "this host name is not served here")
-        origin = headers.get("origin")
-        if origin is not None and not self._ours(urlsplit(origin).netloc):
-            return Problem(403, "wrong_origin", "requests of other web sites are not served")
-        return None
-
-    def _ours(self, host: str) -> bool:
-        try:
-            split = urlsplit(f"//{host}")
-            name, port = (split.hostname or "").rstrip("."), split.port
-        except ValueError:
-            return False
-        if self._host in ("0.0.0.0", "::"):  # reached under names we cannot know; the token is long, and needed
-            return bool(name)
-        return port in (self._port, None) and (name in ("localhost", self._host) or _loopback(name))
-
-    def _known(self, authorization: str) -> Caller | None:
-        scheme, _, value = authorization.partition(" ")
-        digest = _digest(value.strip())
-        # Every token is compared, so that the time taken tells nothing.
-        matching = [token for token in self._tokens if hmac.compare_digest(token.digest, digest)]
-        return matching[0].caller if matching and scheme.lower() == "bearer" else None
-
-    def _paused(self, place: str) -> bool:
-        failures = self._failed.get(place)
-        return failures is not None and len(failures) == FAILURES and self._clock.monotonic() - failures[-1] < PAUSE
-
-    def _note(self, place: str) -> None:
-        now = self._clock.monotonic()
-        if len(self._failed) >= PLACES:
-            self._failed.pop(next(iter(self._failed)))
-        failures = self._failed.setdefault(place, deque(maxlen=FAILURES))
-        while failures and now - failures[0] > WITHIN:
-            failures.popleft()
-        failures.append(now)
+            self._listener = self._door = None
 
     # ── tokens ───────────────────────────────────────────────────────────────────────────────────
 
@@ -156,7 +90,7 @@ class Channel:
         named = {name: str(token["secret"]) for name, token in self._options.get("tokens", {}).items()}
         if OPERATOR in named:
             raise self._wrong(f"a token cannot be called `{OPERATOR}`, which is the name of the one under `token`")
-        if not _loopback(self._host):
+        if not loopback(self._host):
             self._check_length({"token": own or "", **named})
         secrets = {OPERATOR: own or self._generated(), **named}
         if len(set(secrets.values())) < len(secrets) or not all(secrets.values()):
@@ -191,7 +125,7 @@ class Channel:
             declare=lambda sender: self._declared(OPERATOR, sender),
             answers_as=Address("repl", "local"),  # as whoever sits at the terminal: both can read this token
         )
-        return Token(_digest(token), caller)
+        return Token(digest(token), caller)
 
     def _others(self) -> list[Token]:
         return [self._other(name, token) for name, token in self._options.get("tokens", {}).items()]
@@ -208,7 +142,7 @@ class Channel:
             owns=lambda session: self._owns(name, person, session),
             agents=tuple(token["agents"]) if token.get("agents") is not None else None,
         )
-        return Token(_digest(str(token["secret"])), caller)
+        return Token(digest(str(token["secret"])), caller)
 
     def _declared(self, token: str, sender: str) -> Address:
         if not 0 < len(sender) <= 200 or not sender.isprintable():
@@ -225,10 +159,6 @@ class Channel:
         return parts[2] == escape(self._key) and parts[3].startswith(f"{escape(token)}/")
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-
-
 def _written(path: Path, token: str) -> str:
     """Whole or not at all: an empty file would be a token that everybody knows."""
     fresh = path.with_name(f"{path.name}.new")
@@ -236,15 +166,6 @@ def _written(path: Path, token: str) -> str:
         file.write(token + "\n")
     fresh.replace(path)
     return token
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _bind(key: str, host: str, port: int) -> socket.socket:

@@ -1,68 +1,35 @@
-"""The routes as one table, and the OpenAPI document that is made of it. Pure.
+"""The OpenAPI document, made of the table of routes. Pure.
 
-Law: the application serves exactly the rows of `TABLE`, so the document cannot fall behind the code.
+Law: every status that a route can answer with stands in it; there is no catch-all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import openclaw
 from openclaw.control.shapes import SCHEMAS, ref
+from openclaw.control.table import EVENTS, TABLE, Row
 
-Method = Literal["GET", "POST", "DELETE"]
+__all__ = ["TABLE", "Row", "document", "refusals"]
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A route. `name` is its operation; `scope` None admits every token, `open` needs none at all."""
-
-    name: str
-    method: Method
-    path: str  # as Starlette spells it
-    scope: str | None
-    summary: str
-    answers: Mapping[int, str]  # status -> shape
-    body: str | None = None
-    open: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)  # of the request, that mean something
-
-
-_POSTED: Final = {
-    "Idempotency-Key": "Makes a repeated request the same one, also across restarts: 1 to 255 characters.",
-    "Prefer": "`respond-async`: answer 202 at once, and fetch the reply later.",
-    "Accept": "`text/event-stream`: stream the turn as events.",
+_PROBLEMS: Mapping[int, str] = {
+    400: "The request is malformed",
+    401: "A valid token is needed",
+    403: "The token may not do this, or another web site asked",
+    404: "There is no such thing, or not for this token",
+    408: "The body did not come in time",
+    413: "The body or the message is too long",
+    415: "The body is of a type that is not taken here",
+    421: "This host name is not served here",
+    422: "The request is understood, and cannot be done",
+    429: "Too much at once; `Retry-After` says when to come again",
+    500: "A fault of the runtime",
+    502: "The model did not answer",
+    503: "Not at present; `Retry-After` says when to come again",
 }
-
-TABLE: Final[tuple[Row, ...]] = (
-    Row("healthy", "GET", "/healthz", None, "Whether the process lives", {200: "Healthy"}, open=True),
-    Row("ready", "GET", "/readyz", None, "Whether messages are taken", {200: "Readiness", 503: "Readiness"}),
-    Row("document", "GET", "/openapi.json", None, "This document", {200: "Document"}),
-    Row(
-        "post_message", "POST", "/api/messages", "chat", "Say something, and wait for the answer",
-        {200: "Answer", 202: "MessageState"}, "Ask", headers=_POSTED,
-    ),
-    Row("message", "GET", "/api/messages/{id}", "chat", "How a message stands", {200: "MessageState"}),
-    Row("sessions", "GET", "/api/sessions", "chat", "The sessions this token may see", {200: "Sessions"}),
-    Row("stop", "POST", "/api/sessions/{key:path}/stop", "chat", "End the running turn", {200: "Stopped"}),
-    Row("session", "GET", "/api/sessions/{key:path}", "chat", "A transcript", {200: "Transcript"}),
-    Row("reset", "DELETE", "/api/sessions/{key:path}", "chat", "Archive a session", {200: "Archived"}),
-    Row("approvals", "GET", "/api/approvals", "approve", "What waits for a person", {200: "Approvals"}),
-    Row("answer", "POST", "/api/approvals/{id}", "approve", "Answer a question", {200: "Decided"}, "Decide"),
-    Row("revoke", "DELETE", "/api/approvals/{id}", "operator", "Forget a remembered approval", {200: "Revoked"}),
-    Row("agents", "GET", "/api/agents", "read", "The agents", {200: "Agents"}),
-    Row("tools", "GET", "/api/tools", "read", "The tools, and who may ask for them", {200: "Tools"}),
-    Row("heartbeats", "GET", "/api/heartbeats", "read", "What runs on a schedule, and when next", {200: "Heartbeats"}),
-    Row("status", "GET", "/api/status", "read", "What the runtime is doing", {200: "Status"}),
-    Row("reloads", "GET", "/api/reload", "read", "The latest attempts to apply what is on disk", {200: "Reloads"}),
-    Row(
-        "reload", "POST", "/api/reload", "operator",
-        "Apply what is on disk now; refused, the problem carries the attempt", {200: "Attempt"},
-    ),
-)  # fmt: skip
 
 
 def document() -> dict[str, Any]:
@@ -83,43 +50,61 @@ def document() -> dict[str, Any]:
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {**SCHEMAS, "Document": {"type": "object"}},
-            "responses": {
-                "Problem": {
-                    "description": "Why the request was not served",
-                    "content": {"application/problem+json": {"schema": ref("Problem")}},
-                }
-            },
         },
     }
 
 
+def refusals(row: Row) -> set[int]:
+    """The statuses of problems that a route may answer with."""
+    found = {500, 503, *row.problems}
+    if not row.proof:
+        found |= {403, 421}  # another site's page, another host name
+    if not row.open:
+        found |= {401, 429}
+    if row.body:
+        found |= {400, 408, 413, 415, 422}
+    return found
+
+
 def _operation(row: Row) -> dict[str, Any]:
     answers: dict[str, Any] = {str(status): _answer(row, status, shape) for status, shape in row.answers.items()}
+    for status in sorted(refusals(row)):
+        _with_problem(answers.setdefault(str(status), {"description": _PROBLEMS[status]}))
     operation: dict[str, Any] = {
         "operationId": row.name,
         "summary": row.summary,
         "description": _needs(row),
-        "responses": answers | {"default": {"$ref": "#/components/responses/Problem"}},
+        "responses": dict(sorted(answers.items())),
     }
-    if parameters := [*_in_path(row.path), *_in_headers(row.headers)]:
+    if parameters := [*_in_path(row.path), *_in_headers(row.headers), *_in_query(row.query)]:
         operation["parameters"] = parameters
     if row.body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(row.body)}}}
+        operation["requestBody"] = {
+            "required": True, "content": {kind: {"schema": ref(row.body)} for kind in row.takes}
+        }  # fmt: skip
     if row.open:
         operation["security"] = []
     return operation
 
 
+def _with_problem(answer: dict[str, Any]) -> None:
+    answer.setdefault("content", {})["application/problem+json"] = {"schema": ref("Problem")}
+
+
 def _needs(row: Row) -> str:
+    if row.proof:
+        return f"Needs no token: {row.proof}."
     if row.open:
         return "Needs no token."
     return f"Needs the scope {row.scope}." if row.scope else "Needs any token."
 
 
 def _answer(row: Row, status: int, shape: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": ref(shape)}}
-    if "Accept" in row.headers and status == 200:
-        content["text/event-stream"] = {"schema": ref("Events")}
+    if not shape:
+        return {"description": "As it was"}
+    content = {row.media: {"schema": ref(shape)}}
+    if row.streams and status == 200:
+        content[EVENTS] = {"schema": ref(row.streams)}
     return {"description": shape, "content": content}
 
 
@@ -127,17 +112,19 @@ def _plain(path: str) -> str:
     return re.sub(r"\{(\w+):\w+\}", r"{\1}", path)
 
 
-def _in_path(path: str) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"\{(\w+)", path)
-    ]
+def _in_path(path: str) -> Iterator[dict[str, Any]]:
+    for name in re.findall(r"\{(\w+)", path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
-def _in_headers(headers: Mapping[str, str]) -> list[dict[str, Any]]:
+def _in_headers(headers: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """OpenAPI lets `Accept` be described by the answers' content types alone."""
-    return [
-        {"name": name, "in": "header", "description": words, "schema": {"type": "string"}}
-        for name, words in headers.items()
-        if name != "Accept"
-    ]
+    for name, words in headers.items():
+        if name != "Accept":
+            yield {"name": name, "in": "header", "description": words, "schema": {"type": "string"}}
+
+
+def _in_query(query: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for name, schema in query.items():
+        told = {key: value for key, value in schema.items() if key != "description"}
+        yield {"name": name, "in": "query", "description": schema["description"], "schema": told}

@@ -33,7 +33,7 @@ _OPERATOR = Caller("the operator", Address("repl", "local"), frozenset({"operato
 async def serve_operator(path: Path, post: Post, operations: Operations, clock: Clock) -> None:
     """Until cancelled. Whoever may open the socket owns the state folder, hence everything in it."""
     try:
-        await serve_callers(bind(path), post, operations, _operator, clock, _BODY)
+        await serve_callers(bind(path), post, operations, _Trusting(), clock, _BODY)
     finally:
         with suppress(OSError):
             path.unlink()
@@ -66,8 +66,23 @@ async def serve_callers(
             await serving
 
 
-async def _operator(_: Request) -> Caller:
-    return _OPERATOR
+class _Trusting:
+    """The gate of a socket that only this user can open."""
+
+    async def __call__(self, request: Request) -> Caller:
+        return _OPERATOR
+
+    def holds(self, caller: Caller) -> bool:
+        return True
+
+    def foreign(self, request: Request) -> None:
+        return None
+
+    def paused(self, request: Request) -> None:
+        return None
+
+    def wrong(self, request: Request) -> None:
+        pass
 
 
 def bind(path: Path) -> socket.socket:

@@ -11,36 +11,21 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakSet
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from openclaw.clock import Clock
-from openclaw.control import words
-from openclaw.messages import Accepted, Answered, Asked, Finished, Message, Progress, Refused, Reply, Text
+from openclaw.control import bodies, words
+from openclaw.control.problems import Unserved, refused, unserved
+from openclaw.messages import Accepted, Address, Answered, Asked, Finished, Message, Progress, Refused, Reply, Text
 from openclaw.names import fresh
-from openclaw.ports import Caller, Operations, Post, Problem, Settlement
+from openclaw.ports import Caller, Operations, Post, Settlement
 
 _PING = 15.0  # seconds without an event after which a comment keeps proxies from hanging up
-_SLOWEST = 30.0  # seconds for a body to come
 _BACKLOG = 20_000  # events kept for a reader that is slow
 _FIELDS = ("text", "sender", "agent", "session", "ask")
-_STATUS = {"sender": 403, "agent": 403, "busy": 429, "empty": 422, "too_large": 413, "stopping": 503, "full": 503}
-
-
-class Unserved(Exception):
-    """Carries a Problem to the edge of a route, with further members where it has some."""
-
-    def __init__(self, problem: Problem, **more: Any) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-        self.more = more
-
-
-def unserved(status: int, code: str, detail: str) -> Unserved:
-    return Unserved(Problem(status, code, detail))
 
 
 class Ear:
@@ -94,19 +79,19 @@ class Messages:
         for ear in self._ears:
             ear.hang_up()
 
-    async def create(self, request: Request, caller: Caller) -> Response:
+    async def post_message(self, request: Request, caller: Caller) -> Response:
         message = await self._message(request, caller)
         ear = Ear()
         match await self._post(message, ear):
             case Refused(code=code, reason=reason):
-                raise unserved(_STATUS.get(code, 400), code, reason)
+                raise refused(code, reason)
             case Answered(text=text):
                 return self._at_once(message.id, text, request)
             case Accepted() as accepted:
                 self._ears.add(ear)
                 return await self._answer(await self._follow(accepted, ear, message), request)
 
-    async def show(self, request: Request, caller: Caller) -> Response:
+    async def message(self, request: Request, caller: Caller) -> Response:
         id = request.path_params["id"]
         settlement = await self._operations.find(id)
         if settlement is None or (caller.owns is not None and not caller.owns(settlement.route.session)):
@@ -116,26 +101,26 @@ class Messages:
     # ── taking in ────────────────────────────────────────────────────────────────────────────────
 
     async def _message(self, request: Request, caller: Caller) -> Message:
-        body = await read_object(request, self._body_limit)
+        body = await bodies.read_object(request, self._body_limit)
         unknown = sorted(set(body) - set(_FIELDS))
         if unknown:
             raise unserved(422, "unknown_field", f"unknown field `{unknown[0]}`; there are {', '.join(_FIELDS)}")
-        text = _string(body, "text")
+        text = bodies.string(body, "text")
         if text is None:
             raise unserved(422, "missing_text", "`text` is missing: what should be said?")
-        agent = _string(body, "agent")
+        agent = bodies.string(body, "agent")
         if agent is not None and caller.agents is not None and agent not in caller.agents:
             raise unserved(403, "agent", f"{caller.name} may not ask agent {agent}")
         return Message(
             id=_id(request, caller),
-            sender=_sender(_string(body, "sender"), caller),
+            sender=_sender(bodies.string(body, "sender"), caller),
             parts=(Text(text),),
             at=self._clock.now(),
             agent=agent,
-            session=_string(body, "session"),
+            session=bodies.string(body, "session"),
             agents=caller.agents,
             fetched=True,
-            can_ask=_may_ask(body),
+            can_ask=bodies.truth(body, "ask", True),
         )
 
     async def _follow(self, accepted: Accepted, ear: Ear, message: Message) -> Turn:
@@ -269,60 +254,7 @@ class Messages:
 # ── reading requests ─────────────────────────────────────────────────────────────────────────────
 
 
-async def read_object(request: Request, limit: int) -> dict[str, Any]:
-    """The body, of at most `limit` bytes, as a JSON object, or a problem."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise unserved(415, "not_json", "send application/json")
-    try:
-        body = json.loads(await _body(request, limit))
-    except (ValueError, RecursionError) as error:
-        raise unserved(400, "bad_json", "the body is not JSON") from error
-    if not isinstance(body, dict):
-        raise unserved(422, "not_an_object", "the body must be a JSON object")
-    return body
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """Counted while it comes: a length may be missing, or a lie."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_SLOWEST):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise unserved(413, "too_large", f"a body has at most {limit:,} bytes")
-    except TimeoutError:
-        raise unserved(408, "too_slow", f"the body did not come within {_SLOWEST:g} s") from None
-    return bytes(body)
-
-
-def _string(body: dict[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or "\x00" in value or not _encodable(value):
-        raise unserved(422, "bad_field", f"`{name}` must be text")
-    return value
-
-
-def _may_ask(body: dict[str, Any]) -> bool:
-    value = body.get("ask", True)
-    if not isinstance(value, bool):
-        raise unserved(422, "bad_field", "`ask` must be true or false")
-    return value
-
-
-def _encodable(text: str) -> bool:
-    """JSON may spell lone surrogates, which are no text."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _sender(declared: str | None, caller: Caller) -> Any:
+def _sender(declared: str | None, caller: Caller) -> Address:
     if declared is None:
         return caller.sender
     if caller.declare is None:

@@ -37,6 +37,9 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "turn_failed": "the message was taken, and could not be answered",
     "unknown_message": "no such message, or not this token's",
     "unknown_session": "no such session, or not this token's",
+    "unknown_heartbeat": "there is no such heartbeat",
+    "unknown_memory": "there is no such memory",
+    "unknown_pairing": "nobody waits with this code, or was let in under this address",
     "unknown_approval": "no such approval is pending or remembered",
     "not_offered": "this decision is not among those offered",
     "not_approver": "the token's holder may not answer this",
@@ -209,6 +212,43 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         next={**_any(_TIME), "description": "The next time it runs, in its own zone; null where it is off."},
         last={**_any(_TIME), "description": "The last scheduled time that was run or skipped."},
     ),
+    "Page": {"type": "string", "description": "A file of the web page, in the media type that its name says."},
+    "Metrics": {"type": "string", "description": "The text form of Prometheus; every name begins with `openclaw_`."},
+    "Memory": _object(
+        key={**_TEXT, "description": "What names it: its scope's folder and its own name."},
+        scope=_TEXT,
+        name=_TEXT,
+        text=_TEXT,
+        created=_TIME,
+        author={**_TEXT, "description": "The address of whoever had it saved."},
+        agent=_TEXT,
+    ),
+    "Memories": _object(memories={**_list(ref("Memory")), "description": "The best first, or the latest."}),
+    "Forgotten": _object(key=_TEXT, forgotten={"const": True}),
+    "Spent": _object(
+        usage=_list(
+            _object(
+                agent=_TEXT,
+                model={**_TEXT, "description": "The id of the model."},
+                turns=_COUNT,
+                failed=_COUNT,
+                seconds=_NUMBER,
+                input_tokens=_COUNT,
+                output_tokens=_COUNT,
+                cache_read_tokens=_COUNT,
+                cache_write_tokens=_COUNT,
+            )
+        )
+    ),
+    "Pairing": _object(
+        {"code": {**_TEXT, "description": "What they were told, as long as they wait."}, "expires": _TIME},
+        sender={**_TEXT, "description": "Their address."},
+        name={**_TEXT, "description": "As displayed on their channel; anybody may call themselves anything."},
+        at=_TIME,
+    ),
+    "Pairings": _object(waiting=_list(ref("Pairing")), admitted=_list(ref("Pairing"))),
+    "Paired": ref("Pairing"),
+    "Unpaired": _object(sender=_TEXT, admitted={"const": False}),
     "Heartbeats": _object(heartbeats=_list(ref("Heartbeat"))),
     "Status": {
         "type": "object",

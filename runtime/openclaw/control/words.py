@@ -23,7 +23,7 @@ from openclaw.messages import (
     Usage,
     UserEntry,
 )
-from openclaw.ports import SessionSummary
+from openclaw.ports import Pairing, SessionSummary
 
 Json = dict[str, Any]
 
@@ -66,6 +66,16 @@ def approval_json(approval: Approval) -> Json:
         "created": time_json(approval.created),
         "expires": time_json(approval.expires),
     }
+
+
+def pairing_json(pairing: Pairing) -> Json:
+    """The code is in it as long as they wait, and when it ends."""
+    found = {"sender": str(pairing.sender), "name": pairing.name, "at": time_json(pairing.at)}
+    if pairing.code:
+        found["code"] = pairing.code
+    if pairing.expires is not None:
+        found["expires"] = time_json(pairing.expires)
+    return found
 
 
 def entry_json(entry: Entry) -> Json:

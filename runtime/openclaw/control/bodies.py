@@ -1,0 +1,115 @@
+"""Reading what a request brings: bodies within their limits, fields of the right type. A problem otherwise.
+
+Law: bytes are counted while they come, because a length may be missing, or a lie; what nests deeper than anything
+that means something is refused before it is built.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+
+from openclaw.control.problems import unserved
+
+SLOWEST = 30.0  # seconds for a body to come
+DEEPEST = 100  # levels of JSON
+
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+async def read_object(request: Request, limit: int) -> dict[str, Any]:
+    """The body, of at most `limit` bytes, as a JSON object."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise unserved(415, "not_json", "send application/json")
+    body = parsed(await read(request, limit))
+    if not isinstance(body, dict):
+        raise unserved(422, "not_an_object", "the body must be a JSON object")
+    return body
+
+
+async def read(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(SLOWEST):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise unserved(413, "too_large", f"a body has at most {limit:,} bytes")
+    except TimeoutError:
+        raise unserved(408, "too_slow", f"the body did not come within {SLOWEST:g} s") from None
+    return bytes(body)
+
+
+def parsed(body: bytes) -> Any:
+    """JSON, or a problem."""
+    if _depth(body) > DEEPEST:
+        raise unserved(400, "bad_json", f"the body nests deeper than {DEEPEST} levels")
+    try:
+        return json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise unserved(400, "bad_json", "the body is not JSON") from error
+
+
+def _depth(body: bytes) -> int:
+    """How deep it nests; 0 where it cannot be too deep."""
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return 0
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def string(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not is_text(value):
+        raise unserved(422, "bad_field", f"`{name}` must be text")
+    return value
+
+
+def truth(body: Mapping[str, Any], name: str, otherwise: bool) -> bool:
+    value = body.get(name, otherwise)
+    if not isinstance(value, bool):
+        raise unserved(422, "bad_field", f"`{name}` must be true or false")
+    return value
+
+
+def is_text(text: str) -> bool:
+    """JSON may spell NUL and lone surrogates, which are no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in text
+
+
+def number(request: Request, name: str, otherwise: int, largest: int) -> int:
+    """A whole number of the query, from 1."""
+    said = request.query_params.get(name)
+    if said is None:
+        return otherwise
+    if not (said.isascii() and said.isdigit() and len(said) < 10 and 1 <= int(said) <= largest):
+        raise unserved(422, "bad_field", f"`{name}` must be a whole number from 1 to {largest}")
+    return int(said)
+
+
+def words(request: Request, name: str) -> str:
+    """Text of the query; empty where it is left out."""
+    said = request.query_params.get(name, "")
+    if not is_text(said):
+        raise unserved(422, "bad_field", f"`{name}` must be text")
+    return said

@@ -1,0 +1,194 @@
+"""What is asked of a running runtime beside messages: one method a route, named as its row."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from openclaw.control import bodies, words
+from openclaw.control.document import document
+from openclaw.control.metrics import Figures
+from openclaw.control.problems import Unserved, refused, unserved
+from openclaw.errors import ApprovalError, PairingError, ToolError
+from openclaw.messages import Accepted, Address, Refused
+from openclaw.ports import Caller, Operations, Problem
+
+_DECISION_LIMIT = 1 << 10
+
+
+class Desk:
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+        self._figures = Figures(operations)
+
+    async def healthy(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, _: Request, caller: Caller) -> Response:
+        readiness = dict(self._operations.readiness())
+        return JSONResponse(readiness, 200 if readiness["status"] == "ready" else 503)
+
+    async def metrics(self, _: Request, caller: Caller) -> Response:
+        text, kind = self._figures.text()
+        return Response(text, media_type=kind)
+
+    async def document(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse(document())
+
+    # ── what there is ────────────────────────────────────────────────────────────────────────────
+
+    async def status(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse(dict(self._operations.status()))
+
+    async def usage(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse({"usage": [dict(row) for row in self._operations.usage()]})
+
+    async def agents(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse({"agents": [dict(agent) for agent in self._operations.agents()]})
+
+    async def tools(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse({"tools": [dict(tool) for tool in self._operations.tools()]})
+
+    # ── heartbeats ───────────────────────────────────────────────────────────────────────────────
+
+    async def heartbeats(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse({"heartbeats": [dict(one) for one in await self._operations.heartbeats()]})
+
+    async def run_heartbeat(self, request: Request, caller: Caller) -> Response:
+        match await self._operations.run_heartbeat(request.path_params["name"]):
+            case Refused(code="heartbeat", reason=reason):
+                raise unserved(404, "unknown_heartbeat", reason)
+            case Refused(code=code, reason=reason):
+                raise refused(code, reason)
+            case Accepted(id=id, agent=agent, session=session):
+                state = {"id": id, "status": "queued", "agent": agent, "session": session}
+                return JSONResponse(state, 202, {"Location": f"/api/messages/{id}"})
+
+    # ── memory ───────────────────────────────────────────────────────────────────────────────────
+
+    async def memories(self, request: Request, caller: Caller) -> Response:
+        query, limit = bodies.words(request, "query"), bodies.number(request, "limit", 20, 200)
+        return JSONResponse({"memories": [dict(one) for one in await self._operations.memories(query, limit)]})
+
+    async def forget(self, request: Request, caller: Caller) -> Response:
+        key = request.path_params["key"]
+        try:
+            found = await self._operations.forget(key)
+        except ToolError as error:  # a name that two have
+            raise unserved(404, "unknown_memory", str(error)) from error
+        if not found:
+            raise unserved(404, "unknown_memory", f"there is no memory {key}")
+        return JSONResponse({"key": key, "forgotten": True})
+
+    # ── reloads ──────────────────────────────────────────────────────────────────────────────────
+
+    async def reloads(self, _: Request, caller: Caller) -> Response:
+        last_good = bool(self._operations.readiness()["last_good"])
+        attempts = [dict(attempt) for attempt in self._operations.reloads()]
+        return JSONResponse({"last_good": last_good, "attempts": attempts})
+
+    async def reload(self, _: Request, caller: Caller) -> Response:
+        attempt = dict(await self._operations.reload())
+        match attempt["outcome"]:
+            case "refused":
+                errors = sum(one["severity"] == "error" for one in attempt["diagnostics"])
+                detail = f"the manifests have {errors} error{'s'[: errors != 1]}; nothing changed"
+                raise Unserved(Problem(422, "reload_refused", detail), attempt=attempt)
+            case "failed":
+                detail = f"nothing changed: {attempt['error']}"
+                raise Unserved(Problem(503, "reload_failed", detail), attempt=attempt)
+        return JSONResponse(attempt)
+
+    # ── sessions ─────────────────────────────────────────────────────────────────────────────────
+
+    async def sessions(self, _: Request, caller: Caller) -> Response:
+        listed = [one for one in await self._operations.sessions() if _owns(caller, one.key)]
+        return JSONResponse({"sessions": [words.session_json(one) for one in listed]})
+
+    async def session(self, request: Request, caller: Caller) -> Response:
+        key = _key(request, caller)
+        entries = await self._operations.transcript(key)
+        if not entries:
+            raise _no_session(key)
+        return JSONResponse({"key": key, "entries": [words.entry_json(entry) for entry in entries]})
+
+    async def reset(self, request: Request, caller: Caller) -> Response:
+        key = _key(request, caller)
+        archived = await self._operations.reset(key)
+        if archived is None:
+            raise _no_session(key)
+        return JSONResponse({"key": key, "archived": archived})
+
+    async def stop(self, request: Request, caller: Caller) -> Response:
+        key = _key(request, caller)
+        return JSONResponse({"key": key, "stopped": await self._operations.stop(key)})
+
+    # ── approvals ────────────────────────────────────────────────────────────────────────────────
+
+    async def approvals(self, _: Request, caller: Caller) -> Response:
+        operates = caller.may("operator")
+        pending = [one for one in self._operations.approvals() if operates or str(caller.sender) in one.approvers]
+        remembered = [dict(one) for one in await self._operations.remembered()] if operates else []
+        return JSONResponse({"pending": [words.approval_json(one) for one in pending], "remembered": remembered})
+
+    async def answer(self, request: Request, caller: Caller) -> Response:
+        id = request.path_params["id"]
+        decision = (await bodies.read_object(request, _DECISION_LIMIT)).get("decision")
+        approval = next((one for one in self._operations.approvals() if one.id == id), None)
+        if approval is None:
+            raise unserved(404, "unknown_approval", f"no approval {id} is pending: it was answered, or has expired")
+        if decision not in approval.offers:
+            raise unserved(422, "not_offered", f"`decision` must be one of: {', '.join(approval.offers)}")
+        try:
+            await self._operations.answer(id, decision, caller.answers_as or caller.sender)
+        except ApprovalError as error:
+            raise unserved(403, "not_approver", str(error)) from error
+        return JSONResponse({"id": id, "decision": decision})
+
+    async def revoke(self, request: Request, caller: Caller) -> Response:
+        id = request.path_params["id"]
+        try:
+            await self._operations.revoke(id)
+        except ApprovalError as error:
+            raise unserved(404, "unknown_approval", str(error)) from error
+        return JSONResponse({"id": id, "revoked": True})
+
+    # ── strangers ────────────────────────────────────────────────────────────────────────────────
+
+    async def pairings(self, _: Request, caller: Caller) -> Response:
+        waiting, admitted = self._operations.pairings()
+        return JSONResponse(
+            {
+                "waiting": [words.pairing_json(one) for one in waiting],
+                "admitted": [words.pairing_json(one) for one in admitted],
+            }
+        )
+
+    async def pair(self, request: Request, caller: Caller) -> Response:
+        try:
+            return JSONResponse(words.pairing_json(await self._operations.pair(request.path_params["code"])))
+        except PairingError as error:
+            raise unserved(404, "unknown_pairing", str(error)) from error
+
+    async def unpair(self, request: Request, caller: Caller) -> Response:
+        said = request.path_params["address"]
+        try:
+            await self._operations.unpair(Address.parse(said))
+        except (PairingError, ValueError) as error:
+            raise unserved(404, "unknown_pairing", str(error)) from error
+        return JSONResponse({"sender": said, "admitted": False})
+
+
+def _owns(caller: Caller, session: str) -> bool:
+    return caller.owns is None or caller.owns(session)
+
+
+def _key(request: Request, caller: Caller) -> str:
+    key: str = request.path_params["key"]
+    if not _owns(caller, key):
+        raise _no_session(key)
+    return key
+
+
+def _no_session(key: str) -> Unserved:
+    return unserved(404, "unknown_session", f"there is no session {key}")

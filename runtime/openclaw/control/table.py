@@ -1,0 +1,129 @@
+"""The routes as one table: what each is for, who may use it, what it takes and what it answers. Data only.
+
+Law: the application serves exactly the rows of `TABLE`, and the OpenAPI document is made of them, so neither can
+fall behind the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+Method = Literal["GET", "POST", "DELETE"]
+
+JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A route. `name` is its operation; `scope` None admits every token, `open` needs none at all; `proof` is what
+    convinces the route itself instead. `problems` are the statuses of problems beside those that every such route
+    may give; `streams` is the shape of its events, where it has a stream of them."""
+
+    name: str
+    method: Method
+    path: str  # as Starlette spells it
+    scope: str | None
+    summary: str
+    answers: Mapping[int, str]  # status -> shape; "" has no body
+    body: str | None = None
+    open: bool = False
+    proof: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the request, that mean something
+    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # name -> its schema
+    problems: tuple[int, ...] = ()
+    media: str = JSON
+    streams: str | None = None
+    takes: tuple[str, ...] = (JSON,)  # media types of the body
+
+
+_KEY: Final = {"Idempotency-Key": "Makes a repeated request the same one, also across restarts: 1 to 255 characters."}
+_POSTED: Final = {
+    **_KEY,
+    "Prefer": "`respond-async`: answer 202 at once, and fetch the reply later.",
+    "Accept": "`text/event-stream`: stream the turn as events.",
+}
+_QUERY: Final = {"type": "string", "default": "", "description": "What to look for; left out: the latest."}
+_LIMIT: Final = {"type": "integer", "minimum": 1, "maximum": 200, "default": 20, "description": "How many at most."}
+
+_HEALTH: Final = (
+    Row(
+        "page", "GET", "/", None, "The web page", {200: "Page", 304: ""}, open=True, media="text/html", problems=(404,)
+    ),
+    Row(
+        "page_part", "GET", "/page/{name}", None, "What the web page is made of", {200: "Page", 304: ""}, open=True,
+        media="*/*", problems=(404,),
+    ),
+    Row("healthy", "GET", "/healthz", None, "Whether the process lives", {200: "Healthy"}, open=True),
+    Row("ready", "GET", "/readyz", None, "Whether messages are taken", {200: "Readiness", 503: "Readiness"}),
+    Row("metrics", "GET", "/metrics", "read", "Figures for Prometheus", {200: "Metrics"}, media="text/plain"),
+    Row("document", "GET", "/openapi.json", None, "This document", {200: "Document"}),
+)
+_TALK: Final = (
+    Row(
+        "post_message", "POST", "/api/messages", "chat", "Say something, and wait for the answer",
+        {200: "Answer", 202: "MessageState"}, "Ask", headers=_POSTED, problems=(502,), streams="Events",
+    ),
+    Row("message", "GET", "/api/messages/{id}", "chat", "How a message stands", {200: "MessageState"}, problems=(404,)),
+)
+_SESSIONS: Final = (
+    Row("sessions", "GET", "/api/sessions", "chat", "The sessions this token may see", {200: "Sessions"}),
+    Row(
+        "stop", "POST", "/api/sessions/{key:path}/stop", "chat", "End the running turn", {200: "Stopped"},
+        problems=(404,),
+    ),
+    Row("session", "GET", "/api/sessions/{key:path}", "chat", "A transcript", {200: "Transcript"}, problems=(404,)),
+    Row(
+        "reset", "DELETE", "/api/sessions/{key:path}", "chat", "Archive a session", {200: "Archived"}, problems=(404,)
+    ),
+)
+_APPROVALS: Final = (
+    Row("approvals", "GET", "/api/approvals", "approve", "What waits for a person", {200: "Approvals"}),
+    Row(
+        "answer", "POST", "/api/approvals/{id}", "approve", "Answer a question", {200: "Decided"}, "Decide",
+        problems=(404,),
+    ),
+    Row(
+        "revoke", "DELETE", "/api/approvals/{id}", "operator", "Forget a remembered approval", {200: "Revoked"},
+        problems=(404,),
+    ),
+)
+_STRANGERS: Final = (
+    Row("pairings", "GET", "/api/pairings", "operator", "Strangers who wait, and who was let in", {200: "Pairings"}),
+    Row(
+        "pair", "POST", "/api/pairings/{code}", "operator", "Let the holder of a code in", {200: "Paired"},
+        problems=(404,),
+    ),
+    Row(
+        "unpair", "DELETE", "/api/pairings/{address:path}", "operator", "Let somebody in no more", {200: "Unpaired"},
+        problems=(404,),
+    ),
+)
+_HOUSE: Final = (
+    Row("agents", "GET", "/api/agents", "read", "The agents", {200: "Agents"}),
+    Row("tools", "GET", "/api/tools", "read", "The tools, and who may ask for them", {200: "Tools"}),
+    Row("heartbeats", "GET", "/api/heartbeats", "read", "What runs on a schedule, and when next", {200: "Heartbeats"}),
+    Row(
+        "run_heartbeat", "POST", "/api/heartbeats/{name}/run", "operator", "Run it now, beside its schedule",
+        {202: "MessageState"}, problems=(404,),
+    ),
+    Row(
+        "memories", "GET", "/api/memory", "read", "What is remembered, of every scope", {200: "Memories"},
+        query={"query": _QUERY, "limit": _LIMIT}, problems=(422,),
+    ),
+    Row(
+        "forget", "DELETE", "/api/memory/{key:path}", "operator", "Forget a memory", {200: "Forgotten"},
+        problems=(404,),
+    ),
+    Row("usage", "GET", "/api/usage", "read", "Turns and tokens since the start, by agent and model", {200: "Spent"}),
+    Row("status", "GET", "/api/status", "read", "What the runtime is doing", {200: "Status"}),
+    Row("reloads", "GET", "/api/reload", "read", "The latest attempts to apply what is on disk", {200: "Reloads"}),
+    Row(
+        "reload", "POST", "/api/reload", "operator",
+        "Apply what is on disk now; refused, the problem carries the attempt", {200: "Attempt"}, problems=(422,),
+    ),
+)  # fmt: skip
+
+TABLE: Final[tuple[Row, ...]] = (*_HEALTH, *_TALK, *_SESSIONS, *_APPROVALS, *_STRANGERS, *_HOUSE)
