@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +83,12 @@ class People:
                 self._updates.append({"update_id": number, **update})
         self.woken()
         return number
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is done within comes in one batch."""
+        with self._lock:
+            yield
 
     def restart_ids(self, at: int) -> None:
         """After a week without updates the service numbers from any number it likes."""

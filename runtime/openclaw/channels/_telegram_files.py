@@ -1,0 +1,77 @@
+"""Files that come with a message: from Telegram into the folder that the runtime names.
+
+The law: a file that cannot be had is told in its place, so that nobody waits for an answer about it. What the
+service says of a file is checked before anything is read. Knows no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from openclaw.channels import _telegram_client as client
+from openclaw.channels._incoming import LARGEST, put, safe_name
+from openclaw.channels._telegram_reading import Attachment, Heard
+from openclaw.errors import ToolError
+from openclaw.messages import File, Image, Part, Text, quote_line
+
+log = logging.getLogger(__name__)
+
+WITHIN = 60.0  # seconds for one file
+TRIES = 2
+
+
+async def fetched(line: client.Line, key: str, heard: Heard, folder: Path) -> tuple[Part, ...]:
+    """All files of a message, or for each that could not be had the words that say so."""
+    origin = heard.id.replace("-", "g")  # a group's number must not read like a person's
+    return tuple(
+        [await _one(line, file, folder, safe_name(key, origin, n, file.name)) for n, file in enumerate(heard.files, 1)]
+    )
+
+
+async def _one(line: client.Line, file: Attachment, folder: Path, name: str) -> Part:
+    if file.size is not None and file.size > LARGEST:
+        return _missing(file, f"has {_megabytes(file.size)}, and Telegram gives bots at most {_megabytes(LARGEST)}")
+    try:
+        content = await _downloaded(line, file)
+        path = str(await put(folder, name, content))
+    except client.BadRequest as error:
+        return _missing(file, f"could not be fetched: {line.words(error)}")
+    except (client.TelegramError, TimeoutError, ToolError, OSError) as error:
+        log.warning("the file %s could not be kept: %s", name, line.words(error))
+        return _missing(file, "could not be fetched; it may be sent again")
+    return Image(path, file.media_type) if file.image else File(path, file.name, len(content), file.media_type)
+
+
+async def _downloaded(line: client.Line, file: Attachment) -> bytes:
+    """The content. Raises TelegramError, TimeoutError or ToolError."""
+    for tried in range(1, TRIES + 1):
+        try:
+            async with asyncio.timeout(WITHIN):
+                return await _download(line, file)
+        except client.TelegramError as error:
+            if tried == TRIES or not client.is_away(error):
+                raise
+    raise AssertionError("unreachable")
+
+
+async def _download(line: client.Line, file: Attachment) -> bytes:
+    found = await line.bot.get_file(file.id)
+    if (found.file_size or 0) > LARGEST:
+        raise ToolError(f"it has {_megabytes(found.file_size or 0)}")
+    if not str(found.file_path).startswith(line.bot.base_file_url):
+        # The library would read a file of this machine, if the service named one.
+        raise ToolError("the service named a file that is not its own")
+    content = bytes(await found.download_as_bytearray())
+    if len(content) > LARGEST:
+        raise ToolError(f"it has {_megabytes(len(content))}")
+    return content
+
+
+def _missing(file: Attachment, why: str) -> Text:
+    return Text(f"[the file {quote_line(file.name)} {why}]")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1024 / 1024:.1f} MB"
