@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from openclaw import bundle
+from openclaw.control.static import Static
 
 TOP = Path(__file__).resolve().parent.parent
 PINNED = ("requirements.txt", "requirements-dev.txt", "constraints.txt", "requirements-build.in", "pyproject.toml")
@@ -65,6 +66,8 @@ def test_a_wheel_carries_every_schema_and_the_default_project(wheel: Path) -> No
     with zipfile.ZipFile(wheel) as archive:
         inside = {name.partition("_bundle/")[2] for name in archive.namelist() if "_bundle/" in name}
         assert "openclaw/py.typed" in archive.namelist()
+        page = {path.relative_to(TOP / "runtime").as_posix() for path in Static().files()}
+        assert page and page <= set(archive.namelist())
     schemas = {f"schemas/{kind}.schema.json" for kind in bundle.KINDS}
     agents = {f"project/agents/{path.name}" for path in (TOP / "agents").iterdir() if path.is_file()}
     top = {"tools.yaml", "channels.yaml", "heartbeats.yaml", "models.yaml", "desk_tools.py", ".env.example"}

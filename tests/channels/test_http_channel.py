@@ -5,97 +5,31 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from jsonschema import Draft202012Validator
 
 from doubles.house import AGENT, TOKEN, TOOLS, Program, events, lived, project
+from doubles.http_house import CHANNELS, DOCUMENT, FILES, as_, code, echoing, ended, place, run
 from doubles.messages_server import MessagesServer, Reply, tool
 from openclaw import cli
 from openclaw.app import App
 from openclaw.channels._http_door import FAILURES
 from openclaw.channels.http import Channel
 from openclaw.clock import SystemClock
-from openclaw.control.document import TABLE, Row, document
+from openclaw.control.document import TABLE
 from openclaw.errors import OpenClawError
 from openclaw.ports import ChannelOptions
-
-Scene = Callable[[App, Program], Awaitable[None]]
-
-CHANNELS = f"""\
-channels:
-  http:
-    kind: http
-    port: 0
-    token: {TOKEN}
-    tokens:
-      shop: {{secret: shop-secret, senders: declared, agents: [support], scopes: [chat]}}
-      other: {{secret: other-secret, scopes: [chat]}}
-      nader: {{secret: nader-secret, as: nader, scopes: [chat, approve]}}
-      watcher: {{secret: watcher-secret, scopes: [read]}}
-people:
-  nader: {{ids: ["http:unused/nader"], owner: true}}
-"""
-SUPPORT = AGENT.replace("Main", "Support").replace("default: true\n", "prefix: /support\n")
-FILES = {"channels.yaml": CHANNELS, "agents/support.yaml": SUPPORT}
-DOCUMENT = document()
 
 
 @pytest.fixture
 def model() -> Iterator[MessagesServer]:
-    def echo(body: dict[str, Any]) -> Reply:
-        last = body["messages"][-1]["content"][-1]
-        return Reply({"type": "text", "text": f"You said: {last.get('text', last.get('content'))}"})
-
-    with MessagesServer(otherwise=echo) as server:
-        yield server
-    assert server.violations == []
-
-
-def run(tmp_path: Path, model: MessagesServer, scene: Scene, **files: str) -> None:
-    root = project(tmp_path / "project", model.url, files={**FILES, **files})
-
-    async def whole() -> None:
-        async with lived(root, tmp_path / "state") as (app, operator):
-            operator.http.event_hooks = {"response": [true_to_the_document]}
-            await asyncio.wait_for(scene(app, operator), 40)
-
-    asyncio.run(whole())
-
-
-async def true_to_the_document(response: httpx2.Response) -> None:
-    """Every JSON answer is what the OpenAPI document says it is."""
-    kind = response.headers.get("content-type", "")
-    if not kind.endswith("json"):
-        return
-    await response.aread()
-    path, method = response.request.url.path, response.request.method.lower()
-    row = next((row for row in TABLE if row.method.lower() == method and matches(row.path, path)), None)
-    schema = "Problem" if row is None or "problem" in kind else row.answers[response.status_code]
-    rule = {"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]}
-    Draft202012Validator(rule).validate(response.json())
-
-
-def matches(pattern: str, path: str) -> bool:
-    return re.fullmatch(re.sub(r"{\w+}", "[^/]+", re.sub(r"{\w+:path}", ".+", pattern)), path) is not None
-
-
-def as_(program: Program, token: str | None) -> Program:
-    other = Program(str(program.http.base_url), token)
-    other.http.event_hooks = program.http.event_hooks
-    return other
-
-
-def code(response: httpx2.Response) -> tuple[int, str]:
-    assert response.headers["content-type"] == "application/problem+json", response.text
-    return response.status_code, response.json()["code"]
+    yield from echoing()
 
 
 # ── every route, with every kind of token ────────────────────────────────────────────────────────
@@ -123,10 +57,6 @@ def test_each_route_admits_the_tokens_with_its_scope_and_no_others(tmp_path: Pat
                 assert response.status_code != 401 or response.headers["www-authenticate"] == "Bearer"
 
     run(tmp_path, model, scene)
-
-
-def place(row: Row) -> str:
-    return re.sub(r"{[^}]+}", "none", row.path)
 
 
 def test_the_document_is_served_lists_exactly_the_routes_and_refers_to_nothing_missing(
@@ -237,15 +167,6 @@ def test_a_persons_token_enters_their_session_and_only_they_answer_what_is_asked
             assert "refused" in await ended(nader, waiting["id"])
 
     run(tmp_path, model, scene, **{"agents/main.yaml": asks, "tools.yaml": tools})
-
-
-async def ended(program: Program, id: str) -> str:
-    async with asyncio.timeout(10):
-        while True:
-            found = (await program.http.get(f"/api/messages/{id}")).json()
-            if found["status"] in ("done", "failed"):
-                return str(found.get("reply") or found.get("error"))
-            await asyncio.sleep(0.02)
 
 
 # ── across restarts ──────────────────────────────────────────────────────────────────────────────

@@ -61,6 +61,11 @@ class Static:
         self._folder = folder
         self._files: dict[str, _File] = {}
 
+    def files(self) -> list[Path]:
+        if not self._folder.is_dir():
+            return []
+        return [path for path in self._folder.iterdir() if path.suffix in KINDS and _plain(path)]
+
     async def page(self, request: Request, caller: Caller) -> Response:
         return self._answer(request, INDEX)
 
@@ -76,7 +81,7 @@ class Static:
 
     def _file(self, name: str) -> _File:
         """As it is on disk now: small files, read once and looked at each time."""
-        path = next((one for one in _inside(self._folder) if one.name == name), None)
+        path = next((one for one in self.files() if one.name == name), None)
         if path is None:
             raise unserved(404, "not_found", "there is no such file")
         changed, known = path.stat().st_mtime_ns, self._files.get(name)
@@ -87,7 +92,5 @@ class Static:
         return known
 
 
-def _inside(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [path for path in folder.iterdir() if path.suffix in KINDS and path.is_file()]
+def _plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
