@@ -48,7 +48,7 @@ def application(
 ) -> Starlette:
     """The whole surface. `fatal` is told of a disk that refused to write; `more` are routes of the place it serves."""
     guard = _Guard(gate, fatal)
-    messages = Messages(post, operations, clock, body_limit)
+    messages = Messages(post, operations, gate, clock, body_limit)
     rooms = (messages, Desk(operations), Static())
     routes = [guard.route(row, _endpoint(row.name, rooms)) for row in TABLE]
     served = Starlette(routes=[*routes, *more], exception_handlers={HTTPException: http_problem})

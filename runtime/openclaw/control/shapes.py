@@ -32,6 +32,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "busy": "too much is waiting",
     "full": "the disk is full; nothing was taken",
     "stopping": "the runtime ends; send it again in a moment",
+    "bad_event_id": "`Last-Event-ID` is no id of an event",
     "bad_idempotency_key": "the Idempotency-Key is empty or too long",
     "idempotency_mismatch": "the Idempotency-Key was used with another text",
     "turn_failed": "the message was taken, and could not be answered",
@@ -143,7 +144,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         "type": "string",
         "description": "Server-sent events `accepted`, `text`, `tool_call`, `tool_result`, `approval`, then `reply` or "
         "`error`; the data of each is a JSON object with the message's `id`. A `text` with `restart` voids the text "
-        "before it.",
+        "before it. Each event has an `id`, its place in the turn: a number that only grows.",
     },
     "Session": _object(key=_TEXT, entries=_COUNT, size={**_COUNT, "description": "Bytes."}, updated=_TIME),
     "Sessions": _object(sessions=_list(ref("Session"))),

@@ -40,8 +40,10 @@ class Row:
 
 
 _KEY: Final = {"Idempotency-Key": "Makes a repeated request the same one, also across restarts: 1 to 255 characters."}
+_AGAIN: Final = {"Last-Event-ID": "The `id` of the last event that was seen: the stream goes on after it."}
 _POSTED: Final = {
     **_KEY,
+    **_AGAIN,
     "Prefer": "`respond-async`: answer 202 at once, and fetch the reply later.",
     "Accept": "`text/event-stream`: stream the turn as events.",
 }
@@ -67,6 +69,10 @@ _TALK: Final = (
         {200: "Answer", 202: "MessageState"}, "Ask", headers=_POSTED, problems=(502,), streams="Events",
     ),
     Row("message", "GET", "/api/messages/{id}", "chat", "How a message stands", {200: "MessageState"}, problems=(404,)),
+    Row(
+        "message_events", "GET", "/api/messages/{id}/events", "chat", "A turn as events, from where one left off",
+        {200: "Events"}, headers=_AGAIN, media=EVENTS, problems=(400, 404),
+    ),
 )
 _SESSIONS: Final = (
     Row("sessions", "GET", "/api/sessions", "chat", "The sessions this token may see", {200: "Sessions"}),
