@@ -12,7 +12,7 @@ there now. A second poller ends the first one's poll with 409. On demand:
     revoke()                  the token is refused with 401 from now on; running polls end
     cut() and mend()          the network is gone: connections are cut, new ones end at once
     flood(chat, seconds)      the next message to this chat is refused with 429
-    fail(method, status)      the next call of this method is refused so; status 0 cuts the connection
+    fail(method, status)      the next call of this method, `after` so many, is refused so; 0 cuts the connection
     hold(method)              calls of this method wait until `release(method)`
 
 Thread-safe for the test that scripts it, also from a loop. Updates go to a webhook by `await deliver()`.
@@ -64,7 +64,7 @@ class TelegramServer(People):
         self._port = port
         self._valid, self._cut = True, False
         self._floods: dict[int, deque[int]] = {}
-        self._failures: dict[str, deque[int]] = {}
+        self._failures: dict[str, deque[int | None]] = {}
         self._held: dict[str, threading.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._poll: asyncio.Future[Refusal] | None = None
@@ -106,8 +106,8 @@ class TelegramServer(People):
     def flood(self, chat: int, seconds: int, times: int = 1) -> None:
         self._floods.setdefault(chat, deque()).extend([seconds] * times)
 
-    def fail(self, method: str, status: int, times: int = 1) -> None:
-        self._failures.setdefault(method, deque()).extend([status] * times)
+    def fail(self, method: str, status: int, times: int = 1, after: int = 0) -> None:
+        self._failures.setdefault(method, deque()).extend([None] * after + [status] * times)
 
     def hold(self, method: str) -> None:
         self._held[method] = threading.Event()
@@ -356,6 +356,18 @@ class TelegramServer(People):
             raise bad("message is not modified: specified new message content and reply markup are exactly the same")
         kept = {name: value for name, value in message.items() if name not in now}
         chat.messages[given["message_id"]] = {**kept, **{name: value for name, value in now.items() if value}}
+        return chat.messages[given["message_id"]]
+
+    def _on_editMessageReplyMarkup(self, given: Update, files: Any) -> Update:
+        chat = self._place(given)
+        message = chat.messages.get(given.get("message_id", 0))
+        if message is None or message.get("from", {}).get("id") != BOT_ID:
+            raise bad("message to edit not found" if message is None else "message can't be edited")
+        markup = rules.keyboard(given.get("reply_markup"))
+        if markup == message.get("reply_markup"):
+            raise bad("message is not modified: specified new message content and reply markup are exactly the same")
+        message = {name: value for name, value in message.items() if name != "reply_markup"}
+        chat.messages[given["message_id"]] = {**message, **({"reply_markup": markup} if markup else {})}
         return chat.messages[given["message_id"]]
 
     def _on_deleteMessage(self, given: Update, files: Any) -> bool:

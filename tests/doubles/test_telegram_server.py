@@ -172,6 +172,9 @@ def test_a_button_carries_64_bytes_and_its_press_is_answered_once() -> None:
         assert server.alerts[query] == ("thanks", True)
         await refused(bot.answer_callback_query(query), "query id is invalid")
         await refused(bot.answer_callback_query("unknown"), "query id is invalid")
+        await bot.edit_message_reply_markup(7, card.message_id)
+        assert server.buttons(7, card.message_id) == []
+        await refused(bot.edit_message_reply_markup(7, card.message_id), "not modified")
 
     run(scene)
 

@@ -147,7 +147,11 @@ class Questions:
 
     async def press(self, pressed: Pressed) -> None:
         """Whatever comes of it, the person is told and the button stops spinning."""
-        told, alert = await self._pressed(pressed)
+        try:
+            told, alert = await self._pressed(pressed)
+        except Exception:
+            log.exception("channel %s: a press could not be taken", self._key)
+            told, alert = "Something went wrong here; the log has the details.", True
         try:
             await self._line.bot.answer_callback_query(pressed.query, told[:ALERT], show_alert=alert)
         except client.TelegramError as error:
@@ -165,6 +169,8 @@ class Questions:
         if not card.approval:
             card = await self._asked_again(card)
         if not card.approval:
+            await self._cards.drop([card])
+            await self._outlet.bare(_spot(card.place), int(card.message))
             return "The runtime was restarted, and this is not asked any more.", True
         return await self._answer(card, number, pressed)
 
@@ -177,12 +183,13 @@ class Questions:
         if found is not None and str(by) not in found.approvers:
             log.warning("channel %s: %s may not answer approval %s and tried to", self._key, by, card.approval)
             return "This is not yours to answer.", True
-        self._pressers.setdefault(card.approval, pressed.name)
+        if card.approval in self._pressers:
+            return "This was answered a moment ago.", True
+        self._pressers[card.approval] = pressed.name
         try:
             await self._desk().answer(card.approval, answers[number], by)
         except ApprovalError as error:
-            if self._pressers.get(card.approval) == pressed.name:
-                del self._pressers[card.approval]
+            self._pressers.pop(card.approval, None)
             return f"This cannot be answered any more: {error}", True
         return f"{DONE[answers[number]].capitalize()}.", False
 

@@ -155,6 +155,14 @@ class Outlet:
             return False
         return True
 
+    async def bare(self, spot: Spot, message: int) -> None:
+        """Takes the buttons off a message of ours, if they are still there."""
+
+        async def act(chat: int) -> None:
+            await self._line.bot.edit_message_reply_markup(chat, message)
+
+        await self._perhaps(spot, act)
+
     async def tell(self, spot: Spot, pieces: list[Piece]) -> None:
         """Words of our own, in order for each chat, tried a few times and then left: nothing depends on them."""
         if len(self._order) > MOST_CHATS:
