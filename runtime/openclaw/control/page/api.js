@@ -1,0 +1,122 @@
+// Speaks with the runtime: the token, requests, problems, and whether anybody answers.
+//
+// Law: the token lives in this tab's sessionStorage and in the Authorization header, nowhere else; every request
+// goes to the server this page came from. Knows no view: who wants to hear of a change listens to `line`.
+
+import { pause } from "./pause.js";
+
+const KEPT = "token";
+
+/** Fires `signed-out` (a token that is not taken), `offline`, and `online` (somebody answers again). */
+export const line = new EventTarget();
+
+let token = sessionStorage.getItem(KEPT) ?? "";
+let down = false;
+
+/** What went wrong, as the runtime told it. `code` is stable; "offline" is ours: nobody answered. */
+export class Problem extends Error {
+  constructor(status, code, detail) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export function signedIn() {
+  return token !== "";
+}
+
+export function isDown() {
+  return down;
+}
+
+export function signIn(value) {
+  token = value.trim();
+  sessionStorage.setItem(KEPT, token);
+}
+
+export function signOut(why = "") {
+  token = "";
+  sessionStorage.removeItem(KEPT);
+  line.dispatchEvent(new CustomEvent("signed-out", { detail: why }));
+}
+
+/** Takes the token out of `#token=...` and out of the address bar, before anything else is done. */
+export function takeTokenFromAddress() {
+  const found = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (found === null) return;
+  history.replaceState(null, "", location.pathname);
+  if (found) signIn(found);
+}
+
+/** A request whose answer is read by whoever asked. Raises Problem where it was refused or nobody answered. */
+export async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
+  const used = token;
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method,
+      signal,
+      cache: "no-store",
+      credentials: "omit",
+      redirect: "error",
+      headers: { Authorization: `Bearer ${used}`, ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    lost();
+    throw new Problem(0, "offline", "the runtime cannot be reached");
+  }
+  found();
+  if (answer.ok) return answer;
+  const problem = await refusal(answer);
+  if (problem.status === 401 && used === token) signOut(used ? "This token is not taken any more." : "");
+  throw problem;
+}
+
+/** The same, for an answer in JSON. */
+export async function json(path, options) {
+  return (await ask(path, options)).json();
+}
+
+async function refusal(answer) {
+  try {
+    const told = await answer.json();
+    return new Problem(answer.status, String(told.code ?? "http"), String(told.detail ?? answer.statusText));
+  } catch {
+    return new Problem(answer.status, "http", answer.statusText || `the answer was ${answer.status}`);
+  }
+}
+
+/** A session's or a memory's key as one part of a path. */
+export function part(key) {
+  return encodeURIComponent(key);
+}
+
+// ── whether anybody answers ────────────────────────────────────────────────────────────────────
+
+function found() {
+  if (!down) return;
+  down = false;
+  line.dispatchEvent(new Event("online"));
+}
+
+/** Nobody answers: say so once, and look again until somebody does. */
+export function lost() {
+  if (down) return;
+  down = true;
+  line.dispatchEvent(new Event("offline"));
+  void look();
+}
+
+async function look() {
+  for (let wait = 500; down; wait = Math.min(wait * 1.6, 8000)) {
+    await pause(wait);
+    try {
+      if ((await fetch("/healthz", { cache: "no-store", credentials: "omit" })).ok) found();
+    } catch {
+      // still nobody
+    }
+  }
+}

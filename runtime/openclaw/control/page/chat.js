@@ -1,0 +1,262 @@
+// The conversation: history, sending, streaming, stopping, a new one.
+//
+// Law: what was sent is shown at once and followed to its end, also over a broken line or a reload of the page; the
+// view scrolls by itself only while the reader is at the bottom.
+
+import { Problem, json, part } from "./api.js";
+import { Composer } from "./composer.js";
+import { announce, button, el, mark, toast } from "./dom.js";
+import { follow, freshKey } from "./stream.js";
+import { complete, draw, exchanges } from "./transcript.js";
+import { Turn } from "./turn.js";
+
+const NEAR = 48; // pixels from the bottom that count as the bottom
+const IDEAS = ["What can you do?", "/tools", "/memory"];
+const DEMO_IDEAS = ["remember that my cat is Zorblax", "what is my cat?", "run uname -a", "write hello to hello.txt"];
+
+export class ChatView {
+  constructor(app) {
+    this._app = app;
+    this._following = new Map(); // Turn -> {session, stop}
+    this._stuck = true;
+    this._agent = sessionStorage.getItem("agent") ?? "";
+    this._log = el("div", { class: "log" });
+    this._scroller = el("div", { class: "scroller", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Conversation", onscroll: () => this._scrolled() }, this._log);
+    this._down = button("Latest", () => this._stick(true), { kind: "float", picture: "down", hidden: true });
+    this._picker = el("select", { class: "picker", "aria-label": "Agent", onchange: () => this._pick(this._picker.value) });
+    this.composer = new Composer({ send: (text) => this.send(text), stop: () => this._stop(), commands: () => app.commands, picker: this._picker });
+    this.actions = [button("New", () => this._renew(), { kind: "quiet", picture: "plus", "aria-label": "New conversation", title: "New conversation" })];
+    this.element = el("section", { class: "view chat", "aria-label": "Chat" }, this._scroller, el("div", { class: "dock" }, this._down, this.composer.element));
+  }
+
+  async open() {
+    this._agents();
+    if (!this._loaded) await this._load();
+    this.composer.focus();
+  }
+
+  close() {}
+
+  // ── agents ───────────────────────────────────────────────────────────────────────────────────
+
+  _agents() {
+    const agents = this._app.agents;
+    this._picker.hidden = agents.length < 2;
+    if (!agents.some((agent) => agent.id === this._agent)) this._agent = agents.find((agent) => agent.default)?.id ?? "";
+    this._picker.replaceChildren(...agents.map((agent) => el("option", { value: agent.id, title: agent.description, selected: agent.id === this._agent }, agent.name)));
+  }
+
+  _pick(id) {
+    this._agent = id;
+    sessionStorage.setItem("agent", id);
+    void this._load();
+    this.composer.focus();
+  }
+
+  _name(id) {
+    return this._app.agents.find((agent) => agent.id === id)?.name ?? id ?? "";
+  }
+
+  // ── history ──────────────────────────────────────────────────────────────────────────────────
+
+  async _load() {
+    this._loaded = true;
+    for (const { stop } of this._following.values()) stop.abort();
+    this._following.clear();
+    this._busy();
+    this._log.replaceChildren(el("p", { class: "soft centre" }, "Loading…"));
+    const wanted = this._agent;
+    try {
+      const found = await this._history();
+      if (wanted !== this._agent) return;
+      this._log.replaceChildren();
+      found.forEach((exchange, index) => this._past(exchange, index === found.length - 1));
+      this._takeUp();
+    } catch (error) {
+      if (wanted !== this._agent) return;
+      this._loaded = error.code !== "offline";
+      this._log.replaceChildren();
+      if (this._loaded) toast(`The history cannot be shown: ${error.message}`, "bad");
+    }
+    this._empty();
+    this._stick(true);
+  }
+
+  async _history() {
+    const key = await this._key();
+    if (!key) return [];
+    try {
+      return exchanges((await json(`/api/sessions/${part(key)}`)).entries);
+    } catch (error) {
+      if (error instanceof Problem && error.code === "unknown_session") return [];
+      throw error;
+    }
+  }
+
+  /** This person's session with the agent: as the last answer told, or the newest that fits. */
+  async _key() {
+    const kept = sessionStorage.getItem(`session:${this._agent}`);
+    if (kept) return kept;
+    const { sessions } = await json("/api/sessions");
+    const mine = sessions.filter(({ key }) => key.startsWith(`agent:${this._agent}:`) && (!this._app.may("operator") || key.endsWith(":operator")));
+    return mine.sort((one, other) => other.updated.localeCompare(one.updated))[0]?.key ?? null;
+  }
+
+  _past(exchange, last) {
+    if (exchange.summary !== undefined) {
+      this._log.append(el("details", { class: "summary" }, el("summary", {}, "What was said before was summarised"), el("p", {}, exchange.summary)));
+    } else if (last && exchange.message && !complete(exchange)) this._again(exchange.message, exchange.said, exchange.at);
+    else this._log.append(draw(exchange, this._name(this._agent), () => {}).element);
+  }
+
+  /** A message that was sent before the page was loaded anew, and is not in the transcript yet. */
+  _takeUp() {
+    for (const { id, said, agent } of running()) {
+      if (agent === this._agent && ![...this._following.values()].some((one) => one.id === id)) this._again(id, said, new Date());
+    }
+  }
+
+  _again(id, said, at) {
+    this._run(new Turn({ said, at, agent: this._name(this._agent), grown: () => this._grown() }), { id }, said);
+  }
+
+  // ── sending ──────────────────────────────────────────────────────────────────────────────────
+
+  send(text) {
+    if (/^\/new\s*$/.test(text)) return void this._renew();
+    const agent = this._app.agents.find((one) => one.id === this._agent);
+    const turn = new Turn({ said: text, agent: this._name(this._agent), grown: () => this._grown() });
+    this._run(turn, { key: freshKey(), body: { text, ...(agent && !agent.default ? { agent: agent.id } : {}) } }, text);
+    this._stick(true);
+  }
+
+  _run(turn, message, said) {
+    const stop = new AbortController();
+    const one = { stop, said, id: message.id ?? null, session: null, sent: message.body !== undefined };
+    this._following.set(turn, one);
+    this._log.querySelector(".welcome")?.remove();
+    this._log.append(turn.element);
+    this._busy();
+    return follow(message, (name, told) => this._hear(turn, one, name, told), stop.signal);
+  }
+
+  _hear(turn, one, name, told) {
+    switch (name) {
+      case "accepted":
+        return this._accepted(turn, one, told);
+      case "text":
+        return told.restart ? turn.restart(told.reason) : (turn.state(""), turn.text(told.text));
+      case "tool_call":
+        return turn.toolStarted(told);
+      case "tool_result":
+        return turn.toolFinished(told);
+      case "approval":
+        return this._approval(turn, told);
+      case "line":
+        return turn.state(told.broken ? "the line broke, waiting for the runtime" : "");
+      case "reply":
+        turn.finish(told.reply, { asIs: told.agent === null || one.said?.startsWith("/") });
+        announce(`${this._name(told.agent) || "Answer"}: ${told.reply.slice(0, 400)}`);
+        return this._ended(turn, one);
+      case "error":
+        return this._failed(turn, one, told);
+    }
+  }
+
+  _accepted(turn, one, told) {
+    Object.assign(one, { id: told.id, session: told.session });
+    turn.named(this._name(told.agent));
+    if (told.agent === this._agent && !one.said?.startsWith("/")) sessionStorage.setItem(`session:${this._agent}`, told.session);
+    keep([...running().filter(({ id }) => id !== told.id), { id: told.id, said: one.said, agent: this._agent }]);
+  }
+
+  _approval(turn, told) {
+    if (told.status === "settled") return turn.state(""), turn.settled(told.approval.id, told.answer);
+    turn.asked(told.approval);
+    turn.state("waits for approval");
+    announce(`Approval needed: may ${told.approval.tool} run?`);
+  }
+
+  _failed(turn, one, told) {
+    turn.fail(told.detail || "The message could not be answered.");
+    announce(`The message failed: ${told.detail}`);
+    if (one.sent && one.id === null && one.said) this.composer.giveBack(one.said);
+    this._ended(turn, one);
+  }
+
+  _ended(turn, one) {
+    keep(running().filter(({ id }) => id !== one.id));
+    this._following.delete(turn);
+    this._busy();
+  }
+
+  _busy() {
+    this.composer.running(this._following.size > 0);
+  }
+
+  async _stop() {
+    const sessions = new Set([...this._following.values()].map(({ session }) => session).filter(Boolean));
+    announce("Stopping.");
+    for (const session of sessions) await json(`/api/sessions/${part(session)}/stop`, { method: "POST" }).catch((error) => toast(error.message, "bad"));
+  }
+
+  /** `/new`: the runtime archives the conversation, and the page shows none. */
+  async _renew() {
+    if (this._following.size) toast("The new conversation begins when this answer is done.");
+    const agent = this._app.agents.find((one) => one.id === this._agent);
+    const body = { text: "/new", ...(agent && !agent.default ? { agent: agent.id } : {}) };
+    await follow({ key: freshKey(), body }, (name, told) => {
+      if (name === "error") toast(told.detail, "bad");
+      if (name !== "reply") return;
+      this._log.replaceChildren();
+      this._empty();
+      announce("A new conversation.");
+    });
+    this.composer.focus();
+  }
+
+  // ── an empty page ────────────────────────────────────────────────────────────────────────────
+
+  _empty() {
+    if (this._log.firstChild) return;
+    const agent = this._app.agents.find((one) => one.id === this._agent);
+    const ideas = this._app.demo ? DEMO_IDEAS : IDEAS;
+    this._log.append(el("div", { class: "welcome" }, mark(),
+      el("h2", {}, agent ? `Hello, I am ${agent.name}.` : "Hello."),
+      agent && el("p", { class: "soft" }, agent.description),
+      this._app.demo && el("p", { class: "note" }, "No model key is set, so the built-in demo model answers. It follows a few plain requests with real tools."),
+      el("div", { class: "row wrap centre ideas" }, ...ideas.map((idea) => button(idea, () => this.send(idea), { kind: "idea" })))));
+  }
+
+  // ── scrolling ────────────────────────────────────────────────────────────────────────────────
+
+  _scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this._scroller;
+    this._stuck = scrollHeight - scrollTop - clientHeight < NEAR;
+    this._down.hidden = this._stuck;
+  }
+
+  _grown() {
+    if (this._stuck) this._scroller.scrollTop = this._scroller.scrollHeight;
+    else this._down.hidden = false;
+  }
+
+  _stick(yes) {
+    this._stuck = yes;
+    this._grown();
+    this._down.hidden = true;
+  }
+}
+
+/** Messages whose answers were still to come, for a reload of the page: [{id, said, agent}]. */
+function running() {
+  try {
+    return JSON.parse(sessionStorage.getItem("running") ?? "[]");
+  } catch {
+    return [];
+  }
+}
+
+function keep(messages) {
+  sessionStorage.setItem("running", JSON.stringify(messages.slice(-20)));
+}

@@ -1,0 +1,65 @@
+// The memory browser: search, read, delete. Law: a memory is deleted only after its text was in view and a question
+// was answered.
+
+import { json, part } from "./api.js";
+import { button, confirmed, el, icon, toast } from "./dom.js";
+import { absolute, relative } from "./words.js";
+
+const MOST = 200;
+
+export class MemoryView {
+  constructor(app) {
+    this._app = app;
+    this._search = el("input", { type: "search", placeholder: "Search what was remembered", "aria-label": "Search memories", oninput: () => this._soon() });
+    this._list = el("div", { "aria-live": "polite" });
+    this.element = el("section", { class: "view pad", "aria-label": "Memory" }, el("div", { class: "stack" }, el("div", { class: "search" }, icon("search"), this._search), this._list));
+  }
+
+  async open() {
+    const wanted = this._search.value.trim();
+    try {
+      const { memories } = await json(`/api/memory?${new URLSearchParams({ query: wanted, limit: MOST })}`);
+      if (wanted === this._search.value.trim()) this._draw(memories, wanted);
+    } catch (error) {
+      this._list.replaceChildren(el("p", { class: "soft" }, error.message));
+    }
+  }
+
+  close() {
+    clearTimeout(this._due);
+  }
+
+  _soon() {
+    clearTimeout(this._due);
+    this._due = setTimeout(() => this.open(), 150);
+  }
+
+  _draw(memories, wanted) {
+    if (!memories.length) {
+      this._list.replaceChildren(el("div", { class: "empty" }, icon("memory"), el("p", {}, wanted ? "Nothing that was remembered fits." : "Nothing is remembered yet."),
+        !wanted && el("p", { class: "soft" }, "Tell an assistant to remember something, and it stands here.")));
+      return;
+    }
+    this._list.replaceChildren(el("ul", { class: "list card" }, ...memories.map((one) => this._item(one))));
+  }
+
+  _item(one) {
+    const text = one.text.trim();
+    return el("li", { class: "item" }, el("details", { class: "memory" },
+      el("summary", {}, el("span", { class: "grow" }, el("b", {}, one.name ?? one.key), el("span", { class: "preview" }, text.split("\n")[0].slice(0, 200))),
+        one.created && el("time", { class: "soft", datetime: one.created, title: absolute(one.created) }, relative(one.created)), icon("chevron", "turn")),
+      el("pre", { class: "plain", tabindex: "0", "aria-label": "Text" }, text),
+      el("div", { class: "row wrap" }, el("code", { class: "soft grow" }, one.key), this._app.may("operator") && button("Delete", () => this._delete(one), { kind: "danger-quiet", picture: "trash" }))));
+  }
+
+  async _delete(one) {
+    if (!(await confirmed("Forget this?", one.text.trim().slice(0, 300), "Delete"))) return;
+    try {
+      await json(`/api/memory/${part(one.key)}`, { method: "DELETE" });
+      toast("Forgotten.");
+    } catch (error) {
+      toast(error.message, "bad");
+    }
+    await this.open();
+  }
+}
