@@ -3,95 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 from starlette.requests import Request
 
 from doubles.desk import Desk
+from doubles.http_socket import client_of, code, events, listening_at, served, streamed, until
 from openclaw.channels._http_door import Door
 from openclaw.clock import SystemClock
 from openclaw.control import listening, serve, serve_at
-from openclaw.control.places import reachable
 from openclaw.errors import StateError, StorageFailed
 from openclaw.messages import Accepted, Address, Answered, Message, Refused
-from openclaw.ports import Caller, Post, Problem, Watcher
-
-Test = Callable[[httpx2.AsyncClient, Desk], Awaitable[None]]
-
-
-@asynccontextmanager
-async def client_of(path: Path) -> AsyncIterator[httpx2.AsyncClient]:
-    with reachable(path) as name:
-        transport = httpx2.AsyncHTTPTransport(uds=name)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://openclaw", timeout=20) as client:
-            yield client
-
-
-async def until(true: Callable[[], Awaitable[object]]) -> None:
-    """Asks again and again, for ten seconds at most."""
-    async with asyncio.timeout(10):
-        while not await true():  # noqa: ASYNC110  # what is waited for has no event to wait on
-            await asyncio.sleep(0.01)
-
-
-async def listening_at(path: Path) -> None:
-    async def listening() -> bool:
-        try:
-            async with client_of(path) as client:
-                return (await client.get("/healthz")).is_success
-        except httpx2.ConnectError:
-            return False
-
-    await until(listening)
-
-
-def served(path: Path, test: Test, post: Post | None = None) -> None:
-    async def main() -> None:
-        desk = Desk()
-        serving = asyncio.ensure_future(serve(path, post or desk, desk, SystemClock()))
-        await listening_at(path)
-        try:
-            async with client_of(path) as client:
-                await test(client, desk)
-        finally:
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
-
-    asyncio.run(main())
-
-
-async def events(response: httpx2.Response) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    name = ""
-    async for line in response.aiter_lines():
-        if line.startswith("event: "):
-            name = line.removeprefix("event: ")
-        elif line.startswith("data: "):
-            found.append((name, json.loads(line.removeprefix("data: "))))
-    return found
-
-
-async def streamed(client: httpx2.AsyncClient, text: str) -> list[tuple[str, dict[str, Any]]]:
-    headers = {"Accept": "text/event-stream"}
-    async with client.stream("POST", "/api/messages", json={"text": text}, headers=headers) as response:
-        assert response.headers["content-type"].startswith("text/event-stream")
-        return await events(response)
-
-
-def code(response: httpx2.Response) -> tuple[int, str]:
-    assert response.headers["content-type"] == "application/problem+json"
-    problem = response.json()
-    assert problem["status"] == response.status_code and problem["title"] and problem["detail"]
-    return response.status_code, problem["code"]
+from openclaw.ports import Caller, Problem, Watcher
 
 
 @pytest.fixture
