@@ -24,8 +24,15 @@ from openclaw.control.static import Static
 
 TOP = Path(__file__).resolve().parent.parent
 PINNED = ("requirements.txt", "requirements-dev.txt", "constraints.txt", "requirements-build.in", "pyproject.toml")
-FROM_ANOTHER = {"yaml": "pyyaml", "dotenv": "python-dotenv", "markdown_it": "markdown-it-py"}
-"""Packages whose import has another name."""
+FROM_ANOTHER = {
+    "yaml": "pyyaml",
+    "dotenv": "python-dotenv",
+    "markdown_it": "markdown-it-py",
+    "telegram": "python-telegram-bot",
+    "pyromark": "telegramify-markdown",  # its parser
+    **dict.fromkeys(("discord", "aiohttp", "yarl"), "discord.py"),  # whose own interface hands out the other two
+}
+"""Packages whose import has another name, or that come with another by its nature."""
 
 
 def project() -> Any:
@@ -146,7 +153,7 @@ def test_requirements_pin_every_dependency_by_hash_and_name_no_index() -> None:
         text = (TOP / name).read_text("utf-8")
         assert not re.search(r"^\s*--(?!hash)|://|\bindex-url\b", text, re.MULTILINE), name
     pinned = re.findall(r"^([a-z0-9.-]+)==", (TOP / "requirements.txt").read_text("utf-8"), re.MULTILINE)
-    wanted = {named(requirement) for requirement in (*project()["dependencies"], "hatchling")}
+    wanted = {named(requirement).replace(".", "-") for requirement in (*project()["dependencies"], "hatchling")}
     assert wanted <= set(pinned)
     for name in ("requirements.txt", "requirements-dev.txt"):
         for block in re.split(r"\n(?=[a-z])", (TOP / name).read_text("utf-8").strip()):

@@ -165,6 +165,10 @@ class Intake:
                     pass
         return [c.address for c in self._channels.values() if isinstance(c, Renewable) and c.address]
 
+    def links(self) -> list[str]:
+        """Web pages of the channels that are open, each with what signs its reader in."""
+        return [channel.link for channel in self._channels.values() if isinstance(channel, Renewable) and channel.link]
+
     @property
     def serves_person(self) -> bool:
         """Whether somebody at this terminal takes part."""

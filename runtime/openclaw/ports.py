@@ -498,6 +498,7 @@ class Renewable(Channel, Protocol):
     """
 
     address: str  # once open
+    link: str  # once open: what a person opens in a browser
 
     def renew(self, options: ChannelOptions) -> bool:
         """False where only a new channel can serve this. Raises OpenClawError, with everything as it was."""

@@ -19,6 +19,8 @@ from doubles.desk import Desk
 from openclaw.clock import SystemClock
 from openclaw.control import serve
 from openclaw.messages import Address, Message, Text, UserEntry
+from openclaw.pairing import Pairings
+from openclaw.ports import Pairing
 from openclaw.stores.files import Store
 
 Done = subprocess.CompletedProcess[str]
@@ -229,3 +231,41 @@ def test_version_is_the_packages(tmp_path: Path) -> None:
 
     assert openclaw(tmp_path, "version").stdout == f"openclaw {package.__version__}\n"
     assert found(openclaw(tmp_path, "version", "--json"))["version"] == package.__version__
+
+
+# ── strangers ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_strangers_are_listed_and_let_in_beside_a_runtime(live: Served, tmp_path: Path) -> None:
+    ana = Address("telegram", "12345")
+    live.desk.waiting["ABCD2345"] = Pairing(ana, "Ana\x1b[31m", "ABCD2345", datetime.now(UTC), datetime.now(UTC))
+    listed = openclaw(tmp_path, "pairing", "list")
+    assert "ABCD2345" in listed.stdout and "telegram:12345" in listed.stdout and "\x1b" not in listed.stdout
+    approved = openclaw(tmp_path, "pairing", "approve", "ABCD2345")
+    assert approved.stdout.startswith("telegram:12345 (Ana") and "may write from now on" in approved.stdout
+    assert openclaw(tmp_path, "pairing", "approve", "ABCD2345").returncode == 1
+    assert openclaw(tmp_path, "pairing", "revoke", "telegram:12345").returncode == 0
+    assert ana in live.desk.strangers
+
+
+def test_strangers_are_listed_and_let_in_without_a_runtime(tmp_path: Path) -> None:
+    assert found(openclaw(tmp_path, "pairing", "list", "--json")) == {"waiting": [], "admitted": []}
+    assert openclaw(tmp_path, "pairing", "approve", "ABCD2345").returncode == 1
+
+    async def knock() -> str | None:
+        store = Store(str(tmp_path), SystemClock())
+        await store.open()
+        try:
+            return await Pairings(store.marks, SystemClock()).knock(Address("telegram", "7"), "Ben")
+        finally:
+            await store.close()
+
+    code = asyncio.run(knock())
+    assert code is not None
+    [waiting] = found(openclaw(tmp_path, "pairing", "list", "--json"))["waiting"]
+    assert (waiting["code"], waiting["sender"], waiting["name"]) == (code, "telegram:7", "Ben")
+    assert "telegram:7 (Ben)" in openclaw(tmp_path, "pairing", "approve", code.lower()).stdout
+    assert "telegram:7" in openclaw(tmp_path, "pairing", "list").stdout
+    assert openclaw(tmp_path, "pairing", "revoke", "nobody").returncode == 1
+    assert openclaw(tmp_path, "pairing", "revoke", "telegram:7").returncode == 0
+    assert openclaw(tmp_path, "pairing", "list").stdout == "Nobody waits and nobody was let in by a code.\n"

@@ -40,6 +40,7 @@ class Channel:
         self._listener: socket.socket | None = None
         self._door: Door | None = None
         self.address = ""  # once open
+        self.link = ""  # once open: the web page, signed in where the token was generated here
 
     async def open(self) -> None:
         """Raises OpenClawError where the port cannot be had or a token will not do. Again: nothing."""
@@ -52,6 +53,8 @@ class Channel:
         self._door = Door(self._host, port, self._clock)
         self._door.tokens = tokens
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        own = "" if self._options.get("token") else f"#token={self._generated()}"
+        self.link = f"{self.address}/{own}"
 
     def renew(self, options: ChannelOptions) -> bool:
         """Takes other tokens while it runs, and keeps every connection. False where it would need another port.

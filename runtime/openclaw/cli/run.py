@@ -37,12 +37,15 @@ async def _serve(args: argparse.Namespace) -> int:
     app = App(options)
     async with app.opened():
         stop_on_signals(app)
-        print(banner(app, await app.addresses()), file=sys.stderr, flush=True)
+        addresses = await app.addresses()
+        # A log would keep the token that a link carries; whoever reads this terminal may have it.
+        links = app.intake.links() if sys.stderr.isatty() else ()
+        print(banner(app, addresses, links), file=sys.stderr, flush=True)
         await app.run()
     return 0
 
 
-def banner(app: object, addresses: Sequence[str] = ()) -> str:
+def banner(app: object, addresses: Sequence[str] = (), links: Sequence[str] = ()) -> str:
     """What a person wants to know at the start: which assistant this is, and what will answer."""
     from openclaw import __version__
     from openclaw.app import App
@@ -57,7 +60,9 @@ def banner(app: object, addresses: Sequence[str] = ()) -> str:
     if app.demo:
         lines.append("DEMO: no real model answers. Set ANTHROPIC_API_KEY for one.")
     lines += [f"note: {notice}" for notice in app.notices]
-    lines += [f"HTTP at {address}, with the token that `openclaw token` prints" for address in addresses]
+    lines += [f"web page: {link}" for link in links]
+    if not links:
+        lines += [f"HTTP at {address}, with the token that `openclaw token` prints" for address in addresses]
     if not app.serves_person:
         lines.append(f"serving from {app.options.project}; `openclaw chat` reaches it, Ctrl-C stops it")
     return "\n".join(lines)

@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         _listing.as_json(found)
     else:
-        for name, value in _rows(found):
+        receiving = {key: _heard(one) for key, one in found.get("receiving", {}).items()}
+        for name, value in _rows({**found, "receiving": receiving} if receiving else found):
             print(f"{name.replace('_', ' ') + ':':<20} {_listing.quote_line(str(value))}")
     return 0
 
@@ -33,6 +34,18 @@ def _living(runtime: Runtime) -> dict[str, Any]:
     told = dict(runtime.get("status"))
     answering = told.pop("running", [])
     return {"running": True, **told, "answering": answering}
+
+
+def _heard(channel: Mapping[str, Any]) -> str:
+    """A channel's condition, and where it can fall silent, when it last received."""
+    parts = [channel["condition"]]
+    if "seconds_ago" in channel:
+        parts.append(f"{channel['seconds_ago']:g} s ago")
+    if channel.get("trouble"):
+        parts.append(f"({channel['trouble']})")
+    if channel["restarts"]:
+        parts.append(f"started anew {channel['restarts']} times")
+    return " ".join(parts)
 
 
 def _facts(state: Path) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+"""Where a question is put: where the asker wrote if they may answer, else to every approver in private."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from openclaw.asking import Place, places
+from openclaw.messages import Approval
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def approval(asked_for: str, *approvers: str, chat: str | None = None, topic: str | None = None) -> Approval:
+    return Approval(
+        "id", "s", "main", "run_command", asked_for, ("ls",), "/", "why", (), approvers, ("deny",), "d", NOW, NOW,
+        chat, topic,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (approval("telegram:1", "telegram:1", "discord:2"), [Place("1")]),
+        (approval("telegram:1", "telegram:1", chat="-5", topic="9"), [Place("1", "-5", "9")]),
+        (approval("telegram:7", "telegram:1", "telegram:2", chat="-5"), [Place("1"), Place("2")]),
+        (approval("discord:2", "telegram:1", "discord:2"), []),
+        (approval("cron:morning", "telegram:1", "discord:2"), [Place("1")]),
+        (approval("http:hook/x", "discord:2", "repl:local"), []),
+    ],
+    ids=["asker", "asker in a group", "a stranger to approvals", "asked elsewhere", "a heartbeat", "nobody here"],
+)
+def test_who_is_asked_on_telegram(question: Approval, expected: list[Place]) -> None:
+    assert list(places(question, "telegram")) == expected
