@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-inpu
 HAVE_PIP = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 LOCK   := uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -q
 
-.PHONY: run test test-fast test-slow lint bench docs requirements clean
+.PHONY: run test test-fast test-slow programs lint bench docs requirements clean
 
 run: $(VENV)/.run
 	@$(BIN)/openclaw run --demo-if-no-key
@@ -18,8 +18,17 @@ test: lint test-fast test-slow
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto
 
-test-slow: $(VENV)/.dev
+test-slow: $(VENV)/.dev programs
 	$(BIN)/python -m pytest -m slow --timeout 1500
+
+# A browser for the web page and strace for disk calls, which pip cannot install. Where they are missing the tests that
+# need them are skipped and say so; only a throw-away machine (CI is set) is given them.
+programs:
+	@missing=; for program in chromium strace; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -n "$$missing" ] && [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing$$missing" >&2; \
+	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null || true; \
+	fi
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check runtime tests scripts desk_tools.py

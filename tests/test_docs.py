@@ -37,7 +37,7 @@ BARE = {
 }
 """What a page's manifests are laid over."""
 
-SET = {"SHOP_TOKEN": "of-the-documentation-" * 2}
+SET = {"HOOK_SECRET": "stand-in", "SHOP_TOKEN": "of-the-documentation-" * 2}
 """Variables without which the manifests of the documentation would be incomplete."""
 
 
