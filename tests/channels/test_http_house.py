@@ -160,3 +160,16 @@ def test_every_kind_of_file_has_its_type_and_a_changed_one_is_seen(tmp_path: Pat
     for name in ("notes.txt", "link.js", "../a.js", ""):
         with pytest.raises(Exception, match="no such file"):
             static._file(name)
+
+
+def test_a_token_learns_what_it_may_do_and_which_commands_there_are(tmp_path: Path, model: MessagesServer) -> None:
+    async def scene(_: App, operator: Program) -> None:
+        me = {"name": "operator", "scopes": ["operator"], "sender": "http:operator", "agents": None}
+        assert (await operator.http.get("/api/me")).json() == me
+        commands = (await operator.http.get("/api/commands")).json()["commands"]
+        assert {"name": "/help", "help": "what you can type"} in commands
+        async with as_(operator, "watcher-secret") as watcher:
+            assert (await watcher.http.get("/api/me")).json()["scopes"] == ["read"]
+            assert code(await watcher.http.get("/api/commands")) == (403, "scope")
+
+    run(tmp_path, model, scene)

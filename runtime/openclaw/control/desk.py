@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from openclaw.control import bodies, words
+from openclaw.control.bodies import Bodies
 from openclaw.control.document import document
 from openclaw.control.metrics import Figures
 from openclaw.control.problems import Unserved, refused, unserved
@@ -17,8 +18,9 @@ _DECISION_LIMIT = 1 << 10
 
 
 class Desk:
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, taking: Bodies) -> None:
         self._operations = operations
+        self._taking = taking
         self._figures = Figures(operations)
 
     async def healthy(self, _: Request, caller: Caller) -> Response:
@@ -42,6 +44,15 @@ class Desk:
 
     async def usage(self, _: Request, caller: Caller) -> Response:
         return JSONResponse({"usage": [dict(row) for row in self._operations.usage()]})
+
+    async def me(self, _: Request, caller: Caller) -> Response:
+        agents = list(caller.agents) if caller.agents is not None else None
+        scopes = sorted(caller.scopes)
+        return JSONResponse({"name": caller.name, "scopes": scopes, "sender": str(caller.sender), "agents": agents})
+
+    async def commands(self, _: Request, caller: Caller) -> Response:
+        found = [{"name": name, "help": help} for name, help in self._operations.commands()]
+        return JSONResponse({"commands": found})
 
     async def agents(self, _: Request, caller: Caller) -> Response:
         return JSONResponse({"agents": [dict(agent) for agent in self._operations.agents()]})
@@ -133,7 +144,7 @@ class Desk:
 
     async def answer(self, request: Request, caller: Caller) -> Response:
         id = request.path_params["id"]
-        decision = (await bodies.read_object(request, _DECISION_LIMIT)).get("decision")
+        decision = (await self._taking.object(request, _DECISION_LIMIT)).get("decision")
         approval = next((one for one in self._operations.approvals() if one.id == id), None)
         if approval is None:
             raise unserved(404, "unknown_approval", f"no approval {id} is pending: it was answered, or has expired")

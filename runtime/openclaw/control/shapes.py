@@ -12,6 +12,9 @@ Schema = dict[str, Any]
 
 PROBLEMS: Final[Mapping[str, str]] = {
     "unauthorized": "no valid token",
+    "rate": "too many requests within a minute",
+    "crowded": "too many connections are open",
+    "bad_request": "the request is not HTTP, or its head is too long",
     "too_many_failures": "too many wrong tokens from one place",
     "wrong_host": "the Host header names something that is not served here",
     "wrong_origin": "another web site's page made the request",
@@ -183,6 +186,13 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Decide": _object(decision=_DECISION),
     "Decided": _object(id=_TEXT, decision=_DECISION),
     "Revoked": _object(id=_TEXT, revoked={"const": True}),
+    "Me": _object(
+        name={**_TEXT, "description": "Of the token, never its value."},
+        scopes=_list({"enum": ["chat", "read", "approve", "operator"]}),
+        sender={**_TEXT, "description": "The address it speaks as, where it names no other."},
+        agents={**_any(_list(_TEXT)), "description": "Those it may ask; null: every one."},
+    ),
+    "Commands": _object(commands=_list(_object(name=_TEXT, help=_TEXT))),
     "Agent": _object(
         id=_TEXT,
         name=_TEXT,

@@ -108,6 +108,8 @@ _STRANGERS: Final = (
     ),
 )
 _HOUSE: Final = (
+    Row("me", "GET", "/api/me", None, "Whom the token speaks for, and what it may do", {200: "Me"}),
+    Row("commands", "GET", "/api/commands", "chat", "What may be typed after a slash", {200: "Commands"}),
     Row("agents", "GET", "/api/agents", "read", "The agents", {200: "Agents"}),
     Row("tools", "GET", "/api/tools", "read", "The tools, and who may ask for them", {200: "Tools"}),
     Row("heartbeats", "GET", "/api/heartbeats", "read", "What runs on a schedule, and when next", {200: "Heartbeats"}),
