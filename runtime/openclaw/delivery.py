@@ -2,13 +2,14 @@
 
 The law: a reply is lost never, and sent twice only with a mark. Before a channel is called the outbox knows
 that it will be; what a crash leaves in that state goes out again as `repeated`. One slow or failing channel
-holds up no other. Knows no channel kind.
+holds up no other, and no slow place on a channel the others there. Knows no channel kind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from openclaw.clock import Clock
@@ -22,7 +23,22 @@ TRIES = 12  # then the reply is dead and said so; with the pauses below about fo
 PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0)  # seconds after the first, second, ... failure
 
 
+SIDE_BY_SIDE = 16  # places of one channel that are written to at the same time
+
 _Spot: TypeAlias = tuple[Address, str | None, str | None]  # where a reply goes: to whom, in which chat and topic
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one channel's deliveries are at: places that are written to, that must rest, and that wait for more."""
+
+    channel: Channel
+    grown: asyncio.Event
+    tasks: asyncio.TaskGroup
+    limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SIDE_BY_SIDE))
+    busy: set[_Spot] = field(default_factory=set)
+    passed: set[_Spot] = field(default_factory=set)  # had something due while they were busy
+    resting: dict[_Spot, float] = field(default_factory=dict)  # until when, monotonic
 
 
 class Delivery:
@@ -36,13 +52,17 @@ class Delivery:
         self._grown.setdefault(channel, asyncio.Event()).set()
 
     async def run(self, key: str, channel: Channel) -> None:
-        """Delivers one channel's replies, oldest first, until cancelled."""
+        """Delivers one channel's replies until cancelled: to each place in order, to several places at once."""
         grown = self._grown.setdefault(key, asyncio.Event())
-        resting: dict[_Spot, float] = {}
-        while True:
-            grown.clear()
-            await self._round(key, channel, resting)
-            await self._wait(grown, min(resting.values(), default=None))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                state = _Round(channel, grown, tasks)
+                while True:
+                    grown.clear()
+                    await self._begin(key, state)
+                    await self._wait(grown, min(state.resting.values(), default=None))
+        except BaseExceptionGroup as group:  # a disk that refused to write; the first says it all
+            raise group.exceptions[0] from None
 
     async def _wait(self, grown: asyncio.Event, until: float | None) -> None:
         """Until there is a new reply, or one that failed is due again."""
@@ -57,18 +77,38 @@ class Delivery:
             new.cancel()
             rested.cancel()
 
-    async def _round(self, key: str, channel: Channel, resting: dict[_Spot, float]) -> None:
-        """Everything that is due, once. A place where one failed rests until then: nothing overtakes it."""
+    async def _begin(self, key: str, state: _Round) -> None:
+        """Starts on everything that is due at places that are free."""
         now = self._clock.monotonic()
-        for spot in [spot for spot, until in resting.items() if until <= now]:
-            del resting[spot]
+        for spot in [spot for spot, until in state.resting.items() if until <= now]:
+            del state.resting[spot]
+        busy = set(state.busy)  # whoever is now may have sent, by the time the rows are here, what they still hold
+        due: dict[_Spot, list[Outgoing]] = {}
         for outgoing in await self._outbox.due(key):
-            spot = (outgoing.reply.to, outgoing.reply.chat, outgoing.reply.topic)
-            if spot in resting:
-                continue
-            pause = await self._one(outgoing, channel)
-            if pause is not None:
-                resting[spot] = self._clock.monotonic() + pause
+            due.setdefault((outgoing.reply.to, outgoing.reply.chat, outgoing.reply.topic), []).append(outgoing)
+        for spot, replies in due.items():
+            if spot in state.busy:
+                state.passed.add(spot)
+            elif spot in busy:
+                state.grown.set()
+            elif spot not in state.resting:
+                state.busy.add(spot)
+                state.tasks.create_task(self._to(spot, replies, state))
+
+    async def _to(self, spot: _Spot, replies: list[Outgoing], state: _Round) -> None:
+        """One place's replies, oldest first. Where one fails the place rests: nothing overtakes it."""
+        try:
+            async with state.limit:
+                for outgoing in replies:
+                    pause = await self._one(outgoing, state.channel)
+                    if pause is not None:
+                        state.resting[spot] = self._clock.monotonic() + pause
+                        break
+        finally:
+            state.busy.discard(spot)
+            if spot in state.passed or spot in state.resting:
+                state.passed.discard(spot)
+                state.grown.set()
 
     async def _one(self, outgoing: Outgoing, channel: Channel) -> float | None:
         """Hands one reply over. Seconds until it should be tried again, or None where it is done with."""
