@@ -1,12 +1,22 @@
 """The runtime over HTTP: one application for the control socket and for the HTTP channel.
 
     places.py       where the socket is, and how a long path to it is shortened
-    words.py        values as JSON
-    messages.py     posting, waiting, streaming
+    table.py        the routes as one table
     shapes.py       what goes over the line, as JSON Schema
-    document.py     the routes as one table, and the OpenAPI document of it
+    document.py     the OpenAPI document of both
     application.py  the routes at work: who may use them, problems
     listening.py    the application on a socket, in our loop
+    lines.py        connections: how many, and how long one may be silent
+    limits.py       how much one caller may ask for
+    bodies.py       reading what a request brings
+    problems.py     why a request is not served
+    words.py        values as JSON
+    messages.py     posting, waiting, streaming
+    feed.py         what happened in a turn, for whoever listens
+    events.py       a turn as server-sent events
+    desk.py         everything else one may ask of a runtime
+    metrics.py      its figures for Prometheus
+    static.py       the web page's files
 
 Importing this costs nothing: the web libraries come with the first call, beside the loop.
 """
@@ -46,7 +56,7 @@ async def serve_at(
     """The same application on a listening socket, for whomever the gate admits, until cancelled. `options`: those of
     the HTTP channel at that moment (`limits`, `hooks`, `notes`, ...)."""
     listening = await asyncio.to_thread(_web)
-    await listening.serve_callers(listener, post, operations, gate, clock)
+    await listening.serve_callers(listener, post, operations, gate, clock, options)
 
 
 def _web() -> ModuleType:

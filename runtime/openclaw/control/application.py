@@ -8,16 +8,19 @@ nothing of the inside. The same application serves the operator's socket and the
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from openclaw.clock import Clock
+from openclaw.control.bodies import Bodies
 from openclaw.control.desk import Desk
+from openclaw.control.limits import Limits, Rates, read
 from openclaw.control.messages import Messages
 from openclaw.control.problems import Unserved, http_problem, problem, unserved
 from openclaw.control.static import Static
@@ -29,8 +32,8 @@ from openclaw.ports import Caller, Gate, Operations, Post, Problem
 
 log = logging.getLogger(__name__)
 
-BODY_LIMIT = 1 << 20  # bytes
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
+Options = Callable[[], Mapping[str, Any]]
 Fatal = Callable[[StorageFailed], None]
 
 _NOBODY = Caller("nobody", Address("nowhere", "nobody"), frozenset())
@@ -41,15 +44,21 @@ def application(
     operations: Operations,
     gate: Gate,
     clock: Clock,
+    options: Options,
     *,
     fatal: Fatal,
-    body_limit: int = BODY_LIMIT,
     more: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The whole surface. `fatal` is told of a disk that refused to write; `more` are routes of the place it serves."""
-    guard = _Guard(gate, fatal)
-    messages = Messages(post, operations, gate, clock, body_limit)
-    rooms = (messages, Desk(operations), Static())
+    """The whole surface. `options` gives those of its channel at that moment; `fatal` is told of a disk that refused
+    to write; `more` are routes of the place it serves."""
+
+    def limits() -> Limits:
+        return read(options())
+
+    guard = _Guard(gate, Rates(limits, clock), fatal)
+    taking = Bodies(limits, clock)
+    messages = Messages(post, operations, gate, clock, taking)
+    rooms = (messages, Desk(operations, taking), Static())
     routes = [guard.route(row, _endpoint(row.name, rooms)) for row in TABLE]
     served = Starlette(routes=[*routes, *more], exception_handlers={HTTPException: http_problem})
     served.state.hang_up = messages.hang_up  # called before the end, so that open requests come to theirs
@@ -65,8 +74,9 @@ def _endpoint(name: str, rooms: Sequence[object]) -> Endpoint:
 class _Guard:
     """Puts the gate before each endpoint, and turns what goes wrong behind it into problems."""
 
-    def __init__(self, gate: Gate, fatal: Fatal) -> None:
+    def __init__(self, gate: Gate, rates: Rates, fatal: Fatal) -> None:
         self._gate = gate
+        self._rates = rates
         self._fatal = fatal
 
     def route(self, row: Row, endpoint: Endpoint) -> Route:
@@ -75,6 +85,8 @@ class _Guard:
                 return await endpoint(request, await self._admitted(request, row))
             except Unserved as refused:
                 return problem(refused.problem, refused.more, refused.again)
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody reads it
             except HTTPException as refused:
                 return await http_problem(request, refused)
             except Exception as error:
@@ -90,6 +102,7 @@ class _Guard:
         caller = await self._gate(request)
         if isinstance(caller, Problem):
             raise Unserved(caller)
+        self._rates.take(caller.name)
         if row.scope is not None and not caller.may(row.scope):
             raise unserved(403, "scope", f"{caller.name} lacks the scope {row.scope}")
         return caller

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
 
+from openclaw.clock import Clock
+from openclaw.control.limits import Limits
 from openclaw.control.problems import unserved
 
 SLOWEST = 30.0  # seconds for a body to come
@@ -23,27 +25,48 @@ _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
-async def read_object(request: Request, limit: int) -> dict[str, Any]:
-    """The body, of at most `limit` bytes, as a JSON object."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise unserved(415, "not_json", "send application/json")
-    body = parsed(await read(request, limit))
-    if not isinstance(body, dict):
-        raise unserved(422, "not_an_object", "the body must be a JSON object")
-    return body
+class Bodies:
+    """Takes bodies in, under the limits of the moment."""
+
+    def __init__(self, limits: Callable[[], Limits], clock: Clock) -> None:
+        self._limits = limits
+        self._clock = clock
+
+    async def object(self, request: Request, limit: int | None = None) -> dict[str, Any]:
+        """The body as a JSON object."""
+        if kind(request) != "application/json":
+            raise unserved(415, "not_json", "send application/json")
+        body = parsed(await self.read(request, limit))
+        if not isinstance(body, dict):
+            raise unserved(422, "not_an_object", "the body must be a JSON object")
+        return body
+
+    async def read(self, request: Request, limit: int | None = None) -> bytes:
+        """The whole body, of at most `limit` bytes where that is less than what is usual here."""
+        usual = self._limits().body
+        coming = asyncio.ensure_future(_collected(request, min(limit or usual, usual)))
+        late = asyncio.ensure_future(self._clock.sleep(SLOWEST))
+        try:
+            await asyncio.wait([coming, late], return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                raise unserved(408, "too_slow", f"the body did not come within {SLOWEST:g} s")
+            return coming.result()
+        finally:
+            coming.cancel()
+            late.cancel()
 
 
-async def read(request: Request, limit: int) -> bytes:
+def kind(request: Request) -> str:
+    """The media type of the body, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _collected(request: Request, most: int) -> bytes:
     body = bytearray()
-    try:
-        async with asyncio.timeout(SLOWEST):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise unserved(413, "too_large", f"a body has at most {limit:,} bytes")
-    except TimeoutError:
-        raise unserved(408, "too_slow", f"the body did not come within {SLOWEST:g} s") from None
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise unserved(413, "too_large", f"a body has at most {most:,} bytes")
     return bytes(body)
 
 

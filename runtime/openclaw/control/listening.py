@@ -9,31 +9,34 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 
 from openclaw.clock import Clock
-from openclaw.control.application import BODY_LIMIT, application
+from openclaw.control.application import Options, application
+from openclaw.control.limits import read
+from openclaw.control.lines import LARGEST_HEAD, line
 from openclaw.control.places import reachable
 from openclaw.errors import StateError, StorageFailed
 from openclaw.messages import Address
 from openclaw.ports import Caller, Gate, Operations, Post
 
 _GRACE = 2  # seconds that open requests get at the end
-_CONNECTIONS = 1000  # beyond these a request is told to come again
-_BODY = 16 << 20  # bytes; the operator's own programs may send a megabyte of text, escaped
+# The operator's own programs may send a megabyte of text, escaped, as often as they like.
+_OPTIONS: Mapping[str, Any] = {"limits": {"requests_per_minute": None, "body": 16 << 20}}
 _OPERATOR = Caller("the operator", Address("repl", "local"), frozenset({"operator"}))
 
 
 async def serve_operator(path: Path, post: Post, operations: Operations, clock: Clock) -> None:
     """Until cancelled. Whoever may open the socket owns the state folder, hence everything in it."""
     try:
-        await serve_callers(bind(path), post, operations, _Trusting(), clock, _BODY)
+        await serve_callers(bind(path), post, operations, _Trusting(), clock, lambda: _OPTIONS)
     finally:
         with suppress(OSError):
             path.unlink()
@@ -45,7 +48,7 @@ async def serve_callers(
     operations: Operations,
     gate: Gate,
     clock: Clock,
-    body_limit: int = BODY_LIMIT,
+    options: Options,
 ) -> None:
     """Until cancelled, behind `gate`. Takes the socket over; raises StorageFailed where a request met a dead disk."""
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -54,8 +57,8 @@ async def serve_callers(
         if not failed.done():
             failed.set_exception(error)
 
-    app = application(post, operations, gate, clock, fatal=fatal, body_limit=body_limit)
-    serving = asyncio.ensure_future(serve(app, listener))
+    app = application(post, operations, gate, clock, options, fatal=fatal)
+    serving = asyncio.ensure_future(serve(app, listener, lambda: read(options()).connections))
     try:
         await asyncio.wait([serving, failed], return_when=asyncio.FIRST_COMPLETED)
         (failed if failed.done() else serving).result()
@@ -109,7 +112,7 @@ def _private() -> Iterator[None]:
         os.umask(before)
 
 
-async def serve(app: Starlette, listener: socket.socket) -> None:
+async def serve(app: Starlette, listener: socket.socket, connections: Callable[[], int]) -> None:
     """Serves until cancelled; open requests then get a moment to end. Takes the socket over."""
     config = uvicorn.Config(
         app,
@@ -119,9 +122,9 @@ async def serve(app: Starlette, listener: socket.socket) -> None:
         server_header=False,
         proxy_headers=False,
         ws="none",
-        http="h11",
+        http=line(connections),
         timeout_graceful_shutdown=_GRACE,
-        limit_concurrency=_CONNECTIONS,
+        h11_max_incomplete_event_size=LARGEST_HEAD,
     )
     server = _Server(config)
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))

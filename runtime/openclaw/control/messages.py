@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from openclaw.clock import Clock
 from openclaw.control import bodies, events, words
+from openclaw.control.bodies import Bodies
 from openclaw.control.events import Teller, Turn
 from openclaw.control.feed import Feed, Feeds
 from openclaw.control.problems import refused, unserved
@@ -25,12 +26,12 @@ _FIELDS = ("text", "sender", "agent", "session", "ask")
 
 
 class Messages:
-    def __init__(self, post: Post, operations: Operations, gate: Gate, clock: Clock, body_limit: int) -> None:
+    def __init__(self, post: Post, operations: Operations, gate: Gate, clock: Clock, taking: Bodies) -> None:
         self._post = post
         self._operations = operations
         self._gate = gate
         self._clock = clock
-        self._body_limit = body_limit
+        self._taking = taking
         self._feeds = Feeds(operations, clock)
         self._teller = Teller(clock, self._replied)
 
@@ -75,7 +76,7 @@ class Messages:
     # ── taking in ────────────────────────────────────────────────────────────────────────────────
 
     async def _message(self, request: Request, caller: Caller) -> Message:
-        body = await bodies.read_object(request, self._body_limit)
+        body = await self._taking.object(request)
         unknown = sorted(set(body) - set(_FIELDS))
         if unknown:
             raise unserved(422, "unknown_field", f"unknown field `{unknown[0]}`; there are {', '.join(_FIELDS)}")

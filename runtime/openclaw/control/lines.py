@@ -1,0 +1,86 @@
+"""Connections, one by one: how many there may be, and how long one may keep others waiting.
+
+Law: beyond the limit a connection is answered and closed, never left waiting. One on which no request is being served
+ends after a while, also where something trickles in: the head of a request, or the rest of a body nobody reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import h11
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from openclaw.control.problems import problem
+from openclaw.ports import Problem
+
+LARGEST_HEAD = 64 << 10  # bytes of a request's line and headers
+IDLE = 20.0  # seconds for the head of a request to come, and for the rest of a body that is not read
+
+_CROWDED = Problem(503, "crowded", "too many connections are open; come again in a moment")
+_MALFORMED = Problem(400, "bad_request", f"this is not HTTP, or its head is longer than {LARGEST_HEAD:,} bytes")
+
+
+def line(connections: Callable[[], int]) -> type[H11Protocol]:
+    """The protocol of connections of which there may be `connections()` at the same time."""
+
+    class Line(H11Protocol):
+        _deadline: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > connections():
+                self.app = _crowded
+            self._look()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._look()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._look()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self._disarm()
+
+        def send_400_response(self, msg: str) -> None:
+            if self.cycle is not None:  # what is being served is not answered any more
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+                self.transport.close()
+                return
+            answer = problem(_MALFORMED)
+            headers = [*answer.raw_headers, (b"connection", b"close")]
+            for event in (
+                h11.Response(status_code=400, headers=headers),
+                h11.Data(data=bytes(answer.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+            self.transport.close()
+
+        def _look(self) -> None:
+            """The deadline stands while nothing is served."""
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._disarm()
+            elif self._deadline is None and not self.transport.is_closing():
+                self._deadline = self.loop.call_later(IDLE, self.transport.close)
+
+        def _disarm(self) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+    return Line
+
+
+async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = problem(_CROWDED)
+    answer.headers["Connection"] = "close"
+    await answer(scope, receive, send)
