@@ -41,12 +41,13 @@ export function signOut(why = "") {
   line.dispatchEvent(new CustomEvent("signed-out", { detail: why }));
 }
 
-/** Takes the token out of `#token=...` and out of the address bar, before anything else is done. */
+/** Takes the token out of `#token=...` and out of the address bar, before anything else is done. Whether there was one. */
 export function takeTokenFromAddress() {
   const found = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (found === null) return;
+  if (found === null) return false;
   history.replaceState(null, "", location.pathname);
   if (found) signIn(found);
+  return found !== "";
 }
 
 /** A request whose answer is read by whoever asked. Raises Problem where it was refused or nobody answered. */
@@ -71,7 +72,7 @@ export async function ask(path, { method = "GET", body, headers = {}, signal } =
   found();
   if (answer.ok) return answer;
   const problem = await refusal(answer);
-  if (problem.status === 401 && used === token) signOut(used ? "This token is not taken any more." : "");
+  if (problem.status === 401 && used === token) signOut("This token is not taken.");
   throw problem;
 }
 

@@ -11,7 +11,6 @@ import { HeartbeatsView } from "./heartbeats.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { MemoryView } from "./memory.js";
 import { SessionsView } from "./sessions.js";
-import { commands, who } from "./who.js";
 import { drawDoor } from "./signin.js";
 import { StatusView } from "./status.js";
 
@@ -54,7 +53,7 @@ class App {
     line.addEventListener("signed-out", (event) => this._door(event.detail));
     line.addEventListener("offline", () => this._offline(true));
     line.addEventListener("online", () => this._online());
-    addEventListener("hashchange", () => this._route());
+    addEventListener("hashchange", () => (takeTokenFromAddress() ? this.enter() : this._route()));
     approvalsChanged.addEventListener("change", () => this._count());
     document.addEventListener("visibilitychange", () => this._count());
     setInterval(() => this._count(), POLL);
@@ -82,12 +81,12 @@ class App {
   }
 
   async _learn() {
-    const me = await who();
+    const me = await json("/api/me");
     this._scopes = new Set(me.scopes);
-    this.name = me.name;
+    this.sender = me.sender;
     const [agents, known, status] = await Promise.all([
       this.may("read") ? json("/api/agents") : { agents: [] },
-      this.may("chat") ? commands() : { commands: [] },
+      this.may("chat") ? json("/api/commands") : { commands: [] },
       this.may("read") ? json("/api/status") : {},
     ]);
     this.agents = agents.agents.filter((agent) => !me.agents || me.agents.includes(agent.id));

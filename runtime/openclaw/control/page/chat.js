@@ -98,7 +98,9 @@ export class ChatView {
     const kept = sessionStorage.getItem(`session:${this._agent}`);
     if (kept) return kept;
     const { sessions } = await json("/api/sessions");
-    const mine = sessions.filter(({ key }) => key.startsWith(`agent:${this._agent}:`) && (!this._app.may("operator") || key.endsWith(":operator")));
+    const name = this._app.sender.slice(this._app.sender.indexOf(":") + 1);
+    const start = this._agent ? `agent:${this._agent}:` : "agent:";
+    const mine = sessions.filter(({ key }) => key.startsWith(start) && (!this._app.may("operator") || key.endsWith(`:${name}`)));
     return mine.sort((one, other) => other.updated.localeCompare(one.updated))[0]?.key ?? null;
   }
 
