@@ -38,6 +38,7 @@ class Gateway(World):
         self.token, self.heartbeat = token, heartbeat
         self.deaf = False
         self.connections = 0  # so far
+        self.sessions = 0  # begun so far
         self.identified: list[Json] = []
         self.resumed = 0
         self.heartbeats = 0
@@ -94,6 +95,7 @@ class Gateway(World):
             "application": {"id": self.application, "flags": 0},
         }
         self._sessions[session.id] = session
+        self.sessions += 1
         await self._event(session, "READY", ready)
         await self._event(session, "GUILD_CREATE", shapes.guild(list(self._channels.values()), self._people))
         return session

@@ -71,6 +71,7 @@ class _Failure:
     method: str
     path: str
     times: int
+    skip: int
     status: int
     body: Json
     headers: Mapping[str, str]
@@ -109,6 +110,11 @@ class DiscordServer(Gateway):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def api(self) -> str:
+        """What stands before the version in every address of the REST API."""
+        return f"{self.url}/api"
 
     @property
     def gateway(self) -> str:
@@ -151,17 +157,21 @@ class DiscordServer(Gateway):
         code: int = 0,
         message: str = "the double was told to fail",
         times: int = 1,
+        skip: int = 0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        """The next `times` requests like this, after `skip` of them that are served."""
         body = {"code": code, "message": message}
         with self._lock:
-            self._failures.append(_Failure(method, path, times, status, body, headers or {}))
+            self._failures.append(_Failure(method, path, times, skip, status, body, headers or {}))
 
-    def limit(self, method: str, path: str, seconds: float, *, times: int = 1, everywhere: bool = False) -> None:
+    def limit(
+        self, method: str, path: str, seconds: float, *, times: int = 1, skip: int = 0, everywhere: bool = False
+    ) -> None:
         body = {"message": "You are being rate limited.", "retry_after": seconds, "global": everywhere}
         headers = {"Via": "1.1 double", "Retry-After": str(seconds), "X-RateLimit-Scope": "shared"}
         with self._lock:
-            self._failures.append(_Failure(method, path, times, 429, body, headers))
+            self._failures.append(_Failure(method, path, times, skip, 429, body, headers))
 
     def drop(self) -> None:
         self._do(self._cut())
@@ -218,6 +228,9 @@ class DiscordServer(Gateway):
         with self._lock:
             for failure in self._failures:
                 if failure.method == method and fnmatch.fnmatch(path, failure.path):
+                    if failure.skip > 0:
+                        failure.skip -= 1
+                        return None
                     failure.times -= 1
                     if failure.times <= 0:
                         self._failures.remove(failure)
@@ -236,6 +249,8 @@ class DiscordServer(Gateway):
                 return 200, shapes.application(self.application, NADER)
             case "GET", ["gateway"] | ["gateway", "bot"]:
                 return 200, {"url": self.gateway, "shards": 1}
+            case "POST", ["users", "@me", "channels"] if str(body["recipient_id"]) in self._channels:
+                raise Refused(400, {"code": 50033, "message": "Invalid Recipient(s)"})
             case "POST", ["users", "@me", "channels"]:
                 return 200, self._channel(self.direct(str(body["recipient_id"])))
             case "GET", ["channels", channel]:
@@ -300,7 +315,7 @@ class DiscordServer(Gateway):
             return _answer(request.method, failure.status, failure.body, path, failure.headers)
         if (found := self._files.get(request.match_info["id"])) is None:
             return web.Response(status=404)
-        return web.Response(body=found[0], content_type=found[1])
+        return web.Response(body=found[0], headers={"Content-Type": found[1]})
 
     # ── interactions ─────────────────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 Json = dict[str, Any]
 
@@ -186,7 +187,7 @@ def message(channel: str, who: Json, content: str, **more: Any) -> Json:
 
 def attachment(root: str, channel: str, name: str, size: int, media_type: str | None) -> Json:
     id = snowflake()
-    url = f"{root}/attachments/{channel}/{id}/{name}"
+    url = f"{root}/attachments/{channel}/{id}/{quote(name, safe='')}"
     found = {"id": id, "filename": name, "size": size, "url": url, "proxy_url": url}
     return found | ({"content_type": media_type} if media_type else {})
 

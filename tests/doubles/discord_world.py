@@ -77,6 +77,13 @@ class World:
             self._channels[id] = shapes.private_channel(id, shapes.user(who))
             return id
 
+    def open_thread(self, name: str, parent: str = GENERAL) -> str:
+        """A thread that no event has told of."""
+        with self._lock:
+            id = shapes.snowflake()
+            self._channels[id] = shapes.thread(id, name, parent)
+            return id
+
     def say(
         self,
         text: str,
@@ -242,7 +249,8 @@ class World:
         found = shapes.message(channel, shapes.user(BOT), body.get("content") or "", **kept)
         found["attachments"] = [self._uploaded(channel, name, content, None) for name, content in files.items()]
         if reference := body.get("message_reference"):
-            found |= {"type": shapes.REPLY, "message_reference": {"type": 0, **reference}}
+            where = {"type": 0, "channel_id": channel, "message_id": str(reference["message_id"])}
+            found |= {"type": shapes.REPLY, "message_reference": where}
         return found
 
     def _change(self, found: Json, body: Json, files: Mapping[str, bytes]) -> None:

@@ -1,0 +1,223 @@
+"""From what people write on Discord to accepted messages: in order for each channel, nothing missed, nothing twice.
+
+Law: a channel's messages are posted one after the other; its position moves once a message is on disk or refused for
+good, so that whatever a crash, a stop or an outage left out is fetched after the next welcome. Live messages wait
+behind what is fetched. Strangers are told something in private only, and no more often than the runtime says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from openclaw.channels._discord_client import Client
+from openclaw.channels._discord_files import fetch
+from openclaw.channels._discord_library import discord
+from openclaw.channels._discord_places import Places
+from openclaw.channels._discord_reading import Groups, Heard, Passed, Spot, read, spot
+from openclaw.channels._discord_replies import Replies
+from openclaw.channels._discord_streams import Stream
+from openclaw.channels._discord_words import LONGEST
+from openclaw.channels._discord_writing import Writer
+from openclaw.channels._split import split, utf16
+from openclaw.clock import Clock
+from openclaw.errors import DeliveryError, StorageFailed
+from openclaw.messages import Accepted, Address, Answered, Message, Part, Refused, Text
+from openclaw.ports import Operations, Post
+
+log = logging.getLogger(__name__)
+
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+
+RECENT = 2000  # messages whose ids are remembered, because the gateway may tell one twice
+PAUSES = (2.0, 5.0, 10.0)  # seconds before a channel that is not known is asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the intake is joined to while the channel runs."""
+
+    post: Post
+    operations: Operations
+    client: Callable[[], Client | None]
+    spawn: Spawn
+
+
+class Intake:
+    def __init__(
+        self, key: str, groups: Groups, places: Places, writer: Writer, replies: Replies, clock: Clock
+    ) -> None:
+        self._key, self._groups = key, groups
+        self._places, self._writer, self._replies = places, writer, replies
+        self._clock = clock
+        self._lines: dict[int, deque[Heard]] = {}  # what waits to be posted, by channel
+        self._recent: OrderedDict[int, None] = OrderedDict()
+        self._held: list[Heard] | None = None
+        self._room: Room | None = None
+
+    def join(self, room: Room) -> None:
+        self._room = room
+
+    @property
+    def room(self) -> Room:
+        assert self._room is not None, "the channel does not run"
+        return self._room
+
+    # ── live ─────────────────────────────────────────────────────────────────────────────────────
+
+    def hear(self, message: discord.Message, me: int) -> None:
+        match read(message, me, self._groups):
+            case Passed(why=why):
+                log.debug("message %s was passed over: %s", message.id, why)
+                self._places.passed(message.channel.id, message.id)
+            case Heard() as heard if self._held is not None:
+                self._held.append(heard)
+            case Heard() as heard:
+                self._line_up(heard)
+
+    def hold(self) -> None:
+        """A new session begins: what is heard waits until what was missed is fetched."""
+        self._held = self._held or []
+
+    def release(self) -> None:
+        held, self._held = self._held or [], None
+        for heard in held:
+            self._line_up(heard)
+
+    def _line_up(self, heard: Heard) -> None:
+        if not self._first_time(heard.id):
+            return
+        line = self._lines.get(heard.channel)
+        if line is None:
+            self._lines[heard.channel] = deque([heard])
+            self.room.spawn(self._work(heard.channel))
+        else:
+            line.append(heard)
+
+    def _first_time(self, id: int) -> bool:
+        if id in self._recent:
+            return False
+        self._recent[id] = None
+        while len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
+        return True
+
+    async def take_missed(self, message: discord.Message, me: int) -> None:
+        """One that was fetched; those that follow it wait until it is taken in."""
+        match read(message, me, self._groups):
+            case Passed():
+                self._places.passed(message.channel.id, message.id)
+            case Heard() as heard if self._first_time(heard.id):
+                await self._take(heard)
+
+    async def _work(self, channel: int) -> None:
+        """Posts what waits in one channel, until nothing does."""
+        line = self._lines[channel]
+        try:
+            while line:
+                await self._take(line.popleft())
+        finally:
+            del self._lines[channel]
+
+    async def _take(self, heard: Heard) -> None:
+        try:
+            handled = await self._handle(heard)
+        except StorageFailed:
+            raise
+        except Exception:
+            log.exception("message %s could not be taken in", heard.id)
+            return
+        if handled:
+            private = heard.spot is not None and heard.spot.private
+            self._places.read(heard.channel, heard.id, heard.sender if private else None)
+
+    async def _handle(self, heard: Heard) -> bool:
+        """False where the message must be fetched again later."""
+        where = heard.spot or await self._find(heard.channel)
+        message = await self._message(heard, where)
+        stream = Stream(self._writer, self._places, self._clock, self._key, where, heard.id)
+        match await self.room.post(message, stream.watch):
+            case Accepted(id=id, new=True):
+                self._replies.expect(id, stream)
+                stream.begin(id, self.room.spawn)
+            case Answered(text=text):
+                await self.tell(where, text, heard.id)
+            case Refused(code="stopping"):
+                return False
+            case Refused() as refused:
+                await self._refuse(refused, message, where, heard.id)
+        return True
+
+    async def _find(self, channel: int) -> Spot:
+        """Of a channel that the library has not heard of: a thread that was opened just now, for example."""
+        for pause in (*PAUSES, None):
+            try:
+                return spot(await self._writer.channel(channel)) or Spot(channel, str(channel))
+            except DeliveryError as error:
+                if error.final or pause is None:
+                    break
+                await self._clock.sleep(max(pause, error.retry_after or 0.0))
+        return Spot(channel, str(channel))
+
+    async def _message(self, heard: Heard, where: Spot) -> Message:
+        words: tuple[Part, ...] = (Text(heard.text),) if heard.text else ()
+        plain = message(self._key, str(heard.id), heard.sender, heard.name, where, heard.at, (*heard.quotes, *words))
+        if not heard.files:
+            return plain
+        folder = await self.room.operations.folder(plain)
+        if isinstance(folder, Refused):  # told by whoever it is posted to; nothing of a stranger is fetched
+            named = [Text(f"[file {file.name}]") for file in heard.files]
+            return message(self._key, plain.id, heard.sender, heard.name, where, heard.at, (*plain.parts, *named))
+        files = await fetch(self._session, folder, self._key, heard.id, heard.files)
+        return message(self._key, plain.id, heard.sender, heard.name, where, heard.at, (*plain.parts, *files))
+
+    def _session(self) -> Any:
+        client = self.room.client()
+        if client is None:
+            raise OSError("there is no connection to Discord")
+        return client.session
+
+    # ── telling ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _refuse(self, refused: Refused, message: Message, where: Spot, answers: int) -> None:
+        words = await self.refusal(refused, message)
+        if words:
+            await self.tell(where, words, answers)
+
+    async def refusal(self, refused: Refused, message: Message) -> str | None:
+        """What to say; nothing to a stranger in a server."""
+        if refused.code != "sender":
+            return refused.reason
+        if message.chat is not None:
+            return None
+        return await self.room.operations.knock(message.sender, message.name)
+
+    async def tell(self, where: Spot, text: str, answers: int) -> None:
+        """What is in no outbox: as well as it goes."""
+        quoted = None if where.private else answers
+        for number, piece in enumerate(split(text, LONGEST, utf16)):
+            try:
+                await self._writer.send(
+                    where.channel, piece, nonce=f"{answers}-{number}"[-25:], answers=quoted if number == 0 else None
+                )
+            except DeliveryError as error:
+                log.warning("an answer in channel %s was not delivered: %s", where.channel, error)
+                return
+
+
+def message(
+    key: str, id: str, sender: int, name: str, where: Spot, at: Any, parts: tuple[Part, ...]
+) -> Message:
+    return Message(
+        id=id,
+        sender=Address(key, str(sender)),
+        parts=parts,
+        at=at,
+        name=name,
+        chat=where.chat,
+        topic=where.topic,
+    )

@@ -1,0 +1,64 @@
+"""A reply as Discord takes it: pieces of at most 2000 characters, tables that stay in line, long ones as a file.
+
+Pure. Discord shows Markdown by itself but no tables; those become code blocks, where their columns stand in line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from openclaw.channels._split import split, utf16
+from openclaw.messages import Reply
+
+LONGEST = 2000  # of one message
+MOST = 8  # messages in a row: more would bury what others wrote, and one place takes five in five seconds
+TEASER = 1200  # characters shown of what comes as a file
+REPEATED = "(repeated after a restart)"
+NOTHING = "(no text)"
+TYPING = "…"
+
+_TABLE = re.compile(r"^\s*\|.*\|\s*$")
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """`pieces` are sent one after the other; `file` is the whole reply, where it is too long for that."""
+
+    pieces: tuple[str, ...]
+    file: bytes | None = None
+
+
+def render(reply: Reply) -> Rendered:
+    text = reply.text if reply.text.strip() else NOTHING
+    text = f"{REPEATED}\n{text}" if reply.repeated else text
+    pieces = split(tables(text), LONGEST, utf16) or [NOTHING]
+    if len(pieces) <= MOST:
+        return Rendered(tuple(pieces))
+    beginning = split(text, TEASER, utf16)[0]
+    return Rendered((f"{beginning}\n\n(the whole answer is in the file)",), text.encode())
+
+
+def tables(text: str) -> str:
+    """The text with every table in a code block of its own."""
+    lines: list[str] = []
+    opened, inside = "", False
+    for line in text.split("\n"):
+        fence = _FENCE.match(line)
+        row = not opened and bool(_TABLE.match(line))
+        if row != inside:
+            lines.append("```")
+            inside = row
+        lines.append(line)
+        if fence and not opened:
+            opened = fence[1]
+        elif fence and fence[1].startswith(opened):
+            opened = ""
+    return "\n".join([*lines, *(["```"] if inside else [])])
+
+
+def tail(text: str) -> str:
+    """What is shown of an answer that is still being written: its end, as far as it fits."""
+    shown = split(text, LONGEST - 2, utf16)
+    return f"{shown[-1]}{TYPING}" if shown and not shown[-1].endswith("```") else "\n".join([*shown[-1:], TYPING])

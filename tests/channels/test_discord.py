@@ -1,0 +1,406 @@
+"""The Discord channel against the double: what is heard, what is answered, and how."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles import discord_shapes as shapes
+from doubles.discord_house import Kept, Stage, play
+from doubles.discord_server import ANA, BOT, GENERAL, NADER, OPS, TALK, DiscordServer
+from doubles.house import until
+from openclaw.channels import _incoming
+from openclaw.clock import ManualClock, SystemClock
+from openclaw.errors import DeliveryError
+from openclaw.messages import Address, File, Image, Quote, Reply, Text
+
+ME = f"<@{BOT}>"
+
+
+def reply(text: str, to: str = NADER, **more: Any) -> Reply:
+    return Reply(Address("discord", to), text, "agent:main:person:nader", "main", **more)
+
+
+# ── what is heard ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_private_message_is_taken_in_and_answered() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            private = server.direct(NADER)
+            id = server.say("hello", channel=private)
+            [message] = await stage.posted()
+            assert (message.id, str(message.sender), message.name) == (id, f"discord:{NADER}", "Nader")
+            assert (message.text, message.chat, message.topic) == ("hello", None, None)
+            await stage.said(private, "You said: hello")
+            assert not stage.failed
+
+    play(scenario)
+
+
+def test_in_a_server_mentions_and_replies_to_the_bot_are_heard_and_nothing_else() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            server.say("not for you")
+            mention = server.say(f"{ME}, tell <@{ANA}> about it {ME}")
+            [first] = await stage.posted()
+            assert (first.text, first.chat, first.topic) == ("tell @Ana about it", GENERAL, None)
+            [answer] = await stage.said(GENERAL, "You said: tell @Ana about it")
+            assert answer["message_reference"]["message_id"] == mention
+            server.say("to ana", by=NADER, reply_to=server.say("something", by=ANA))
+            server.say("and then?", by=ANA, reply_to=answer["id"])
+            _, second = await stage.posted(2)
+            assert (second.text, str(second.sender)) == ("and then?", f"discord:{ANA}")
+            assert second.parts[0] == Quote("You said: tell @Ana about it", "Openclaw")
+
+    play(scenario)
+
+
+def test_bots_webhooks_notices_edits_and_reactions_are_passed_over() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server, groups="all") as stage:
+            private = server.direct(NADER)
+            server.say(f"{ME} hi", author=shapes.user("799", "robot", bot=True))
+            server.say(f"{ME} hi", webhook_id="55", author=shapes.user("55", "hook"))
+            server.say("", type=shapes.MEMBER)
+            said = server.say("first", channel=private)
+            await stage.posted()
+            server.edit(private, said, "/approve everything")
+            emoji = {"id": None, "name": "👍"}
+            reaction = {"user_id": NADER, "channel_id": private, "message_id": said, "emoji": emoji, "type": 0}
+            server.dispatch("MESSAGE_REACTION_ADD", reaction | {"burst": False})
+            server.dispatch("GUILD_MEMBER_ADD", {"nothing": "that fits"})
+            server.dispatch("MESSAGE_CREATE", {"id": "1"})
+            server.dispatch("A_NEW_KIND", {})
+            server.say("last", channel=private)
+            assert [one.text for one in await stage.posted(2)] == ["first", "last"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("groups", ["all", "off"])
+def test_servers_can_be_heard_whole_or_not_at_all(groups: str) -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server, groups=groups, message_content=groups == "all") as stage:
+            server.say("among us")
+            server.say(f"{ME} for you")
+            server.say("in private", channel=server.direct(NADER))
+            heard = {"all": ["among us", "for you", "in private"], "off": ["in private"]}[groups]
+            assert {one.text for one in await stage.posted(len(heard))} == set(heard)
+
+    play(scenario)
+
+
+def test_a_thread_is_a_topic_of_its_channel_also_one_that_was_just_opened() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            fresh = server.open_thread("fresh", OPS)
+            server.say(f"{ME} one", channel=TALK)
+            [first] = await stage.posted()
+            assert (first.chat, first.topic) == (GENERAL, TALK)
+            await stage.said(TALK, "You said: one")
+            server.say(f"{ME} two", channel=fresh)
+            _, second = await stage.posted(2)
+            assert (second.chat, second.topic) == (OPS, fresh)
+            await stage.said(fresh, "You said: two")
+
+    play(scenario)
+
+
+def test_what_is_answered_or_passed_on_is_a_quotation_and_no_command() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            private = server.direct(NADER)
+            server.say("", channel=private, forwards="/help me")
+            [passed] = await stage.posted()
+            assert passed.parts == (Quote("/help me", forwarded=True),) and passed.text == ""
+            server.say("look", channel=private, reply_to=server.say("/new", channel=private, by=ANA, missed=True))
+            _, answered = await stage.posted(2)
+            assert answered.parts == (Quote("/new", "Ana"), Text("look"))
+
+    play(scenario)
+
+
+def test_files_are_fetched_named_safely_and_named_to_the_model(tmp_path: Path) -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            stage.desk.folder_at = tmp_path / "incoming"
+            files = [("../../.bashrc", b"words", "text/plain; charset=utf-8"), ("cat.png", b"\x89PNG", "image/png")]
+            id = server.say("look", channel=server.direct(NADER), files=files)
+            [message] = await stage.posted()
+            text, file, image = message.parts
+            assert isinstance(file, File) and isinstance(image, Image) and text == Text("look")
+            assert Path(file.path) == tmp_path / "incoming" / _incoming.safe_name("discord", id, 0, "../../.bashrc")
+            assert Path(file.path).read_bytes() == b"words" and file.media_type == "text/plain"
+            assert Path(image.path).read_bytes() == b"\x89PNG" and image.media_type == "image/png"
+            assert stat.S_IMODE(Path(file.path).stat().st_mode) == 0o600
+
+    play(scenario)
+
+
+def test_files_that_cannot_be_had_are_told_and_the_message_is_taken_in(tmp_path: Path) -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            stage.desk.folder_at = tmp_path
+            private = server.direct(NADER)
+            server.fail("GET", "/attachments/*/gone.txt", 404)
+            server.say("a", channel=private, files=[("gone.txt", b"x", None)])
+            server.say("b", channel=private, files=[("huge.bin", b"x", None)], claimed=_incoming.LARGEST + 1)
+            server.say("c", channel=private, files=[("liar.bin", b"x" * (_incoming.LARGEST + 1), None)], claimed=5)
+            texts = [one.text for one in await stage.posted(3)]
+            assert texts == [
+                "a\n[the file gone.txt was not fetched: Discord answered 404]",
+                "b\n[the file huge.bin was not fetched: it is larger than 20 MB]",
+                "c\n[the file liar.bin was not fetched: it is larger than 20 MB]",
+            ]
+            assert list(tmp_path.iterdir()) == []
+
+    play(scenario)
+
+
+def test_one_channel_is_answered_in_order_and_does_not_wait_for_another(tmp_path: Path) -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            for n in range(20):
+                server.say(f"n{n}", channel=server.direct(NADER))
+                server.say(f"a{n}", channel=server.direct(ANA), by=ANA)
+            texts = [one.text for one in await stage.posted(40)]
+            assert [text for text in texts if text[0] == "n"] == [f"n{n}" for n in range(20)]
+            assert [text for text in texts if text[0] == "a"] == [f"a{n}" for n in range(20)]
+
+    play(scenario)
+
+
+# ── strangers and refusals ───────────────────────────────────────────────────────────────────────
+
+
+def test_a_stranger_is_shown_a_code_in_private_once_and_nothing_in_a_server(tmp_path: Path) -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            stage.desk.strangers.add(Address("discord", ANA))
+            private = server.direct(ANA)
+            server.say(f"{ME} let me in", by=ANA)
+            server.say("hello?", channel=private, by=ANA, files=[("virus.exe", b"x", None)])
+            await stage.said(private, "I do not know you yet. Your code is CODE2222.")
+            server.say("hello??", channel=private, by=ANA)
+            server.say("refuse me not", channel=server.direct(NADER))
+            await stage.said(server.direct(NADER), "You said: refuse me not")
+            assert server.sent(GENERAL) == [] and len(server.sent(private)) == 1
+            assert server.made("GET", "/attachments/*") == []
+
+    play(scenario)
+
+
+def test_a_refusal_and_a_command_that_acts_at_once_are_told() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            server.say(ME)
+            server.say("/help", channel=server.direct(NADER))
+            await stage.said(GENERAL, "the message is empty")
+            await stage.said(server.direct(NADER), "Type anything.\nThis desk echoes it.")
+
+    play(scenario)
+
+
+# ── what is answered ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_that_is_written_calls_anybody() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            private = server.direct(NADER)
+            await stage.channel.send(reply(f"@everyone <@{ANA}>"))
+            stage.desk.approvers = (f"discord:{NADER}",)
+            server.say("ask rm @everyone", channel=private)
+            card = await stage.card(private)
+            server.press(card["id"], "Deny")
+            command = server.command("agents", channel=private)
+            server.say(f"{ME} hi @everyone")
+            await until(lambda: server.sent(GENERAL) and server.interactions[command].edits, "all answers")
+            bodies = [call.body for call in server.calls if isinstance(call.body, dict) and "content" in call.body]
+            assert len(bodies) >= 5
+            assert all(body["allowed_mentions"]["parse"] == [] for body in bodies)
+            assert not any(body["allowed_mentions"].get("replied_user") for body in bodies)
+
+    play(scenario)
+
+
+def test_a_long_reply_comes_in_pieces_that_keep_their_code_blocks_and_a_very_long_one_as_a_file() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            await stage.channel.send(reply("words\n```python\n" + "x = '😀'\n" * 600 + "```\nend"))
+            sent = server.sent(server.direct(NADER))
+            assert len(sent) > 2 and all(one["content"].count("```") == 2 for one in sent)
+            assert all(one["content"].startswith("```python\n") for one in sent[1:])
+            huge = "\n\n".join(f"line {n} " + "y" * 80 for n in range(1100))
+            assert len(huge) > 100_000
+            await stage.channel.send(reply(huge))
+            last = server.sent(server.direct(NADER))[-1]
+            [call] = [call for call in server.calls if call.files]
+            assert call.files == {"answer.md": huge.encode()}
+            assert huge.startswith(last["content"].partition("\n\n(the whole")[0]) and last["attachments"]
+
+    play(scenario)
+
+
+def test_tables_are_shown_as_code_blocks_and_an_empty_reply_in_words() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            await stage.channel.send(reply("see\n| a | b |\n|---|---|\n| 1 | 2 |\nthere\n```\n| no | table |\n```"))
+            await stage.channel.send(reply(" "))
+            table, empty = (one["content"] for one in server.sent(server.direct(NADER)))
+            assert table == "see\n```\n| a | b |\n|---|---|\n| 1 | 2 |\n```\nthere\n```\n| no | table |\n```"
+            assert empty == "(no text)"
+
+    play(scenario)
+
+
+def test_a_reply_goes_to_a_person_a_room_a_server_and_a_thread() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            await stage.channel.send(reply("to ana", to=ANA))
+            await stage.channel.send(reply("to the room", to=OPS))
+            await stage.channel.send(reply("in the server", chat=GENERAL))
+            await stage.channel.send(reply("in the thread", chat=GENERAL, topic=TALK))
+            found = [[one["content"] for one in server.sent(c)] for c in (server.direct(ANA), OPS, GENERAL, TALK)]
+            assert found == [["to ana"], ["to the room"], ["in the server"], ["in the thread"]]
+            with pytest.raises(DeliveryError) as wrong:
+                await stage.channel.send(reply("x", to="ana"))
+            assert wrong.value.final
+
+    play(scenario)
+
+
+def test_a_reply_that_is_repeated_says_so_and_the_same_piece_is_shown_once() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            private = server.direct(NADER)
+            await stage.channel.send(reply("hello", answers="m9", repeated=True))
+            await stage.said(private, "(repeated after a restart)\nhello")
+            await stage.channel.send(reply("hello", answers="m9", repeated=True))
+            await stage.channel.send(reply("beat"))
+            await stage.channel.send(reply("beat"))
+            await stage.said(private, "(repeated after a restart)\nhello", "beat", "beat")
+
+    play(scenario)
+
+
+def test_what_goes_wrong_with_sending_is_told_for_that_place_alone() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            private, path = server.direct(NADER), f"/channels/{server.direct(NADER)}/messages"
+            server.limit("POST", path, 33.5)
+            with pytest.raises(DeliveryError) as limited:
+                await stage.channel.send(reply("one"))
+            assert limited.value.retry_after == 33.5 and not limited.value.final
+            await stage.channel.send(reply("elsewhere", to=ANA))
+            server.fail("POST", path, 503)
+            with pytest.raises(DeliveryError) as broken:
+                await stage.channel.send(reply("two"))
+            assert not broken.value.final and broken.value.retry_after is None
+            server.closed_doors.add(NADER)
+            with pytest.raises(DeliveryError) as shut:
+                await stage.channel.send(reply("three"))
+            assert shut.value.final and "no private messages" in str(shut.value)
+            assert server.sent(private) == []
+
+    play(scenario)
+
+
+def test_a_limit_of_a_moment_is_waited_for_and_a_reply_goes_on_behind_what_arrived() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            private = server.direct(NADER)
+            path = f"/channels/{private}/messages"
+            server.limit("POST", path, 0.05)
+            await stage.channel.send(reply("short"))
+            long = reply("\n\n".join("z" * 900 for _ in range(6)), answers="m1")
+            server.limit("POST", path, 60, skip=1)
+            with pytest.raises(DeliveryError):
+                await stage.channel.send(long)
+            assert len(server.sent(private)) == 2
+            await stage.channel.send(long)
+            texts = [one["content"] for one in server.sent(private)]
+            assert "\n\n".join(texts[1:]) == long.text
+
+    play(scenario)
+
+
+def test_there_is_no_sending_without_a_connection() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        stage = Stage(server)
+        await stage.channel.open()
+        with pytest.raises(DeliveryError) as unconnected:
+            await stage.channel.send(reply("x"))
+        assert not unconnected.value.final and unconnected.value.retry_after
+        await stage.channel.close()
+
+    play(scenario)
+
+
+# ── while it is written ──────────────────────────────────────────────────────────────────────────
+
+
+def test_the_bot_types_and_its_draft_grows_into_the_answer() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        clock = ManualClock(SystemClock().now())
+        async with Stage(server, clock=clock) as stage:
+            private = server.direct(NADER)
+            server.say("wait", channel=private)
+            await stage.posted()
+            await until(lambda: server.made("POST", f"/channels/{private}/typing"), "typing")
+            assert server.sent(private) == []
+            await clock.advance(0.5)
+            [draft] = await stage.said(private, "Working on …")
+            await clock.advance(8)
+            await until(lambda: len(server.made("POST", f"/channels/{private}/typing")) == 2, "typing again")
+            await stage.desk.stop(f"agent:main:discord:{NADER}")
+            [answer] = await stage.said(private, "Stopped.")
+            assert answer["id"] == draft["id"]
+
+    play(scenario)
+
+
+def test_a_short_answer_needs_no_draft_and_what_a_failed_attempt_said_is_void() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            private = server.direct(NADER)
+            server.say("retry", channel=private)
+            await stage.said(private, "A whole answer.")
+            assert server.made("PATCH", "/channels/*") == []
+
+    play(scenario)
+
+
+def test_what_cannot_be_shown_while_it_is_written_does_not_hold_up_the_answer() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            private = server.direct(NADER)
+            server.fail("POST", f"/channels/{private}/typing", 403, times=5)
+            server.say("hello", channel=private)
+            await stage.said(private, "You said: hello")
+
+    play(scenario)
+
+
+def test_a_draft_of_an_earlier_run_becomes_the_answer_and_a_deleted_one_is_replaced() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        notes, private = Kept(), server.direct(NADER)
+        async with Stage(server, notes=notes) as stage:
+            server.say("wait", channel=private)
+            [draft] = await stage.said(private, "Working on …")
+        async with Stage(server, notes=notes) as stage:
+            await stage.channel.send(reply("done", answers="m1"))
+            [answer] = await stage.said(private, "done")
+            assert answer["id"] == draft["id"]
+            server.say("wait", channel=private)
+            await stage.posted()
+            await stage.said(private, "done", "Working on …")
+            server.messages[private].pop()
+            await stage.desk.stop(f"agent:main:discord:{NADER}")
+            await stage.said(private, "done", "Stopped.")
+
+    play(scenario)
