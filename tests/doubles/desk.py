@@ -48,7 +48,7 @@ from openclaw.messages import (
     Usage,
     UserEntry,
 )
-from openclaw.ports import ChannelOptions, Letter, Pairing, SessionSummary, Settlement, Watcher
+from openclaw.ports import ChannelOptions, Letter, Pairing, Post, SessionSummary, Settlement, Watcher
 
 Send = Callable[[Reply], Awaitable[None]]
 
@@ -63,6 +63,8 @@ class Desk:
         self.lines: tuple[str, ...] = ()
         self.kept: list[dict[str, Any]] = [{"id": "r1", "tool": "run_command", "lines": ["make test"]}]
         self.strangers: set[Address] = set()
+        self.busy = False  # takes nothing more
+        self.take: Post | None = None  # stands in front of taking a message in
         self.folder_at: Path | None = None
         self.letters: dict[str, Letter] = {}
         self.waiting: dict[str, Pairing] = {}  # by code
@@ -82,7 +84,12 @@ class Desk:
     # ── Post ─────────────────────────────────────────────────────────────────────────────────────
 
     async def __call__(self, message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
+        take, self.take = self.take, None
+        if take is not None:
+            return await take(message, watch)
         text = message.text
+        if self.busy:
+            return Refused("busy", "too much waits here; try again in a moment")
         if message.sender in self.strangers:
             return Refused("sender", "this desk does not know you")
         if text == "/help":
@@ -153,6 +160,9 @@ class Desk:
         match verb:
             case "stream":
                 await self._stream(id, rest.replace("\\n", "\n"))
+            case "long":
+                words = " ".join(f"word{number:05}" for number in range(int(rest) // 10 + 1))
+                await self._stream(id, words[: int(rest)])
             case "late":
                 self._say(id, rest)
             case "tool" | "break":
