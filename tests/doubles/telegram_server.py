@@ -298,7 +298,13 @@ class TelegramServer(People):
 
     def _on_getWebhookInfo(self, given: Update, files: Any) -> Update:
         waiting = len(self._updates)
-        return {"url": self.webhook["url"], "has_custom_certificate": False, "pending_update_count": waiting}
+        told = {name: self.webhook[name] for name in ("last_error_date", "last_error_message") if name in self.webhook}
+        return {
+            "url": self.webhook["url"],
+            "has_custom_certificate": False,
+            "pending_update_count": waiting,
+            **told,
+        }
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────
 

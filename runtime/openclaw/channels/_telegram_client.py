@@ -34,7 +34,7 @@ from telegram.request import HTTPXRequest
 API = "https://api.telegram.org"
 POLL = 30  # seconds of one long poll
 CONNECT, ANSWER, POOL = 10.0, 20.0, 10.0
-SIDE_BY_SIDE = 64  # connections for everything but polls
+SIDE_BY_SIDE = 8  # connections for everything but polls: looking for a free one costs the library more with each
 _LOUD = ("httpx", "httpcore", "telegram")  # loggers that write addresses, and so the token
 
 

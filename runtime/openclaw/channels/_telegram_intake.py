@@ -158,8 +158,8 @@ class Intake:
             case client.Conflict():
                 trouble = "another program takes this bot's updates; end it, or give it a bot of its own"
             case _:
-                trouble = f"Telegram does not answer: {self._line.words(error)}"
-        if self._failures == 1 or trouble != self._pulse.trouble:
+                trouble = f"Telegram does not answer: {self._line.words(error)}".rstrip(": ")
+        if not self._pulse.trouble:
             log.warning("channel %s: %s", self._key, trouble)
         self._pulse.trouble = trouble
         wait = client.wait_of(error) if isinstance(error, client.RetryAfter) else 0.0

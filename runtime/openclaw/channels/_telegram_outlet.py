@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 BURST = 10  # messages to one chat at once; then one a second, in groups one in three
 PRIVATE, GROUP = 1.0, 3.0
+SHOWN = client.SIDE_BY_SIDE // 2  # calls at the same time for what is only shown
+TYPING = 4.5  # seconds; the service shows it for five
 MOST_CHATS = 10_000  # whose pace is remembered
 REVOKED = 900.0  # seconds after which a refused token is worth another try
 TELLING = 6  # times that words of our own are tried
@@ -40,11 +42,13 @@ class Unsure(DeliveryError):
 
 @dataclass(slots=True)
 class Pace:
-    """What a chat may still take. `until`: it rests, because the service asked for it."""
+    """What a chat may still take. `until`: it rests, because the service asked for it. `typed`: when typing was shown
+    there last, whichever of its turns it was for."""
 
     left: float
     at: float
     until: float = 0.0
+    typed: float = float("-inf")
 
 
 class Outlet:
@@ -56,6 +60,8 @@ class Outlet:
         self._paces: OrderedDict[int, Pace] = OrderedDict()
         self._moved: dict[int, int] = {}
         self._order: dict[int, asyncio.Lock] = {}
+        self._lines = asyncio.Semaphore(client.SIDE_BY_SIDE)
+        self._shown = 0  # calls under way for what is only shown
 
     async def open(self) -> None:
         kept = await self._notes.get("moved")
@@ -185,28 +191,40 @@ class Outlet:
     # ── what is shown meanwhile ──────────────────────────────────────────────────────────────────
 
     async def typing(self, spot: Spot) -> None:
+        """Shown by the service for five seconds; several turns that wait in one chat show it once."""
+        pace, now = self._pace(spot.chat), self._clock.monotonic()
+        if now - pace.typed < TYPING - 0.1:
+            return
+        before, pace.typed = pace.typed, now
+
         async def act(chat: int) -> None:
             await self._line.bot.send_chat_action(chat, "typing", message_thread_id=spot.topic)
 
-        await self._perhaps(spot, act)
+        if not await self._perhaps(spot, act):
+            pace.typed = before
 
-    async def draft(self, spot: Spot, number: int, piece: Piece) -> None:
-        """What there is of an answer; in private chats only, and gone by itself."""
+    async def draft(self, spot: Spot, number: int, piece: Piece) -> bool:
+        """What there is of an answer; in private chats only, and gone by itself. False where it was dropped."""
 
         async def act(chat: int) -> None:
             bot, entities = self._line.bot, piece.entities or None
             await bot.send_message_draft(chat, number, piece.text, spot.topic, entities=entities)
 
-        await self._perhaps(spot, act)
+        return await self._perhaps(spot, act)
 
-    async def _perhaps(self, spot: Spot, act: Callable[[int], Awaitable[None]]) -> None:
-        """Does it, or does without it."""
-        if self.rests(spot.chat):
-            return
+    async def _perhaps(self, spot: Spot, act: Callable[[int], Awaitable[None]]) -> bool:
+        """Does it, or does without it: replies must never wait for what is only shown."""
+        if self.rests(spot.chat) or self._shown >= SHOWN:
+            return False
+        self._shown += 1
         try:
             await self._call(spot.chat, act)
         except (DeliveryError, client.BadRequest) as error:
             log.debug("channel %s: not shown: %s", self._key, self._line.words(error))
+            return False
+        finally:
+            self._shown -= 1
+        return True
 
     def rests(self, chat: int) -> float:
         """Seconds that a chat must still be left alone."""
@@ -239,7 +257,8 @@ class Outlet:
             raise DeliveryError(f"chat {chat} is left alone for {rest:.0f} s more", retry_after=rest)
         for _ in range(2):
             try:
-                return await act(self.now_at(chat))
+                async with self._lines:
+                    return await act(self.now_at(chat))
             except client.ChatMigrated as error:
                 await self.move(self.now_at(chat), error.new_chat_id)
             except client.BadRequest:

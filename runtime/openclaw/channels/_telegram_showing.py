@@ -11,7 +11,7 @@ import asyncio
 import logging
 
 from openclaw.channels import _telegram_words as words
-from openclaw.channels._telegram_outlet import Outlet
+from openclaw.channels._telegram_outlet import TYPING, Outlet
 from openclaw.channels._telegram_reading import Spot
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError
@@ -19,7 +19,6 @@ from openclaw.messages import Asked, Finished, Progress, Retrying, Settled, Text
 
 log = logging.getLogger(__name__)
 
-TYPING = 4.5  # seconds; the service shows it for five
 PRIVATE, GROUP = 1.0, 3.0  # seconds between two frames
 FRESH = 20.0  # seconds after which a draft is sent again, before the service forgets it at thirty
 ENDING = 2.0  # seconds that a frame under way is waited for
@@ -103,7 +102,7 @@ class Showing:
         if not piece.text or self._outlet.rests(self.spot.chat):
             return
         if self.spot.private:
-            await self._outlet.draft(self.spot, self._number, piece)
+            self._changed = not await self._outlet.draft(self.spot, self._number, piece) or self._changed
             return
         try:
             if self.message is not None:
