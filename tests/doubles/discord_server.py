@@ -131,7 +131,11 @@ class DiscordServer(Gateway):
         await self._listen()
         self._ready.set()
         await self._stopping.wait()
-        await self._cut()
+        await self._away()
+        await asyncio.sleep(0.01)  # who was let in at the last moment is a connection by now
+        for connection in list(self._runner.server.connections if self._runner.server else ()):
+            if connection.transport is not None:
+                connection.transport.abort()  # whoever does not read what was written must not keep it open
         await self._runner.cleanup()
 
     async def _listen(self) -> None:
@@ -199,8 +203,9 @@ class DiscordServer(Gateway):
         self._do(self._dispatch(name, told))
 
     async def _away(self) -> None:
-        assert self._site is not None
-        await self._site.stop()
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
         await self._cut()
         server = self._runner.server
         for connection in list(server.connections if server else ()):

@@ -65,7 +65,8 @@ class Replies:
         if (slip := await self._slip(key)) is None or not await self._answered(slip, rendered):
             channel = await self._channel(reply)
             answers = stream.answers if stream is not None else None
-            await self._pieces(key, rendered, channel, draft, answers, lasting=reply.answers is not None)
+            nonce = f"{key}\0{reply.text}" if reply.answers is not None else None
+            await self._pieces(key, rendered, channel, draft, answers, nonce)
         for kept in (self._streams, self._promises, self._sent):
             kept.pop(key, None)
         self._places.finished(key)
@@ -79,16 +80,22 @@ class Replies:
         return self._places.direct(int(where)) or await self._writer.direct(int(where))
 
     async def _pieces(
-        self, key: str, rendered: Rendered, channel: int, draft: Draft | None, answers: int | None, *, lasting: bool
+        self,
+        key: str,
+        rendered: Rendered,
+        channel: int,
+        draft: Draft | None,
+        answers: int | None,
+        nonce: str | None,
     ) -> None:
+        """`nonce`: what the nonces are made of; None for a reply that nobody waits for and that may come again."""
         for number, (text, file) in enumerate(_files(rendered)):
             if number < self._sent.get(key, 0):
                 continue
             if number > 0 or draft is None or not await self._replaced(draft, text, file):
-                nonce = _nonce(key, number) if lasting else None
-                await self._writer.send(
-                    channel, text, nonce=nonce, file=file, answers=answers if number == 0 else None
-                )
+                own = _nonce(nonce, number) if nonce else None
+                quoted = answers if number == 0 else None
+                await self._writer.send(channel, text, nonce=own, file=file, answers=quoted)
             self._sent[key] = number + 1
             _trim(self._sent)
 
@@ -138,8 +145,8 @@ def _key(reply: Reply) -> str:
     return reply.answers or hashlib.sha256(f"{place}\0{reply.session}\0{reply.text}".encode()).hexdigest()
 
 
-def _nonce(key: str, number: int) -> str:
-    return hashlib.sha256(f"{key}\0{number}".encode()).hexdigest()[:24]
+def _nonce(seed: str, number: int) -> str:
+    return hashlib.sha256(f"{seed}\0{number}".encode()).hexdigest()[:24]
 
 
 def _trim(kept: OrderedDict[str, Any]) -> None:

@@ -108,10 +108,10 @@ class Channel:
                 await self._connect()
             except discord.LoginFailure as error:
                 raise self._refused() from error
-            except discord.PrivilegedIntentsRequired as error:
-                self._do_without(error)
-                continue
             except discord.ConnectionClosed as error:
+                if error.code == INTENTS:
+                    self._do_without(error)
+                    continue
                 self._closed(error)
             except Exception as error:  # whatever the library raises for a network that is away, or a server that errs
                 self._trouble(error)
