@@ -37,7 +37,7 @@ def model() -> Iterator[MessagesServer]:
 WHO = {"operator": TOKEN, "shop": "shop-secret", "nader": "nader-secret", "watcher": "watcher-secret"}
 SCOPES = {"operator": {"chat", "approve", "read", "operator"}, "shop": {"chat"}, "nader": {"chat", "approve"}}
 SCOPES["watcher"] = {"read"}
-BODIES = {"Ask": {"text": "hello"}, "Decide": {"decision": "deny"}}
+BODIES: dict[str | None, Any] = {"Ask": {"text": "hello"}, "Decide": {"decision": "deny"}, "ChatRequest": {}}
 
 
 def test_each_route_admits_the_tokens_with_its_scope_and_no_others(tmp_path: Path, model: MessagesServer) -> None:
@@ -47,7 +47,7 @@ def test_each_route_admits_the_tokens_with_its_scope_and_no_others(tmp_path: Pat
                 async with as_(operator, token) as program:
                     response = await program.http.request(row.method, place(row), json=BODIES.get(row.body))
                 admitted = row.open or row.scope is None or row.scope in SCOPES[who]
-                refused = response.status_code == 403 and response.json()["code"] == "scope"
+                refused = response.status_code == 403 and '"code":"scope"' in response.text
                 assert refused is not admitted, (row, who, response.text)
         for row in TABLE:
             for token in (None, "wrong", f"{TOKEN}x", TOKEN[:-1]):

@@ -157,7 +157,7 @@ async def spoken(path: Path, said: bytes) -> bytes:
     try:
         writer.write(said)
         await writer.drain()
-        return await asyncio.wait_for(reader.read(), 20)
+        return await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.close()
 

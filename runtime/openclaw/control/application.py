@@ -19,12 +19,15 @@ from starlette.routing import BaseRoute, Route
 
 from openclaw.clock import Clock
 from openclaw.control.bodies import Bodies
+from openclaw.control.chunks import error
 from openclaw.control.desk import Desk
 from openclaw.control.limits import Limits, Rates, read
 from openclaw.control.messages import Messages
-from openclaw.control.problems import Unserved, http_problem, problem, unserved
+from openclaw.control.openai import OpenAI
+from openclaw.control.problems import AGAIN, Unserved, http_problem, problem, unserved
 from openclaw.control.static import Static
 from openclaw.control.table import TABLE, Row
+from openclaw.control.turns import Turns
 from openclaw.errors import OpenClawError, StorageFailed
 from openclaw.messages import Address
 from openclaw.names import fresh
@@ -57,11 +60,11 @@ def application(
 
     guard = _Guard(gate, Rates(limits, clock), fatal)
     taking = Bodies(limits, clock)
-    messages = Messages(post, operations, gate, clock, taking)
-    rooms = (messages, Desk(operations, taking), Static())
+    turns = Turns(post, operations, clock)
+    rooms = (Messages(turns, gate, taking), OpenAI(turns, operations, gate, taking), Desk(operations, taking), Static())
     routes = [guard.route(row, _endpoint(row.name, rooms)) for row in TABLE]
     served = Starlette(routes=[*routes, *more], exception_handlers={HTTPException: http_problem})
-    served.state.hang_up = messages.hang_up  # called before the end, so that open requests come to theirs
+    served.state.hang_up = turns.hang_up  # called before the end, so that open requests come to theirs
     return served
 
 
@@ -84,13 +87,13 @@ class _Guard:
             try:
                 return await endpoint(request, await self._admitted(request, row))
             except Unserved as refused:
-                return problem(refused.problem, refused.more, refused.again)
+                return _told(row, refused.problem, refused.more, refused.again)
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody reads it
             except HTTPException as refused:
                 return await http_problem(request, refused)
-            except Exception as error:
-                return self._broken(error)
+            except Exception as failure:
+                return _told(row, self._broken(failure))
 
         return Route(row.path, guarded, methods=[row.method])
 
@@ -107,12 +110,18 @@ class _Guard:
             raise unserved(403, "scope", f"{caller.name} lacks the scope {row.scope}")
         return caller
 
-    def _broken(self, error: Exception) -> Response:
+    def _broken(self, error: Exception) -> Problem:
         if isinstance(error, StorageFailed):  # the runtime ends, and says why in one line
             self._fatal(error)
-            return problem(Problem(503, "storage_failed", "nothing could be written, and the runtime ends"))
+            return Problem(503, "storage_failed", "nothing could be written, and the runtime ends")
         reference = fresh()[:12]
         log.error("a request failed (reference %s)", reference, exc_info=error)
         if isinstance(error, OpenClawError):
-            return problem(Problem(503, "unavailable", f"this cannot be done now (reference {reference})"))
-        return problem(Problem(500, "internal", f"this is a fault of the runtime (reference {reference})"))
+            return Problem(503, "unavailable", f"this cannot be done now (reference {reference})")
+        return Problem(500, "internal", f"this is a fault of the runtime (reference {reference})")
+
+
+def _told(row: Row, found: Problem, more: Mapping[str, Any] | None = None, again: float = AGAIN) -> Response:
+    """A problem in the form that the route's programs read."""
+    form = error if row.form == "openai" else problem
+    return form(found, more or {}, again)

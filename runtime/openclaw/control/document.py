@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import openclaw
+from openclaw.control.completions import COMPLETIONS
 from openclaw.control.shapes import SCHEMAS, ref
 from openclaw.control.table import EVENTS, TABLE, Row
 
@@ -30,6 +31,7 @@ _PROBLEMS: Mapping[int, str] = {
     502: "The model did not answer",
     503: "Not at present; `Retry-After` says when to come again",
 }
+_FORMS = {"problem": ("application/problem+json", "Problem"), "openai": ("application/json", "OpenAIError")}
 
 
 def document() -> dict[str, Any]:
@@ -49,7 +51,7 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {**SCHEMAS, "Document": {"type": "object"}},
+            "schemas": {**SCHEMAS, **COMPLETIONS, "Document": {"type": "object"}},
         },
     }
 
@@ -69,7 +71,9 @@ def refusals(row: Row) -> set[int]:
 def _operation(row: Row) -> dict[str, Any]:
     answers: dict[str, Any] = {str(status): _answer(row, status, shape) for status, shape in row.answers.items()}
     for status in sorted(refusals(row)):
-        _with_problem(answers.setdefault(str(status), {"description": _PROBLEMS[status]}))
+        kind, shape = _FORMS[row.form]
+        answer = answers.setdefault(str(status), {"description": _PROBLEMS[status]})
+        answer.setdefault("content", {})[kind] = {"schema": ref(shape)}
     operation: dict[str, Any] = {
         "operationId": row.name,
         "summary": row.summary,
@@ -85,10 +89,6 @@ def _operation(row: Row) -> dict[str, Any]:
     if row.open:
         operation["security"] = []
     return operation
-
-
-def _with_problem(answer: dict[str, Any]) -> None:
-    answer.setdefault("content", {})["application/problem+json"] = {"schema": ref("Problem")}
 
 
 def _needs(row: Row) -> str:

@@ -15,22 +15,12 @@ from starlette.responses import StreamingResponse
 
 from openclaw.clock import Clock
 from openclaw.control import words
-from openclaw.control.feed import Feed
 from openclaw.control.problems import Unserved, unserved
+from openclaw.control.turns import Turn
 from openclaw.messages import Reply
 
 RETRY = 2000  # milliseconds after which a browser connects again
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """An accepted message that a request follows."""
-
-    id: str
-    agent: str
-    session: str
-    feed: Feed
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,11 @@ class Feed:
     async def settled(self) -> None:
         """Waits until the turn is over, or waits for somebody itself."""
         while not (self.over or self.waits):
+            await self.more()
+
+    async def more(self) -> None:
+        """Waits until something happens."""
+        if not self.over:
             await asyncio.wait([self._growing()])
 
     # ── keeping ──────────────────────────────────────────────────────────────────────────────────

@@ -18,13 +18,13 @@ REFUSALS: Mapping[str, int] = {
     "sender": 403, "agent": 403, "busy": 429, "empty": 422, "too_large": 413, "stopping": 503, "full": 503
 }  # fmt: skip
 _CODES = {404: "not_found", 405: "method_not_allowed"}
-_AGAIN = 5.0  # seconds after which to come again, where nothing better is known
+AGAIN = 5.0  # seconds after which to come again, where nothing better is known
 
 
 class Unserved(Exception):
     """Carries a Problem to the edge of a route, with further members where it has some. `again`: seconds to wait."""
 
-    def __init__(self, problem: Problem, again: float = _AGAIN, **more: Any) -> None:
+    def __init__(self, problem: Problem, again: float = AGAIN, **more: Any) -> None:
         super().__init__(problem.detail)
         self.problem = problem
         self.again = again
@@ -40,7 +40,7 @@ def refused(code: str, reason: str) -> Unserved:
     return unserved(REFUSALS.get(code, 400), code, reason)
 
 
-def problem(found: Problem, more: Mapping[str, Any] | None = None, again: float = _AGAIN) -> JSONResponse:
+def problem(found: Problem, more: Mapping[str, Any] | None = None, again: float = AGAIN) -> JSONResponse:
     """`more` are further members, beside those that every problem has."""
     body = {
         "type": "about:blank",
@@ -53,7 +53,7 @@ def problem(found: Problem, more: Mapping[str, Any] | None = None, again: float 
     return JSONResponse(body, found.status, headers(found, again), media_type="application/problem+json")
 
 
-def headers(found: Problem, again: float = _AGAIN) -> dict[str, str]:
+def headers(found: Problem, again: float = AGAIN) -> dict[str, str]:
     """Those that say what to do about it."""
     if found.status == 401:
         return {"WWW-Authenticate": "Bearer"}

@@ -35,6 +35,10 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "busy": "too much is waiting",
     "full": "the disk is full; nothing was taken",
     "stopping": "the runtime ends; send it again in a moment",
+    "model_not_found": "there is no such model; OpenAI's clients only, as are the next three",
+    "unsupported": "the request asks for what an agent does not do",
+    "context_length_exceeded": "the conversation is too long for the model",
+    "rate_limit_exceeded": "the model's service is asked too often",
     "bad_event_id": "`Last-Event-ID` is no id of an event",
     "bad_idempotency_key": "the Idempotency-Key is empty or too long",
     "idempotency_mismatch": "the Idempotency-Key was used with another text",
@@ -62,7 +66,7 @@ _CONDITION: Final[Schema] = {
 }
 
 
-def _object(_optional: Mapping[str, Any] | None = None, /, **required: Any) -> Schema:
+def object_(_optional: Mapping[str, Any] | None = None, /, **required: Any) -> Schema:
     """An object that has all of `required`, perhaps some of `_optional`, and nothing else."""
     return {
         "type": "object",
@@ -72,15 +76,15 @@ def _object(_optional: Mapping[str, Any] | None = None, /, **required: Any) -> S
     }
 
 
-def _list(of: Schema) -> Schema:
+def list_(of: Schema) -> Schema:
     return {"type": "array", "items": of}
 
 
-def _map(of: Schema) -> Schema:
+def map_(of: Schema) -> Schema:
     return {"type": "object", "additionalProperties": of}
 
 
-def _any(schema: Schema) -> Schema:
+def any_(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
@@ -88,12 +92,12 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_TEXT: Final[Schema] = {"type": "string"}
-_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
-_NUMBER: Final[Schema] = {"type": "number"}
-_YES: Final[Schema] = {"type": "boolean"}
-_TIME: Final[Schema] = {"type": "string", "format": "date-time"}
-_OPEN: Final[Schema] = {"type": "object"}
+TEXT: Final[Schema] = {"type": "string"}
+COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+NUMBER: Final[Schema] = {"type": "number"}
+YES: Final[Schema] = {"type": "boolean"}
+TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+OPEN: Final[Schema] = {"type": "object"}
 _DECISION: Final[Schema] = {"enum": ["allow-once", "allow-always", "deny"]}
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
@@ -101,46 +105,46 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         "type": "object",
         "description": "RFC 9457. `code` is stable: " + "; ".join(f"{c}: {m}" for c, m in PROBLEMS.items()),
         "properties": {
-            "type": _TEXT,
-            "title": _TEXT,
+            "type": TEXT,
+            "title": TEXT,
             "status": {"type": "integer"},
             "code": {"enum": list(PROBLEMS)},
-            "detail": _TEXT,
+            "detail": TEXT,
             "attempt": ref("Attempt"),
         },
         "required": ["type", "title", "status", "code", "detail"],
         "additionalProperties": False,
     },
-    "Healthy": _object(status={"const": "ok"}),
-    "Readiness": _object(
-        {"detail": {**_TEXT, "description": "What is amiss although messages are taken, or what is waited for."}},
+    "Healthy": object_(status={"const": "ok"}),
+    "Readiness": object_(
+        {"detail": {**TEXT, "description": "What is amiss although messages are taken, or what is waited for."}},
         status={"enum": ["starting", "ready", "stopping"]},
-        last_good={**_YES, "description": "The project on disk is broken; what was applied last is running."},
-        channels={**_map(_CONDITION), "description": "Each channel, and whether it receives."},
+        last_good={**YES, "description": "The project on disk is broken; what was applied last is running."},
+        channels={**map_(_CONDITION), "description": "Each channel, and whether it receives."},
     ),
-    "Ask": _object(
+    "Ask": object_(
         {
-            "sender": {**_TEXT, "description": "Who speaks, where the token lets its program say so."},
-            "agent": {**_TEXT, "description": "The agent to ask, by its id; no prefix is looked for then."},
-            "session": {**_TEXT, "description": "A name that sets this conversation apart from the sender's others."},
-            "ask": {**_YES, "description": "False: the sender cannot be asked for approval; it is not waited for."},
+            "sender": {**TEXT, "description": "Who speaks, where the token lets its program say so."},
+            "agent": {**TEXT, "description": "The agent to ask, by its id; no prefix is looked for then."},
+            "session": {**TEXT, "description": "A name that sets this conversation apart from the sender's others."},
+            "ask": {**YES, "description": "False: the sender cannot be asked for approval; it is not waited for."},
         },
-        text={**_TEXT, "description": "What is said. Slash commands work as everywhere."},
+        text={**TEXT, "description": "What is said. Slash commands work as everywhere."},
     ),
-    "Usage": _object(input_tokens=_COUNT, output_tokens=_COUNT, cache_read_tokens=_COUNT, cache_write_tokens=_COUNT),
-    "Answer": _object(
-        id=_TEXT, reply=_TEXT, agent=_any(_TEXT), session=_any(_TEXT), usage=_any(ref("Usage"))
+    "Usage": object_(input_tokens=COUNT, output_tokens=COUNT, cache_read_tokens=COUNT, cache_write_tokens=COUNT),
+    "Answer": object_(
+        id=TEXT, reply=TEXT, agent=any_(TEXT), session=any_(TEXT), usage=any_(ref("Usage"))
     ),
-    "MessageState": _object(
+    "MessageState": object_(
         {
-            "agent": _TEXT,
-            "session": _TEXT,
-            "reply": _TEXT,
+            "agent": TEXT,
+            "session": TEXT,
+            "reply": TEXT,
             "usage": ref("Usage"),
-            "error": _TEXT,
-            "approvals": _list(ref("Approval")),
+            "error": TEXT,
+            "approvals": list_(ref("Approval")),
         },
-        id=_TEXT,
+        id=TEXT,
         status={"enum": ["queued", "running", "waiting", "done", "failed"]},
     ),
     "Events": {
@@ -149,170 +153,170 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         "`error`; the data of each is a JSON object with the message's `id`. A `text` with `restart` voids the text "
         "before it. Each event has an `id`, its place in the turn: a number that only grows.",
     },
-    "Session": _object(key=_TEXT, entries=_COUNT, size={**_COUNT, "description": "Bytes."}, updated=_TIME),
-    "Sessions": _object(sessions=_list(ref("Session"))),
+    "Session": object_(key=TEXT, entries=COUNT, size={**COUNT, "description": "Bytes."}, updated=TIME),
+    "Sessions": object_(sessions=list_(ref("Session"))),
     "Entry": {
         "type": "object",
         "properties": {
-            "id": _TEXT,
-            "at": _TIME,
+            "id": TEXT,
+            "at": TIME,
             "type": {"enum": ["message", "intent", "result", "compaction"]},
-            "content": {"anyOf": [_TEXT, _list(_OPEN)]},
+            "content": {"anyOf": [TEXT, list_(OPEN)]},
         },
         "required": ["id", "at", "type"],
     },
-    "Transcript": _object(key=_TEXT, entries=_list(ref("Entry"))),
-    "Archived": _object(key=_TEXT, archived=_TEXT),
-    "Stopped": _object(key=_TEXT, stopped=_YES),
-    "Approval": _object(
-        id=_TEXT,
-        session=_TEXT,
-        agent=_TEXT,
-        tool=_TEXT,
-        asked_for=_TEXT,
-        lines=_list(_TEXT),
-        cwd=_TEXT,
-        reason=_TEXT,
-        rules=_list(_TEXT),
-        approvers=_list(_TEXT),
-        offers=_list(_DECISION),
-        created=_TIME,
-        expires=_TIME,
+    "Transcript": object_(key=TEXT, entries=list_(ref("Entry"))),
+    "Archived": object_(key=TEXT, archived=TEXT),
+    "Stopped": object_(key=TEXT, stopped=YES),
+    "Approval": object_(
+        id=TEXT,
+        session=TEXT,
+        agent=TEXT,
+        tool=TEXT,
+        asked_for=TEXT,
+        lines=list_(TEXT),
+        cwd=TEXT,
+        reason=TEXT,
+        rules=list_(TEXT),
+        approvers=list_(TEXT),
+        offers=list_(_DECISION),
+        created=TIME,
+        expires=TIME,
     ),
-    "Approvals": _object(
-        pending=_list(ref("Approval")),
-        remembered={**_list(_OPEN), "description": "Only the operator sees them."},
+    "Approvals": object_(
+        pending=list_(ref("Approval")),
+        remembered={**list_(OPEN), "description": "Only the operator sees them."},
     ),
-    "Decide": _object(decision=_DECISION),
-    "Decided": _object(id=_TEXT, decision=_DECISION),
-    "Revoked": _object(id=_TEXT, revoked={"const": True}),
-    "Me": _object(
-        name={**_TEXT, "description": "Of the token, never its value."},
-        scopes=_list({"enum": ["chat", "read", "approve", "operator"]}),
-        sender={**_TEXT, "description": "The address it speaks as, where it names no other."},
-        agents={**_any(_list(_TEXT)), "description": "Those it may ask; null: every one."},
+    "Decide": object_(decision=_DECISION),
+    "Decided": object_(id=TEXT, decision=_DECISION),
+    "Revoked": object_(id=TEXT, revoked={"const": True}),
+    "Me": object_(
+        name={**TEXT, "description": "Of the token, never its value."},
+        scopes=list_({"enum": ["chat", "read", "approve", "operator"]}),
+        sender={**TEXT, "description": "The address it speaks as, where it names no other."},
+        agents={**any_(list_(TEXT)), "description": "Those it may ask; null: every one."},
     ),
-    "Commands": _object(commands=_list(_object(name=_TEXT, help=_TEXT))),
-    "Agent": _object(
-        id=_TEXT,
-        name=_TEXT,
-        description=_TEXT,
-        prefix=_any(_TEXT),
-        default=_YES,
-        model=_TEXT,
-        tools=_list(_TEXT),
-        policy=_TEXT,
+    "Commands": object_(commands=list_(object_(name=TEXT, help=TEXT))),
+    "Agent": object_(
+        id=TEXT,
+        name=TEXT,
+        description=TEXT,
+        prefix=any_(TEXT),
+        default=YES,
+        model=TEXT,
+        tools=list_(TEXT),
+        policy=TEXT,
     ),
-    "Agents": _object(agents=_list(ref("Agent"))),
-    "Tool": _object(
-        name=_TEXT,
-        kind={**_TEXT, "description": "What runs it: shell, python, files, memory, web."},
-        description=_TEXT,
-        input_schema=_OPEN,
-        agents={**_list(_TEXT), "description": "The agents that may ask for it."},
+    "Agents": object_(agents=list_(ref("Agent"))),
+    "Tool": object_(
+        name=TEXT,
+        kind={**TEXT, "description": "What runs it: shell, python, files, memory, web."},
+        description=TEXT,
+        input_schema=OPEN,
+        agents={**list_(TEXT), "description": "The agents that may ask for it."},
     ),
-    "Tools": _object(tools=_list(ref("Tool"))),
-    "Heartbeat": _object(
-        name=_TEXT,
-        agent=_TEXT,
-        cron=_list(_TEXT),
-        timezone=_TEXT,
-        enabled=_YES,
-        deliver=_list(_TEXT),
+    "Tools": object_(tools=list_(ref("Tool"))),
+    "Heartbeat": object_(
+        name=TEXT,
+        agent=TEXT,
+        cron=list_(TEXT),
+        timezone=TEXT,
+        enabled=YES,
+        deliver=list_(TEXT),
         missed={"enum": ["once", "skip", "all"]},
-        next={**_any(_TIME), "description": "The next time it runs, in its own zone; null where it is off."},
-        last={**_any(_TIME), "description": "The last scheduled time that was run or skipped."},
+        next={**any_(TIME), "description": "The next time it runs, in its own zone; null where it is off."},
+        last={**any_(TIME), "description": "The last scheduled time that was run or skipped."},
     ),
     "Page": {"type": "string", "description": "A file of the web page, in the media type that its name says."},
     "Metrics": {"type": "string", "description": "The text form of Prometheus; every name begins with `openclaw_`."},
-    "Memory": _object(
-        key={**_TEXT, "description": "What names it: its scope's folder and its own name."},
-        scope=_TEXT,
-        name=_TEXT,
-        text=_TEXT,
-        created=_TIME,
-        author={**_TEXT, "description": "The address of whoever had it saved."},
-        agent=_TEXT,
+    "Memory": object_(
+        key={**TEXT, "description": "What names it: its scope's folder and its own name."},
+        scope=TEXT,
+        name=TEXT,
+        text=TEXT,
+        created=TIME,
+        author={**TEXT, "description": "The address of whoever had it saved."},
+        agent=TEXT,
     ),
-    "Memories": _object(memories={**_list(ref("Memory")), "description": "The best first, or the latest."}),
-    "Forgotten": _object(key=_TEXT, forgotten={"const": True}),
-    "Spent": _object(
-        usage=_list(
-            _object(
-                agent=_TEXT,
-                model={**_TEXT, "description": "The id of the model."},
-                turns=_COUNT,
-                failed=_COUNT,
-                seconds=_NUMBER,
-                input_tokens=_COUNT,
-                output_tokens=_COUNT,
-                cache_read_tokens=_COUNT,
-                cache_write_tokens=_COUNT,
+    "Memories": object_(memories={**list_(ref("Memory")), "description": "The best first, or the latest."}),
+    "Forgotten": object_(key=TEXT, forgotten={"const": True}),
+    "Spent": object_(
+        usage=list_(
+            object_(
+                agent=TEXT,
+                model={**TEXT, "description": "The id of the model."},
+                turns=COUNT,
+                failed=COUNT,
+                seconds=NUMBER,
+                input_tokens=COUNT,
+                output_tokens=COUNT,
+                cache_read_tokens=COUNT,
+                cache_write_tokens=COUNT,
             )
         )
     ),
-    "Pairing": _object(
-        {"code": {**_TEXT, "description": "What they were told, as long as they wait."}, "expires": _TIME},
-        sender={**_TEXT, "description": "Their address."},
-        name={**_TEXT, "description": "As displayed on their channel; anybody may call themselves anything."},
-        at=_TIME,
+    "Pairing": object_(
+        {"code": {**TEXT, "description": "What they were told, as long as they wait."}, "expires": TIME},
+        sender={**TEXT, "description": "Their address."},
+        name={**TEXT, "description": "As displayed on their channel; anybody may call themselves anything."},
+        at=TIME,
     ),
-    "Pairings": _object(waiting=_list(ref("Pairing")), admitted=_list(ref("Pairing"))),
+    "Pairings": object_(waiting=list_(ref("Pairing")), admitted=list_(ref("Pairing"))),
     "Paired": ref("Pairing"),
-    "Unpaired": _object(sender=_TEXT, admitted={"const": False}),
-    "Heartbeats": _object(heartbeats=_list(ref("Heartbeat"))),
+    "Unpaired": object_(sender=TEXT, admitted={"const": False}),
+    "Heartbeats": object_(heartbeats=list_(ref("Heartbeat"))),
     "Status": {
         "type": "object",
         "properties": {
-            "version": _TEXT,
-            "pid": _COUNT,
-            "ready": _YES,
-            "demo": _YES,
-            "uptime_seconds": _NUMBER,
-            "snapshot": _object(digest=_TEXT, generation=_COUNT),
-            "agents": _list(_TEXT),
-            "models": _map(_TEXT),
-            "channels": _map(_TEXT),
-            "receiving": _map(ref("Receiving")),
-            "running": _list(_TEXT),
-            "approvals": _COUNT,
-            "last_reload": _any(ref("Attempt")),
-            "last_good": _YES,
+            "version": TEXT,
+            "pid": COUNT,
+            "ready": YES,
+            "demo": YES,
+            "uptime_seconds": NUMBER,
+            "snapshot": object_(digest=TEXT, generation=COUNT),
+            "agents": list_(TEXT),
+            "models": map_(TEXT),
+            "channels": map_(TEXT),
+            "receiving": map_(ref("Receiving")),
+            "running": list_(TEXT),
+            "approvals": COUNT,
+            "last_reload": any_(ref("Attempt")),
+            "last_good": YES,
         },
         "required": ["version", "pid", "ready", "snapshot", "agents", "channels", "last_reload", "last_good"],
     },
-    "Receiving": _object(
+    "Receiving": object_(
         {
-            "last_received": {**_TEXT, "format": "date-time"},
-            "seconds_ago": _NUMBER,
-            "received": _COUNT,
-            "reconnects": _COUNT,
-            "trouble": {**_TEXT, "description": "What it struggles with at present."},
+            "last_received": {**TEXT, "format": "date-time"},
+            "seconds_ago": NUMBER,
+            "received": COUNT,
+            "reconnects": COUNT,
+            "trouble": {**TEXT, "description": "What it struggles with at present."},
         },
         condition=_CONDITION,
-        restarts={**_COUNT, "description": "How often it fell silent or broke, and was started anew."},
+        restarts={**COUNT, "description": "How often it fell silent or broke, and was started anew."},
     ),
-    "Diagnostic": _object(
-        code=_TEXT,
+    "Diagnostic": object_(
+        code=TEXT,
         severity={"enum": ["error", "warning"]},
-        file=_TEXT,
-        line=_COUNT,
-        column=_COUNT,
-        end_line=_COUNT,
-        end_column=_COUNT,
-        message=_TEXT,
-        help=_any(_TEXT),
-        related=_list(_object(file=_TEXT, line=_COUNT, column=_COUNT, message=_TEXT)),
+        file=TEXT,
+        line=COUNT,
+        column=COUNT,
+        end_line=COUNT,
+        end_column=COUNT,
+        message=TEXT,
+        help=any_(TEXT),
+        related=list_(object_(file=TEXT, line=COUNT, column=COUNT, message=TEXT)),
     ),
-    "Attempt": _object(
-        number=_COUNT,
+    "Attempt": object_(
+        number=COUNT,
         trigger={"enum": ["edit", "request", "SIGHUP"]},
-        at=_TIME,
-        seconds=_NUMBER,
+        at=TIME,
+        seconds=NUMBER,
         outcome={"enum": ["applied", "unchanged", "refused", "failed"]},
-        changes={**_list(_TEXT), "description": "What became different, in words."},
-        diagnostics=_list(ref("Diagnostic")),
-        error=_TEXT,
+        changes={**list_(TEXT), "description": "What became different, in words."},
+        diagnostics=list_(ref("Diagnostic")),
+        error=TEXT,
     ),
-    "Reloads": _object(last_good=_YES, attempts={**_list(ref("Attempt")), "description": "Oldest first."}),
+    "Reloads": object_(last_good=YES, attempts={**list_(ref("Attempt")), "description": "Oldest first."}),
 }

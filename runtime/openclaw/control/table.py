@@ -37,6 +37,7 @@ class Row:
     media: str = JSON
     streams: str | None = None
     takes: tuple[str, ...] = (JSON,)  # media types of the body
+    form: Literal["problem", "openai"] = "problem"  # how problems are told
 
 
 _KEY: Final = {"Idempotency-Key": "Makes a repeated request the same one, also across restarts: 1 to 255 characters."}
@@ -72,6 +73,17 @@ _TALK: Final = (
     Row(
         "message_events", "GET", "/api/messages/{id}/events", "chat", "A turn as events, from where one left off",
         {200: "Events"}, headers=_AGAIN, media=EVENTS, problems=(400, 404),
+    ),
+)
+_OPENAI: Final = (
+    Row(
+        "complete", "POST", "/v1/chat/completions", "chat", "Ask an agent as OpenAI's clients do", {200: "Completion"},
+        "ChatRequest", headers=_KEY, problems=(404, 502), streams="Chunks", form="openai",
+    ),
+    Row("models", "GET", "/v1/models", "chat", "The agents, as models", {200: "Models"}, form="openai"),
+    Row(
+        "model", "GET", "/v1/models/{name:path}", "chat", "An agent, as a model", {200: "Model"}, problems=(404,),
+        form="openai",
     ),
 )
 _SESSIONS: Final = (
@@ -134,4 +146,4 @@ _HOUSE: Final = (
     ),
 )  # fmt: skip
 
-TABLE: Final[tuple[Row, ...]] = (*_HEALTH, *_TALK, *_SESSIONS, *_APPROVALS, *_STRANGERS, *_HOUSE)
+TABLE: Final[tuple[Row, ...]] = (*_HEALTH, *_TALK, *_OPENAI, *_SESSIONS, *_APPROVALS, *_STRANGERS, *_HOUSE)

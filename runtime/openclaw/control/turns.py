@@ -1,0 +1,135 @@
+"""Messages that were taken in, and their turns: shared by every route through which something is said.
+
+Law: what was accepted is answered whether or not anybody still listens; a request that goes away ends its listening
+and nothing else. A repeated id never makes a second turn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from openclaw.clock import Clock
+from openclaw.control import words
+from openclaw.control.feed import Feed, Feeds
+from openclaw.control.problems import refused, unserved
+from openclaw.messages import Accepted, Address, Answered, Message, Refused, Reply
+from openclaw.names import fresh
+from openclaw.ports import Caller, Operations, Post, Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An accepted message that a request follows. `new` is false for one that was accepted before."""
+
+    id: str
+    agent: str
+    session: str
+    feed: Feed
+    new: bool = False
+
+
+class Turns:
+    def __init__(self, post: Post, operations: Operations, clock: Clock) -> None:
+        self.clock = clock
+        self._post = post
+        self._operations = operations
+        self._feeds = Feeds(operations, clock)
+
+    def hang_up(self) -> None:
+        """The runtime ends: whoever waits for an answer is told to fetch it later."""
+        self._feeds.hang_up()
+
+    async def take(self, message: Message) -> Turn | Answered:
+        """Takes a message in, or finds that it was; raises why it was not."""
+        feed = Feed()
+        match await self._post(message, feed):
+            case Refused(code=code, reason=reason):
+                raise refused(code, reason)
+            case Answered() as answered:
+                return answered
+            case Accepted() as accepted:
+                return await self._follow(accepted, feed, message)
+
+    async def _follow(self, accepted: Accepted, feed: Feed, message: Message) -> Turn:
+        if accepted.new:
+            self._feeds.keep(accepted.id, feed)
+            return Turn(accepted.id, accepted.agent, accepted.session, feed, new=True)
+        found = await self._feeds.of(accepted.id)
+        assert found is not None, "what was accepted before is there"
+        feed, settlement = found
+        if settlement.route.text not in message.text:
+            raise unserved(422, "idempotency_mismatch", "this Idempotency-Key was used with another text")
+        return Turn(accepted.id, accepted.agent, accepted.session, feed)
+
+    async def find(self, id: str, caller: Caller) -> Settlement:
+        """How a message stands that the caller may see."""
+        settlement = await self._operations.find(id)
+        if settlement is None or (caller.owns is not None and not caller.owns(settlement.route.session)):
+            raise unserved(404, "unknown_message", f"there is no message {id}")
+        return settlement
+
+    async def again(self, id: str) -> Turn:
+        """Follows a message that was accepted at whatever time."""
+        found = await self._feeds.of(id)
+        if found is None:
+            raise unserved(404, "unknown_message", f"there is no message {id}")
+        feed, settlement = found
+        return Turn(id, settlement.route.agent, settlement.route.session, feed)
+
+    async def answer(self, id: str, reply: Reply) -> words.Json:
+        """A reply as JSON; raises why there is none."""
+        if reply.failed:
+            raise unserved(502, "turn_failed", reply.text)
+        usage = words.turn_usage(await self._operations.transcript(reply.session), id)
+        return {
+            "id": id,
+            "reply": reply.text,
+            "agent": reply.agent,
+            "session": reply.session,
+            "usage": words.usage_json(usage),
+        }
+
+    async def state(self, settlement: Settlement) -> words.Json:
+        reply = settlement.reply
+        if reply is not None and not reply.failed:
+            return {"status": "done", **await self.answer(settlement.id, reply)}
+        answer: words.Json = {"id": settlement.id, "status": settlement.state}
+        answer |= {"agent": settlement.route.agent, "session": settlement.route.session}
+        if reply is not None or settlement.state == "parked":
+            return answer | {"status": "failed", "error": reply.text if reply else "given up after repeated crashes"}
+        pending = self._pending(settlement.route.session)
+        if settlement.state == "running" and pending:
+            answer |= {"status": "waiting", "approvals": pending}
+        return answer
+
+    async def state_of(self, id: str) -> words.Json:
+        settlement = await self._operations.find(id)
+        return await self.state(settlement) if settlement else {"id": id, "status": "queued"}
+
+    def _pending(self, session: str) -> list[words.Json]:
+        return [words.approval_json(one) for one in self._operations.approvals() if one.session == session]
+
+
+def sender(declared: str | None, caller: Caller) -> Address:
+    """Who speaks: whom the request names, as far as its token lets it."""
+    if declared is None:
+        return caller.sender
+    if caller.declare is None:
+        raise unserved(403, "sender", f"{caller.name} may not speak for another sender")
+    try:
+        return caller.declare(declared)
+    except ValueError as error:
+        raise unserved(422, "sender", str(error)) from error
+
+
+def id_of(request: Request, caller: Caller) -> str:
+    """The message's id: the same for the same key of the same token."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return fresh()
+    if not key or len(key) > 255:
+        raise unserved(400, "bad_idempotency_key", "an Idempotency-Key has 1 to 255 characters")
+    return "key-" + hashlib.sha256(f"{caller.name}\n{key}".encode()).hexdigest()[:40]
