@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Locator, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Locator, Page, ViewportSize, async_playwright, expect
 
 from doubles.house import TOKEN, lived, project
 from doubles.messages_server import MessagesServer
@@ -80,7 +80,7 @@ heartbeats:
   asleep: {cron: "@yearly", prompt: Happy new year, enabled: false}
 """,
 }
-CLIPBOARD = "Clipboard"
+expect.set_options(timeout=15_000)  # the first turn of a process loads the model's library
 
 
 @dataclass(slots=True)
@@ -103,14 +103,14 @@ class Stage:
     async def enter(self, token: str = TOKEN, view: str = "chat") -> None:
         """By the link, as `openclaw run` prints it; then to a view."""
         await self.page.goto(f"{self.base}/#token={token}")
-        await self.page.wait_for_selector("#shell:not([hidden]) main > *")
+        await self.page.wait_for_selector("#shell:not([hidden]) #view > *")
         if view != "chat":
             await self.show(view)
 
     async def show(self, view: str) -> None:
         await self.page.evaluate("view => { location.hash = `#/${view}` }", view)
         await self.page.wait_for_selector(f'.nav a[data-view="{view}"][aria-current="page"]')
-        await self.page.wait_for_selector("main .view :is(.card, .list, .empty, .log, .composer) >> visible=true")
+        await self.page.wait_for_selector("#view .view :is(.card, .list, .empty, .log, .composer) >> visible=true")
 
     async def say(self, text: str) -> Locator:
         """Sends it, and gives the exchange that it began."""
@@ -132,7 +132,7 @@ class Stage:
         """By how many pixels something is wider than the window."""
         found: int = await self.page.evaluate(
             """() => Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll(
-               "#main, .scroller, .view, .log")].map((one) => one.scrollWidth - one.clientWidth))"""
+               "#view, .scroller, .view, .log")].map((one) => one.scrollWidth - one.clientWidth))"""
         )
         return found
 
@@ -161,7 +161,7 @@ async def opened(
     tab = await browser.new_context(viewport=size, **more)
     try:
         page = await tab.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(15_000)
         stage = Stage(page, base, root, state, model, app, watched(page, base))
         yield stage
         assert stage.unexpected() == []

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 RENDERED = [
     ("plain", "<p>plain</p>"),
     ("a\nb", "<p>a<br>b</p>"),
-    ("# One\n## Two ##\n###### Six", "<h3>One</h3><h4>Two</h4><h6>Six</h6>"),
+    ("# One\n## Two ##\n### Three\n###### Six", "<h3>One</h3><h3>Two</h3><h4>Three</h4><h6>Six</h6>"),
     ("**b** *i* ***both*** ~~s~~ `c`", "<p><strong>b</strong> <em>i</em> <em><strong>both</strong></em> <del>s</del> <code>c</code></p>"),
     ("__b__ _i_ snake_case_word 2 * 3 * 4", "<p><strong>b</strong> <em>i</em> snake_case_word 2 * 3 * 4</p>"),
     (r"\*not\* \`this\`", "<p>*not* `this`</p>"),
@@ -82,9 +82,12 @@ FUZZ = """async ([seed, rounds]) => {
   const pieces = ["#", "- ", "* ", "1. ", "2) ", "> ", "```", "~~~", "`", "**", "*", "_", "__", "~~", "[", "](", ")", "(", "!", "|", "|---|", "---",
     "\\n", "\\n", "\\n\\n", "  ", "    ", "\\t", "\\r\\n", "\\\\", "<", ">", "<b onclick=x>", "<script>", "javascript:", "https://e.org/", "http://", "mailto:a@b",
     "&amp;", "word", "a b", "é", "\\u202e", "😀", "\\u0000", "[ ] ", ":--", "x|y", "\\"", "'", "="];
+  const rows = ["a", "x|y", "---|---", "--|", "|-|-|", "- a", "  - b", "   c", "    d", "1. e", "2) f", "> q", ">", "```", "~~~", "  ```", "# h", "---", "***", "",
+    "", "", "- ", "* * *", "a|b|c", "text `c` **b**", "- [ ] t", "\tx", "=== x", "-", "1.", "> - z", "> ```"];
   for (let round = 0; round < rounds; round++) {
     let source = "";
-    for (let size = random(60); size >= 0; size--) source += pieces[random(pieces.length)];
+    if (round % 2) for (let size = random(60); size >= 0; size--) source += pieces[random(pieces.length)];
+    else for (let size = random(14); size >= 0; size--) source += rows[random(rows.length)] + "\\n";
     const whole = document.createElement("div");
     whole.append(...markdown(source));
     const wrong = allowed(ELEMENTS, whole);

@@ -57,6 +57,10 @@ class App {
     approvalsChanged.addEventListener("change", () => this._count());
     document.addEventListener("visibilitychange", () => this._count());
     setInterval(() => this._count(), POLL);
+    document.querySelector(".skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      this._at(this._at("shell").hidden ? "door" : "main").focus();
+    });
     listenToKeys(this);
     if (signedIn()) await this.enter();
     else this._door("");
@@ -133,7 +137,7 @@ class App {
     this._shown?.close();
     this._shown = null;
     this._at("shell").hidden = true;
-    this._at("main").replaceChildren();
+    this._at("view").replaceChildren();
     this._at("door").hidden = false;
     drawDoor(this._at("door"), why, () => this.enter());
   }
@@ -141,7 +145,7 @@ class App {
   // ── views ────────────────────────────────────────────────────────────────────────────────────
 
   async _route() {
-    if (this._at("shell").hidden || location.hash === "#main") return;
+    if (this._at("shell").hidden) return;
     const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
     const view = this.views.find((one) => one.name === name) ?? this.views[0];
     if (!view) return this._nothing();
@@ -150,7 +154,7 @@ class App {
     if (this._shown !== shown) {
       this._shown?.close();
       this._shown = shown;
-      this._at("main").replaceChildren(shown.element);
+      this._at("view").replaceChildren(shown.element);
     }
     this.title(view.title, shown.actions ?? []);
     for (const link of document.querySelectorAll(".nav a")) {
@@ -167,7 +171,7 @@ class App {
   }
 
   _nothing() {
-    this._at("main").replaceChildren(el("p", { class: "view pad soft" }, "This token has no scope that this page can use. Sign out, and use another one."));
+    this._at("view").replaceChildren(el("p", { class: "view pad soft" }, "This token has no scope that this page can use. Sign out, and use another one."));
   }
 
   // ── what happens elsewhere ───────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ export class ApprovalsView {
     this._pending = el("div", { class: "stack" });
     this._none = el("div", { class: "empty" }, icon("approvals"), el("p", {}, "Nothing waits for you."), el("p", { class: "soft" }, "When an assistant wants to do something its policy asks about, the question appears here."));
     this._remembered = el("div", { class: "stack" });
-    this.element = el("section", { class: "view pad", "aria-label": "Approvals" }, this._pending, this._none, this._remembered);
+    this.element = el("section", { class: "view pad", "aria-label": "Approvals" }, el("h2", { class: "unseen" }, "Waiting"), this._pending, this._none, this._remembered);
   }
 
   async open() {

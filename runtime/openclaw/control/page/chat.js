@@ -26,7 +26,7 @@ export class ChatView {
     this._picker = el("select", { class: "picker", "aria-label": "Agent", onchange: () => this._pick(this._picker.value) });
     this.composer = new Composer({ send: (text) => this.send(text), stop: () => this._stop(), commands: () => app.commands, picker: this._picker });
     this.actions = [button("New", () => this._renew(), { kind: "quiet", picture: "plus", "aria-label": "New conversation", title: "New conversation" })];
-    this.element = el("section", { class: "view chat", "aria-label": "Chat" }, this._scroller, el("div", { class: "dock" }, this._down, this.composer.element));
+    this.element = el("section", { class: "view chat", "aria-label": "Chat" }, el("h2", { class: "unseen" }, "Conversation"), this._scroller, el("div", { class: "dock" }, this._down, this.composer.element));
   }
 
   async open() {

@@ -12,6 +12,7 @@ export const ELEMENTS = ["h3", "h4", "h5", "h6", "p", "br", "hr", "ul", "ol", "l
   "table", "thead", "tbody", "tr", "th", "td", "button", "svg", "path"];
 
 const DEEPEST = 12;
+const HEADINGS = ["", "h3", "h3", "h4", "h5", "h6", "h6"]; // the page itself has the first two
 const FENCE = /^( {0,3})(`{3,}|~{3,})\s*([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})(?:\s+(.*?))?(?:\s+#+)?\s*$/;
 const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
@@ -49,7 +50,7 @@ function block(lines, at, out, depth) {
   if (FENCE.test(text)) return fence(lines, at, out);
   const heading = HEADING.exec(text);
   if (heading) {
-    out.push(el(`h${Math.min(6, heading[1].length + 2)}`, {}, ...inline(heading[2] ?? "")));
+    out.push(el(HEADINGS[heading[1].length], {}, ...inline(heading[2] ?? "")));
     return at + 1;
   }
   if (RULE.test(text)) {

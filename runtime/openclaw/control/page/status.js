@@ -46,7 +46,7 @@ export class StatusView {
   /** Draws anew only what differs from what is shown, so that nothing jumps and no opened part closes. */
   _draw(status, reloads, usage, pairings) {
     const parts = [
-      ["last-good", reloads.last_good, () => reloads.last_good && el("p", { class: "banner inline" }, "The project on disk has errors. What was applied last keeps running.")],
+      ["amiss", amiss(reloads), () => amiss(reloads) && el("p", { class: "banner inline" }, "The project on disk has errors. What was applied last keeps running.")],
       ["figures", status, () => figures(status)],
       ["pairings", pairings, () => this._pairings(pairings)],
       ["channels", status.receiving ?? status.channels, () => channels(status)],
@@ -101,6 +101,11 @@ export class StatusView {
     }
     await this._look();
   }
+}
+
+/** Whether what is on disk is not what runs. */
+function amiss({ last_good, attempts }) {
+  return last_good || ["refused", "failed"].includes(attempts.at(-1)?.outcome);
 }
 
 function card(title, ...children) {

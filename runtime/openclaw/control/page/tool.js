@@ -11,7 +11,7 @@ export class ToolChip {
     this._mark = el("span", { class: "tool-mark", role: "img", "aria-label": "running" }, el("span", { class: "spinner" }));
     this._note = el("span", { class: "tool-note" });
     const known = Object.keys(input ?? {}).length > 0;
-    this._body = el("div", { class: "tool-body" }, known && el("h4", {}, "Input"), known && pre(JSON.stringify(input, null, 2), "Input"));
+    this._body = el("div", { class: "tool-body" }, known && el("p", {}, "Input"), known && pre(JSON.stringify(input, null, 2), "Input"));
     this.element = el("details", { class: "tool" },
       el("summary", {}, this._mark, el("span", { class: "tool-line" }, ...words(tool, input, line)), this._note, icon("chevron", "turn")),
       this._body);
@@ -26,7 +26,7 @@ export class ToolChip {
     this._mark.replaceChildren(icon(is_error ? "cross" : "check"));
     this._note.textContent = seconds === null ? "" : duration(seconds);
     const shown = text.length > LONGEST ? `${text.slice(0, LONGEST)}\n… ${(text.length - LONGEST).toLocaleString()} more characters` : text;
-    this._body.append(el("h4", {}, is_error ? "Error" : "Result"), pre(shown || "(nothing)", "Result"));
+    this._body.append(el("p", {}, is_error ? "Error" : "Result"), pre(shown || "(nothing)", "Result"));
   }
 
   /** The turn ended without a result of this call. */
