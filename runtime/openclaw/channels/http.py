@@ -76,7 +76,7 @@ class Channel:
     async def run(self, post: Post, operations: Operations) -> None:
         assert self._listener is not None and self._door is not None, "the channel is not open"
         serve: Serve = self._options["serve"]
-        await serve(self._listener, post, operations, self._door, lambda: self._options)
+        await serve(self._listener, post, operations, self._door, lambda: {**self._options, "key": self._key})
 
     async def send(self, reply: Reply) -> None:
         raise DeliveryError(f"nothing can be sent to {reply.to}: programs fetch their replies", final=True)
@@ -176,7 +176,8 @@ def _bind(key: str, host: str, port: int) -> socket.socket:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
         raise OpenClawError(f"channel {key} cannot listen on {host}: {error.strerror or error}") from error
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because the loop sends small answers at once only on sockets that say they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)
