@@ -277,7 +277,7 @@ class Desk:
         if str(by) not in self._pending[approval][0].approvers:
             raise ApprovalError(f"{by} may not answer this")
         self.answers.append((approval, answer, by))
-        self._pending[approval][1].set_result(answer)
+        self._pending.pop(approval)[1].set_result(answer)
 
     async def remembered(self) -> Sequence[Mapping[str, Any]]:
         return self.kept

@@ -13,6 +13,7 @@ import unicodedata
 from pathlib import Path
 
 LARGEST = 20 << 20  # bytes; also the most that Telegram hands to bots
+_ID = re.compile(r"[^A-Za-z0-9]")  # what ids are spelt with otherwise, so that no two come to one name
 _LONGEST = 80  # characters kept of what the sender called it
 
 
@@ -23,9 +24,10 @@ def safe_name(channel: str, message: str, number: int, name: str) -> str:
     """
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in unicodedata.normalize("NFC", name))
     stem, dot, suffix = re.sub(r"-{2,}|\.{2,}", "-", kept).strip("-._").rpartition(".")
-    short = f"{(stem or suffix)[:_LONGEST]}{dot if stem else ''}{suffix[:12] if stem else ''}"
-    origin = re.sub(r"[^A-Za-z0-9]+", "-", f"{channel}-{message}").strip("-")
-    return f"{origin}-{number}-{short or 'file'}"
+    stem = stem.rstrip("-")
+    short = f"{stem[:_LONGEST]}{dot}{suffix[:12]}" if stem else suffix[:_LONGEST]
+    origin = [_ID.sub(lambda found: f"_{ord(found[0]):x}_", part) for part in (channel, *message.split(":"))]
+    return f"{'-'.join(origin)}-{number}-{short or 'file'}"
 
 
 async def put(folder: Path, name: str, content: bytes) -> Path:
