@@ -49,7 +49,7 @@ def test_each_route_admits_the_tokens_with_its_scope_and_no_others(tmp_path: Pat
                 admitted = row.open or row.scope is None or row.scope in SCOPES[who]
                 refused = response.status_code == 403 and '"code":"scope"' in response.text
                 assert refused is not admitted, (row, who, response.text)
-        for row in TABLE:
+        for row in [row for row in TABLE if not row.proof]:
             for token in (None, "wrong", f"{TOKEN}x", TOKEN[:-1]):
                 async with as_(operator, token) as program:
                     response = await program.http.request(row.method, place(row), json=BODIES.get(row.body))

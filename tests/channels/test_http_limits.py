@@ -5,30 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
-from doubles.desk import Desk
 from doubles.house import Program
 from doubles.http_house import CHANNELS, as_, code, echoing, run, until
-from doubles.http_socket import client_of, listening_at
+from doubles.http_socket import Guarded, client_of, guarded
 from doubles.messages_server import MessagesServer
 from openclaw.app import App
-from openclaw.channels._http_door import Door, Token, digest
-from openclaw.clock import ManualClock, SystemClock
-from openclaw.control import lines, listening, serve_at
+from openclaw.clock import Clock, ManualClock
+from openclaw.control import lines
 from openclaw.control.bodies import DEEPEST, SLOWEST
 from openclaw.control.limits import CALLERS, Limits, Rates
 from openclaw.control.lines import LARGEST_HEAD
 from openclaw.control.problems import Unserved
-from openclaw.messages import Address
-from openclaw.ports import Caller
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -43,24 +36,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "control.sock"
 
 
-@asynccontextmanager
-async def limited(path: Path, clock: Any = None, **limits: int) -> AsyncIterator[tuple[httpx2.AsyncClient, Desk]]:
-    """The application behind a door with two tokens, `a` and `b`."""
-    desk, door = Desk(), Door("0.0.0.0", 0, clock or SystemClock())
-    scopes = frozenset({"operator"})
-    door.tokens = tuple(Token(digest(name), Caller(name, Address("http", name), scopes)) for name in "ab")
-    options = {"limits": limits}
-    serving = asyncio.ensure_future(
-        serve_at(listening.bind(path), desk, desk, door, clock or SystemClock(), lambda: options)
-    )
-    try:
-        await listening_at(path)
-        async with client_of(path) as client:
-            client.headers["Authorization"] = "Bearer a"
-            yield client, desk
-    finally:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+def limited(path: Path, clock: Clock | None = None, **limits: int) -> Guarded:
+    return guarded(path, {"limits": limits}, clock)
 
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from doubles.desk import Desk
+from openclaw.channels._http_door import Door, Token, digest
 from openclaw.clock import Clock, SystemClock
-from openclaw.control import serve
+from openclaw.control import serve, serve_at
+from openclaw.control.listening import bind
 from openclaw.control.places import reachable
-from openclaw.ports import Post
+from openclaw.messages import Address
+from openclaw.ports import Caller, Post
 
 Test = Callable[[httpx2.AsyncClient, Desk], Awaitable[None]]
 
@@ -59,6 +62,29 @@ def served(path: Path, test: Test, post: Post | None = None, clock: Clock | None
             await asyncio.gather(serving, return_exceptions=True)
 
     asyncio.run(main())
+
+
+Guarded = AbstractAsyncContextManager[tuple[httpx2.AsyncClient, Desk]]
+
+
+@asynccontextmanager
+async def guarded(
+    path: Path, options: Mapping[str, Any], clock: Clock | None = None
+) -> AsyncIterator[tuple[httpx2.AsyncClient, Desk]]:
+    """The application behind a door with two tokens, `a` and `b`, that may do everything."""
+    time = clock or SystemClock()
+    desk, door = Desk(), Door("0.0.0.0", 0, time)
+    scopes = frozenset({"operator"})
+    door.tokens = tuple(Token(digest(name), Caller(name, Address("http", name), scopes)) for name in "ab")
+    serving = asyncio.ensure_future(serve_at(bind(path), desk, desk, door, time, lambda: {"key": "http", **options}))
+    try:
+        await listening_at(path)
+        async with client_of(path) as client:
+            client.headers["Authorization"] = "Bearer a"
+            yield client, desk
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 async def events(response: httpx2.Response) -> list[tuple[str, dict[str, Any]]]:

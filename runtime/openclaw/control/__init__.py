@@ -14,6 +14,9 @@
     messages.py     posting, waiting, streaming
     feed.py         what happened in a turn, for whoever listens
     events.py       a turn as server-sent events
+    turns.py        messages that were taken in, for every route
+    openai.py       the same for OpenAI's clients; completion.py, chunks.py, completions.py: what they say and get
+    hooks.py        calls of other services; material.py: how what they bring enters a prompt
     desk.py         everything else one may ask of a runtime
     metrics.py      its figures for Prometheus
     static.py       the web page's files

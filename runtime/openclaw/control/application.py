@@ -21,6 +21,7 @@ from openclaw.clock import Clock
 from openclaw.control.bodies import Bodies
 from openclaw.control.chunks import error
 from openclaw.control.desk import Desk
+from openclaw.control.hooks import Hooks
 from openclaw.control.limits import Limits, Rates, read
 from openclaw.control.messages import Messages
 from openclaw.control.openai import OpenAI
@@ -61,7 +62,13 @@ def application(
     guard = _Guard(gate, Rates(limits, clock), fatal)
     taking = Bodies(limits, clock)
     turns = Turns(post, operations, clock)
-    rooms = (Messages(turns, gate, taking), OpenAI(turns, operations, gate, taking), Desk(operations, taking), Static())
+    rooms = (
+        Messages(turns, gate, taking),
+        OpenAI(turns, operations, gate, taking),
+        Hooks(post, operations, gate, taking, clock, options),
+        Desk(operations, taking),
+        Static(),
+    )
     routes = [guard.route(row, _endpoint(row.name, rooms)) for row in TABLE]
     served = Starlette(routes=[*routes, *more], exception_handlers={HTTPException: http_problem})
     served.state.hang_up = turns.hang_up  # called before the end, so that open requests come to theirs
@@ -98,8 +105,11 @@ class _Guard:
         return Route(row.path, guarded, methods=[row.method])
 
     async def _admitted(self, request: Request, row: Row) -> Caller:
+        if row.proof:
+            self._rates.take(f"from {request.client.host if request.client else '?'}")
+            return _NOBODY
         if row.open:
-            if not row.proof and (wrong := self._gate.foreign(request)):
+            if wrong := self._gate.foreign(request):
                 raise Unserved(wrong)
             return _NOBODY
         caller = await self._gate(request)

@@ -62,7 +62,9 @@ def refusals(row: Row) -> set[int]:
     if not row.proof:
         found |= {403, 421}  # another site's page, another host name
     if not row.open:
-        found |= {401, 429}
+        found |= {401}
+    if row.proof or not row.open:
+        found |= {429}
     if row.body:
         found |= {400, 408, 413, 415, 422}
     return found
@@ -101,7 +103,7 @@ def _needs(row: Row) -> str:
 
 def _answer(row: Row, status: int, shape: str) -> dict[str, Any]:
     if not shape:
-        return {"description": "As it was"}
+        return {"description": "As it was" if status == 304 else "Taken"}
     content = {row.media: {"schema": ref(shape)}}
     if row.streams and status == 200:
         content[EVENTS] = {"schema": ref(row.streams)}

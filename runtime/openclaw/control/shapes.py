@@ -45,6 +45,11 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "turn_failed": "the message was taken, and could not be answered",
     "unknown_message": "no such message, or not this token's",
     "unknown_session": "no such session, or not this token's",
+    "unknown_hook": "there is no such hook",
+    "unknown_channel": "nothing is received for this channel",
+    "stale": "the time of the call is too far off",
+    "missing_id": "the call does not carry its own id",
+    "bad_form": "the form has too many fields",
     "unknown_heartbeat": "there is no such heartbeat",
     "unknown_memory": "there is no such memory",
     "unknown_pairing": "nobody waits with this code, or was let in under this address",
@@ -131,6 +136,8 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         },
         text={**TEXT, "description": "What is said. Slash commands work as everywhere."},
     ),
+    "Call": {"description": "Whatever the other service sends: JSON, a form, or text."},
+    "Taken": object_(id={**TEXT, "description": "The message's id."}, status={"const": "accepted"}),
     "Usage": object_(input_tokens=COUNT, output_tokens=COUNT, cache_read_tokens=COUNT, cache_write_tokens=COUNT),
     "Answer": object_(
         id=TEXT, reply=TEXT, agent=any_(TEXT), session=any_(TEXT), usage=any_(ref("Usage"))

@@ -119,6 +119,17 @@ _STRANGERS: Final = (
         problems=(404,),
     ),
 )
+_OUTSIDE: Final = (
+    Row(
+        "hook", "POST", "/hooks/{name}", None, "A call of another service, which becomes a message to an agent",
+        {202: "Taken"}, "Call", open=True, proof="the call proves that it knows the hook's secret",
+        problems=(401, 403, 404), takes=(JSON, "application/x-www-form-urlencoded", "text/plain"),
+    ),
+    Row(
+        "letter", "POST", "/channels/{key}", None, "What a service sends to one channel, which judges it",
+        {200: ""}, "Call", open=True, proof="the channel knows its service", problems=(401, 403, 404), takes=("*/*",),
+    ),
+)
 _HOUSE: Final = (
     Row("me", "GET", "/api/me", None, "Whom the token speaks for, and what it may do", {200: "Me"}),
     Row("commands", "GET", "/api/commands", "chat", "What may be typed after a slash", {200: "Commands"}),
@@ -146,4 +157,4 @@ _HOUSE: Final = (
     ),
 )  # fmt: skip
 
-TABLE: Final[tuple[Row, ...]] = (*_HEALTH, *_TALK, *_OPENAI, *_SESSIONS, *_APPROVALS, *_STRANGERS, *_HOUSE)
+TABLE: Final[tuple[Row, ...]] = (*_HEALTH, *_TALK, *_OPENAI, *_SESSIONS, *_APPROVALS, *_STRANGERS, *_OUTSIDE, *_HOUSE)

@@ -1,0 +1,155 @@
+"""Calls of other services: hooks that become messages, and letters for the channels that wait for them.
+
+Law: a call is believed for its secret alone, compared in constant time over the bytes as they came; a wrong one counts
+against the place it came from, and an unknown name takes as long to refuse as a wrong secret. A call that comes again
+is taken once, also after a restart. What a call brings is material: it is never part of a command or a prefix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from openclaw.clock import Clock
+from openclaw.control import material
+from openclaw.control.bodies import Bodies, kind
+from openclaw.control.problems import Unserved, refused, unserved
+from openclaw.messages import Accepted, Address, Message, Refused
+from openclaw.names import fresh
+from openclaw.ports import Caller, Gate, Operations, Post
+
+_NONE: Mapping[str, Any] = {"secret": fresh(), "verify": "hmac-sha256", "signature_header": "X-Hub-Signature-256"}
+_AGAIN = "Idempotency-Key"
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of a hook: its bytes, and the headers by name in lower case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+    def said(self, name: str) -> str:
+        return self.headers.get(name.lower(), "")
+
+
+class Hooks:
+    def __init__(
+        self, post: Post, operations: Operations, gate: Gate, taking: Bodies, clock: Clock, options: Callable[[], Any]
+    ) -> None:
+        self._post = post
+        self._operations = operations
+        self._gate = gate
+        self._taking = taking
+        self._clock = clock
+        self._options = options
+
+    async def hook(self, request: Request, caller: Caller) -> Response:
+        name, options = request.path_params["name"], self._options()
+        hook = options.get("hooks", {}).get(name)
+        call = _Call(dict(request.headers), await self._taking.read(request))
+        if not _proven(hook or _NONE, call):
+            self._count(request)
+            raise unserved(404, "unknown_hook", f"there is no hook {name}") if hook is None else _wrong_secret()
+        assert hook is not None, "nobody can prove what is not there"
+        self._check_time(hook, call)
+        brought = material.read(kind(request), call.body, call.headers)
+        message = self._message(Address(str(options["key"]), f"hook/{name}"), hook, call, brought)
+        match await self._post(message):
+            case Refused(code=code, reason=reason):
+                raise refused(code, reason)
+            case Accepted(id=id):
+                return JSONResponse({"id": id, "status": "accepted"}, 202)
+            case _:  # the prompt is a command: it has acted
+                return JSONResponse({"id": message.id, "status": "accepted"}, 202)
+
+    async def letter(self, request: Request, caller: Caller) -> Response:
+        key = request.path_params["key"]
+        letter = self._operations.letter(key)
+        if letter is None:
+            raise unserved(404, "unknown_channel", f"nothing is received for {key}")
+        status = await letter(dict(request.headers), await self._taking.read(request))
+        if status in (401, 403):
+            self._count(request)
+        return Response(status_code=status)
+
+    def _count(self, request: Request) -> None:
+        """Notes a wrong secret; raises where too many came from there."""
+        if paused := self._gate.paused(request):
+            raise Unserved(paused)
+        self._gate.wrong(request)
+
+    def _check_time(self, hook: Mapping[str, Any], call: _Call) -> None:
+        if not hook.get("timestamp_header"):
+            return
+        at = int(call.said(hook["timestamp_header"]))  # it was signed, and is a number
+        if abs(self._clock.now().timestamp() - at) > hook["window"]:
+            raise unserved(401, "stale", f"the call is more than {hook['window']:g} s off")
+
+    def _message(
+        self, sender: Address, hook: Mapping[str, Any], call: _Call, brought: material.Brought
+    ) -> Message:
+        id = hashlib.sha256(f"{sender.id}\n{_own_id(hook, call)}".encode("utf-8", "surrogateescape")).hexdigest()
+        return Message(
+            id=f"hook-{id[:40]}",
+            sender=sender,
+            parts=material.filled(hook["prompt"], brought),
+            at=self._clock.now(),
+            agent=hook["agent"],
+            session=id[:16] if hook["session"] == "fresh" else None,
+            fetched=not hook["deliver"],
+            can_ask=False,
+            deliver=tuple(hook["deliver"]),
+        )
+
+
+def _wrong_secret() -> Unserved:
+    return unserved(401, "unauthorized", "the call does not prove that it knows the hook's secret")
+
+
+def _proven(hook: Mapping[str, Any], call: _Call) -> bool:
+    secret = str(hook["secret"]).encode("utf-8", "surrogateescape")
+    if hook["verify"] == "token":
+        scheme, _, bearer = call.said("authorization").partition(" ")
+        said = call.said("x-hook-token") or (bearer.strip() if scheme.lower() == "bearer" else "")
+        return hmac.compare_digest(_digest(_bytes(said)), _digest(secret))
+    signed, timed = call.body, hook.get("timestamp_header")
+    if timed:
+        at = call.said(timed)
+        signed = _bytes(at) + b"." + call.body
+    expected = hmac.new(secret, signed, hashlib.sha256).hexdigest()
+    given = call.said(hook["signature_header"]).strip().removeprefix("sha256=").lower()
+    proven = hmac.compare_digest(expected.encode(), _bytes(given))
+    return proven and (not timed or _is_time(call.said(timed)))
+
+
+def _is_time(said: str) -> bool:
+    return said.isascii() and said.isdigit() and len(said) <= 12
+
+
+def _own_id(hook: Mapping[str, Any], call: _Call) -> str:
+    """What makes a call the same as an earlier one: the id it names, else its body and signature. A call that is only
+    proven by a token is a new one each time: the same words may mean the same thing again."""
+    if hook["id_header"]:
+        said = call.said(hook["id_header"])
+        if not said or len(said) > 255:
+            raise unserved(422, "missing_id", f"the header {hook['id_header']} must carry the call's own id")
+        return said
+    if hook["verify"] == "token":
+        return call.said(_AGAIN)[:255] or fresh()
+    return _digest(call.body).hex() + call.said(hook["signature_header"])
+
+
+def _bytes(header: str) -> bytes:
+    """A header as it came; the web library reads each byte as a character."""
+    return header.encode("latin-1", "replace")
+
+
+def _digest(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).digest()
