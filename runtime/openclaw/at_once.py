@@ -105,7 +105,7 @@ class AtOnce:
                 f"openclaw {status['version']}, up {status['uptime_seconds']:.0f} s, process {status['pid']}",
                 f"project {status['project']}, snapshot {status['snapshot']['digest']}",
                 f"model: {model}; agents: {', '.join(status['agents'])}",
-                f"channels: {', '.join(f'{key} {state}' for key, state in status['channels'].items()) or 'none'}",
+                f"channels: {', '.join(_channels(status)) or 'none'}",
                 f"{answers}, {status['approvals']} waiting for approval",
             ]
         )
@@ -138,3 +138,9 @@ class AtOnce:
         ]
         stopped = [await self._desk.stop(session) for session in mine]
         return "Stopping." if any(stopped) else "Nothing is running."
+
+
+def _channels(status: Mapping[str, Any]) -> list[str]:
+    """Each with what it is doing; one that runs, with whether it receives."""
+    states = status["channels"].items()
+    return [f"{key} {status['receiving'][key]['condition'] if state == 'running' else state}" for key, state in states]
