@@ -6,6 +6,8 @@ Reads what the desk tells and says it in words; the rest of a conversation is no
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
+from typing import Any
 
 from openclaw import prompt
 from openclaw.commands import COMMANDS, Line
