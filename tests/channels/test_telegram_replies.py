@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from doubles.desk import Desk
 from doubles.house import until
-from doubles.telegram_house import ANA, BEN, FORUM, GROUP, answered, channel, play, quiet, working
+from doubles.telegram_house import ANA, BEN, FORUM, GROUP, Notes, answered, channel, play, quiet, working
 from doubles.telegram_people import BOT_NAME
 from doubles.telegram_rules import units
 from doubles.telegram_server import TelegramServer
@@ -494,3 +494,32 @@ def test_what_comes_again_while_its_turn_runs_is_shown_again() -> None:
 
     with TelegramServer() as server:
         asyncio.run(whole(server))
+
+
+def test_what_a_group_was_shown_before_a_crash_becomes_the_answer_after_it() -> None:
+    notes = Notes()
+
+    async def whole(server: TelegramServer) -> None:
+        desk = Paced()
+        async with working(server, desk, channel(server, notes=notes)) as running:
+            server.say(f"@{BOT_NAME} tell me", by=ANA, chat=GROUP)
+            desk.more.put_nowait("Once ")
+            assert await answered(server, GROUP) == ["Once"]
+            await until(lambda: notes.documents.get("shown"), "the message on disk")
+            desk._send = None  # it died here
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        made = channel(server, notes=notes)
+        await made.send(reply("Once upon a time.", chat=str(GROUP), answers="m1"))
+        assert server.texts(GROUP) == ["Once upon a time."] and notes.documents["shown"] == {}
+        await made.close()
+
+    with TelegramServer() as server:
+        asyncio.run(whole(server))
+
+
+def test_a_megabyte_is_sent_without_formatting_all_of_it() -> None:
+    text = "**word** " * 120_000
+    [begun, document] = steps(reply(text))
+    assert isinstance(document, Document) and document.content.decode() == text
+    assert isinstance(begun, words.Piece) and begun.text.startswith("word word")

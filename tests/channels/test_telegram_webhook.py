@@ -45,7 +45,7 @@ def test_the_service_is_told_where_to_call_and_its_calls_are_taken() -> None:
             received = made.pulse.received
             assert await letter({HEADER: SECRET}, update(1, "hello")) == 200
             assert await answered(server, ANA) == ["You said: hello"]
-            assert made.pulse.received == received + 1
+            assert made.pulse.received > received
             assert server.called("getUpdates") == []
         assert desk.letter("telegram") is None
 

@@ -6,6 +6,7 @@ connection was lost or the runtime was, is marked when it is sent again. Knows n
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,16 +14,18 @@ from typing import TypeAlias
 from openclaw.channels import _telegram_words as words
 from openclaw.channels._telegram_outlet import Outlet, Unsure
 from openclaw.channels._telegram_reading import Spot
-from openclaw.channels._telegram_showing import Showing
 from openclaw.channels._telegram_words import Piece
 from openclaw.errors import DeliveryError
 from openclaw.messages import Reply
+from openclaw.ports import Notes
 
 REPEATED = "(repeated after a restart)"
 PERHAPS = "(perhaps a second time; the connection was lost)"
 EMPTY = "(no text)"
 DOCUMENT = "reply.md"
 MOST = 1_000  # replies whose progress is remembered
+LONG = 8_000  # characters; to format more takes a while, and others must not wait for it
+LONGEST = 3 * words.MOST_PIECES * words.ROOM  # characters; no formatting shrinks more to ten pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,48 @@ class Document:
 Step: TypeAlias = Piece | Document
 
 
-@dataclass(slots=True)
-class Progress:
-    """`done`: steps that arrived. `unsure`: whether the next one may have. `message`: what the first one takes over."""
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What there is of a reply before it is sent: `message` is what was shown of it in a group, which its first piece
+    takes over; `answers` is the person's message."""
 
     message: int | None = None
     answers: int | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """`done`: steps that arrived. `unsure`: whether the next one may have. `message`: what the next one takes over."""
+
+    message: int | None
     done: int = 0
     unsure: bool = False
+
+
+class Shown:
+    """Messages in groups that show a part of a reply, by what the reply answers: also those of an earlier run."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._messages: OrderedDict[str, int] = OrderedDict()
+
+    async def open(self) -> None:
+        kept = await self._notes.get("shown")
+        if isinstance(kept, dict):
+            self._messages = OrderedDict((str(id), message) for id, message in kept.items() if type(message) is int)
+
+    def of(self, answers: str | None) -> int | None:
+        return self._messages.get(answers or "")
+
+    async def add(self, answers: str, message: int) -> None:
+        self._messages[answers] = message
+        while len(self._messages) > MOST:
+            self._messages.popitem(last=False)
+        await self._notes.put("shown", dict(self._messages))
+
+    async def drop(self, answers: str | None) -> None:
+        if self._messages.pop(answers or "", None) is not None:
+            await self._notes.put("shown", dict(self._messages))
 
 
 class Sending:
@@ -49,14 +86,17 @@ class Sending:
         self._outlet = outlet
         self._progress: OrderedDict[Reply, Progress] = OrderedDict()
 
-    async def send(self, reply: Reply, spot: Spot, view: Showing | None) -> None:
+    async def send(self, reply: Reply, spot: Spot, begun: Begun) -> None:
         """Raises DeliveryError; the same reply again then goes on where this ended."""
-        progress = self._progress.setdefault(reply, _begun(spot, view))
+        progress = self._progress.setdefault(reply, Progress(begun.message))
         while len(self._progress) > MOST:
             self._progress.popitem(last=False)
+        long = len(reply.text) > LONG
+        whole = await asyncio.to_thread(steps, reply) if long else steps(reply)
+        answers = None if spot.private else begun.answers
         try:
-            for step in steps(reply)[progress.done :]:
-                await self._step(spot, step, progress)
+            for step in whole[progress.done :]:
+                await self._step(spot, step, progress, answers if progress.done == 0 else None)
                 progress.done += 1
                 progress.unsure = False
         except DeliveryError as error:
@@ -66,7 +106,7 @@ class Sending:
             raise
         self._progress.pop(reply, None)
 
-    async def _step(self, spot: Spot, step: Step, progress: Progress) -> None:
+    async def _step(self, spot: Spot, step: Step, progress: Progress, answers: int | None) -> None:
         if isinstance(step, Document):
             caption = f"{PERHAPS}\n{step.caption}" if progress.unsure else step.caption
             await self._outlet.upload(spot, step.content, DOCUMENT, caption)
@@ -77,7 +117,6 @@ class Sending:
                 return
             progress.message = None
         piece = words.marked(step, PERHAPS) if progress.unsure else step
-        answers = progress.answers if progress.done == 0 else None
         await self._outlet.write(spot, piece, answers=answers)
 
     async def _over(self, spot: Spot, piece: Piece, message: int) -> bool:
@@ -88,20 +127,14 @@ class Sending:
             raise DeliveryError(str(error)) from None
 
 
-def _begun(spot: Spot, view: Showing | None) -> Progress:
-    if view is None or spot.private:
-        return Progress()
-    return Progress(message=view.message, answers=view.answers)
-
-
 def steps(reply: Reply) -> list[Step]:
     """The messages of a reply. One that is very long is its beginning, and a file with all of it."""
     text = reply.text if reply.text.strip() else EMPTY
     text = f"{REPEATED}\n\n{text}" if reply.repeated else text
     if reply.failed:
         return [*words.plain(f"\N{WARNING SIGN} {text}")]
-    pieces = words.pieces(text)
-    if len(pieces) <= words.MOST_PIECES:
+    pieces = words.pieces(text if len(text) <= LONGEST else text[: words.ROOM])
+    if len(pieces) <= words.MOST_PIECES and len(text) <= LONGEST:
         return [*pieces]
     caption = f"The answer has {len(reply.text):,} characters; all of it is in this file."
     return [pieces[0], Document(text.encode("utf-8", "replace"), caption)]

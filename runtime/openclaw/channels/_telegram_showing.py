@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from openclaw.channels import _telegram_words as words
 from openclaw.channels._telegram_outlet import TYPING, Outlet
@@ -42,6 +43,7 @@ class Showing:
         self._typed = self._framed = float("-inf")
         self.task: asyncio.Task[None] | None = None
         self.message: int | None = None  # in groups: what the reply takes over
+        self.put_up: Callable[[int], Awaitable[None]] | None = None  # told of it
 
     def watch(self, progress: Progress) -> None:
         match progress:
@@ -109,6 +111,8 @@ class Showing:
                 await self._outlet.change(self.spot, self.message, piece)
             elif self._text:
                 self.message = await self._outlet.write(self.spot, piece, answers=self.answers)
+                if self.put_up is not None:
+                    await self.put_up(self.message)
         except DeliveryError as error:
             log.debug("not shown: %s", error)
 

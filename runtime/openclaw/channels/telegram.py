@@ -16,6 +16,7 @@ import logging
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from openclaw.channels import _telegram_client as client
@@ -25,7 +26,7 @@ from openclaw.channels._telegram_files import fetched
 from openclaw.channels._telegram_intake import Intake, Stopping
 from openclaw.channels._telegram_outlet import Outlet
 from openclaw.channels._telegram_reading import Heard, Meaning, Moved, Pressed, Spot, joined
-from openclaw.channels._telegram_sending import Sending
+from openclaw.channels._telegram_sending import Begun, Sending, Shown
 from openclaw.channels._telegram_showing import Showing
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, DeliveryError
@@ -47,6 +48,7 @@ class Channel:
         self._clock = clock
         self.pulse = Pulse(PATIENCE)
         self.passed: Counter[str] = Counter()  # updates that were not for us, by what they were
+        self._opening = asyncio.Lock()
         self._line: client.Line | None = None
         self._views: OrderedDict[str, Showing] = OrderedDict()  # by inbox id
         self._words: OrderedDict[str, str] = OrderedDict()  # digests of what was said, by message
@@ -57,17 +59,25 @@ class Channel:
     # ── its life ─────────────────────────────────────────────────────────────────────────────────
 
     async def open(self) -> None:
-        if self._line is not None:
-            return
+        async with self._opening:  # a reply may be on its way before the channel runs
+            if self._line is None:
+                self._line = await self._opened()
+
+    async def _opened(self) -> client.Line:
         notes = self._options["notes"]
-        self._line = client.line(str(self._options["token"]), str(self._options.get("api_base") or client.API))
-        self._outlet = Outlet(self._key, self._line, self._clock, notes)
+        line = client.line(str(self._options["token"]), str(self._options.get("api_base") or client.API))
+        self._outlet = Outlet(self._key, line, self._clock, notes)
         self._sending = Sending(self._outlet)
-        self._questions = Questions(self._key, self._line, self._outlet, notes, self._clock, self._spawn)
-        self._intake = Intake(self._key, self._options, self._line, self._clock, self.pulse, notes)
-        await self._outlet.open()
-        await self._questions.open()
-        await self._intake.open()
+        self._questions = Questions(self._key, line, self._outlet, notes, self._clock, self._spawn)
+        self._intake = Intake(self._key, self._options, line, self._clock, self.pulse, notes)
+        self._shown = Shown(notes)
+        try:
+            for part in (self._outlet, self._questions, self._intake, self._shown):
+                await part.open()
+        except BaseException:
+            await line.close()
+            raise
+        return line
 
     async def run(self, post: Post, operations: Operations) -> None:
         await self.open()
@@ -186,6 +196,7 @@ class Channel:
         self._views[accepted.id] = view
         while len(self._views) > REMEMBERED:
             self._views.popitem(last=False)
+        view.put_up = partial(self._shown.add, accepted.id)
         view.task = self._spawn(view.run())
 
     async def _refused(self, refused: Refused, heard: Heard, message: Message) -> None:
@@ -204,8 +215,10 @@ class Channel:
         spot = view.spot if view is not None else _spot(reply)
         if view is not None:
             await view.end()
-        await self._sending.send(reply, spot, view)
+        answered = view.answers if view is not None else None
+        await self._sending.send(reply, spot, Begun(self._shown.of(reply.answers), answered))
         self._views.pop(reply.answers or "", None)
+        await self._shown.drop(reply.answers)
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────
 
