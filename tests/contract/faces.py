@@ -7,6 +7,7 @@ behind it. `Person.WRONG` may write but not answer questions.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -42,6 +43,8 @@ class Face(Protocol):
     unasked: bool  # whether something can be sent to somebody who did not ask
     others: bool  # whether somebody else can see the question at all
     typing: bool  # whether it can show that somebody is at work
+    streams: bool  # whether an answer is seen while it is written
+    network: bool  # whether there is a network between the channel and its service
 
     async def say(self, text: str) -> str:
         """The right person writes; a name for the message."""
@@ -65,6 +68,12 @@ class Face(Protocol):
         """Answers it (`once` or `deny`); what a refusal says, "" for none."""
 
     async def shows_work(self) -> bool: ...
+
+    async def glimpse(self) -> str:
+        """What is seen of an answer that is being written; "" for nothing yet."""
+
+    def cut(self, away: bool) -> None:
+        """Takes the network away, or brings it back. What is said meanwhile reaches the service all the same."""
 
     async def stop(self) -> None:
         """Ends the channel, as the runtime does."""
@@ -93,7 +102,7 @@ class _Running:
 
 
 class Telegram(_Running):
-    again, unasked, others, typing = True, True, True, True
+    again, unasked, others, typing, streams, network = True, True, True, True, True, True
     address = Address("telegram", str(telegram_house.ANA))
 
     def __init__(self, server: TelegramServer) -> None:
@@ -140,6 +149,15 @@ class Telegram(_Running):
     async def shows_work(self) -> bool:
         return bool(self.server.called("sendChatAction", 200))
 
+    async def glimpse(self) -> str:
+        return self.server.drafts[-1][2] if self.server.drafts else ""
+
+    def cut(self, away: bool) -> None:
+        if away:
+            self.server.cut()
+        else:
+            self.server.mend()
+
 
 @asynccontextmanager
 async def telegram(folder: Path) -> AsyncIterator[Face]:
@@ -158,7 +176,7 @@ async def telegram(folder: Path) -> AsyncIterator[Face]:
 
 
 class Discord:
-    again, unasked, others, typing = True, True, True, True
+    again, unasked, others, typing, streams, network = True, True, True, True, True, True
     address = Address("discord", discord_server.NADER)
 
     def __init__(self, server: DiscordServer) -> None:
@@ -202,6 +220,12 @@ class Discord:
     async def shows_work(self) -> bool:
         return bool(self.server.made("POST", f"/channels/{self.place}/typing"))
 
+    async def glimpse(self) -> str:
+        return "".join(await self.texts())
+
+    def cut(self, away: bool) -> None:
+        self.server.outage(away)
+
     async def stop(self) -> None:
         assert self.stage.task is not None
         self.stage.task.cancel()
@@ -221,7 +245,7 @@ async def discord(folder: Path) -> AsyncIterator[Face]:
 
 
 class Http(_Running):
-    again, unasked, others, typing = True, False, True, False
+    again, unasked, others, typing, streams, network = True, False, True, False, True, False
 
     def __init__(self, folder: Path) -> None:
         self.desk = Desk()
@@ -303,6 +327,21 @@ class Http(_Running):
     async def shows_work(self) -> bool:
         return False
 
+    async def glimpse(self) -> str:
+        [key] = self._said
+        headers = {"Accept": "text/event-stream", "Idempotency-Key": key}
+        async with (
+            self.client("right-secret") as client,
+            client.stream("POST", "/api/messages", json={"text": self._said[key]}, headers=headers) as response,
+        ):
+            async for line in response.aiter_lines():
+                if line.startswith("data: ") and (text := json.loads(line[6:]).get("text")):
+                    return str(text)
+        return ""
+
+    def cut(self, away: bool) -> None:
+        raise NotImplementedError
+
     async def stop(self) -> None:
         for sent in self._sent.values():
             sent.cancel()
@@ -327,7 +366,7 @@ async def over_http(folder: Path) -> AsyncIterator[Face]:
 class Repl(_Running):
     """Lines through pipes laid over this process's own standard streams."""
 
-    again, unasked, others, typing = False, True, False, False
+    again, unasked, others, typing, streams, network = False, True, False, False, False, False
     address = Address("repl", "local")
 
     def __init__(self, keyboard: int, screen: int) -> None:
@@ -361,6 +400,12 @@ class Repl(_Running):
 
     async def shows_work(self) -> bool:
         return False
+
+    async def glimpse(self) -> str:
+        raise NotImplementedError
+
+    def cut(self, away: bool) -> None:
+        raise NotImplementedError
 
 
 @asynccontextmanager

@@ -187,6 +187,35 @@ def test_work_is_shown_while_it_lasts(play: Callable[[Scene], None]) -> None:
     play(scene)
 
 
+def test_an_answer_is_seen_while_it_is_written(play: Callable[[Scene], None]) -> None:
+    async def scene(face: Face) -> None:
+        if not face.streams:
+            pytest.skip("a pipe is given whole answers; the terminal's stream is in test_repl_terminal.py")
+        await face.say("wait")
+        await received(face)
+        assert (await soon(face.glimpse)).startswith("Working on")
+
+    play(scene)
+
+
+def test_what_is_said_while_the_network_is_away_is_answered_once_it_is_back(play: Callable[[Scene], None]) -> None:
+    async def scene(face: Face) -> None:
+        if not face.network:
+            pytest.skip("whoever asks is on the other side of no service")
+        await face.say("first")
+        await answered(face)
+        face.cut(True)
+        await face.say("second")
+        await asyncio.sleep(0.3)  # attempts fail meanwhile
+        assert len(face.desk.posted) == 1
+        face.cut(False)
+        await answered(face, 2)
+        assert [message.text for message in face.desk.posted] == ["first", "second"]
+        assert len(await face.texts()) == 2
+
+    play(scene)
+
+
 def test_what_nobody_asked_for_arrives_and_a_repetition_says_so(play: Callable[[Scene], None]) -> None:
     async def scene(face: Face) -> None:
         if not face.unasked:
