@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,14 @@ ME = f"<@{BOT}>"
 
 def reply(text: str, to: str = NADER, **more: Any) -> Reply:
     return Reply(Address("discord", to), text, "agent:main:person:nader", "main", **more)
+
+
+async def passing(clock: ManualClock, found: Callable[[], Any]) -> None:
+    """Time goes on, also while requests are under way, until something is there."""
+    async with asyncio.timeout(15):
+        while not found():  # the double has no event for it
+            await clock.advance(0.25)
+            await asyncio.sleep(0.01)
 
 
 # ── what is heard ────────────────────────────────────────────────────────────────────────────────
@@ -353,10 +363,9 @@ def test_the_bot_types_and_its_draft_grows_into_the_answer() -> None:
             await stage.posted()
             await until(lambda: server.made("POST", f"/channels/{private}/typing"), "typing")
             assert server.sent(private) == []
-            await clock.advance(0.5)
+            await passing(clock, lambda: server.sent(private))
             [draft] = await stage.said(private, "Working on …")
-            await clock.advance(8)
-            await until(lambda: len(server.made("POST", f"/channels/{private}/typing")) == 2, "typing again")
+            await passing(clock, lambda: len(server.made("POST", f"/channels/{private}/typing")) == 2)
             await stage.desk.stop(f"agent:main:discord:{NADER}")
             [answer] = await stage.said(private, "Stopped.")
             assert answer["id"] == draft["id"]

@@ -54,7 +54,7 @@ def test_whoever_may_not_answer_is_told_unseen_and_the_card_stays() -> None:
             card = await stage.card(TALK)
             press = server.press(card["id"], "Allow once", by=ANA)
             await until(lambda: follow_ups(server, press), "the refusal")
-            assert follow_ups(server, press) == [f"discord:{ANA} may not answer this"]
+            assert follow_ups(server, press) == ["This is not yours to answer."]
             assert server.interactions[press].follow_ups[0]["flags"] & 64
             assert (await stage.card(TALK))["components"] and stage.desk.answers == []
             server.press(card["id"], "Allow once", by=NADER)

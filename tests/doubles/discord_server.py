@@ -91,7 +91,7 @@ class DiscordServer(Gateway):
         self.calls: list[Call] = []
         self._failures: list[_Failure] = []
         self._port = 0
-        self._site: web.TCPSite | None = None
+        self._listener: asyncio.Server | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -132,16 +132,17 @@ class DiscordServer(Gateway):
         self._ready.set()
         await self._stopping.wait()
         await self._away()
-        await asyncio.sleep(0.01)  # who was let in at the last moment is a connection by now
         for connection in list(self._runner.server.connections if self._runner.server else ()):
             if connection.transport is not None:
                 connection.transport.abort()  # whoever does not read what was written must not keep it open
         await self._runner.cleanup()
 
     async def _listen(self) -> None:
-        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
-        await self._site.start()
-        self._port = self._runner.addresses[0][1]
+        assert self._runner.server is not None
+        self._listener = await self._loop.create_server(
+            self._runner.server, "127.0.0.1", self._port, reuse_address=True
+        )
+        self._port = self._listener.sockets[0].getsockname()[1]
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -203,9 +204,12 @@ class DiscordServer(Gateway):
         self._do(self._dispatch(name, told))
 
     async def _away(self) -> None:
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
+        if self._listener is not None:
+            for one in self._listener.sockets:
+                self._loop.remove_reader(one)
+            await asyncio.sleep(0.01)  # the loop loses who was just let in, where nobody listens any more
+            self._listener.close()
+            self._listener = None
         await self._cut()
         server = self._runner.server
         for connection in list(server.connections if server else ()):

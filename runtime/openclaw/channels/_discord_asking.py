@@ -47,6 +47,7 @@ OUTCOMES = {
 _FENCE = re.compile("`{3,}")
 
 GONE = "This question is not open any more."
+NOT_YOURS = "This is not yours to answer."
 ELSEWHERE = "This button belongs to another message."
 
 
@@ -162,9 +163,12 @@ class Asking:
         card = await self._asked_again(card)
         if card is None:
             return GONE
+        who = Address(self._key, str(by[0]))
+        if (approval := self._open.get(card.approval)) is not None and str(who) not in approval.approvers:
+            return NOT_YOURS
         self._answerers[card.approval] = by[1]
         try:
-            await operations.answer(card.approval, card.offers[int(number)], Address(self._key, str(by[0])))
+            await operations.answer(card.approval, card.offers[int(number)], who)
         except ApprovalError as error:
             self._answerers.pop(card.approval, None)
             return str(error)

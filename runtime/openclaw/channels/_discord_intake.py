@@ -124,7 +124,10 @@ class Intake:
             del self._lines[channel]
 
     async def _take(self, heard: Heard) -> None:
+        private = heard.spot is not None and heard.spot.private
+        person = heard.sender if private else None
         try:
+            await self._places.begin(heard.channel, heard.id, person)
             handled = await self._handle(heard)
         except StorageFailed:
             raise
@@ -132,8 +135,7 @@ class Intake:
             log.exception("message %s could not be taken in", heard.id)
             return
         if handled:
-            private = heard.spot is not None and heard.spot.private
-            self._places.read(heard.channel, heard.id, heard.sender if private else None)
+            self._places.read(heard.channel, heard.id, person)
 
     async def _handle(self, heard: Heard) -> bool:
         """False where the message must be fetched again later."""

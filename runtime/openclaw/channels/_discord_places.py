@@ -66,6 +66,13 @@ class Places:
         """The private channel with this person, where they wrote before."""
         return next((channel for channel, place in self._places.items() if place.person == person), None)
 
+    async def begin(self, channel: int, message: int, person: int | None) -> None:
+        """Remembers a channel before its first message is taken in; on disk when this returns. The welcome names no
+        private chats: one that nobody remembers could not be looked at after a crash."""
+        if channel not in self._places:
+            self.read(channel, message - 1, person)
+            await self.flush()
+
     def read(self, channel: int, message: int, person: int | None = None) -> None:
         """Everything up to this message was taken in, or needs no answer."""
         place = self._places.pop(channel, None) or Place(message, person)

@@ -51,7 +51,7 @@ class Writer:
 
     def _connected(self) -> Client:
         client = self._client()
-        if client is None or client.http.token is None or client.is_closed():
+        if client is None or client.http.token is None or client.is_closed() or client.session.closed:
             raise DeliveryError("there is no connection to Discord", retry_after=UNCONNECTED)
         return client
 
@@ -180,7 +180,7 @@ def faults() -> Iterator[None]:
         raise DeliveryError("Discord asks to wait", retry_after=error.retry_after) from error
     except discord.HTTPException as error:
         raise _refused(error) from error
-    except (OSError, aiohttp.ClientError) as error:
+    except (OSError, aiohttp.ClientError, RuntimeError) as error:  # the last is a connection that was let go of
         raise DeliveryError(f"Discord cannot be reached: {type(error).__name__}") from error
 
 
