@@ -59,9 +59,11 @@ COMPLETIONS: Final[Mapping[str, Schema]] = {
         usage=ref("OpenAIUsage"),
     ),
     "Chunks": {
-        "type": "string",
-        "description": "Server-sent events without names: chunks of the completion, or an object with `error`; then "
-        "`[DONE]`.",
+        "type": "object",
+        "description": "Each server-sent event.",
+        "properties": {
+            "data": {**TEXT, "description": "A chunk of the completion, or an object with `error`; last `[DONE]`."}
+        },
     },
     "Model": object_(id=TEXT, object={"const": "model"}, created=COUNT, owned_by=TEXT),
     "Models": object_(object={"const": "list"}, data=list_(ref("Model"))),

@@ -177,12 +177,12 @@ class Desk:
 
     async def pair(self, request: Request, caller: Caller) -> Response:
         try:
-            return JSONResponse(words.pairing_json(await self._operations.pair(request.path_params["code"])))
+            return JSONResponse(words.pairing_json(await self._operations.pair(request.path_params["who"])))
         except PairingError as error:
             raise unserved(404, "unknown_pairing", str(error)) from error
 
     async def unpair(self, request: Request, caller: Caller) -> Response:
-        said = request.path_params["address"]
+        said = request.path_params["who"]
         try:
             await self._operations.unpair(Address.parse(said))
         except (PairingError, ValueError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from openclaw.ports import Problem
 
@@ -60,9 +61,21 @@ def headers(found: Problem, again: float = AGAIN) -> dict[str, str]:
     return {"Retry-After": str(max(math.ceil(again), 1))} if found.status in (429, 503) else {}
 
 
-async def http_problem(_: Request, error: Exception) -> Response:
+async def http_problem(request: Request, error: Exception) -> Response:
     """What the web library refuses by itself: routes and methods that are not there."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     answer = problem(Problem(status, _CODES.get(status, "http"), HTTPStatus(status).phrase.lower()))
-    answer.headers.update((error.headers if isinstance(error, HTTPException) else None) or {})
+    if status == 405:
+        answer.headers["Allow"] = ", ".join(_methods(request))
     return answer
+
+
+def _methods(request: Request) -> list[str]:
+    """Those of every route of this place; the library names those of the first alone."""
+    fitting = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    same = [route for route in fitting if _plain(route) == _plain(fitting[0])]
+    return sorted({method for route in same for method in getattr(route, "methods", None) or ()})
+
+
+def _plain(route: Any) -> str:
+    return str(getattr(route, "path", "")).replace(":path}", "}")

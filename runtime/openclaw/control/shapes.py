@@ -155,10 +155,15 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         status={"enum": ["queued", "running", "waiting", "done", "failed"]},
     ),
     "Events": {
-        "type": "string",
-        "description": "Server-sent events `accepted`, `text`, `tool_call`, `tool_result`, `approval`, then `reply` or "
-        "`error`; the data of each is a JSON object with the message's `id`. A `text` with `restart` voids the text "
-        "before it. Each event has an `id`, its place in the turn: a number that only grows.",
+        "type": "object",
+        "description": "Each server-sent event: `accepted`, then `text`, `tool_call`, `tool_result`, `approval`, and "
+        "last `reply` or `error`. A `text` with `restart` voids the text before it.",
+        "properties": {
+            "event": {"enum": ["accepted", "text", "tool_call", "tool_result", "approval", "reply", "error"]},
+            "id": {**TEXT, "description": "Its place in the turn: a number that only grows."},
+            "data": {**TEXT, "description": "A JSON object with the message's `id`."},
+            "retry": COUNT,
+        },
     },
     "Session": object_(key=TEXT, entries=COUNT, size={**COUNT, "description": "Bytes."}, updated=TIME),
     "Sessions": object_(sessions=list_(ref("Session"))),
