@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from doubles.desk import Desk
-from doubles.house import until
+from doubles.house import TOKEN as OPERATOR
+from doubles.house import lived, project, until
+from doubles.messages_server import MessagesServer
 from doubles.telegram_house import ANA, Notes, answered, channel, working
-from doubles.telegram_server import TelegramServer
+from doubles.telegram_server import TOKEN, TelegramServer
 from openclaw.channels.telegram import Channel
 from openclaw.errors import OpenClawError
 from openclaw.messages import Accepted, Answered, Message, Refused
@@ -160,3 +162,34 @@ def test_polling_takes_an_old_webhook_away() -> None:
 
     with TelegramServer() as server:
         asyncio.run(whole(server))
+
+
+CHANNELS = """\
+channels:
+  http: {{kind: http, port: 0, token: {operator}}}
+  telegram:
+    kind: telegram
+    token: "{token}"
+    allow: [7]
+    api_base: "{api}"
+    webhook: {{url: "https://bot.example.org", secret: {secret}}}
+"""
+
+
+def test_calls_arrive_through_our_own_http_channel(tmp_path: Any) -> None:
+    with MessagesServer() as model, TelegramServer() as server:
+        model.say("Hello, Ana.")
+        text = CHANNELS.format(operator=OPERATOR, token=TOKEN, api=server.url, secret=SECRET)
+        root = project(tmp_path / "project", model.url, files={"channels.yaml": text})
+
+        async def whole() -> None:
+            async with lived(root, tmp_path / "state") as (app, _):
+                await until(lambda: server.webhook["url"], "the webhook")
+                [address] = await app.addresses()
+                here = f"{address}/channels/telegram"
+                server.say("hello", by=ANA)
+                assert (await server.deliver(here, **{"X-Telegram-Bot-Api-Secret-Token": "wrong"}))[0] == 401
+                assert await server.deliver(here) == [200]
+                assert await answered(server, ANA) == ["Hello, Ana."]
+
+        asyncio.run(whole())

@@ -157,6 +157,8 @@ class TelegramServer(People):
         self._ready.set()
         await self._stopping.wait()
         server.close()
+        for _ in range(3):  # a connection that came just now is taken before it is ended
+            await asyncio.sleep(0)
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)

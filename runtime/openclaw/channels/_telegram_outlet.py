@@ -62,6 +62,9 @@ class Outlet:
         self._order: dict[int, asyncio.Lock] = {}
         self._lines = asyncio.Semaphore(client.SIDE_BY_SIDE)
         self._shown = 0  # calls under way for what is only shown
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def open(self) -> None:
         kept = await self._notes.get("moved")
@@ -258,7 +261,7 @@ class Outlet:
         for _ in range(2):
             try:
                 async with self._lines:
-                    return await act(self.now_at(chat))
+                    return await self._watched(act(self.now_at(chat)))
             except client.ChatMigrated as error:
                 await self.move(self.now_at(chat), error.new_chat_id)
             except client.BadRequest:
@@ -266,6 +269,20 @@ class Outlet:
             except client.TelegramError as error:
                 raise self._failed(chat, error) from None
         raise DeliveryError(f"group {chat} moved twice at once")
+
+    async def _watched(self, call: Awaitable[Got]) -> Got:
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            return await call
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Until no call is under way."""
+        await self._idle.wait()
 
     def _failed(self, chat: int, error: client.TelegramError) -> DeliveryError:
         words = self._line.words(error)

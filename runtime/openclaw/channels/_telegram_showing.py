@@ -78,10 +78,14 @@ class Showing:
         except Exception:  # what is only shown must not end anything else
             log.exception("showing a turn failed")
 
-    async def end(self) -> None:
-        """No more frames; one that is under way has arrived, or will not."""
+    def over(self) -> None:
+        """No more frames."""
         self._over.set()
         self._news.set()
+
+    async def end(self) -> None:
+        """No more frames; one that is under way has arrived, or will not."""
+        self.over()
         if self.task is not None and not self.task.done():
             await asyncio.wait({self.task}, timeout=ENDING)
             self.task.cancel()

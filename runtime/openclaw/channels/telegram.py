@@ -11,6 +11,7 @@ stranger is told and where files are kept the runtime decides.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import re
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 3.0 * client.POLL
 REMEMBERED = 2_000  # turns on show, and messages whose words are compared with an edit
+LEAVING = 0.5  # seconds that calls under way get at the end
 _COMMAND = re.compile(r"/[a-z0-9_]{1,32}")
 _MOST_COMMANDS, _LONGEST_HELP = 100, 256
 
@@ -95,6 +97,11 @@ class Channel:
             await self._leave()
 
     async def _leave(self) -> None:
+        """Calls under way may end, so that nobody has to wonder whether they arrived; nothing new begins."""
+        for view in self._views.values():
+            view.over()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._outlet.idle(), LEAVING)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
