@@ -29,9 +29,14 @@ CHROMIUM = next(
     ),
     None,
 )
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 WIDE: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 740}
 VIEWS = ("chat", "approvals", "sessions", "heartbeats", "memory", "status")
@@ -164,7 +169,7 @@ async def opened(
         page.set_default_timeout(15_000)
         stage = Stage(page, base, root, state, model, app, watched(page, base))
         yield stage
-        assert stage.unexpected() == []
+        assert stage.unexpected() == [], stage.unexpected()
     finally:
         await tab.close()
 
@@ -195,13 +200,17 @@ class Theatre:
         self.browser = browser
 
     def play(
-        self, folder: Path, scene: Callable[[Stage], Awaitable[None]], files: Mapping[str, str] | None = None, **more: Any
+        self,
+        folder: Path,
+        scene: Callable[[Stage], Awaitable[None]],
+        files: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> None:
         async def test() -> None:
             with MessagesServer(key="test-key") as model:
                 async with staged(self.browser, folder, model, files, **more) as stage:
                     await scene(stage)
-                assert model.violations == []
+                assert model.violations == [], model.violations
 
         self._runner.run(test())
 

@@ -150,7 +150,8 @@ def test_status_shows_channels_and_usage_and_lets_a_stranger_in(theatre: Theatre
 
 
 def test_nothing_is_wider_than_a_phone(theatre: Theatre, tmp_path: Path) -> None:
-    wide = "x" * 400 + "\n\n" + "|".join("abcdefghijklmnop") + "\n" + "|".join("-" * 16) + "\n\n```\n" + "y" * 400 + "\n```"
+    table = "|".join("abcdefghijklmnop") + "\n" + "|".join("-" * 16)
+    wide = "\n\n".join(["x" * 400, table, "```\n" + "y" * 400 + "\n```"])
 
     async def scene(stage: Stage) -> None:
         await furnish(stage)
@@ -214,7 +215,9 @@ def test_no_view_has_a_serious_fault_for_those_who_do_not_see_or_do_not_use_a_mo
             await stage.page.set_viewport_size(size)
             for view in VIEWS:
                 await stage.show(view)
-                await stage.page.evaluate("document.querySelectorAll('main details').forEach((one) => { one.open = true })")
+                await stage.page.locator("main details").evaluate_all(
+                    "all => all.forEach((one) => { one.open = true })"
+                )
                 await examined(stage, f"{view}, {size['width']} wide")
         await stage.page.evaluate("location.hash = '#/sessions/agent%3Amain%3Ahttp%3Aoperator'")
         await stage.page.locator(".bubble").first.wait_for()
@@ -268,7 +271,8 @@ def test_a_restart_in_the_middle_of_an_answer_is_told_and_the_answer_still_comes
                     (root / "channels.yaml").write_text(fixed, "utf-8")
                     model.say(text("This is the whole answer."))
                     with Process(root, state):
-                        await expect(exchange.locator(".prose")).to_have_text("This is the whole answer.", timeout=30_000)
+                        whole = exchange.locator(".prose", has_text="This is the whole answer.")
+                        await whole.wait_for(timeout=30_000)
                         await stage.answered(exchange)
                         await expect(stage.page.locator("#banner")).to_be_hidden()
                         await expect(stage.page.locator(".exchange")).to_have_count(1)

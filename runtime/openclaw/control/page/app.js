@@ -75,6 +75,7 @@ class App {
       else if (signedIn()) this._door(error.message);
       return;
     }
+    this._at("splash")?.remove();
     this._at("door").hidden = true;
     this._at("shell").hidden = false;
     this._made.clear();
@@ -136,6 +137,7 @@ class App {
   _door(why) {
     this._shown?.close();
     this._shown = null;
+    this._at("splash")?.remove();
     this._at("shell").hidden = true;
     this._at("view").replaceChildren();
     this._at("door").hidden = false;
@@ -177,10 +179,10 @@ class App {
   // ── what happens elsewhere ───────────────────────────────────────────────────────────────────
 
   _offline(yes) {
-    const banner = this._at("banner");
-    banner.hidden = !yes;
-    banner.textContent = yes ? "The runtime cannot be reached. This page tries again by itself." : "";
-    if (yes && this._at("shell").hidden && this._at("door").hidden) drawDoor(this._at("door"), "The runtime cannot be reached. This page tries again by itself.", () => this.enter()), (this._at("door").hidden = false);
+    const words = yes ? "The runtime cannot be reached. This page tries again by itself." : "";
+    this._at("banner").hidden = !yes;
+    this._at("banner").textContent = words;
+    if (yes && this._at("shell").hidden) this._door(words);
   }
 
   async _online() {

@@ -3,7 +3,7 @@
 // Law: what was sent is shown at once and followed to its end, also over a broken line or a reload of the page; the
 // view scrolls by itself only while the reader is at the bottom.
 
-import { Problem, json, part } from "./api.js";
+import { json, part } from "./api.js";
 import { Composer } from "./composer.js";
 import { announce, button, el, mark, toast } from "./dom.js";
 import { follow, freshKey } from "./stream.js";
@@ -18,20 +18,23 @@ export class ChatView {
   constructor(app) {
     this._app = app;
     this._following = new Map(); // Turn -> {session, stop}
+    this._ready = Promise.resolve(); // once the history is there
     this._stuck = true;
     this._agent = sessionStorage.getItem("agent") ?? "";
     this._log = el("div", { class: "log" });
     this._scroller = el("div", { class: "scroller", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Conversation", onscroll: () => this._scrolled() }, this._log);
     this._down = button("Latest", () => this._stick(true), { kind: "float", picture: "down", hidden: true });
     this._picker = el("select", { class: "picker", "aria-label": "Agent", onchange: () => this._pick(this._picker.value) });
-    this.composer = new Composer({ send: (text) => this.send(text), stop: () => this._stop(), commands: () => app.commands, picker: this._picker });
+    this.composer = new Composer({ send: (text) => void this.send(text), stop: () => this._stop(), commands: () => app.commands, picker: this._picker });
+    new ResizeObserver(() => this._grown()).observe(this._log); // after layout, hence never forces one
     this.actions = [button("New", () => this._renew(), { kind: "quiet", picture: "plus", "aria-label": "New conversation", title: "New conversation" })];
     this.element = el("section", { class: "view chat", "aria-label": "Chat" }, el("h2", { class: "unseen" }, "Conversation"), this._scroller, el("div", { class: "dock" }, this._down, this.composer.element));
   }
 
   async open() {
     this._agents();
-    if (!this._loaded) await this._load();
+    if (!this._loaded) this._load();
+    await this._ready;
     this.composer.focus();
   }
 
@@ -49,7 +52,7 @@ export class ChatView {
   _pick(id) {
     this._agent = id;
     sessionStorage.setItem("agent", id);
-    void this._load();
+    this._load();
     this.composer.focus();
   }
 
@@ -59,8 +62,12 @@ export class ChatView {
 
   // ── history ──────────────────────────────────────────────────────────────────────────────────
 
-  async _load() {
+  _load() {
     this._loaded = true;
+    this._ready = this._fetch();
+  }
+
+  async _fetch() {
     for (const { stop } of this._following.values()) stop.abort();
     this._following.clear();
     this._busy();
@@ -83,21 +90,14 @@ export class ChatView {
   }
 
   async _history() {
-    const key = await this._key();
-    if (!key) return [];
-    try {
-      return exchanges((await json(`/api/sessions/${part(key)}`)).entries);
-    } catch (error) {
-      if (error instanceof Problem && error.code === "unknown_session") return [];
-      throw error;
-    }
+    const key = this._key((await json("/api/sessions")).sessions);
+    return key ? exchanges((await json(`/api/sessions/${part(key)}`)).entries) : [];
   }
 
-  /** This person's session with the agent: as the last answer told, or the newest that fits. */
-  async _key() {
+  /** This person's session with the agent: as the last answer told, or the newest that fits; null where it is new. */
+  _key(sessions) {
     const kept = sessionStorage.getItem(`session:${this._agent}`);
-    if (kept) return kept;
-    const { sessions } = await json("/api/sessions");
+    if (sessions.some(({ key }) => key === kept)) return kept;
     const name = this._app.sender.slice(this._app.sender.indexOf(":") + 1);
     const start = this._agent ? `agent:${this._agent}:` : "agent:";
     const mine = sessions.filter(({ key }) => key.startsWith(start) && (!this._app.may("operator") || key.endsWith(`:${name}`)));
@@ -108,7 +108,7 @@ export class ChatView {
     if (exchange.summary !== undefined) {
       this._log.append(el("details", { class: "summary" }, el("summary", {}, "What was said before was summarised"), el("p", {}, exchange.summary)));
     } else if (last && exchange.message && !complete(exchange)) this._again(exchange.message, exchange.said, exchange.at);
-    else this._log.append(draw(exchange, this._name(this._agent), () => {}).element);
+    else this._log.append(draw(exchange, this._name(this._agent)).element);
   }
 
   /** A message that was sent before the page was loaded anew, and is not in the transcript yet. */
@@ -119,15 +119,16 @@ export class ChatView {
   }
 
   _again(id, said, at) {
-    this._run(new Turn({ said, at, agent: this._name(this._agent), grown: () => this._grown() }), { id }, said);
+    this._run(new Turn({ said, at, agent: this._name(this._agent) }), { id }, said);
   }
 
   // ── sending ──────────────────────────────────────────────────────────────────────────────────
 
-  send(text) {
-    if (/^\/new\s*$/.test(text)) return void this._renew();
+  async send(text) {
+    await this._ready; // what is loaded takes the place of what was shown
+    if (/^\/new\s*$/.test(text)) return this._renew();
     const agent = this._app.agents.find((one) => one.id === this._agent);
-    const turn = new Turn({ said: text, agent: this._name(this._agent), grown: () => this._grown() });
+    const turn = new Turn({ said: text, agent: this._name(this._agent) });
     this._run(turn, { key: freshKey(), body: { text, ...(agent && !agent.default ? { agent: agent.id } : {}) } }, text);
     this._stick(true);
   }
@@ -227,7 +228,7 @@ export class ChatView {
       el("h2", {}, agent ? `Hello, I am ${agent.name}.` : "Hello."),
       agent && el("p", { class: "soft" }, agent.description),
       this._app.demo && el("p", { class: "note" }, "No model key is set, so the built-in demo model answers. It follows a few plain requests with real tools."),
-      el("div", { class: "row wrap centre ideas" }, ...ideas.map((idea) => button(idea, () => this.send(idea), { kind: "idea" })))));
+      el("div", { class: "row wrap centre ideas" }, ...ideas.map((idea) => button(idea, () => void this.send(idea), { kind: "idea" })))));
   }
 
   // ── scrolling ────────────────────────────────────────────────────────────────────────────────

@@ -1,20 +1,18 @@
 // Markdown that grows while it is written: what is complete is rendered once and never touched again.
 //
-// Law: after any pieces, `element` holds what `markdown` makes of the whole text at once. A frame costs as much as the
-// block that is being written, and where that block is large, frames come less often: a long answer stays smooth.
+// Law: after any pieces, `element` holds what `markdown` makes of the whole text at once. A frame reads the block that is
+// being written and touches only what became different; where that block is large, frames come less often.
 
 import { blocks, plain } from "./markdown.js";
 
 const SHARE = 6; // rendering may take one part in so many of the time
 
 export class Live {
-  constructor(element, drawn = () => {}) {
+  constructor(element) {
     this.element = element;
     this.text = ""; // all of it
-    this.renders = 0;
     this._settled = 0; // how much of `text` is rendered for good
     this._tail = []; // nodes of what is not
-    this._drawn = drawn;
     this._due = 0;
     this._notBefore = 0;
   }
@@ -52,16 +50,12 @@ export class Live {
   }
 
   _draw() {
-    this.renders++;
-    for (const node of this._tail) node.remove();
     const starts = [];
     const lines = this.text.slice(this._settled).split("\n");
-    const nodes = blocks(lines, 0, starts);
-    this.element.append(...nodes);
+    const nodes = grown(this.element, this._tail, blocks(lines, 0, starts));
     const open = this._open(starts, lines.length);
     this._tail = nodes.slice(open);
     for (let line = 0; line < (starts[open] ?? 0); line++) this._settled += lines[line].length + 1;
-    this._drawn();
   }
 
   /** The first block that what follows may still change: the last one, or the one before it where the last begins
@@ -70,4 +64,26 @@ export class Live {
     const whole = starts.length > 0 && starts.at(-1) < lines - 2;
     return Math.max(0, starts.length - (whole ? 1 : 2));
   }
+}
+
+/** Makes the children of `place` from `tail` on be like `nodes`, keeping those that are already there. */
+function grown(place, tail, nodes) {
+  let kept = 0;
+  while (kept < tail.length && kept < nodes.length && like(tail[kept], nodes[kept])) kept++;
+  for (const node of tail.slice(kept)) node.remove();
+  place.append(...nodes.slice(kept));
+  return [...tail.slice(0, kept), ...nodes.slice(kept)];
+}
+
+/** Makes `node` equal to `wanted` if they are of one kind; false where it has to be replaced. */
+function like(node, wanted) {
+  if (node.isEqualNode(wanted)) return true;
+  if (node instanceof Text && wanted instanceof Text) {
+    if (wanted.data.startsWith(node.data)) node.appendData(wanted.data.slice(node.data.length));
+    else node.data = wanted.data;
+    return true;
+  }
+  if (!node.cloneNode(false).isEqualNode(wanted.cloneNode(false))) return false;
+  grown(node, [...node.childNodes], [...wanted.childNodes]);
+  return true;
 }

@@ -65,7 +65,7 @@ export class SessionsView {
 
   _exchange(exchange, name) {
     if (exchange.summary !== undefined) return el("details", { class: "summary" }, el("summary", {}, `Summarised ${absolute(exchange.at)}`), el("p", {}, exchange.summary));
-    return draw(exchange, name, () => {}).element;
+    return draw(exchange, name).element;
   }
 
   async _reset(key) {

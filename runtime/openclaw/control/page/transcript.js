@@ -36,8 +36,8 @@ export function complete(exchange) {
 }
 
 /** Draws an exchange that is over. */
-export function draw(exchange, agent, grown) {
-  const turn = new Turn({ said: exchange.said, at: exchange.at, agent, grown });
+export function draw(exchange, agent) {
+  const turn = new Turn({ said: exchange.said, at: exchange.at, agent });
   const begun = new Map(); // call -> when
   for (const entry of exchange.entries) {
     if (entry.type === "intent") begun.set(entry.call, new Date(entry.at).getTime());

@@ -6,14 +6,12 @@
 import { ApprovalCard, changed } from "./approval.js";
 import { el, icon, pictureButton } from "./dom.js";
 import { Live } from "./live.js";
-import { copyText, markdown } from "./markdown.js";
+import { copyText, markdown, plain } from "./markdown.js";
 import { ToolChip } from "./tool.js";
 import { clock } from "./words.js";
 
 export class Turn {
-  /** `grown` is called after every change of size. */
-  constructor({ said, at = new Date(), agent = "", grown = () => {} }) {
-    this._grown = grown;
+  constructor({ said, at = new Date(), agent = "" }) {
     this._live = null; // the text that is being written
     this._tools = new Map();
     this._cards = new Map();
@@ -40,7 +38,7 @@ export class Turn {
     if (!this._live) {
       const place = el("div", { class: "prose" });
       this._answer.append(place);
-      this._live = new Live(place, this._grown);
+      this._live = new Live(place);
     }
     this._live.add(piece);
   }
@@ -57,13 +55,11 @@ export class Turn {
     const chip = new ToolChip(told);
     this._tools.set(told.call, chip);
     this._answer.append(chip.element);
-    this._grown();
   }
 
   toolFinished(told) {
     if (!this._tools.has(told.call)) this.toolStarted({ input: {}, ...told });
     this._tools.get(told.call).finish(told);
-    this._grown();
   }
 
   asked(approval) {
@@ -72,7 +68,6 @@ export class Turn {
     const card = new ApprovalCard(approval, { where: false });
     this._cards.set(approval.id, card);
     this._answer.append(card.element);
-    this._grown();
     changed();
   }
 
@@ -84,7 +79,7 @@ export class Turn {
   /** All is said. `reply` is the whole answer where it is known; `asIs` is for text that is no Markdown. */
   finish(reply = null, { asIs = false } = {}) {
     const shown = this._live?.text ?? "";
-    if (reply !== null && reply.trim() !== shown.trim() && !(reply === "" && shown)) {
+    if (reply !== null && plain(reply).trim() !== shown.trim() && !(reply === "" && shown)) {
       this._live?.restart();
       this._live?.element.remove();
       this._live = null;
@@ -112,6 +107,5 @@ export class Turn {
     for (const chip of this._tools.values()) chip.abandon();
     for (const card of this._cards.values()) card.settle("cancelled");
     if (text.trim() && !this._foot.firstChild) this._foot.append(pictureButton("copy", "Copy answer", () => copyText(text)));
-    this._grown();
   }
 }

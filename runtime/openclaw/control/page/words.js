@@ -1,4 +1,5 @@
-// Times, durations and counts in words. Pure: the moment it is now comes in from outside where a test wants it.
+// Times, durations and counts in words. Law: pure but for the clock, which may be given, and the reader's own language
+// for dates and figures.
 
 const DAY = 86_400;
 
