@@ -51,6 +51,28 @@ def test_a_command_is_answered_at_once_in_columns_and_ours_loses_our_name() -> N
     play(scene)
 
 
+def test_the_first_press_of_everybody_is_told_what_there_is() -> None:
+    async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
+        server.say("/start", by=ANA)
+        server.say("/start from-a-link", by=ANA)
+        assert await answered(server, ANA, 2) == ["Type anything.\nThis desk echoes it."] * 2
+
+    play(scene)
+
+
+def test_commands_that_come_faster_than_they_may_be_answered_are_answered_less() -> None:
+    async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
+        with server.together():
+            for _ in range(60):
+                server.say("/help", by=ANA)
+        await quiet(server)
+        assert len(made._tasks) <= 21
+        server.say("hello", by=BEN)
+        assert await answered(server, BEN) == ["You said: hello"]
+
+    play(scene)
+
+
 def test_what_a_message_answers_is_quoted_and_never_a_command() -> None:
     async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
         first = server.say("/help me to find my keys", by=ANA)["message_id"]
@@ -542,6 +564,14 @@ def test_another_poller_is_told_as_trouble_and_outlasted() -> None:
         await answered(server, ANA, 2)
 
     play(scene)
+
+
+@pytest.mark.parametrize("token", ["secret", "12:", "12:a b", "12:abc\n"])
+def test_what_cannot_be_a_token_is_said_before_it_is_sent_anywhere(token: str) -> None:
+    made = channel(TelegramServer(), token=token)
+    with pytest.raises(CredentialsError, match="is none of a bot") as caught:
+        asyncio.run(made.open())
+    assert token not in str(caught.value)
 
 
 @pytest.mark.parametrize("when", ["at the start", "while it runs"])

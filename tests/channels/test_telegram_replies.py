@@ -74,6 +74,13 @@ def test_html_is_shown_and_not_swallowed(text: str) -> None:
     assert "".join(shown.split()) == "".join(text.split())
 
 
+def test_links_lead_to_the_web_only() -> None:
+    text = "[a](https://a.example) [b](tg://user?id=7) [c](notes.txt) ![d](tg://emoji?id=5368324170671202286) [e](//x)"
+    [piece] = words.pieces(text)
+    assert [(entity.type, entity.url) for entity in piece.entities] == [("text_link", "https://a.example")]
+    assert all(letter in piece.text for letter in "abcde")
+
+
 LETTERS = st.text(st.sampled_from("ab *_`~|<>[]()#-\n\\!&.1$😀é"), max_size=300)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from doubles.desk import Desk
 from doubles.house import TOKEN as OPERATOR
-from doubles.house import lived, project, until
+from doubles.house import Hasty, lived, project, until
 from doubles.messages_server import MessagesServer
 from doubles.telegram_house import ANA, Notes, answered, channel, working
 from doubles.telegram_server import TOKEN, TelegramServer
@@ -135,9 +135,31 @@ def test_a_stopping_runtime_asks_the_service_to_call_again() -> None:
         asyncio.run(whole(server))
 
 
-def test_a_webhook_that_was_taken_away_or_is_not_reached_is_noticed() -> None:
+class Hurried(Hasty):
+    """A clock on which a minute is a moment."""
+
+    PACE = 1000
+
+
+def test_two_calls_with_the_same_update_at_once_are_one() -> None:
     async def whole(server: TelegramServer) -> None:
         desk, made = Desk(), channel(server, webhook=HOOK)
+        server.chat(ANA)
+        async with working(server, desk, made, polls=False):
+            letter = await hooked(server, desk, made)
+            calls = [letter({HEADER: SECRET}, update(1, "/help")) for _ in range(5)]
+            assert await asyncio.gather(*calls) == [200] * 5
+            assert await letter({HEADER: SECRET}, update(2, "hello")) == 200
+            assert len(await answered(server, ANA, 2)) == 2
+        assert len(server.sent(ANA)) == 2
+
+    with TelegramServer() as server:
+        asyncio.run(whole(server))
+
+
+def test_a_webhook_that_was_taken_away_or_is_not_reached_is_noticed() -> None:
+    async def whole(server: TelegramServer) -> None:
+        desk, made = Desk(), channel(server, webhook=HOOK, clock=Hurried())
         async with working(server, desk, made, polls=False):
             await hooked(server, desk, made)
             server.webhook = {"url": ""}

@@ -224,6 +224,7 @@ class Intake:
         async with self._doors.setdefault(chat, asyncio.Lock()):
             try:
                 await self._take([meaning for number, meaning in updates if number not in self._seen])
+                self._seen.update((number, None) for number, _ in updates)
             except (Stopping, StorageFailed):
                 raise
             except Exception:  # it would come again and again, and nothing after it
@@ -240,8 +241,7 @@ class Intake:
     async def _keep(self, numbers: Sequence[int]) -> None:
         if not numbers:
             return
-        for number in numbers:
-            self._seen[number] = None
+        self._seen.update(dict.fromkeys(numbers))
         while len(self._seen) > KEPT:
             del self._seen[next(iter(self._seen))]
         await self._notes.put("updates", list(self._seen))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -31,6 +31,7 @@ SHOWN = client.SIDE_BY_SIDE // 2  # calls at the same time for what is only show
 TYPING = 4.5  # seconds; the service shows it for five
 MOST_CHATS = 10_000  # whose pace is remembered
 REVOKED = 900.0  # seconds after which a refused token is worth another try
+MOST_TOLD = 20  # answers to commands that wait in one chat
 TELLING = 6  # times that words of our own are tried
 Got = TypeVar("Got")
 _QUIET = LinkPreviewOptions(is_disabled=True)
@@ -60,6 +61,7 @@ class Outlet:
         self._paces: OrderedDict[int, Pace] = OrderedDict()
         self._moved: dict[int, int] = {}
         self._order: dict[int, asyncio.Lock] = {}
+        self._telling: Counter[int] = Counter()  # what waits to be told, by chat
         self._lines = asyncio.Semaphore(client.SIDE_BY_SIDE)
         self._shown = 0  # calls under way for what is only shown
         self._under_way = 0
@@ -173,12 +175,19 @@ class Outlet:
         await self._perhaps(spot, act)
 
     async def tell(self, spot: Spot, pieces: list[Piece]) -> None:
-        """Words of our own, in order for each chat, tried a few times and then left: nothing depends on them."""
-        if len(self._order) > MOST_CHATS:
-            self._order = {chat: lock for chat, lock in self._order.items() if lock.locked()}
-        async with self._order.setdefault(spot.chat, asyncio.Lock()):
-            for piece in pieces:
-                await self._tell(spot, piece)
+        """Words of our own, in order for each chat, tried a few times and then left: nothing depends on them. One who
+        asks faster than a chat may be answered is answered less."""
+        if self._telling[spot.chat] >= MOST_TOLD:
+            return
+        self._telling[spot.chat] += 1
+        try:
+            async with self._order.setdefault(spot.chat, asyncio.Lock()):
+                for piece in pieces:
+                    await self._tell(spot, piece)
+        finally:
+            self._telling[spot.chat] -= 1
+            if not self._telling[spot.chat]:
+                del self._telling[spot.chat], self._order[spot.chat]
 
     async def _tell(self, spot: Spot, piece: Piece) -> None:
         for failures in range(1, TELLING + 1):

@@ -30,7 +30,9 @@ MOST_PIECES = 10  # of one reply: nobody reads more in a chat, and the service s
 _CARD_HEAD = 600  # what a card may say beside the call and what it is about
 _ROUNDS = 20  # of looking for HTML; each makes what the one before hid visible
 _TAG = re.compile(r"<[A-Za-z/!?]")
-_ENTITY_FIELDS = ("type", "offset", "length", "url", "language")
+_LOOKS = frozenset(
+    {"bold", "italic", "underline", "strikethrough", "spoiler", "blockquote", "expandable_blockquote", "code", "pre"}
+)
 
 
 class Piece(NamedTuple):
@@ -131,8 +133,16 @@ def _split(text: str, entities: list[Entity], longest: int) -> Iterator[tuple[st
 
 
 def _piece(text: str, entities: Sequence[Entity]) -> Piece:
-    fields = ({name: getattr(entity, name) for name in _ENTITY_FIELDS} for entity in entities)
-    return Piece(text, tuple(_entity(**found) for found in fields))
+    return Piece(text, tuple(found for entity in entities if (found := _taken(entity)) is not None))
+
+
+def _taken(entity: Entity) -> MessageEntity | None:
+    """How it looks and where links to the web lead. Nothing else: a model must not call people by `tg://` links."""
+    if entity.type == "text_link" and (entity.url or "").startswith(("https://", "http://", "mailto:")):
+        return _entity("text_link", entity.offset, entity.length, url=entity.url)
+    if entity.type in _LOOKS:
+        return _entity(entity.type, entity.offset, entity.length, language=entity.language)
+    return None
 
 
 def _entity(type: str, offset: int, length: int, **more: Any) -> MessageEntity:

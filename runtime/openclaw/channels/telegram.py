@@ -17,6 +17,7 @@ import logging
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 3.0 * client.POLL
 REMEMBERED = 2_000  # turns on show, and messages whose words are compared with an edit
 LEAVING = 0.5  # seconds that calls under way get at the end
+_TOKEN = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
 _COMMAND = re.compile(r"/[a-z0-9_]{1,32}")
 _MOST_COMMANDS, _LONGEST_HELP = 100, 256
 
@@ -66,8 +68,12 @@ class Channel:
                 self._line = await self._opened()
 
     async def _opened(self) -> client.Line:
-        notes = self._options["notes"]
-        line = client.line(str(self._options["token"]), str(self._options.get("api_base") or client.API))
+        notes, token = self._options["notes"], str(self._options["token"])
+        if not _TOKEN.fullmatch(token):
+            raise CredentialsError(
+                f"channel {self._key}: its token is none of a bot; @BotFather gives a number, a colon and letters"
+            )
+        line = client.line(token, str(self._options.get("api_base") or client.API))
         self._outlet = Outlet(self._key, line, self._clock, notes)
         self._sending = Sending(self._outlet)
         self._questions = Questions(self._key, line, self._outlet, notes, self._clock, self._spawn)
@@ -144,7 +150,7 @@ class Channel:
         if not self._says_something_new(heard):
             self.passed["edit without other words"] += 1
             return
-        message = await self._message(heard)
+        message = await self._message(self._greeted(heard))
         view = self._view(heard)
         answer = await self._post(message, view.watch)
         match answer:
@@ -165,6 +171,13 @@ class Channel:
         while len(self._words) > REMEMBERED:
             self._words.popitem(last=False)
         return not heard.edited or before != heard.digest
+
+    def _greeted(self, heard: Heard) -> Heard:
+        """`/start` is what everybody's first press on Telegram says: they are told what there is."""
+        names = [name for name, _ in self._operations.commands()]
+        if heard.text.split(maxsplit=1)[:1] == ["/start"] and "/start" not in names:
+            return replace(heard, text="/help")
+        return heard
 
     async def _message(self, heard: Heard) -> Message:
         """With its files fetched, if whoever sent them may write here."""
