@@ -42,19 +42,20 @@ BODIES: dict[str | None, Any] = {"Ask": {"text": "hello"}, "Decide": {"decision"
 
 def test_each_route_admits_the_tokens_with_its_scope_and_no_others(tmp_path: Path, model: MessagesServer) -> None:
     async def scene(app: App, operator: Program) -> None:
-        for row in TABLE:
-            for who, token in WHO.items():
-                async with as_(operator, token) as program:
+        for who, token in WHO.items():
+            async with as_(operator, token) as program:
+                for row in TABLE:
                     response = await program.http.request(row.method, place(row), json=BODIES.get(row.body))
-                admitted = row.open or row.scope is None or row.scope in SCOPES[who]
-                refused = response.status_code == 403 and '"code":"scope"' in response.text
-                assert refused is not admitted, (row, who, response.text)
-        for row in [row for row in TABLE if not row.proof]:
-            for token in (None, "wrong", f"{TOKEN}x", TOKEN[:-1]):
-                async with as_(operator, token) as program:
+                    admitted = row.open or row.scope is None or row.scope in SCOPES[who]
+                    refused = response.status_code == 403 and '"code":"scope"' in response.text
+                    assert refused is not admitted, (row, who, response.text)
+                    assert response.headers["x-content-type-options"] == "nosniff", row
+        for token in (None, "wrong", f"{TOKEN}x", TOKEN[:-1]):
+            async with as_(operator, token) as program:
+                for row in [row for row in TABLE if not row.proof]:
                     response = await program.http.request(row.method, place(row), json=BODIES.get(row.body))
-                assert (response.status_code in (401, 429)) is not row.open, (row, token)
-                assert response.status_code != 401 or response.headers["www-authenticate"] == "Bearer"
+                    assert (response.status_code in (401, 429)) is not row.open, (row, token)
+                    assert response.status_code != 401 or response.headers["www-authenticate"] == "Bearer"
 
     run(tmp_path, model, scene)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +112,17 @@ def test_usage_and_figures_tell_what_was_done(tmp_path: Path, model: MessagesSer
     run(tmp_path, model, scene)
 
 
+def test_every_figure_is_documented_and_every_documented_one_is_served(tmp_path: Path, model: MessagesServer) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
+
+    async def scene(app: App, operator: Program) -> None:
+        text = (await operator.http.get("/metrics")).text
+        served = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+        assert served == set(re.findall(r"`(openclaw_\w+)`", page))
+
+    run(tmp_path, model, scene)
+
+
 def figures(text: str) -> dict[tuple[str, str], float]:
     """By name and label values, read as Prometheus does."""
     return {
@@ -128,12 +140,14 @@ def test_the_page_and_its_parts_are_served_strictly_and_nothing_else_is(
 ) -> None:
     async def scene(app: App, operator: Program) -> None:
         async with as_(operator, None) as anybody:
-            page = await anybody.http.get("/page/mark.svg")
-            assert page.status_code == 200 and page.headers["content-type"] == "image/svg+xml"
+            page = await anybody.http.get("/")
+            assert page.status_code == 200 and page.headers["content-type"] == "text/html; charset=utf-8"
+            mark = await anybody.http.get("/page/mark.svg")
+            assert mark.headers["content-type"] == "image/svg+xml"
             known = {"If-None-Match": f'"other", {page.headers["etag"]}'}
-            again = await anybody.http.get("/page/mark.svg", headers=known)
+            again = await anybody.http.get("/", headers=known)
             assert (again.status_code, again.content) == (304, b"")
-            for response in (page, again):
+            for response in (page, again, mark):
                 assert response.headers["content-security-policy"] == POLICY and "unsafe" not in POLICY
                 assert response.headers["cache-control"] == "no-cache"
                 assert response.headers["x-content-type-options"] == "nosniff"

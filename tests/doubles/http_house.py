@@ -112,7 +112,7 @@ def code(response: httpx2.Response) -> tuple[int, str]:
 
 async def ended(program: Program, id: str) -> str:
     """What a message came to: its reply, or why there is none."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             found = (await program.http.get(f"/api/messages/{id}")).json()
             if found["status"] in ("done", "failed"):
@@ -121,8 +121,8 @@ async def ended(program: Program, id: str) -> str:
 
 
 async def until(true: Callable[[], Awaitable[object]]) -> None:
-    """Asks again and again, for ten seconds at most."""
-    async with asyncio.timeout(10):
+    """Asks again and again, for half a minute at most."""
+    async with asyncio.timeout(30):
         while not await true():  # noqa: ASYNC110  # what is waited for has no event to wait on
             await asyncio.sleep(0.01)
 

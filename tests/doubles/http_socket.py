@@ -32,8 +32,8 @@ async def client_of(path: Path) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def until(true: Callable[[], Awaitable[object]]) -> None:
-    """Asks again and again, for ten seconds at most."""
-    async with asyncio.timeout(10):
+    """Asks again and again, for half a minute at most."""
+    async with asyncio.timeout(30):
         while not await true():  # noqa: ASYNC110  # what is waited for has no event to wait on
             await asyncio.sleep(0.01)
 

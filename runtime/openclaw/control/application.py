@@ -91,18 +91,24 @@ class _Guard:
 
     def route(self, row: Row, endpoint: Endpoint) -> Route:
         async def guarded(request: Request) -> Response:
-            try:
-                return await endpoint(request, await self._admitted(request, row))
-            except Unserved as refused:
-                return _told(row, refused.problem, refused.more, refused.again)
-            except ClientDisconnect:
-                return Response(status_code=400)  # nobody reads it
-            except HTTPException as refused:
-                return await http_problem(request, refused)
-            except Exception as failure:
-                return _told(row, self._broken(failure))
+            answer = await self._served(request, row, endpoint)
+            answer.headers.setdefault("Cache-Control", "no-store")
+            answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+            return answer
 
         return Route(row.path, guarded, methods=[row.method])
+
+    async def _served(self, request: Request, row: Row, endpoint: Endpoint) -> Response:
+        try:
+            return await endpoint(request, await self._admitted(request, row))
+        except Unserved as refused:
+            return _told(row, refused.problem, refused.more, refused.again)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        except HTTPException as refused:
+            return await http_problem(request, refused)
+        except Exception as failure:
+            return _told(row, self._broken(failure))
 
     async def _admitted(self, request: Request, row: Row) -> Caller:
         if row.proof:

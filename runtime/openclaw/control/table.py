@@ -111,7 +111,7 @@ _APPROVALS: Final = (
 _STRANGERS: Final = (
     Row("pairings", "GET", "/api/pairings", "operator", "Strangers who wait, and who was let in", {200: "Pairings"}),
     Row(
-        "pair", "POST", "/api/pairings/{who}", "operator", "Let the holder of a code in", {200: "Paired"},
+        "pair", "POST", "/api/pairings/{who:path}", "operator", "Let the holder of a code in", {200: "Paired"},
         problems=(404,),
     ),
     Row(
