@@ -184,6 +184,20 @@ def test_one_channel_is_answered_in_order_and_does_not_wait_for_another(tmp_path
     play(scenario)
 
 
+def test_a_message_that_is_told_twice_is_taken_once_and_one_that_comes_late_is_not_lost() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            private = server.direct(NADER)
+            early = server.say("early", channel=private, missed=True)
+            late = server.say("late", channel=private)
+            for id in (early, late, early):
+                server.dispatch("MESSAGE_CREATE", next(one for one in server.messages[private] if one["id"] == id))
+            server.say("last", channel=private)
+            assert [one.text for one in await stage.posted(3)] == ["late", "early", "last"]
+
+    play(scenario)
+
+
 # ── strangers and refusals ───────────────────────────────────────────────────────────────────────
 
 
@@ -250,7 +264,7 @@ def test_a_long_reply_comes_in_pieces_that_keep_their_code_blocks_and_a_very_lon
             await stage.channel.send(reply(huge))
             last = server.sent(server.direct(NADER))[-1]
             [call] = [call for call in server.calls if call.files]
-            assert call.files == {"answer.md": huge.encode()}
+            assert call.files == {"reply.md": huge.encode()}
             assert huge.startswith(last["content"].partition("\n\n(the whole")[0]) and last["attachments"]
 
     play(scenario)
@@ -401,6 +415,7 @@ def test_a_draft_of_an_earlier_run_becomes_the_answer_and_a_deleted_one_is_repla
         async with Stage(server, notes=notes) as stage:
             server.say("wait", channel=private)
             [draft] = await stage.said(private, "Working on …")
+            await until(lambda: draft["id"] in notes.documents.get("places", ""), "the draft on disk")
         async with Stage(server, notes=notes) as stage:
             await stage.channel.send(reply("done", answers="m1"))
             [answer] = await stage.said(private, "done")

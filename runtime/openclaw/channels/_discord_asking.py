@@ -26,7 +26,7 @@ from openclaw.ports import Operations
 
 log = logging.getLogger(__name__)
 
-Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 ROOM = 200  # characters kept free for how it ended
 AGAIN, LOOK = 10.0, 0.25  # seconds that a press on a card of an earlier run waits for its question, and between looks
@@ -66,16 +66,16 @@ class Asking:
             match event:
                 case Asked(approval=approval):
                     self._open[approval.id] = approval
-                    spawn(self._in_turn(approval.id, self._put_up(approval)))
+                    spawn(self._in_turn(approval.id, lambda: self._put_up(approval)))
                 case Settled(approval=id, answer=answer):
-                    spawn(self._in_turn(id, self._settle(id, answer)))
+                    spawn(self._in_turn(id, lambda: self._settle(id, answer)))
 
         return operations.questions(self._key, hear)
 
-    async def _in_turn(self, id: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _in_turn(self, id: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async with self._locks.setdefault(id, asyncio.Lock()):
             try:
-                await work
+                await work()
             except Exception:
                 log.exception("the card of question %s failed", id)
 

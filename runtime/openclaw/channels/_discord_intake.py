@@ -31,7 +31,7 @@ from openclaw.ports import Operations, Post
 
 log = logging.getLogger(__name__)
 
-Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None] | None]
 
 RECENT = 2000  # messages whose ids are remembered, because the gateway may tell one twice
 PAUSES = (2.0, 5.0, 10.0)  # seconds before a channel that is not known is asked for again
@@ -211,9 +211,7 @@ class Intake:
                 return
 
 
-def message(
-    key: str, id: str, sender: int, name: str, where: Spot, at: Any, parts: tuple[Part, ...]
-) -> Message:
+def message(key: str, id: str, sender: int, name: str, where: Spot, at: Any, parts: tuple[Part, ...]) -> Message:
     return Message(
         id=id,
         sender=Address(key, str(sender)),

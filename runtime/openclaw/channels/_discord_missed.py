@@ -16,7 +16,7 @@ from openclaw.channels._discord_places import Place, Places
 from openclaw.channels._discord_reading import Groups, Spot
 from openclaw.channels._discord_writing import faults
 from openclaw.clock import Clock
-from openclaw.errors import DeliveryError
+from openclaw.errors import DeliveryError, StorageFailed
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,15 @@ class Missed:
 
     async def catch_up(self, client: Client) -> None:
         """Takes in what was missed, then lets live messages through."""
-        for channel, place in self._places.known():
-            if self._may_have_missed(client, channel, place):
-                await self._insist(client, channel, place)
-        self._seed(client)
+        try:
+            for channel, place in self._places.known():
+                if self._may_have_missed(client, channel, place):
+                    await self._insist(client, channel, place)
+            self._seed(client)
+        except StorageFailed:
+            raise
+        except Exception:
+            log.exception("fetching what was missed failed")
         self._intake.release()
 
     def _may_have_missed(self, client: Client, channel: int, place: Place) -> bool:

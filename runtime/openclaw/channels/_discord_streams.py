@@ -74,7 +74,7 @@ class Stream:
             self._text = WAITING
         self._asking = self._again = True
 
-    def begin(self, id: str, spawn: Callable[..., asyncio.Task[None]]) -> None:
+    def begin(self, id: str, spawn: Callable[..., asyncio.Task[None] | None]) -> None:
         """The message was accepted under this id."""
         self._id = id
         self._task = spawn(self._run())

@@ -68,7 +68,7 @@ class Writer:
         """The new message's id. With the same `nonce` the service makes one message only, for some minutes."""
         more: dict[str, Any] = {"nonce": nonce} if nonce else {}
         if file is not None:
-            more["file"] = discord.File(io.BytesIO(file), "answer.md")
+            more["file"] = discord.File(io.BytesIO(file), "reply.md")
         if buttons:
             more["view"] = _view(buttons)
         if answers is not None:
@@ -84,7 +84,7 @@ class Writer:
         """`bare` takes the buttons away."""
         more: dict[str, Any] = {"view": None} if bare else {}
         if file is not None:
-            more["attachments"] = [discord.File(io.BytesIO(file), "answer.md")]
+            more["attachments"] = [discord.File(io.BytesIO(file), "reply.md")]
         with faults():
             place = self._connected().get_partial_messageable(channel)
             await place.get_partial_message(message).edit(content=text, **more)
@@ -159,7 +159,7 @@ class Writer:
 
 def _with_file(text: str, file: bytes | None) -> dict[str, Any]:
     plain = {"content": text, "allowed_mentions": discord.AllowedMentions.none()}
-    return plain if file is None else {**plain, "file": discord.File(io.BytesIO(file), "answer.md")}
+    return plain if file is None else {**plain, "file": discord.File(io.BytesIO(file), "reply.md")}
 
 
 def _view(buttons: Sequence[Button]) -> discord.ui.View:

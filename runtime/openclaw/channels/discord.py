@@ -23,7 +23,7 @@ from openclaw.channels._cards import Cards
 from openclaw.channels._discord_asking import Asking
 from openclaw.channels._discord_client import OFFICIAL, Client
 from openclaw.channels._discord_commands import line
-from openclaw.channels._discord_intake import Intake, Room, message
+from openclaw.channels._discord_intake import Intake, Room, Spawn, message
 from openclaw.channels._discord_library import discord
 from openclaw.channels._discord_missed import Missed
 from openclaw.channels._discord_places import Places
@@ -236,8 +236,8 @@ class Channel:
             room.spawn(self._slash.use(slip, chosen, said, where))
 
 
-def _spawning(tasks: asyncio.TaskGroup) -> Any:
-    """Starts work that must not end the channel, but for a disk that refuses to write."""
+def _spawning(tasks: asyncio.TaskGroup) -> Spawn:
+    """Starts work that must not end the channel, but for a disk that refuses to write; None once the channel ends."""
 
     async def guarded(work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -247,7 +247,16 @@ def _spawning(tasks: asyncio.TaskGroup) -> Any:
         except Exception:
             log.exception("something on Discord failed")
 
-    return lambda work: tasks.create_task(guarded(work))
+    def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        whole = guarded(work)
+        try:
+            return tasks.create_task(whole)
+        except RuntimeError:  # the group is ending and takes nothing more
+            whole.close()
+            work.close()
+            return None
+
+    return spawn
 
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
