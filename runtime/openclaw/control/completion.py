@@ -51,7 +51,7 @@ def read(body: Mapping[str, Any], agents: Sequence[str], default: str) -> Asked:
     if not model:
         raise wrong("`model` is missing; GET /v1/models lists what there is", "model")
     turns = _turns(body.get("messages"))
-    agent = agent_of(model, agents)
+    agent = agent_of(model, agents, default)
     options = body.get("stream_options") or {}
     usage = isinstance(options, Mapping) and options.get("include_usage") is True
     stream = _truth(body, "stream")
@@ -60,19 +60,20 @@ def read(body: Mapping[str, Any], agents: Sequence[str], default: str) -> Asked:
     return Asked(model, agent or default, None, _whole(turns), stream, usage)
 
 
-def agent_of(model: str, agents: Sequence[str]) -> str | None:
+def agent_of(model: str, agents: Sequence[str], default: str) -> str | None:
     """The agent that a model's name means; None for the default one."""
     if model == NAME:
         return None
     agent = model.removeprefix(f"{NAME}/")
     if agent not in agents:
-        known = ", ".join(names(agents))
+        known = ", ".join(names(agents, default))
         raise wrong(f"there is no model `{model}` here; there are: {known}", "model", 404, "model_not_found")
     return agent
 
 
-def names(agents: Sequence[str]) -> list[str]:
-    return [NAME, *(f"{NAME}/{agent}" for agent in agents)]
+def names(agents: Sequence[str], default: str) -> list[str]:
+    """The models there are, where these agents may be asked."""
+    return [*([NAME] if default in agents else []), *(f"{NAME}/{agent}" for agent in agents)]
 
 
 def _refuse(body: Mapping[str, Any]) -> None:

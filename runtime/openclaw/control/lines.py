@@ -7,6 +7,7 @@ ends after a while, also where something trickles in: the head of a request, or 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,10 @@ from openclaw.ports import Problem
 LARGEST_HEAD = 64 << 10  # bytes of a request's line and headers
 IDLE = 20.0  # seconds for the head of a request to come, and for the rest of a body that is not read
 
+# The web server's own words about malformed requests: anybody could fill a log with them.
+_QUIET = logging.getLogger(f"{__name__}.malformed")
+_QUIET.setLevel(logging.ERROR)
+
 _CROWDED = Problem(503, "crowded", "too many connections are open; come again in a moment")
 _MALFORMED = Problem(400, "bad_request", f"this is not HTTP, or its head is longer than {LARGEST_HEAD:,} bytes")
 
@@ -32,6 +37,7 @@ def line(connections: Callable[[], int]) -> type[H11Protocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self.logger = _QUIET
             if len(self.connections) > connections():
                 self.app = _crowded
             self._look()

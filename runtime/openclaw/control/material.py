@@ -90,11 +90,9 @@ def _shown(value: Any) -> tuple[str, str | None]:
     """How a value stands in the line, and what is quoted instead where it does not fit there."""
     if value is _Nothing:
         return "(nothing)", None
-    if value is None or isinstance(value, bool | int | float):
-        return json.dumps(value), None
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
     text = text.encode("utf-8", "replace").decode()
-    if isinstance(value, str) and len(text) <= INLINE and text.isprintable():
+    if not isinstance(value, list | dict) and len(text) <= INLINE and text.isprintable():
         return f"“{text.translate(_MARKS)}”", None
     return "", text
 

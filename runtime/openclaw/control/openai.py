@@ -49,11 +49,11 @@ class OpenAI:
     async def model(self, request: Request, caller: Caller) -> Response:
         name = request.path_params["name"]
         if name not in self._names(caller):
-            completion.agent_of(name, self._agents(caller))
+            completion.agent_of(name, self._agents(caller), self._default())
         return JSONResponse(_model(name))
 
     def _names(self, caller: Caller) -> list[str]:
-        return completion.names(self._agents(caller))
+        return completion.names(self._agents(caller), self._default())
 
     def _agents(self, caller: Caller) -> list[str]:
         found = [str(agent["id"]) for agent in self._operations.agents()]
