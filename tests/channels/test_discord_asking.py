@@ -39,8 +39,8 @@ def test_a_question_is_put_as_a_card_and_answered_by_the_right_person() -> None:
             press = server.press(card["id"], "Allow once")
             await until(lambda: server.sent(private)[-1]["content"] == "The answer was allow-once.", "the answer")
             assert stage.desk.answers == [("m1-approval", "allow-once", Address("discord", NADER))]
-            ended = server.sent(private)[0]
-            assert ended["content"].endswith(ALLOWED) and ended["components"] == []
+            await until(lambda: server.sent(private)[0]["content"].endswith(ALLOWED), "the outcome on the card")
+            assert server.sent(private)[0]["components"] == []
             assert [answer["type"] for answer in server.interactions[press].answers] == [6]
             assert follow_ups(server, press) == []
 
@@ -97,9 +97,9 @@ def test_who_may_not_answer_is_not_asked_and_every_approver_is_in_private() -> N
             assert waiting["content"].startswith("Waiting for somebody's approval.") and not waiting["components"]
             server.press(card["id"], "Deny")
             await stage.said(GENERAL, "The answer was deny.")
+            await until(lambda: not server.sent(server.direct("700000000000000009"))[0]["components"], "its end")
             ended = server.sent(server.direct("700000000000000009"))[0]
             assert ended["id"] == other["id"] and ended["content"].endswith("**Denied** by Nader.")
-            assert ended["components"] == []
 
     play(scenario)
 
@@ -118,8 +118,9 @@ def test_a_card_outlives_a_restart_and_answers_the_question_asked_again() -> Non
             server.say("ask deploy", channel=private)
             await until(lambda: stage.desk.answers, "the answer")
             await until(lambda: server.sent(private)[-1]["content"] == "The answer was allow-once.", "the answer")
+            await until(lambda: server.sent(private)[0]["content"].endswith(ALLOWED), "the outcome on the card")
             cards = [one for one in server.sent(private) if "asks to run" in one["content"]]
-            assert [one["id"] for one in cards] == [card["id"]] and cards[0]["content"].endswith(ALLOWED)
+            assert [one["id"] for one in cards] == [card["id"]]
 
     play(scenario)
 
@@ -135,7 +136,7 @@ def test_a_card_whose_question_is_never_asked_again_says_so_when_it_is_pressed()
             press = server.press(card["id"], "Allow once")
             await until(lambda: follow_ups(server, press), "the refusal")
             assert follow_ups(server, press) == ["This question is not open any more."]
-            assert server.sent(private)[0]["components"] == []
+            await until(lambda: server.sent(private)[0]["components"] == [], "the end of the card")
 
     play(scenario)
 

@@ -149,8 +149,8 @@ def test_an_approval_is_answered_by_the_right_person_and_refused_to_the_wrong_on
         assert discord.interactions[wrong].follow_ups[0]["content"] == "This is not yours to answer."
         discord.press(asked, "Allow once", by=NADER)
         await until(lambda: "It is 5" in texts(discord, GENERAL), "the answer")
-        ended = discord.sent(GENERAL)[0]
-        assert ended["content"].endswith("**Allowed once** by Nader.") and not ended["components"]
+        await until(lambda: not discord.sent(GENERAL)[0]["components"], "the end of the card")
+        assert discord.sent(GENERAL)[0]["content"].endswith("**Allowed once** by Nader.")
 
     run(tmp_path, place(tmp_path, model, discord, **{"tools.yaml": ASKS}), discord, scene)
 

@@ -25,7 +25,7 @@ OFFICIAL = "https://discord.com/api"
 VERSION = "/v10"
 PATIENCE = 5.0  # seconds that a request waits for a rate limit; longer ones are told to whoever sends
 HURRY, WITHIN = 6, 30.0  # connections in so many seconds: the server lets nobody stay
-GUILDS = 0.2  # seconds after the last guild of the welcome until it is taken as complete
+GUILDS = 2.0  # seconds after a server of the welcome in which the next one comes, or none does
 SILENCE = 75.0  # seconds without anything received, after which the library itself gives a connection up
 
 Hear = Callable[[str, tuple[Any, ...]], None]

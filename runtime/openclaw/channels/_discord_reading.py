@@ -26,9 +26,11 @@ DECISIONS: Mapping[str, str] = {
     "raw_bulk_message_delete": "passed over, likewise",
     "raw_reaction_add": "passed over: a reaction is no answer and no approval",
     "raw_reaction_remove": "passed over, likewise",
-    "ready": "a new session: what was missed is fetched",
+    "connect": "a new session begins: what is heard waits",
+    "guild_available": "a server is known; after the last one what was missed is fetched",
+    "guild_join": "likewise",
+    "ready": "no further server comes: what was missed is fetched at the latest now",
     "resumed": "an old session goes on: the service sends what was missed",
-    "connect": "a new session begins",
     "disconnect": "the connection is lost",
     "socket_raw_receive": "a sign of life",
 }

@@ -61,6 +61,7 @@ class Channel:
         self._client: Client | None = None
         self._tried = 0  # connections that failed since the last one that served
         self._catching: asyncio.Task[None] | None = None
+        self._unknown: set[int] | None = None  # servers of the welcome of which nothing is known yet
         self._writer = Writer(lambda: self._client)
         self._places, self._cards = Places(self._notes, clock), Cards(self._notes)
         self._replies = Replies(self._writer, self._places, clock)
@@ -183,7 +184,7 @@ class Channel:
     async def _watch_table(self, operations: Operations) -> None:
         while True:
             await self._clock.sleep(TABLE)
-            if self._client is not None and self._client.is_ready():
+            if self._client is not None and self._unknown is None and self._client.user is not None:
                 await self._slash.register(self._client, operations)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────
@@ -202,15 +203,25 @@ class Channel:
                 self._interaction(args[0])
             case "connect":
                 self._intake.hold()
-            case "ready":
-                self._welcomed(client)
+                self._unknown = {guild.id for guild in client.guilds}
+                self._welcome(client)
+            case "guild_available" | "guild_join" if self._unknown is not None:
+                self._unknown.discard(args[0].id)
+                self._welcome(client)
+            case "ready" if self._unknown is not None:
+                self._unknown.clear()
+                self._welcome(client)
             case "resumed":
                 self._tried = 0
                 self.pulse.reconnects += 1
             case "disconnect":
                 self.pulse.trouble = "the connection was lost"
 
-    def _welcomed(self, client: Client) -> None:
+    def _welcome(self, client: Client) -> None:
+        """Begins the work of a session once every server that was named is known: threads and channels are then."""
+        if self._unknown is None or self._unknown:
+            return
+        self._unknown = None
         self._tried = 0
         if self._catching is not None:
             self._catching.cancel()
