@@ -10,6 +10,7 @@ from playwright.async_api import expect
 
 from doubles.house import TOKEN
 from doubles.messages_server import HttpError, Reply, text, tool
+from openclaw.messages import Address
 
 pytestmark = pytest.mark.slow
 
@@ -222,6 +223,22 @@ def test_an_approval_denied_in_the_inbox_keeps_the_call_from_running(theatre: Th
         assert "Then not." in await stage.answered(exchange)
         await expect(exchange.locator(".approval")).to_contain_text("Denied")
         assert not (stage.state / "workspace/no.txt").exists()
+
+    theatre.play(tmp_path, scene)
+
+
+def test_whoever_may_not_answer_a_question_sees_it_without_buttons(theatre: Theatre, tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.model.say(asks("guest.txt"), text("Written for a guest."))
+        await stage.enter("guest-token-0123456789")
+        exchange = await stage.say("write it")
+        await expect(exchange.locator(".approval")).to_contain_text("Somebody who may answer this is asked")
+        assert await exchange.locator(".approval button").count() == 0
+        assert stage.app is not None
+        [approval] = stage.app.desk.approvals()
+        await stage.app.desk.answer(approval.id, "allow-once", Address("repl", "local"))
+        assert "Written for a guest." in await stage.answered(exchange)
+        await expect(exchange.locator(".approval")).to_contain_text("Allowed once")
 
     theatre.play(tmp_path, scene)
 

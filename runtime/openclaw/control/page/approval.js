@@ -26,11 +26,12 @@ export function changed() {
 }
 
 export class ApprovalCard {
-  constructor(approval, { where = true } = {}) {
+  /** `where`: whether to say for whom it asks; `open`: whether whoever looks at it may answer. */
+  constructor(approval, { where = true, open = true } = {}) {
     this.id = approval.id;
     this._approval = approval;
     this._left = el("span", { class: "left" });
-    this._actions = el("div", { class: "row wrap" }, ...approval.offers.map((offer) => this._offer(offer)));
+    this._actions = el("div", { class: "row wrap" }, ...(open ? approval.offers.map((offer) => this._offer(offer)) : [el("p", { class: "soft" }, "Somebody who may answer this is asked.")]));
     this.element = el("section", { class: "card approval", tabindex: "-1", "aria-label": `Approval for ${approval.tool}`, "data-approval": approval.id },
       el("header", { class: "row wrap" },
         icon("approvals", "tint"),

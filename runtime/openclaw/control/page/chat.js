@@ -119,7 +119,7 @@ export class ChatView {
   }
 
   _again(id, said, at) {
-    this._run(new Turn({ said, at, agent: this._name(this._agent) }), { id }, said);
+    this._run(this._turn(said, at), { id }, said);
   }
 
   // ── sending ──────────────────────────────────────────────────────────────────────────────────
@@ -128,9 +128,14 @@ export class ChatView {
     await this._ready; // what is loaded takes the place of what was shown
     if (/^\/new\s*$/.test(text)) return this._renew();
     const agent = this._app.agents.find((one) => one.id === this._agent);
-    const turn = new Turn({ said: text, agent: this._name(this._agent) });
+    const turn = this._turn(text, new Date());
     this._run(turn, { key: freshKey(), body: { text, ...(agent && !agent.default ? { agent: agent.id } : {}) } }, text);
     this._stick(true);
+  }
+
+  _turn(said, at) {
+    const mayAnswer = ({ approvers }) => this._app.may("operator") || (this._app.may("approve") && approvers.includes(this._app.sender));
+    return new Turn({ said, at, agent: this._name(this._agent), mayAnswer });
   }
 
   _run(turn, message, said) {

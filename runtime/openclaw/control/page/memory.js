@@ -48,8 +48,8 @@ export class MemoryView {
     return el("li", { class: "item" }, el("details", { class: "memory" },
       el("summary", {}, el("span", { class: "grow" }, el("b", {}, one.name ?? one.key), el("span", { class: "preview" }, text.split("\n")[0].slice(0, 200))),
         one.created && el("time", { class: "soft", datetime: one.created, title: absolute(one.created) }, relative(one.created)), icon("chevron", "turn")),
-      el("pre", { class: "plain", tabindex: "0", "aria-label": "Text" }, text),
-      el("div", { class: "row wrap" }, el("code", { class: "soft grow" }, one.key), this._app.may("operator") && button("Delete", () => this._delete(one), { kind: "danger-quiet", picture: "trash" }))));
+      el("pre", { class: "plain words", tabindex: "0", "aria-label": "Text" }, text),
+      el("div", { class: "row wrap" }, el("p", { class: "soft grow" }, el("code", {}, one.key), ` · saved by ${one.agent} for ${one.author}`), this._app.may("operator") && button("Delete", () => this._delete(one), { kind: "danger-quiet", picture: "trash" }))));
   }
 
   async _delete(one) {

@@ -20,8 +20,8 @@ export class SessionsView {
     try {
       if (key) await this._show(key);
       else {
-        this._sessions = (await json("/api/sessions")).sessions.sort((one, other) => other.updated.localeCompare(one.updated));
-        if (this._key === "") this._list();
+        const { sessions } = await json("/api/sessions");
+        if (this._key === "") this._take(sessions.sort((one, other) => other.updated.localeCompare(one.updated)));
       }
     } catch (error) {
       this._body.replaceChildren(el("p", { class: "soft" }, error.message), el("a", { href: "#/sessions" }, "All sessions"));
@@ -30,12 +30,19 @@ export class SessionsView {
 
   close() {}
 
+  /** Draws the list anew only where it is another, so that nothing moves away below a finger. */
+  _take(sessions) {
+    const same = this._search.isConnected && JSON.stringify(sessions) === JSON.stringify(this._sessions);
+    this._sessions = sessions;
+    if (!same) this._list();
+  }
+
   _list() {
     const wanted = this._search.value.trim().toLowerCase();
     const found = this._sessions.filter(({ key }) => key.toLowerCase().includes(wanted));
     const list = el("ul", { class: "list card" }, ...found.map((session) => this._row(session)));
     const rest = found.length ? list : el("div", { class: "empty" }, icon("sessions"), el("p", {}, wanted ? "No session fits." : "No conversation yet."));
-    if (this._body.firstChild === this._search.parentNode && this._search.parentNode) this._body.lastChild.replaceWith(rest);
+    if (this._search.isConnected) this._body.lastChild.replaceWith(rest);
     else this._body.replaceChildren(el("div", { class: "search" }, icon("search"), this._search), rest);
   }
 

@@ -10,6 +10,7 @@ import { absolute, count, duration, relative } from "./words.js";
 const AGAIN = 5000; // milliseconds
 const WELL = ["receiving", "serving"];
 const AMISS = ["silent", "failed"];
+const TRIGGERS = { edit: "on saving", request: "on request", SIGHUP: "on SIGHUP" };
 const OUTCOMES = { applied: "good", unchanged: "", refused: "bad", failed: "bad" };
 
 export class StatusView {
@@ -159,10 +160,15 @@ function attempt(one, open) {
   const said = [...one.changes];
   if (one.error) said.push(one.error);
   return el("li", { class: "item" }, el("details", { open: open && (one.diagnostics.length > 0 || said.length > 0) },
-    el("summary", {}, el("span", { class: `tag ${OUTCOMES[one.outcome]}` }, one.outcome), el("span", { class: "grow" }, `Edit ${one.number}`, el("span", { class: "soft" }, ` by ${one.trigger}, ${duration(one.seconds)}`)),
+    el("summary", {}, el("span", { class: `tag ${OUTCOMES[one.outcome]}` }, one.outcome), el("span", { class: "grow" }, `Edit ${one.number}`, el("span", { class: "soft" }, ` ${TRIGGERS[one.trigger] ?? one.trigger}, ${duration(one.seconds)}`)),
       el("time", { class: "soft", datetime: one.at, title: absolute(one.at) }, relative(one.at)), icon("chevron", "turn")),
     said.length ? el("ul", { class: "changes" }, ...said.map((words) => el("li", {}, words))) : null,
-    ...one.diagnostics.map(diagnostic)));
+    ...one.diagnostics.filter(({ severity }) => severity === "error").map(diagnostic),
+    warnings(one.diagnostics.filter(({ severity }) => severity !== "error"))));
+}
+
+function warnings(found) {
+  return found.length ? el("details", { class: "warnings" }, el("summary", {}, count(found.length, "warning"), icon("chevron", "turn")), ...found.map(diagnostic)) : null;
 }
 
 function diagnostic(one) {

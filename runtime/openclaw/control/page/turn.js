@@ -11,7 +11,9 @@ import { ToolChip } from "./tool.js";
 import { clock } from "./words.js";
 
 export class Turn {
-  constructor({ said, at = new Date(), agent = "" }) {
+  /** `mayAnswer(approval)`: whether the questions of this turn can be answered here. */
+  constructor({ said, at = new Date(), agent = "", mayAnswer = () => true }) {
+    this._mayAnswer = mayAnswer;
     this._live = null; // the text that is being written
     this._tools = new Map();
     this._cards = new Map();
@@ -65,7 +67,7 @@ export class Turn {
   asked(approval) {
     if (this._cards.has(approval.id)) return;
     this._closeText();
-    const card = new ApprovalCard(approval, { where: false });
+    const card = new ApprovalCard(approval, { where: false, open: this._mayAnswer(approval) });
     this._cards.set(approval.id, card);
     this._answer.append(card.element);
     changed();
