@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from playwright.async_api import Browser, Locator, Page, ViewportSize, async_playwright, expect
 
@@ -190,6 +190,49 @@ async def staged(
         [base] = await app.addresses()
         async with opened(browser, base, root, state, model, app, size=size, **more) as stage:
             yield stage
+
+
+class Cable:
+    """Between the page and its runtime, at another address of this machine: it can be cut, and mended."""
+
+    def __init__(self, base: str) -> None:
+        self._port = int(base.rpartition(":")[2])
+        self.base = f"http://127.0.0.2:{self._port}"
+        self._whole = True
+        self._ends: set[asyncio.StreamWriter] = set()
+
+    @asynccontextmanager
+    async def laid(self) -> AsyncIterator[Self]:
+        server = await asyncio.start_server(self._joined, "127.0.0.2", self._port)
+        try:
+            yield self
+        finally:
+            server.close()
+            self.cut()
+
+    def cut(self) -> None:
+        self._whole = False
+        for end in self._ends:
+            end.transport.abort()
+
+    def mend(self) -> None:
+        self._whole = True
+
+    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._whole:
+            writer.transport.abort()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        self._ends |= {writer, back}
+        await asyncio.gather(self._carry(reader, back), self._carry(there, writer))
+        self._ends -= {writer, back}
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while piece := await reader.read(1 << 16):
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
 
 
 class Theatre:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from page_stage import AGENTS, PHONE, VIEWS, WIDE, Stage, Theatre, opened
+from page_stage import AGENTS, PHONE, VIEWS, WIDE, Cable, Stage, Theatre, opened
 from playwright.async_api import expect
 
 from doubles.house import TOKEN, Process, project, until
@@ -229,6 +229,26 @@ def test_no_view_has_a_serious_fault_for_those_who_do_not_see_or_do_not_use_a_mo
     theatre.play(tmp_path, scene, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
 
 
+def test_what_was_always_allowed_is_listed_and_revoked(theatre: Theatre, tmp_path: Path) -> None:
+    agent = AGENTS["agents/main.yaml"].replace("[add,", "[run_command,")
+    tools = "policies:\n  works: {default: ask}\n"
+
+    async def scene(stage: Stage) -> None:
+        stage.model.say(Reply(tool("run_command", command="ls")), text("Listed."))
+        await stage.enter()
+        exchange = await stage.say("list")
+        await exchange.get_by_role("button", name="Always allow").click()
+        assert "Listed." in await stage.answered(exchange)
+        await stage.show("approvals")
+        kept = stage.page.locator(".item", has_text="run_command")
+        await expect(kept).to_contain_text("allowed by repl:local")
+        await kept.get_by_role("button", name="Revoke").click()
+        await stage.page.locator("dialog").get_by_role("button", name="Revoke").click()
+        await expect(kept).to_have_count(0)
+
+    theatre.play(tmp_path, scene, {"agents/main.yaml": agent, "tools.yaml": tools})
+
+
 # ── what goes away ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -245,6 +265,33 @@ def test_a_token_that_is_withdrawn_leads_back_to_the_door(theatre: Theatre, tmp_
         await expect(stage.page.locator("#why")).to_contain_text("not taken")
         assert await stage.page.evaluate("sessionStorage.getItem('token')") is None
         assert await stage.page.locator(".prose").count() == 0
+
+    theatre.play(tmp_path, scene)
+
+
+def test_a_line_that_breaks_goes_on_where_it_was(theatre: Theatre, tmp_path: Path) -> None:
+    words = "".join(f"word{number} " for number in range(80))
+
+    async def scene(stage: Stage) -> None:
+        cable = Cable(stage.base)
+        stage.base = cable.base
+        stage.expects("ERR_", f"foreign: {cable.base}")
+        went_on = []
+        stage.page.on("request", lambda one: went_on.append(one.headers.get("last-event-id")))
+        stage.model.say(Reply({"type": "text", "text": words}, pace=0.08))
+        async with cable.laid():
+            await stage.enter()
+            exchange = await stage.say("count")
+            await expect(exchange.locator(".prose")).to_contain_text("word3")
+            cable.cut()
+            await expect(stage.page.locator("#banner")).to_contain_text("cannot be reached")
+            await expect(exchange.locator(".state")).to_contain_text("the line broke")
+            cable.mend()
+            assert (await stage.answered(exchange)).strip() == words.strip()
+            await expect(stage.page.locator("#banner")).to_be_hidden()
+            await stage.page.goto("about:blank")
+        assert any(went_on), "it did not say where it was"
+        assert len(stage.model.requests) == 1
 
     theatre.play(tmp_path, scene)
 
