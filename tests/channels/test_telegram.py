@@ -549,7 +549,8 @@ def test_failures_of_the_service_are_tried_again() -> None:
         server.fail("getUpdates", 502, times=2)
         server.fail("sendMessage", 500)
         server.say("hello", by=ANA)
-        assert await answered(server, ANA) == ["You said: hello"]
+        [text] = await answered(server, ANA)
+        assert text.endswith("You said: hello")
 
     play(scene)
 

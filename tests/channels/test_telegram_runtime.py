@@ -41,6 +41,7 @@ policies:
     approvers: [ana]
 """
 REMEMBERS = AGENT.replace("[list_files, add]", "[list_files, add, save_memory, memory_search]")
+BEGIN = 45.0  # seconds that a new process gets for its first steps
 Scene = Callable[[App, Program, TelegramServer], Awaitable[None]]
 
 
@@ -83,7 +84,7 @@ def run(tmp_path: Path, root: Path, telegram: TelegramServer, scene: Scene, **op
 
 async def card(telegram: TelegramServer, chat: int) -> Update:
     found: Update = await until(
-        lambda: next((m for m in telegram.sent(chat) if m.get("reply_markup")), None), "a card", 20
+        lambda: next((m for m in telegram.sent(chat) if m.get("reply_markup")), None), "a card", BEGIN
     )
     return found
 
@@ -250,6 +251,7 @@ def noted(state: Path, name: str) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("when", ["before it is confirmed", "while it is answered"])
 def test_a_message_is_answered_once_after_a_crash(
     tmp_path: Path, model: MessagesServer, telegram: TelegramServer, when: str
@@ -259,11 +261,11 @@ def test_a_message_is_answered_once_after_a_crash(
 
     async def whole() -> None:
         with Process(root, tmp_path / "state") as runtime:
-            await until(lambda: telegram.called("getUpdates"), f"the poll: {runtime.log}")
+            await until(lambda: telegram.called("getUpdates"), f"the poll: {runtime.log}", BEGIN)
             if when == "before it is confirmed":
                 telegram.hold("getUpdates")
             telegram.say("are you there?", by=ANA)
-            await until(lambda: model.requests, "the model's request")
+            await until(lambda: model.requests, "the model's request", BEGIN)
             runtime.process.send_signal(signal.SIGKILL)
             runtime.process.wait(10)
         confirmed = not telegram.waiting
@@ -272,7 +274,8 @@ def test_a_message_is_answered_once_after_a_crash(
         if when == "before it is confirmed":
             telegram.release("getUpdates")
         with Process(root, tmp_path / "state") as runtime:
-            assert await answered(telegram, ANA) == ["Here I am."], runtime.log
+            await until(lambda: telegram.sent(ANA), f"the answer: {runtime.log}", BEGIN)
+            assert telegram.texts(ANA) == ["Here I am."]
             telegram.say("and now?", by=ANA)
             assert await answered(telegram, ANA, 2) == ["Here I am."] * 2
             assert TOKEN not in runtime.log
@@ -281,6 +284,7 @@ def test_a_message_is_answered_once_after_a_crash(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_an_approval_asked_before_a_crash_is_answered_after_it(
     tmp_path: Path, model: MessagesServer, telegram: TelegramServer
 ) -> None:
@@ -289,7 +293,7 @@ def test_an_approval_asked_before_a_crash_is_answered_after_it(
 
     async def whole() -> None:
         with Process(root, tmp_path / "state") as runtime:
-            await until(lambda: telegram.called("getUpdates"), f"the poll: {runtime.log}")
+            await until(lambda: telegram.called("getUpdates"), f"the poll: {runtime.log}", BEGIN)
             telegram.say("add two and three", by=ANA)
             asked = (await card(telegram, ANA))["message_id"]
             await until(lambda: noted(tmp_path / "state", "cards"), "the card on disk")
@@ -298,11 +302,11 @@ def test_an_approval_asked_before_a_crash_is_answered_after_it(
             runtime.process.wait(10)
         with Process(root, tmp_path / "state") as runtime:
             polls = len(telegram.called("getUpdates"))
-            await until(lambda: len(telegram.called("getUpdates")) > polls, f"the poll: {runtime.log}")
+            await until(lambda: len(telegram.called("getUpdates")) > polls, f"the poll: {runtime.log}", BEGIN)
             query = telegram.press(ANA, ANA, asked, "Allow once")
             await until(lambda: query in telegram.alerts, f"an answer to the press: {runtime.log}")
             assert telegram.alerts[query] == ("Allowed once.", False)
-            await until(lambda: "It is 5" in telegram.texts(ANA), f"the answer: {runtime.log}")
+            await until(lambda: "It is 5" in telegram.texts(ANA), f"the answer: {runtime.log}", BEGIN)
             cards = [text for text in telegram.texts(ANA) if text.startswith(("add:", "main asks"))]
             assert len(cards) == 1, "the card that stood there served on"
 

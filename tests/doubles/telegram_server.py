@@ -205,7 +205,7 @@ class TelegramServer(People):
             if (status := self._failure(called.method)) is not None:
                 if status == 0:
                     return None
-                raise Refusal(status, "the double was told to fail")
+                raise Refusal(status, "the double was told to fail", {"retry_after": 1} if status == 429 else {})
             if token != self.token or not self._valid:
                 raise Refusal(401, "Unauthorized")
             method = getattr(self, f"_on_{called.method}", None)

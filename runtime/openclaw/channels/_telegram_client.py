@@ -43,7 +43,7 @@ class Line:
     """`bot` speaks to the service; `words` makes an error's text fit to be seen."""
 
     bot: Bot
-    polls: Intake
+    polls: Polls
     others: HTTPXRequest
 
     def words(self, error: BaseException) -> str:
@@ -60,13 +60,13 @@ def line(token: str, base: str) -> Line:
     # Without TLS there are no certificates to read, which takes a while, and no proxy between.
     plain: dict[str, Any] = {"verify": False, "trust_env": False} if base.startswith("http://") else {}
     times: dict[str, Any] = {"connect_timeout": CONNECT, "write_timeout": ANSWER, "pool_timeout": POOL}
-    polls = Intake(connection_pool_size=2, read_timeout=CONNECT, httpx_kwargs=plain, **times)
+    polls = Polls(connection_pool_size=2, read_timeout=CONNECT, httpx_kwargs=plain, **times)
     others = HTTPXRequest(connection_pool_size=SIDE_BY_SIDE, read_timeout=ANSWER, httpx_kwargs=plain, **times)
     base = base.rstrip("/")
     return Line(Bot(token, f"{base}/bot", f"{base}/file/bot", others, polls), polls, others)
 
 
-class Intake(HTTPXRequest):
+class Polls(HTTPXRequest):
     """The connection of the polls. An update that the library cannot read is left without its content."""
 
     @staticmethod
@@ -112,9 +112,8 @@ def is_away(error: TelegramError) -> bool:
 
 
 def is_unsure(error: TelegramError) -> bool:
-    """Whether what was sent may have arrived all the same: the connection was lost after it was made."""
-    cause = type(error.__cause__).__name__
-    return is_away(error) and cause not in ("ConnectError", "ConnectTimeout", "PoolTimeout", "NoneType")
+    """Whether what was sent may have arrived all the same: there was a connection, and no yes or no came back."""
+    return is_away(error) and type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
 
 
 def backoff(failures: int, longest: float = 60.0) -> float:

@@ -38,7 +38,7 @@ _QUIET = LinkPreviewOptions(is_disabled=True)
 
 
 class Unsure(DeliveryError):
-    """The connection was lost while it waited for the answer: what was sent may have arrived."""
+    """Neither yes nor no came back: what was sent may have arrived."""
 
 
 @dataclass(slots=True)
@@ -195,7 +195,7 @@ class Outlet:
                 await self.write(spot, piece)
                 return
             except DeliveryError as error:
-                if error.final or isinstance(error, Unsure):
+                if error.final:
                     log.warning("channel %s: chat %d could not be told: %s", self._key, spot.chat, error)
                     return
                 await self._clock.sleep(max(client.backoff(failures), error.retry_after or 0.0))
@@ -305,7 +305,7 @@ class Outlet:
             case client.InvalidToken():
                 return DeliveryError("Telegram refused the bot's token", retry_after=REVOKED)
         if client.is_unsure(error):
-            return Unsure(f"the connection was lost while Telegram was answering: {words}")
+            return Unsure(f"Telegram did not confirm it: {words}")
         return DeliveryError(f"Telegram could not be reached: {words}")
 
     def _refused(self, error: client.BadRequest) -> DeliveryError:

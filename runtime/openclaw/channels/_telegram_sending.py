@@ -1,7 +1,7 @@
 """A reply on its way into a chat: what it is sent as, and how far that has come.
 
-The law: a reply arrives whole or is tried again from where it stopped. What may have arrived already, because the
-connection was lost or the runtime was, is marked when it is sent again. Knows no update.
+The law: a reply arrives whole or is tried again from where it stopped. What may have arrived already, because
+Telegram did not confirm it or the runtime ended, is marked when it is sent again. Knows no update.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from openclaw.messages import Reply
 from openclaw.ports import Notes
 
 REPEATED = "(repeated after a restart)"
-PERHAPS = "(perhaps a second time; the connection was lost)"
+PERHAPS = "(perhaps a second time; the first was not confirmed)"
 EMPTY = "(no text)"
 DOCUMENT = "reply.md"
 MOST = 1_000  # replies whose progress is remembered
