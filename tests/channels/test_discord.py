@@ -69,6 +69,20 @@ def test_in_a_server_mentions_and_replies_to_the_bot_are_heard_and_nothing_else(
     play(scenario)
 
 
+def test_the_bots_own_role_is_a_mention_of_it_where_its_words_can_be_read_and_everyone_is_not() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            server.say(f"<@&{shapes.ROLE}> are you there?", mention_roles=[shapes.ROLE])
+            server.say(f"{ME} heard")
+            assert [one.text for one in await stage.posted()] == ["heard"]
+        async with Stage(server, message_content=True) as stage:
+            server.say("@everyone hello", mention_everyone=True)
+            server.say(f"<@&{shapes.ROLE}> are you there?", mention_roles=[shapes.ROLE])
+            assert [one.text for one in await stage.posted()] == ["are you there?"]
+
+    play(scenario)
+
+
 def test_bots_webhooks_notices_edits_and_reactions_are_passed_over() -> None:
     async def scenario(server: DiscordServer) -> None:
         async with Stage(server, groups="all") as stage:

@@ -73,7 +73,7 @@ def run(tmp_path: Path, root: Path, discord: DiscordServer, scene: Scene, **opti
     async def whole() -> None:
         async with lived(root, tmp_path / "state", **options) as (app, operator):
             await until(lambda: discord.sessions, "a session")
-            await asyncio.wait_for(scene(app, operator, discord), 50)
+            await asyncio.wait_for(scene(app, operator, discord), 150)
 
     asyncio.run(whole())
 
@@ -197,6 +197,7 @@ def test_a_network_that_is_away_for_a_minute_loses_nothing_and_the_status_tells(
     run(tmp_path, place(tmp_path, model, discord), discord, scene, clock=Hasty())
 
 
+@pytest.mark.slow
 def test_a_dead_connection_is_replaced_and_a_revoked_token_ends_this_channel_alone(
     tmp_path: Path, model: MessagesServer, discord: DiscordServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -228,6 +229,7 @@ def test_a_file_reaches_the_workspace_and_the_model_hears_of_it(
     run(tmp_path, place(tmp_path, model, discord), discord, scene)
 
 
+@pytest.mark.slow
 def test_an_answer_streams_into_one_message(tmp_path: Path, model: MessagesServer, discord: DiscordServer) -> None:
     long = " ".join(f"word{n}" for n in range(200))
     model.say(Reply({"type": "text", "text": long}, pace=0.01))
@@ -255,6 +257,28 @@ def test_it_ends_within_two_seconds_of_a_stop(tmp_path: Path, model: MessagesSer
         await asyncio.wait_for(living.__aexit__(None, None, None), 2)
 
     asyncio.run(whole())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_many_messages_of_many_people_are_each_answered_once_and_in_order(
+    tmp_path: Path, model: MessagesServer, discord: DiscordServer
+) -> None:
+    people, each = [str(700000000000001000 + n) for n in range(100)], 5
+    allowed = f", allow: [{', '.join(people)}]"
+
+    async def scene(app: App, operator: Program, discord: DiscordServer) -> None:
+        for number in range(each):
+            for one in people:
+                discord.say(f"{number} of {one}", channel=discord.direct(one), by=one)
+            if number == 2:
+                discord.drop()
+        await until(lambda: all(len(discord.sent(discord.direct(one))) >= each for one in people), "every answer", 120)
+        for one in people:
+            expected = [f"You said: {number} of {one}" for number in range(each)]
+            assert texts(discord, discord.direct(one)) == expected
+
+    run(tmp_path, place(tmp_path, model, discord, allowed), discord, scene)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ Json = dict[str, Any]
 
 EPOCH = 1_420_070_400_000  # milliseconds: where snowflakes begin
 BOT, NADER, ANA = "700000000000000001", "700000000000000002", "700000000000000003"
+ROLE = "700000000000000011"  # the bot's own, which has its name
 GUILD, GENERAL, OPS, TALK = "710000000000000001", "720000000000000001", "720000000000000002", "730000000000000001"
 MEMBER, DEFAULT, REPLY, SLASH = 7, 0, 19, 20  # message types: somebody joined, and those that people write
 LONGEST = 2000
@@ -125,6 +126,7 @@ def guild(channels: Sequence[Json], people: Sequence[Json]) -> Json:
         "mentionable": False,
         "flags": 0,
     }
+    own = {**everyone, "id": ROLE, "name": "openclaw", "managed": True, "position": 1, "tags": {"bot_id": BOT}}
     return {
         "id": GUILD,
         "name": "Garden",
@@ -134,7 +136,7 @@ def guild(channels: Sequence[Json], people: Sequence[Json]) -> Json:
         "member_count": len(people),
         "large": False,
         "joined_at": "2026-01-01T00:00:00+00:00",
-        "roles": [everyone],
+        "roles": [everyone, own],
         "emojis": [],
         "stickers": [],
         "features": [],

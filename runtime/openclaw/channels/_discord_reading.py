@@ -133,10 +133,14 @@ def _unmeant(message: discord.Message, me: int, groups: Groups) -> str:
     """Why a message in a server is not for us."""
     if groups == "off":
         return "servers are off"
-    if groups == "all" or any(one.id == me for one in message.mentions) or _of_role(message.role_mentions, me):
+    if groups == "all" or any(one.id == me for one in message.mentions):
         return ""
+    if not (message.content or message.attachments or message.stickers or message.poll):
+        return "no mention, and its words are hidden"  # by the service, from a bot without the intent
     answered = _answered(message)
-    return "" if answered is not None and answered.author.id == me else "no mention"
+    if answered is not None and answered.author.id == me:
+        return ""
+    return "" if _of_role(message.role_mentions, me) else "no mention"
 
 
 def _of_role(roles: Sequence[discord.Role], me: int) -> bool:
