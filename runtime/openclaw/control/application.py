@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from openclaw.clock import Clock
 from openclaw.control.bodies import Bodies
@@ -51,10 +51,9 @@ def application(
     options: Options,
     *,
     fatal: Fatal,
-    more: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """The whole surface. `options` gives those of its channel at that moment; `fatal` is told of a disk that refused
-    to write; `more` are routes of the place it serves."""
+    to write."""
 
     def limits() -> Limits:
         return read(options())
@@ -70,7 +69,7 @@ def application(
         Static(),
     )
     routes = [guard.route(row, _endpoint(row.name, rooms)) for row in TABLE]
-    served = Starlette(routes=[*routes, *more], exception_handlers={HTTPException: http_problem})
+    served = Starlette(routes=routes, exception_handlers={HTTPException: http_problem})
     served.state.hang_up = turns.hang_up  # called before the end, so that open requests come to theirs
     return served
 
