@@ -242,6 +242,23 @@ def test_pictures_of_an_album_are_one_message(tmp_path: Path) -> None:
     play(scene)
 
 
+def test_a_mention_in_an_album_is_for_all_of_it(tmp_path: Path) -> None:
+    mention = {"type": "mention", "offset": 0, "length": len(BOT_NAME) + 1}
+
+    async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
+        desk.folder_at = tmp_path
+        with server.together():
+            server.photo(BEN, b"not", chat=GROUP, media_group_id="another")
+            server.photo(ANA, b"1", chat=GROUP, media_group_id="a", caption=f"@{BOT_NAME}", caption_entities=[mention])
+            server.photo(ANA, b"2", chat=GROUP, media_group_id="a")
+        await until(lambda: desk.posted, "the message")
+        await quiet(server)
+        assert [type(part) for part in parts(desk)] == [Image, Image] and len(desk.posted) == 1
+        assert made.passed == {"no mention": 1}
+
+    play(scene)
+
+
 # ── who ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import signal
 import sqlite3
 from collections import defaultdict
@@ -309,5 +310,60 @@ def test_an_approval_asked_before_a_crash_is_answered_after_it(
             await until(lambda: "It is 5" in telegram.texts(ANA), f"the answer: {runtime.log}", BEGIN)
             cards = [text for text in telegram.texts(ANA) if text.startswith(("add:", "main asks"))]
             assert len(cards) == 1, "the card that stood there served on"
+
+    asyncio.run(whole())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_fails_on_the_way_each_message_is_answered_and_a_second_answer_is_marked(
+    tmp_path: Path, model: MessagesServer, telegram: TelegramServer, seed: int
+) -> None:
+    chance, people, each = random.Random(seed), range(1000, 1006), 12
+
+    def trouble() -> None:
+        match chance.randrange(8):
+            case 0:
+                telegram.fail("getUpdates", chance.choice([0, 500, 502, 409]))
+            case 1:
+                telegram.fail("sendMessage", chance.choice([0, 500, 502]), after=chance.randrange(3))
+            case 2:
+                telegram.flood(chance.choice(people), chance.randrange(1, 20))
+            case 3:
+                telegram.cut()
+            case _:
+                telegram.mend()
+
+    async def scene(app: App, operator: Program, telegram: TelegramServer) -> None:
+        for number in range(each):
+            for one in people:
+                telegram.say(f"{number} of {one}", by=one)
+                trouble()
+                await asyncio.sleep(0.02)
+        telegram.mend()
+
+        def answers(one: int) -> list[str]:
+            return [text.rpartition("You said: ")[2] for text in telegram.texts(one)]
+
+        await until(
+            lambda: all(set(answers(one)) >= {f"{n} of {one}" for n in range(each)} for one in people), "all", 90
+        )
+        await quiet(telegram)
+        for one in people:
+            first = list(dict.fromkeys(answers(one)))
+            assert first == [f"{number} of {one}" for number in range(each)], "in their order"
+            plain = [text for text in telegram.texts(one) if text.startswith("You said: ")]
+            assert len(plain) == len(set(plain)), "what came twice is marked"
+        said = [request.body["messages"][-1]["content"][-1]["text"] for request in model.requests]
+        assert len(said) == len(set(said)) == each * len(people), "each was put to the model once"
+
+    allowed = f", allow: [{', '.join(map(str, people))}]"
+    root = place(tmp_path, model, telegram, allowed)
+
+    async def whole() -> None:
+        async with lived(root, tmp_path / "state", clock=Hasty()) as (app, operator):
+            await until(lambda: telegram.called("getUpdates"), "the first poll")
+            await asyncio.wait_for(scene(app, operator, telegram), 150)
 
     asyncio.run(whole())

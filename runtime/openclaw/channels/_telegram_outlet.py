@@ -100,14 +100,11 @@ class Outlet:
             return await self._write(spot, piece, keys, answers)
         except client.BadRequest as error:
             if "thread not found" in str(error).lower() and spot.topic is not None:
-                return await self._write(Spot(spot.chat, spot.private), piece, keys, answers)
+                return await self.write(Spot(spot.chat, spot.private), piece, keys=keys, answers=answers)
             if not piece.entities:
                 raise self._refused(error) from None
             log.warning("channel %s: Telegram refused the formatting: %s", self._key, self._line.words(error))
-        try:
-            return await self._write(spot, Piece(piece.text), keys, answers)
-        except client.BadRequest as error:
-            raise self._refused(error) from None
+        return await self.write(spot, Piece(piece.text), keys=keys, answers=answers)
 
     async def _write(
         self, spot: Spot, piece: Piece, keys: InlineKeyboardMarkup | None, answers: int | None

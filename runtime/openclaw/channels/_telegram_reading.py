@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Groups: TypeAlias = Literal["mention", "all", "off"]
 WANTED = ("message", "edited_message", "callback_query", "my_chat_member")
 """The kinds of updates that are asked for; the service may still deliver others that were queued before."""
+UNMENTIONED = "no mention"
 EDITED = "[edit of an earlier message, which now reads:]"
 
 
@@ -53,7 +54,8 @@ class Attachment:
 @dataclass(frozen=True, slots=True)
 class Heard:
     """A person said something that is meant for us. `id` is unique for ever, also for an edit; `digest` is of the
-    words, so that an edit that changed none of them is told from one that did."""
+    words, so that an edit that changed none of them is told from one that did. `meant` is False for a picture without a
+    mention that may belong to an album with one."""
 
     id: str
     spot: Spot
@@ -67,6 +69,7 @@ class Heard:
     album: str = ""
     digest: str = ""
     edited: bool = False
+    meant: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +131,11 @@ def _message(message: Message, me: Me, groups: Groups) -> Meaning:
     if message.chat.type not in ("private", "group", "supergroup"):
         return Passed("channel")
     private = message.chat.type == "private"
-    if why := _nobody(message) or ("" if private else _unmeant(message, me, groups)):
+    why = _nobody(message) or ("" if private else _unmeant(message, me, groups))
+    if why and not (why == UNMENTIONED and message.media_group_id):
         return Passed(why)
     spot = Spot(message.chat.id, private, message.message_thread_id if message.is_topic_message else None)
-    heard = _heard(message, spot, me)
+    heard = replace(_heard(message, spot, me), meant=not why)
     return heard if heard.text or heard.quotes or heard.files else Passed("service message")
 
 
@@ -151,7 +155,7 @@ def _unmeant(message: Message, me: Me, groups: Groups) -> str:
         return "command for another bot"
     if groups == "all" or command or _mentions(message, me) or _replies(message, me):
         return ""
-    return "no mention"
+    return UNMENTIONED
 
 
 def _addressed(message: Message) -> Iterator[str]:

@@ -27,7 +27,7 @@ from openclaw.channels._telegram_cards import Questions
 from openclaw.channels._telegram_files import fetched
 from openclaw.channels._telegram_intake import Intake, Stopping
 from openclaw.channels._telegram_outlet import Outlet
-from openclaw.channels._telegram_reading import Heard, Meaning, Moved, Pressed, Spot, joined
+from openclaw.channels._telegram_reading import UNMENTIONED, Heard, Meaning, Moved, Pressed, Spot, joined
 from openclaw.channels._telegram_sending import Begun, Sending, Shown
 from openclaw.channels._telegram_showing import Showing
 from openclaw.clock import Clock
@@ -137,8 +137,10 @@ class Channel:
         runtime takes nothing more."""
         for meaning in _albums(meanings):
             match meaning:
-                case Heard():
+                case Heard(meant=True):
                     await self._hear(meaning)
+                case Heard():
+                    self.passed[UNMENTIONED] += 1
                 case Pressed():
                     self._spawn(self._questions.press(meaning))
                 case Moved(old=old, new=new):
