@@ -16,11 +16,13 @@ import pytest
 from doubles.desk import Desk
 from doubles.house import AGENT, TOOLS, Hasty, Program, lived, project
 from doubles.http_house import FILES, as_, code, echoing, ended, housed, run, told, until
-from doubles.http_socket import served
+from doubles.http_socket import client_of, listening_at, served
 from doubles.messages_server import MessagesServer, Reply, tool
 from openclaw.app import App
-from openclaw.clock import ManualClock
+from openclaw.clock import ManualClock, SystemClock
+from openclaw.control import serve
 from openclaw.control.feed import PING
+from openclaw.messages import TextDelta
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -93,6 +95,36 @@ def test_a_place_that_is_not_kept_voids_what_was_seen(path: Path) -> None:
         assert found[0][2]["restart"] is True and found[1][2]["text"] == "one two "
 
     served(path, test)
+
+
+def test_a_reader_who_does_not_read_is_cut_and_may_come_back(path: Path) -> None:
+    class Flood(Desk):
+        async def _stream(self, id: str, text: str) -> None:
+            for _ in range(800):
+                self._tell(id, TextDelta("x" * 5000))
+                await asyncio.sleep(0)
+            self._say(id, "enough")
+
+    async def scene() -> None:
+        desk = Flood()
+        serving = asyncio.ensure_future(serve(path, desk, desk, SystemClock()))
+        await listening_at(path)
+        async with client_of(path) as client:
+            async with client.stream("POST", "/api/messages", json={"text": "flood"}, headers=STREAM) as response:
+
+                async def done() -> bool:
+                    return (await client.get("/api/messages/m1")).json()["status"] == "done"
+
+                await until(done)
+                late = [(id, name, data) async for id, name, data in told(response)]
+            assert late[-1][1:] == ("error", {**late[-1][2], "code": "hung_up"})
+            assert sum(len(data.get("text", "")) for _, _, data in late) < 800 * 5000
+            back = await all_of(client, "/api/messages/m1/events", **{"Last-Event-ID": late[-2][0]})
+            assert back[0][2]["restart"] is True and back[-1][2]["reply"] == "enough"
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(scene())
 
 
 def test_a_silent_line_is_kept_alive(path: Path) -> None:

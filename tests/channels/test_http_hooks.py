@@ -130,6 +130,19 @@ def test_a_signature_covers_the_bytes_as_they_came(path: Path) -> None:
     asyncio.run(scene())
 
 
+def test_githubs_own_example_is_believed(path: Path) -> None:
+    """The values of GitHub's documentation on validating webhook deliveries."""
+
+    async def scene() -> None:
+        async with hooked(path, verify="hmac-sha256", prompt="{body}") as (client, desk):
+            sign = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+            given = {"X_Hub_Signature_256": sign, "Content_Type": "text/plain"}
+            assert (await call(client, b"Hello, World!", **given)).status_code == 202
+            assert desk.posted[0].text == "“Hello, World!”"
+
+    asyncio.run(scene())
+
+
 def test_a_call_that_comes_again_is_taken_once(path: Path) -> None:
     async def scene() -> None:
         async with hooked(path, verify="hmac-sha256", id_header="X-GitHub-Delivery") as (client, desk):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from openclaw.ports import Caller, ChannelOptions, Gate, Operations, Post
 
 SHORTEST = 32  # characters of a token where other machines can reach the port
 BACKLOG = 512
+STUCK = 120_000  # milliseconds
 OPERATOR = "operator"
 
 Serve = Callable[[socket.socket, Post, Operations, Gate, Callable[[], Mapping[str, Any]]], Awaitable[None]]
@@ -180,6 +182,9 @@ def _bind(key: str, host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if sys.platform == "linux":  # what it accepts inherits it: a reader who takes nothing for so long is given up
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK)
         listener.bind(place)
         listener.listen(BACKLOG)
         listener.setblocking(False)
