@@ -247,6 +247,24 @@ def test_an_answer_streams_into_one_message(tmp_path: Path, model: MessagesServe
     run(tmp_path, place(tmp_path, model, discord), discord, scene)
 
 
+@pytest.mark.slow
+def test_what_an_attempt_said_that_failed_is_taken_back(
+    tmp_path: Path, model: MessagesServer, discord: DiscordServer
+) -> None:
+    void = " ".join(f"void{n}" for n in range(300))
+    model.say(Reply({"type": "text", "text": void}, pace=0.01, fault="cut", after=150), "A whole answer.")
+
+    async def scene(app: App, operator: Program, discord: DiscordServer) -> None:
+        private = discord.direct(NADER)
+        discord.say("tell me", channel=private)
+        [draft] = await until(lambda: discord.sent(private), "a draft")
+        assert draft["content"].startswith("void0")
+        await answered(discord, private, "A whole answer.")
+        assert discord.sent(private)[0]["id"] == draft["id"]
+
+    run(tmp_path, place(tmp_path, model, discord), discord, scene)
+
+
 def test_it_ends_within_two_seconds_of_a_stop(tmp_path: Path, model: MessagesServer, discord: DiscordServer) -> None:
     root = place(tmp_path, model, discord)
 

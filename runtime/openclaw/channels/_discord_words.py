@@ -14,6 +14,7 @@ from openclaw.messages import Reply
 LONGEST = 2000  # of one message
 MOST = 8  # messages in a row: more would bury what others wrote, and one place takes five in five seconds
 TEASER = 1200  # characters shown of what comes as a file
+WINDOW = 3 * LONGEST  # characters looked at of an answer that is still being written
 REPEATED = "(repeated after a restart)"
 NOTHING = "(no text)"
 TYPING = "…"
@@ -33,10 +34,11 @@ class Rendered:
 def render(reply: Reply) -> Rendered:
     text = reply.text if reply.text.strip() else NOTHING
     text = f"{REPEATED}\n{text}" if reply.repeated else text
-    pieces = split(tables(text), LONGEST, utf16) or [NOTHING]
-    if len(pieces) <= MOST:
-        return Rendered(tuple(pieces))
-    beginning = split(text, TEASER, utf16)[0]
+    if utf16(text) <= MOST * LONGEST:
+        pieces = split(tables(text), LONGEST, utf16) or [NOTHING]
+        if len(pieces) <= MOST:
+            return Rendered(tuple(pieces))
+    beginning = split(text[: 2 * TEASER], TEASER, utf16)[0]
     return Rendered((f"{beginning}\n\n(the whole answer is in the file)",), text.encode())
 
 
@@ -60,5 +62,16 @@ def tables(text: str) -> str:
 
 def tail(text: str) -> str:
     """What is shown of an answer that is still being written: its end, as far as it fits."""
-    shown = split(text, LONGEST - 2, utf16)
-    return f"{shown[-1]}{TYPING}" if shown and not shown[-1].endswith("```") else "\n".join([*shown[-1:], TYPING])
+    *_, last = "", *split(_end(text), LONGEST - 8, utf16)
+    if last.count("```") % 2:
+        return f"{last}\n```\n{TYPING}"
+    return f"{last}\n{TYPING}" if last.endswith("```") else f"{last}{TYPING}"
+
+
+def _end(text: str) -> str:
+    """The last lines, which are all that can be shown; in a code block where they began in one."""
+    if len(text) <= WINDOW:
+        return text
+    at = text.find("\n", len(text) - WINDOW) + 1 or len(text) - WINDOW
+    inside = text.count("\n```", 0, at) + text.startswith("```")
+    return f"```\n{text[at:]}" if inside % 2 else text[at:]
