@@ -205,6 +205,27 @@ def test_it_ends_within_two_seconds_of_a_stop(tmp_path: Path, model: MessagesSer
     asyncio.run(whole())
 
 
+def test_an_edit_of_the_channel_takes_effect_without_two_that_poll(
+    tmp_path: Path, model: MessagesServer, telegram: TelegramServer
+) -> None:
+    root = place(tmp_path, model, telegram)
+
+    async def scene(app: App, operator: Program, telegram: TelegramServer) -> None:
+        telegram.say("nobody asked you", by=ANA, chat=GROUP)
+        await quiet(telegram)
+        manifest = root / "channels.yaml"
+        manifest.write_text(
+            manifest.read_text("utf-8").replace("kind: telegram", "kind: telegram, groups: all"), "utf-8"
+        )
+        polls = len(telegram.called("getMe"))
+        await until(lambda: len(telegram.called("getMe")) > polls, "the new channel", 20)
+        telegram.say("and now?", by=ANA, chat=GROUP)
+        assert await answered(telegram, GROUP) == ["You said: and now?"]
+        assert telegram.called("getUpdates", 409) == []
+
+    run(tmp_path, root, telegram, scene)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_thousand_messages_of_two_hundred_people_are_each_answered_once_and_in_order(
