@@ -133,6 +133,12 @@ class Stage:
     async def ask(self, text: str) -> str:
         return await self.answered(await self.say(text))
 
+    async def becomes(self, expression: str) -> None:
+        """Waits until it is true in the page. Evaluated from outside: the page itself evaluates no text."""
+        async with asyncio.timeout(15):
+            while not await self.page.evaluate(expression):
+                await asyncio.sleep(0.02)
+
     async def overflow(self) -> int:
         """By how many pixels something is wider than the window."""
         found: int = await self.page.evaluate(

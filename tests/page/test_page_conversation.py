@@ -156,14 +156,14 @@ def test_the_view_follows_the_answer_only_while_the_reader_is_at_the_bottom(thea
         scroller = stage.page.locator(".scroller")
         place = "document.querySelector('.scroller')"
         at_bottom = f"{place}.scrollHeight - {place}.scrollTop - {place}.clientHeight < 50"
-        await stage.page.wait_for_function(at_bottom)
+        await stage.becomes(at_bottom)
         exchange = await stage.say("second")
         await expect(exchange.locator(".prose")).to_contain_text("Line 9")
         await scroller.evaluate("one => { one.scrollTop = 0 }")
         await stage.answered(exchange)
         assert await scroller.evaluate("one => one.scrollTop") == 0
         await stage.page.get_by_role("button", name="Latest").click()
-        await stage.page.wait_for_function(at_bottom)
+        await stage.becomes(at_bottom)
 
     theatre.play(tmp_path, scene)
 

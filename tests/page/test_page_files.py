@@ -83,6 +83,21 @@ def test_a_module_imports_only_its_neighbours_and_makes_no_markup_of_text(path: 
     assert re.findall(sinks, code) == []
 
 
+def test_what_a_module_imports_is_exported_there_and_used_here() -> None:
+    exported = {
+        path.name: set(
+            re.findall(r"^export (?:async )?(?:function\*?|const|class) (\w+)", path.read_text("utf-8"), re.M)
+        )
+        for path in MODULES
+    }
+    for path in MODULES:
+        source = path.read_text("utf-8")
+        for names, neighbour in re.findall(r'import \{([^}]*)\} from "\./([^"]+)"', source):
+            wanted = {name.strip() for name in names.split(",")}
+            assert wanted <= exported[neighbour], path.name
+            assert not [name for name in wanted if len(re.findall(rf"\b{name}\b", source)) < 2], path.name
+
+
 def test_no_two_modules_import_one_another() -> None:
     above: dict[str, set[str]] = {path.name: {name.removeprefix("./") for name in imports(path)} for path in MODULES}
     while free := [name for name, needs in above.items() if not needs & set(above)]:

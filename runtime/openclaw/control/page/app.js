@@ -6,7 +6,7 @@ import { isDown, json, line, signOut, signedIn, takeTokenFromAddress } from "./a
 import { approvalsChanged } from "./approval.js";
 import { ApprovalsView } from "./approvals.js";
 import { ChatView } from "./chat.js";
-import { el, icon, mark, pictureButton } from "./dom.js";
+import { el, icon, mark, pictureButton, tick } from "./dom.js";
 import { HeartbeatsView } from "./heartbeats.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { MemoryView } from "./memory.js";
@@ -57,6 +57,7 @@ class App {
     approvalsChanged.addEventListener("change", () => this._count());
     document.addEventListener("visibilitychange", () => this._count());
     setInterval(() => this._count(), POLL);
+    setInterval(tick, 1000);
     document.querySelector(".skip").addEventListener("click", (event) => {
       event.preventDefault();
       this._at(this._at("shell").hidden ? "door" : "main").focus();

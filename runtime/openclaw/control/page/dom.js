@@ -1,6 +1,8 @@
 // Builds elements. Law: whatever comes from elsewhere enters the page as a text node, never as markup;
 // there is no innerHTML and no style attribute anywhere in this page.
 
+import { absolute, relative } from "./words.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** el("button", {class: "quiet", onclick}, "Stop"): attributes, listeners, and children that are nodes or text. */
@@ -73,6 +75,18 @@ export function button(label, act, { kind = "", picture = null, ...more } = {}) 
 export function pictureButton(picture, label, act, more = {}) {
   const { kind = "", ...rest } = more;
   return el("button", { type: "button", class: `picture ${kind}`.trim(), "aria-label": label, title: label, onclick: act, ...rest }, icon(picture));
+}
+
+/** A time as it is from now, kept true by `tick`. */
+export function moment(time, kind = "soft") {
+  return el("time", { class: kind, datetime: time, title: absolute(time), "data-relative": true }, relative(time));
+}
+
+export function tick() {
+  for (const one of document.querySelectorAll("time[data-relative]")) {
+    const words = relative(one.dateTime);
+    if (words !== one.textContent) one.textContent = words;
+  }
 }
 
 /** Says something to screen readers without interrupting; sighted people see it elsewhere. */

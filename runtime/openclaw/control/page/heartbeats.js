@@ -2,8 +2,8 @@
 // the week has one mark a heartbeat, its next run, because that is all that is known.
 
 import { json, part } from "./api.js";
-import { button, el, icon, toast } from "./dom.js";
-import { absolute, clock, relative } from "./words.js";
+import { button, el, icon, moment, toast } from "./dom.js";
+import { absolute, clock } from "./words.js";
 
 const DAYS = 7;
 
@@ -38,8 +38,8 @@ export class HeartbeatsView {
       el("header", { class: "row" }, icon("heartbeats", one.enabled ? "tint" : "soft"), el("h2", { class: "grow" }, one.name), el("span", { class: `tag ${one.enabled ? "good" : ""}` }, one.enabled ? "on" : "off")),
       el("dl", { class: "facts" },
         ...row("Schedule", el("code", {}, one.cron.join(" ; ")), ` ${one.timezone}`),
-        ...row("Next", ...moment(one.next)),
-        ...row("Last", ...moment(one.last)),
+        ...row("Next", ...when(one.next)),
+        ...row("Last", ...when(one.last)),
         ...row("Agent", one.agent),
         ...row("Goes to", one.deliver.join(", ") || "the history only")),
       el("footer", { class: "row wrap" }, run, el("a", { class: "button quiet", href: `#/sessions/${part(`cron:${one.name}`)}` }, "Its history")));
@@ -61,8 +61,8 @@ function row(name, ...value) {
   return [el("dt", {}, name), el("dd", {}, ...value)];
 }
 
-function moment(time) {
-  return time ? [el("b", {}, relative(time)), el("time", { class: "soft", datetime: time }, ` ${absolute(time)}`)] : ["—"];
+function when(time) {
+  return time ? [el("b", {}, moment(time, "")), el("span", { class: "soft" }, ` ${absolute(time)}`)] : ["—"];
 }
 
 function week(heartbeats) {

@@ -14,7 +14,7 @@ const DEEPEST = 8; // links within emphasis within links...
 const MOST_OPEN = 40; // delimiters that may wait for their other half
 
 /** The address, if a link may go there; else null. */
-export function safeAddress(raw) {
+function safeAddress(raw) {
   try {
     const url = new URL(raw);
     return ["http:", "https:", "mailto:"].includes(url.protocol) ? url.href : null;

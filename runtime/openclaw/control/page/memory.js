@@ -2,8 +2,7 @@
 // was answered.
 
 import { json, part } from "./api.js";
-import { button, confirmed, el, icon, toast } from "./dom.js";
-import { absolute, relative } from "./words.js";
+import { button, confirmed, el, icon, moment, toast } from "./dom.js";
 
 const MOST = 200;
 
@@ -47,7 +46,7 @@ export class MemoryView {
     const text = one.text.trim();
     return el("li", { class: "item" }, el("details", { class: "memory" },
       el("summary", {}, el("span", { class: "grow" }, el("b", {}, one.name ?? one.key), el("span", { class: "preview" }, text.split("\n")[0].slice(0, 200))),
-        one.created && el("time", { class: "soft", datetime: one.created, title: absolute(one.created) }, relative(one.created)), icon("chevron", "turn")),
+        moment(one.created), icon("chevron", "turn")),
       el("pre", { class: "plain words", tabindex: "0", "aria-label": "Text" }, text),
       el("div", { class: "row wrap" }, el("p", { class: "soft grow" }, el("code", {}, one.key), ` · saved by ${one.agent} for ${one.author}`), this._app.may("operator") && button("Delete", () => this._delete(one), { kind: "danger-quiet", picture: "trash" }))));
   }

@@ -2,9 +2,9 @@
 // is changed but by a reset that was confirmed.
 
 import { json, part } from "./api.js";
-import { button, confirmed, el, icon, toast } from "./dom.js";
+import { button, confirmed, el, icon, moment, toast } from "./dom.js";
 import { draw, exchanges } from "./transcript.js";
-import { absolute, bytes, count, relative, sessionWords } from "./words.js";
+import { absolute, bytes, count, sessionWords } from "./words.js";
 
 export class SessionsView {
   constructor(app) {
@@ -50,7 +50,7 @@ export class SessionsView {
     const { agent, place } = sessionWords(session.key);
     return el("li", {}, el("a", { class: "item row", href: `#/sessions/${part(session.key)}` },
       el("div", { class: "grow" }, el("b", {}, place), agent && el("span", { class: "tag" }, agent),
-        el("p", { class: "soft", title: absolute(session.updated) }, `${relative(session.updated)} · ${count(session.entries, "entry", "entries")} · ${bytes(session.size)}`)),
+        el("p", { class: "soft" }, moment(session.updated), ` · ${count(session.entries, "entry", "entries")} · ${bytes(session.size)}`)),
       icon("chevron")));
   }
 
@@ -63,7 +63,7 @@ export class SessionsView {
     const name = this._app.agents.find(({ id }) => id === agent)?.name ?? agent;
     this._body.replaceChildren(
       el("div", { class: "row wrap" },
-        el("a", { class: "button quiet", href: "#/sessions" }, icon("back"), "All sessions"),
+        el("a", { class: "button quiet back", href: "#/sessions" }, icon("back"), "All sessions"),
         el("span", { class: "grow" }),
         button("Reset", () => this._reset(key), { kind: "danger-quiet", picture: "trash" })),
       el("header", {}, el("h2", {}, place), el("p", { class: "soft" }, figures(entries), " · ", el("code", {}, key))),

@@ -3,7 +3,7 @@
 // Law: says what the runtime says, in its order of weight: what is amiss first. Looks again while it is open.
 
 import { json, part } from "./api.js";
-import { button, confirmed, el, icon, toast } from "./dom.js";
+import { button, confirmed, el, icon, moment, toast } from "./dom.js";
 import { usageTable } from "./usage.js";
 import { absolute, count, duration, relative } from "./words.js";
 
@@ -161,7 +161,7 @@ function attempt(one, open) {
   if (one.error) said.push(one.error);
   return el("li", { class: "item" }, el("details", { open: open && (one.diagnostics.length > 0 || said.length > 0) },
     el("summary", {}, el("span", { class: `tag ${OUTCOMES[one.outcome]}` }, one.outcome), el("span", { class: "grow" }, `Edit ${one.number}`, el("span", { class: "soft" }, ` ${TRIGGERS[one.trigger] ?? one.trigger}, ${duration(one.seconds)}`)),
-      el("time", { class: "soft", datetime: one.at, title: absolute(one.at) }, relative(one.at)), icon("chevron", "turn")),
+      moment(one.at), icon("chevron", "turn")),
     said.length ? el("ul", { class: "changes" }, ...said.map((words) => el("li", {}, words))) : null,
     ...one.diagnostics.filter(({ severity }) => severity === "error").map(diagnostic),
     warnings(one.diagnostics.filter(({ severity }) => severity !== "error"))));

@@ -46,7 +46,7 @@ function pre(text, label) {
 /** The tool's name, and the rest of its line or its first argument. */
 function words(tool, input, line) {
   const rest = line?.startsWith(tool) ? line.slice(tool.length).trim() : (line ?? firstValue(input));
-  return [el("b", {}, tool), rest ? ` ${rest.slice(0, 300)}` : ""];
+  return [el("b", {}, tool), rest && rest !== "{}" ? ` ${rest.slice(0, 300)}` : ""];
 }
 
 function firstValue(input) {
