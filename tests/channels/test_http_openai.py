@@ -186,7 +186,13 @@ def test_a_repeated_key_is_one_turn(tmp_path: Path, model: MessagesServer) -> No
                 await ai.chat.completions.create(
                     model="openclaw", messages=[{"role": "user", "content": "other"}], extra_headers=keys
                 )
-        assert len(model.requests) == 1
+            for more in ({"user": "ada"}, {}):  # the same key without `user`: her session is not put aside
+                told: Any = {"Idempotency-Key": "order-2"}
+                await ai.chat.completions.create(model="openclaw", messages=HELLO, extra_headers=told, **more)
+            await asyncio.sleep(0.1)
+        listed = (await operator.http.get("/api/sessions")).json()["sessions"]
+        assert [one["key"] for one in listed] == ["agent:main:http:operator/ada"]
+        assert len(model.requests) == 2
 
     run(tmp_path, model, scene)
 

@@ -72,8 +72,8 @@ class OpenAI:
             case Answered(text=text):
                 return self._at_once(asked, message.id, text)
             case turn:
-                if asked.user is None:
-                    self._put_aside(turn)
+                if message.session is not None and turn.session.endswith(f":{message.session}"):
+                    self._put_aside(turn)  # never what an earlier request with this key said in a sender's session
                 if asked.stream:
                     return events.stream(self._chunks(asked, turn, lambda: self._gate.holds(caller)))
                 return JSONResponse(await self._whole(asked, turn))
