@@ -24,10 +24,8 @@ TRIES = 2
 
 async def fetched(line: client.Line, key: str, heard: Heard, folder: Path) -> tuple[Part, ...]:
     """All files of a message, or for each that could not be had the words that say so."""
-    origin = heard.id.replace("-", "g")  # a group's number must not read like a person's
-    return tuple(
-        [await _one(line, file, folder, safe_name(key, origin, n, file.name)) for n, file in enumerate(heard.files, 1)]
-    )
+    names = [safe_name(key, heard.id, number, file.name) for number, file in enumerate(heard.files, 1)]
+    return tuple([await _one(line, file, folder, name) for file, name in zip(heard.files, names, strict=True)])
 
 
 async def _one(line: client.Line, file: Attachment, folder: Path, name: str) -> Part:
