@@ -170,6 +170,20 @@ def test_a_press_that_the_service_gave_up_on_counts_all_the_same() -> None:
     play(scenario)
 
 
+def test_a_question_waits_for_the_connection_and_is_put_once_it_is_there() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        private = server.direct(NADER)
+        async with staged(server, NADER, clock=Hasty()) as stage:
+            server.fail("POST", f"/channels/{private}/messages", 503, times=5)
+            server.limit("POST", f"/channels/{private}/messages", 40)
+            server.say("ask deploy", channel=private)
+            card = await stage.card(private)
+            server.press(card["id"], "Deny")
+            await until(lambda: stage.desk.answers, "the answer")
+
+    play(scenario)
+
+
 # ── slash commands ───────────────────────────────────────────────────────────────────────────────
 
 

@@ -37,7 +37,7 @@ policies:
     rules: [{allow: list_files}]
     approvers: [nader]
 """
-SCOUT = AGENT.replace("default: true\n", "").replace("name: Main", "name: Scout").replace("main.md", "main.md")
+SCOUT = AGENT.replace("default: true\n", "").replace("name: Main", "name: Scout")+ "prefix: /scout\n"
 Scene = Callable[[App, Program, DiscordServer], Awaitable[None]]
 
 
@@ -216,6 +216,26 @@ def test_a_dead_connection_is_replaced_and_a_revoked_token_ends_this_channel_alo
     assert TOKEN not in caplog.text and "refuses the bot's token" in caplog.text
 
 
+def test_an_agents_prefix_is_a_slash_command_and_its_answer_comes_whole(
+    tmp_path: Path, model: MessagesServer, discord: DiscordServer
+) -> None:
+    long = "\n\n".join(f"{n} " + "w" * 700 for n in range(7))
+    model.say(long)
+
+    async def scene(app: App, operator: Program, discord: DiscordServer) -> None:
+        await until(lambda: any(one["name"] == "scout" for one in discord.commands), "the command")
+        used = discord.command("scout", {"text": "tell me"}, channel=GENERAL)
+        await until(lambda: "\n\n".join(texts(discord, GENERAL)) == long, "the whole answer")
+        one = discord.interactions[used]
+        assert [answer["type"] for answer in one.answers] == [5] and len(one.follow_ups) == 3
+        assert model.requests[-1].body["messages"][-1]["content"][-1]["text"] == "tell me"
+        status = discord.command("status", channel=GENERAL)
+        await until(lambda: discord.interactions[status].edits, "the status")
+        assert "discord" in discord.interactions[status].edits[0]["content"]
+
+    run(tmp_path, place(tmp_path, model, discord), discord, scene)
+
+
 def test_a_file_reaches_the_workspace_and_the_model_hears_of_it(
     tmp_path: Path, model: MessagesServer, discord: DiscordServer
 ) -> None:
@@ -341,3 +361,30 @@ def test_a_kill_between_a_message_and_its_answer_answers_it_once(
         tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
         assert "inbox" in tables
         assert database.execute("select count(*) from inbox").fetchone() == (3,)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_kill_while_a_question_is_open_leaves_its_card_at_work(
+    tmp_path: Path, model: MessagesServer, discord: DiscordServer
+) -> None:
+    root = place(tmp_path, model, discord, **{"tools.yaml": ASKS})
+    state, private = tmp_path / "state", discord.direct(NADER)
+
+    async def scene() -> None:
+        model.say(Reply(tool("add", a=2, b=3)))
+        with Process(root, state) as first:
+            await until(lambda: discord.sessions == 1, "a session", 40)
+            discord.say("add two and three", channel=private)
+            asked = await card(discord, private)
+            await asyncio.sleep(0.2)  # the card reaches the disk just after it reached the service
+            first.process.send_signal(signal.SIGKILL)
+            first.process.wait(10)
+        with Process(root, state):
+            await until(lambda: discord.sessions == 2, "a session", 40)
+            press = discord.press(asked["id"], "Allow once")
+            await until(lambda: "It is 5" in texts(discord, private), "the answer", 30)
+            assert discord.interactions[press].follow_ups == []
+        assert len([text for text in texts(discord, private) if "asks to run" in text]) == 1
+
+    asyncio.run(asyncio.wait_for(scene(), 110))

@@ -8,6 +8,7 @@ and the card stays. A card shows the whole call. Cards outlive the process: see 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
 from collections.abc import Callable, Coroutine
@@ -30,7 +31,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 ROOM = 200  # characters kept free for how it ended
 AGAIN, LOOK = 10.0, 0.25  # seconds that a press on a card of an earlier run waits for its question, and between looks
-PAUSES = (1.0, 5.0, 15.0)  # seconds before a card that could not be put up is tried again
+PAUSES = (1.0, 5.0, 15.0)  # seconds before a card that could not be put up is tried again; the last again and again
 
 BUTTONS: dict[Answer, tuple[str, Style]] = {
     "allow-once": ("Allow once", "success"),
@@ -57,6 +58,7 @@ class Asking:
         self._writer, self._clock = writer, clock
         self._open: dict[str, Approval] = {}
         self._locks: dict[str, asyncio.Lock] = {}  # what happens to one question happens in order
+        self._over: set[str] = set()  # settled, and what that means for the cards is still to be done
         self._answerers: dict[str, str] = {}  # how whoever pressed is called, by question
 
     def listen(self, operations: Operations, spawn: Spawn) -> Callable[[], None]:
@@ -68,6 +70,7 @@ class Asking:
                     self._open[approval.id] = approval
                     spawn(self._in_turn(approval.id, lambda: self._put_up(approval)))
                 case Settled(approval=id, answer=answer):
+                    self._over.add(id)
                     spawn(self._in_turn(id, lambda: self._settle(id, answer)))
 
         return operations.questions(self._key, hear)
@@ -87,13 +90,16 @@ class Asking:
                 await self._insist(approval, place)
 
     async def _insist(self, approval: Approval, place: Place) -> None:
-        for pause in (*PAUSES, None):
+        """Tries until the card stands there, or nobody needs it any more."""
+        for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
+            if approval.id in self._over:
+                return
             try:
                 await self._put(approval, place)
                 return
             except DeliveryError as error:
-                if pause is None or error.final:
-                    log.error("question %s could not be put to %s:%s: %s", approval.id, self._key, place.person, error)
+                log.warning("question %s was not put to %s:%s: %s", approval.id, self._key, place.person, error)
+                if error.final:
                     return
                 await self._clock.sleep(max(pause, error.retry_after or 0.0))
 
@@ -113,6 +119,7 @@ class Asking:
 
     async def _settle(self, id: str, answer: str) -> None:
         self._locks.pop(id, None)
+        self._over.discard(id)
         approval, who = self._open.pop(id, None), self._answerers.pop(id, "")
         cards = self._cards.of(id)
         ending = f"**{OUTCOMES[answer]}**" + (f" by {who}" if who else "") + "."

@@ -9,11 +9,13 @@ library's classes, so that two channels may use different servers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import yarl
 
 from openclaw.channels._discord_library import AsyncWebhookAdapter, DiscordWebSocket, HTTPClient, Route, discord
@@ -117,7 +119,8 @@ class Client(discord.Client):
     async def give_up_connection(self) -> None:
         """Leaves a connection on which nothing comes any more; the session is resumed on a new one."""
         if self.ws is not None and self.ws.open:
-            await self.ws.close(code=4000)
+            with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):  # it is dead, after all
+                await self.ws.close(code=4000)
 
     async def leave(self, within: float) -> None:
         """Ends the connection; a network that is gone holds it up no longer than `within` seconds."""

@@ -62,7 +62,7 @@ class Replies:
         key, rendered = _key(reply), render(reply)
         stream = self._streams.get(key)
         draft = await stream.end() if stream is not None else self._places.drafted(key)
-        if (slip := await self._slip(key)) is None or not await self._answered(slip, rendered):
+        if (slip := await self._slip(key)) is None or not await self._answered(key, slip, rendered):
             channel = await self._channel(reply)
             answers = stream.answers if stream is not None else None
             nonce = f"{key}\0{reply.text}" if reply.answers is not None else None
@@ -118,14 +118,15 @@ class Replies:
         await promise.settled.wait()
         return promise.slip if promise.kept else None
 
-    async def _answered(self, slip: Slip, rendered: Rendered) -> bool:
-        """False where the service takes no answer to it any more."""
+    async def _answered(self, key: str, slip: Slip, rendered: Rendered) -> bool:
+        """False where the service takes no answer to it any more; what is left goes out as messages then."""
         try:
             for number, (text, file) in enumerate(_files(rendered)):
-                if number == 0:
+                if number == 0 and number >= self._sent.get(key, 0):
                     await self._writer.answer(slip, text, file)
-                else:
+                elif number >= self._sent.get(key, 0):
                     await self._writer.add(slip, text)
+                self._sent[key] = max(number + 1, self._sent.get(key, 0))
         except DeliveryError as error:
             if error.final:
                 return False

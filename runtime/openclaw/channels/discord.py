@@ -63,7 +63,7 @@ class Channel:
         self._catching: asyncio.Task[None] | None = None
         self._unknown: set[int] | None = None  # servers of the welcome of which nothing is known yet
         self._writer = Writer(lambda: self._client)
-        self._places, self._cards = Places(self._notes, clock), Cards(self._notes)
+        self._places, self._cards = Places(self._notes, clock), Cards(self._notes, clock)
         self._replies = Replies(self._writer, self._places, clock)
         self._intake = Intake(self._key, self._groups, self._places, self._writer, self._replies, clock)
         self._missed = Missed(self._groups, self._places, self._intake, clock)
