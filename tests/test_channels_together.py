@@ -146,3 +146,52 @@ def test_the_health_of_every_channel_is_when_it_last_received(tmp_path: Path, mo
         assert 'openclaw_channel_last_received_timestamp_seconds{channel="discord"}' in told
 
     run(tmp_path, model, scene)
+
+
+def test_who_may_not_answer_any_more_after_an_edit_cannot_answer_what_was_asked_before(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    async def scene(app: App, operator: Program, telegram: TelegramServer, discord: DiscordServer) -> None:
+        telegram.chat(ON_TELEGRAM)
+        discord.say("add", by=ANA, channel=discord.direct(ANA))
+        card = await until(
+            lambda: next((one for one in telegram.sent(ON_TELEGRAM) if one.get("reply_markup")), None), "a card"
+        )
+        manifest = Path(app.options.project) / "channels.yaml"
+        manifest.write_text(manifest.read_text("utf-8").replace(', owner: true', ''), "utf-8")
+        assert (await operator.http.post("/api/reload")).json()["outcome"] == "applied"
+        assert not app.desk.approvals()
+        telegram.press(ON_TELEGRAM, ON_TELEGRAM, card["message_id"], data=_token(card))
+        told = await until(lambda: [text for text in on_discord(discord, ANA) if "withdrawn" in text], "the answer")
+        assert "42" not in told
+
+    run(tmp_path, model, scene)
+
+
+def _token(card: dict[str, Any]) -> str:
+    return str(card["reply_markup"]["inline_keyboard"][0][0]["callback_data"])
+
+
+def test_who_cannot_be_asked_where_they_write_is_asked_elsewhere(tmp_path: Path, model: MessagesServer) -> None:
+    """A program that pipes a question in for the owner: nobody reads there."""
+
+    async def scene(app: App, operator: Program, telegram: TelegramServer, discord: DiscordServer) -> None:
+        telegram.chat(ON_TELEGRAM)
+        async with Program(str(operator.http.base_url), "naders-own-secret") as nader:
+            asking = asyncio.ensure_future(nader.say("add", ask=False))
+            card = await until(
+                lambda: next((one for one in telegram.sent(ON_TELEGRAM) if one.get("reply_markup")), None), "a card"
+            )
+            telegram.press(ON_TELEGRAM, ON_TELEGRAM, card["message_id"], "once")
+            answer = await asking
+            id = answer.json()["id"]
+
+            async def done() -> str:
+                return str((await nader.http.get(f"/api/messages/{id}")).json().get("reply", ""))
+
+            async with asyncio.timeout(20):
+                while not (reply := await done()):  # noqa: ASYNC110  # told by whoever is asked
+                    await asyncio.sleep(0.02)
+            assert "42" in reply
+
+    run(tmp_path, model, scene)

@@ -28,8 +28,9 @@ from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
 from openclaw.intake import Intake, Wiring
 from openclaw.manifest.folder import Folder
+from openclaw.manifest.people import approvers_of
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.messages import Address, quote_line
+from openclaw.messages import Address, Approval, quote_line
 from openclaw.pairing import Pairings
 from openclaw.permissions.facts import Disk
 from openclaw.ports import Channel, Doorbell, Place, Queued, Store
@@ -235,8 +236,13 @@ class App:
             await self.intake.undo(fresh)
             raise
         self.heartbeats.replan()
+        self.approvals.cancel(self._lapsed, reason="who may answer it was changed meanwhile")
         for key in changed:
             self.intake.replace(key, snapshot.channels.get(key), fresh)
+
+    def _lapsed(self, approval: Approval) -> bool:
+        """Whether somebody who may answer an open question may not do so under the snapshot in force."""
+        return not set(approval.approvers) <= set(approvers_of(approval.agent, self._snapshot()))
 
     async def _control(self) -> None:
         from openclaw.control import serve

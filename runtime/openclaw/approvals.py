@@ -82,6 +82,7 @@ class Approvals:
         approvers: tuple[str, ...],
         chat: str | None = None,
         topic: str | None = None,
+        there: bool = True,
     ) -> Approval:
         """The question for a decision to ask, with what its answer will be bound to."""
         now = self._clock.now()
@@ -103,6 +104,7 @@ class Approvals:
             expires=now + timedelta(seconds=policy.answer_within),
             chat=chat,
             topic=topic,
+            there=there,
         )
         self._built[approval.id] = _Built(bound, _record(attempt, decision))
         _trim(self._built)
@@ -168,10 +170,10 @@ class Approvals:
         """Open questions, oldest first."""
         return [question.approval for question in self._open.values()]
 
-    def cancel(self, *, session: str | None = None, reason: str) -> None:
-        """Withdraws every open question, or those of one session; `reason` is what a late answer is told."""
+    def cancel(self, which: Callable[[Approval], bool] = lambda _: True, *, reason: str) -> None:
+        """Withdraws every open question of these; `reason` is what a late answer is told."""
         for id, question in list(self._open.items()):
-            if session in (None, question.approval.session):
+            if which(question.approval):
                 del self._open[id]
                 self._note(id, f"was withdrawn: {reason}")
                 question.settled.set_result("cancelled")

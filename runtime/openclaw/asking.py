@@ -1,7 +1,7 @@
 """Where a question for approval is put, the same on every chat channel. Pure.
 
-Law: whoever asked is asked where they wrote, if they may answer it; otherwise every approver on the channel is
-asked in private, and nobody else sees what it is about.
+Law: whoever asked is asked where they wrote, if they may answer it and can be asked there; otherwise every other
+approver on the channel is asked in private, and nobody else sees what it is about.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Place:
 def places(approval: Approval, channel: str) -> tuple[Place, ...]:
     """Where this channel puts the question; none where it is put elsewhere."""
     asker = Address.parse(approval.asked_for)
-    if str(asker) in approval.approvers:
+    if approval.there and str(asker) in approval.approvers:
         here = asker.channel == channel
         return (Place(asker.id, approval.chat, approval.topic),) if here else ()
     approvers = (Address.parse(approver) for approver in approval.approvers)
-    return tuple(Place(approver.id) for approver in approvers if approver.channel == channel)
+    return tuple(Place(one.id) for one in approvers if one.channel == channel and (approval.there or one != asker))

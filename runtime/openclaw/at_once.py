@@ -12,9 +12,9 @@ from typing import Any
 from openclaw import prompt
 from openclaw.commands import COMMANDS, Line
 from openclaw.desk import Desk
-from openclaw.manifest.people import sender
+from openclaw.manifest.people import person, sender
 from openclaw.manifest.snapshot import Agent, Snapshot
-from openclaw.messages import Message
+from openclaw.messages import Address, Message
 from openclaw.permissions.decide import Effect, standing
 from openclaw.sessions import Sessions
 
@@ -136,10 +136,18 @@ class AtOnce:
         mine = [
             queued.route.session
             for queued in self._sessions.running()
-            if queued.message.sender == message.sender and queued.message.chat == message.chat
+            if queued.message.chat == message.chat and self._same(queued.message.sender, message)
         ]
         stopped = [await self._desk.stop(session) for session in mine]
         return "Stopping." if any(stopped) else "Nothing is running."
+
+
+    def _same(self, asker: Address, message: Message) -> bool:
+        """Whether both are one sender, or in private one person, on whatever channel."""
+        if asker == message.sender:
+            return True
+        known = person(asker, self._snapshot)
+        return message.chat is None and known is not None and known == person(message.sender, self._snapshot)
 
 
 def _channels(status: Mapping[str, Any]) -> list[str]:

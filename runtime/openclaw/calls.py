@@ -18,7 +18,7 @@ from typing import Any
 from openclaw.approvals import Approvals
 from openclaw.clock import Clock
 from openclaw.errors import StorageFailed, ToolError
-from openclaw.manifest.people import Sender, addresses, owners
+from openclaw.manifest.people import Sender, approvers_of
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import (
     Asked,
@@ -148,7 +148,9 @@ class Calls:
         """Puts the question to a person. What comes back allows or denies, and carries what was agreed to."""
         bench = self._bench
         policy = bench.snapshot.policies[self._scene.agent.policy]
-        approvers = addresses(policy.approvers, bench.snapshot) or owners(bench.snapshot)
+        approvers = approvers_of(self._scene.agent.id, bench.current()) or approvers_of(
+            self._scene.agent.id, bench.snapshot
+        )
         if not bench.reachable(approvers):
             return replace(decision, effect=Effect.DENY, reason=f"{decision.reason}; nobody who may agree is reachable")
         approval = bench.approvals.build(
@@ -160,6 +162,7 @@ class Calls:
             approvers=approvers,
             chat=self._scene.message.chat,
             topic=self._scene.message.topic,
+            there=self._scene.message.can_ask,
         )
         async with self._asking:
             self._waiting_since = bench.clock.monotonic()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from datetime import timedelta
 
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError
@@ -19,13 +19,13 @@ from openclaw.ports import Channel, Outbox, Outgoing
 
 log = logging.getLogger(__name__)
 
-TRIES = 12  # then the reply is dead and said so; with the pauses below about four hours
-PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0)  # seconds after the first, second, ... failure
+LONGEST = timedelta(days=3)  # a reply that is older and cannot be handed over is dead, and said so
+TRIES = 12  # the same for one on which the channel itself breaks: about ten minutes with the pauses below
+PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds after the first, second, ... failure, where the channel names none
 
 
+SHORTEST = 0.2  # seconds
 SIDE_BY_SIDE = 16  # places of one channel that are written to at the same time
-
-_Spot: TypeAlias = tuple[Address, str | None, str | None]  # where a reply goes: to whom, in which chat and topic
 
 
 @dataclass(slots=True)
@@ -36,9 +36,9 @@ class _Round:
     grown: asyncio.Event
     tasks: asyncio.TaskGroup
     limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SIDE_BY_SIDE))
-    busy: set[_Spot] = field(default_factory=set)
-    passed: set[_Spot] = field(default_factory=set)  # had something due while they were busy
-    resting: dict[_Spot, float] = field(default_factory=dict)  # until when, monotonic
+    busy: set[Address] = field(default_factory=set)
+    passed: set[Address] = field(default_factory=set)  # had something due while they were busy
+    resting: dict[Address, float] = field(default_factory=dict)  # until when, monotonic
 
 
 class Delivery:
@@ -83,9 +83,9 @@ class Delivery:
         for spot in [spot for spot, until in state.resting.items() if until <= now]:
             del state.resting[spot]
         busy = set(state.busy)  # whoever is now may have sent, by the time the rows are here, what they still hold
-        due: dict[_Spot, list[Outgoing]] = {}
+        due: dict[Address, list[Outgoing]] = {}
         for outgoing in await self._outbox.due(key):
-            due.setdefault((outgoing.reply.to, outgoing.reply.chat, outgoing.reply.topic), []).append(outgoing)
+            due.setdefault(outgoing.reply.place, []).append(outgoing)
         for spot, replies in due.items():
             if spot in state.busy:
                 state.passed.add(spot)
@@ -95,7 +95,7 @@ class Delivery:
                 state.busy.add(spot)
                 state.tasks.create_task(self._to(spot, replies, state))
 
-    async def _to(self, spot: _Spot, replies: list[Outgoing], state: _Round) -> None:
+    async def _to(self, spot: Address, replies: list[Outgoing], state: _Round) -> None:
         """One place's replies, oldest first. Where one fails the place rests: nothing overtakes it."""
         try:
             async with state.limit:
@@ -118,17 +118,20 @@ class Delivery:
         except DeliveryError as error:
             return await self._failed(outgoing, error)
         except Exception as error:  # the channel's own fault must not end all deliveries to it
-            log.exception("delivering to %s failed", outgoing.reply.to)
-            return await self._failed(outgoing, DeliveryError(type(error).__name__))
+            log.exception("delivering to %s failed", outgoing.reply.place)
+            broken = DeliveryError(type(error).__name__, final=outgoing.tries + 1 >= TRIES, begun=True)
+            return await self._failed(outgoing, broken)
         await self._outbox.sent(outgoing.id)
         return None
 
     async def _failed(self, outgoing: Outgoing, error: DeliveryError) -> float | None:
-        if error.final or outgoing.tries + 1 >= TRIES:
-            log.error("the reply %s to %s could not be delivered: %s", outgoing.id, outgoing.reply.to, error)
+        if error.final or self._clock.now() - outgoing.since > LONGEST:
+            log.error("the reply %s to %s could not be delivered: %s", outgoing.id, outgoing.reply.place, error)
             await self._outbox.sent(outgoing.id, dead=True)
             return None
-        pause = max(PAUSES[min(outgoing.tries, len(PAUSES) - 1)], error.retry_after or 0.0)
-        log.warning("delivering to %s failed, again in %g s: %s", outgoing.reply.to, pause, error)
-        await self._outbox.retry(outgoing.id, pause)
+        ladder = PAUSES[min(outgoing.tries, len(PAUSES) - 1)]
+        pause = ladder if error.retry_after is None else max(error.retry_after, SHORTEST)
+        level = logging.WARNING if error.retry_after is None and outgoing.tries < len(PAUSES) else logging.INFO
+        log.log(level, "delivering to %s failed, again in %g s: %s", outgoing.reply.place, pause, error)
+        await self._outbox.retry(outgoing.id, pause, begun=error.begun or outgoing.reply.repeated)
         return pause

@@ -98,12 +98,16 @@ class ProviderError(OpenClawError):
 
 
 class DeliveryError(OpenClawError):
-    """A reply could not be handed over. `final` means that trying again cannot help."""
+    """A reply could not be handed over. `final` means that trying again cannot help, `begun` that a part of it has
+    arrived, or may have: whoever sends it after a restart must say so."""
 
-    def __init__(self, message: str, *, final: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, final: bool = False, retry_after: float | None = None, begun: bool = False
+    ) -> None:
         super().__init__(message)
         self.final = final
         self.retry_after = retry_after
+        self.begun = begun
 
 
 class PairingError(OpenClawError):

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from openclaw.clock import Clock
 from openclaw.ports import Pulse
 
+TRYING = 9  # times its patience that a channel may go on trying by itself beyond it
+
 Condition = Literal["receiving", "connecting", "silent", "serving", "starting", "off", "failed", "ended"]
 
 
@@ -40,6 +42,16 @@ class Roll:
     def silent(self) -> list[str]:
         """Channels that run and have not received for longer than they should."""
         return [key for key in self.states if self.condition(key) == "silent"]
+
+    def stuck(self) -> list[str]:
+        """Those of them that need help. One that says what troubles it is trying by itself, and is given longer."""
+        now = self.clock.monotonic()
+        pulses = {key: self.pulses[key] for key in self.silent()}
+        return [
+            key
+            for key, pulse in pulses.items()
+            if not pulse.trouble or pulse.silent(now - TRYING * pulse.patience, self.since[key])
+        ]
 
     def condition(self, key: str) -> Condition:
         state, pulse = self.states[key], self.pulses.get(key)

@@ -232,7 +232,7 @@ class Intake:
         """The watchdog: starts anew what fell silent or broke."""
         while True:
             await self._clock.sleep(LOOK)
-            for key in self.roll.silent():
+            for key in self.roll.stuck():
                 pulse = self.roll.pulses[key]
                 why = f": {pulse.trouble}" if pulse.trouble else ""
                 log.warning("channel %s received nothing for %g s and is started anew%s", key, pulse.patience, why)

@@ -139,6 +139,11 @@ class Reply:
     fault: str = ""  # what kind of error of the model it was, as `errors.ProviderFault` names them
     repeated: bool = False  # may have been delivered before a crash already
 
+    @property
+    def place(self) -> Address:
+        """Where it goes: the group, whoever asked there, or the person. Nothing overtakes anything on its way there."""
+        return Address(self.to.channel, self.chat or self.to.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -274,6 +279,7 @@ class Approval:
     expires: datetime
     chat: str | None = None  # the group it was asked for in, and its topic
     topic: str | None = None
+    there: bool = True  # whether whoever it was asked for can be asked where they wrote
 
 
 # ── the transcript ───────────────────────────────────────────────────────────────────────────────

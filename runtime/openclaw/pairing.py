@@ -7,6 +7,7 @@ nothing. Being let in admits a sender in private chats: to no group, and to no a
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ class Pairings:
         self._clock = clock
         self._waiting: dict[Address, Pairing] = {}
         self._admitted: dict[Address, Pairing] = {}
+        self._turn = asyncio.Lock()  # between looking and writing nobody else does either
 
     async def open(self) -> None:
         """Reads who waits and who was let in; an entry that cannot be read admits nobody."""
@@ -48,6 +50,10 @@ class Pairings:
 
     async def knock(self, sender: Address, name: str) -> str | None:
         """A code for this stranger; None where they have one already or too many wait."""
+        async with self._turn:
+            return await self._knock(sender, name)
+
+    async def _knock(self, sender: Address, name: str) -> str | None:
         waiting = self.waiting()
         here = [one for one in waiting if one.sender.channel == sender.channel]
         if sender in self._admitted or len(here) >= MOST_WAITING or any(one.sender == sender for one in here):
@@ -58,6 +64,10 @@ class Pairings:
         return code
 
     async def pair(self, code: str) -> Pairing:
+        async with self._turn:
+            return await self._pair(code)
+
+    async def _pair(self, code: str) -> Pairing:
         wanted = code.strip().upper().replace("-", "")
         waiting = self.waiting()
         found = next((one for one in waiting if secrets.compare_digest(one.code.encode(), wanted.encode())), None)
@@ -75,7 +85,8 @@ class Pairings:
     async def unpair(self, sender: Address) -> None:
         if sender not in self._admitted:
             raise PairingError(f"{sender} was not let in by a code; channels.yaml names the others who may write")
-        await self._change(lambda: self._admitted.pop(sender))
+        async with self._turn:
+            await self._change(lambda: self._admitted.pop(sender, None))
 
     async def _change(self, change: Callable[[], Any]) -> None:
         """Changes what is known, on disk too; what was not written is not so."""

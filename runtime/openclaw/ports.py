@@ -161,11 +161,12 @@ class Inbox(Protocol):
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A reply on its way; `reply.repeated` where an earlier run ended while sending it, so that the person may have
-    it already. `tries` counts the times it was handed to a channel before."""
+    it already. `tries` counts the times it was handed to a channel before; `since` is when it was put."""
 
     id: str
     reply: Reply
     tries: int
+    since: datetime
 
 
 class Outbox(Protocol):
@@ -179,8 +180,8 @@ class Outbox(Protocol):
 
     async def sent(self, id: str, *, dead: bool = False) -> None: ...
 
-    async def retry(self, id: str, after: float) -> None:
-        """Due again in `after` seconds."""
+    async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
+        """Due again in `after` seconds; as a repetition where it was `begun`."""
 
 
 @dataclass(frozen=True, slots=True)

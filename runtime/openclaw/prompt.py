@@ -100,13 +100,18 @@ def user_content(message: Message, text: str, facts: Facts) -> tuple[Block, ...]
 
 
 def _context(message: Message, facts: Facts) -> str:
-    who = facts.sender.person or quote_line(message.name) or facts.sender.address.id
+    who = facts.sender.person or _called(message.name) or facts.sender.address.id
     lines = [
         f"now: {_local(facts)}",
         f"from: {f'heartbeat {message.heartbeat}' if message.heartbeat else who} ({message.sender})",
         f"workspace: {facts.workspace}",
     ]
     return "<context>\n" + "\n".join(lines) + "\n</context>"
+
+
+def _called(name: str) -> str:
+    """What somebody calls themselves, without what could pass for an address or for the end of the context."""
+    return quote_line("".join(character for character in name if character not in "<>()[]:"))[:64]
 
 
 def _local(facts: Facts) -> str:

@@ -12,10 +12,10 @@ from openclaw.messages import Approval
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def approval(asked_for: str, *approvers: str, chat: str | None = None, topic: str | None = None) -> Approval:
+def approval(asked_for: str, *approvers: str, there: bool = True, **where: str) -> Approval:
     return Approval(
         "id", "s", "main", "run_command", asked_for, ("ls",), "/", "why", (), approvers, ("deny",), "d", NOW, NOW,
-        chat, topic,
+        there=there, **where,
     )  # fmt: skip
 
 
@@ -28,8 +28,13 @@ def approval(asked_for: str, *approvers: str, chat: str | None = None, topic: st
         (approval("discord:2", "telegram:1", "discord:2"), []),
         (approval("cron:morning", "telegram:1", "discord:2"), [Place("1")]),
         (approval("http:hook/x", "discord:2", "repl:local"), []),
+        (approval("repl:local", "repl:local", "telegram:1", there=False), [Place("1")]),
+        (approval("telegram:1", "telegram:1", "telegram:2", there=False), [Place("2")]),
     ],
-    ids=["asker", "asker in a group", "a stranger to approvals", "asked elsewhere", "a heartbeat", "nobody here"],
+    ids=[
+        "asker", "asker in a group", "a stranger to approvals", "asked elsewhere", "a heartbeat", "nobody here",
+        "a pipe", "where nobody reads",
+    ],
 )
 def test_who_is_asked_on_telegram(question: Approval, expected: list[Place]) -> None:
     assert list(places(question, "telegram")) == expected

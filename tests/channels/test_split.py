@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from openclaw.channels._split import split, utf16
 
+FENCES = ["```", "```python", "~~~", "````", "`" * 9, "~" * 10, "~" * 30]
 WORDS = st.sampled_from(
-    ["word", "a", "x" * 300, "🦀" * 40, "```", "```python", "~~~", "````", "\n", "\n\n", " ", "# h", "> q", "`c`", "é"]
+    [*FENCES, "word", "a", "x" * 300, "🦀" * 40, "\n", "\n\n", " ", "# h", "> q", "`c`", "é"]
 )
 TEXTS = st.lists(WORDS, max_size=80).map("".join)
 LINES = st.lists(WORDS, max_size=80).map("\n".join)
@@ -65,3 +66,9 @@ def test_astral_characters_count_as_two_where_the_service_counts_so() -> None:
 def test_a_long_text_is_split_in_time_that_grows_with_it() -> None:
     text = ("word " * 20 + "\n") * 10_000  # a million characters
     assert "".join(split(text, 2000)).replace("\n", "").replace(" ", "") == text.replace("\n", "").replace(" ", "")
+
+
+def test_a_long_line_of_marks_is_a_line_and_no_code_that_must_be_closed() -> None:
+    for mark in ("~" * 40, "`" * 40):
+        pieces = split(f"Heading\n{mark}\n" + "words and more words\n" * 20, 100)
+        assert max(map(len, pieces)) <= 100 and sum(mark in piece for piece in pieces) == 1

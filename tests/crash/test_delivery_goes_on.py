@@ -98,6 +98,6 @@ def test_a_channel_that_breaks_over_one_reply_still_brings_the_others() -> None:
             await rounds.put(reply("odd"), reply("else", "ben"))
             assert rounds.postman.brought == ["else"]
             await rounds.clock.advance(2)
-            assert rounds.postman.brought == ["else", "odd"]
+            assert rounds.postman.brought == ["else", "odd again"]  # nobody knows whether the first one arrived
 
     asyncio.run(asyncio.wait_for(scene(), 10))

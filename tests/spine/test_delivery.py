@@ -19,7 +19,8 @@ class Mail:
     def __init__(self) -> None:
         self.arrived: list[tuple[str, str]] = []
         self.held: dict[str, asyncio.Event] = {}
-        self.failing: dict[str, DeliveryError] = {}
+        self.failing: dict[str, Exception] = {}
+        self.repeated: list[str] = []
         self.tried = 0
 
     async def open(self) -> None: ...
@@ -30,10 +31,12 @@ class Mail:
 
     async def send(self, reply: Reply) -> None:
         self.tried += 1
-        if held := self.held.get(reply.to.id):
+        if held := self.held.get(reply.place.id):
             await held.wait()
-        if error := self.failing.get(reply.to.id):
+        if error := self.failing.get(reply.place.id):
             raise error
+        if reply.repeated:
+            self.repeated.append(reply.text)
         self.arrived.append((reply.to.id, reply.text))
 
     def to(self, id: str) -> list[str]:
@@ -47,8 +50,8 @@ class House:
         self.delivery = Delivery(self.outbox, self.clock)
         self.mail = Mail()
 
-    async def put(self, id: str, text: str) -> None:
-        await self.outbox.put(Reply(Address("mail", id), text, f"s:{id}", "main"))
+    async def put(self, id: str, text: str, chat: str | None = None) -> None:
+        await self.outbox.put(Reply(Address("mail", id), text, f"s:{id}", "main", chat=chat))
         self.delivery.grown("mail")
 
     async def __aenter__(self) -> House:
@@ -101,19 +104,80 @@ def test_what_cannot_be_delivered_is_given_up_and_the_next_one_goes() -> None:
     async def main() -> None:
         async with House() as house:
             house.mail.failing["gone"] = DeliveryError("blocked", final=True)
-            house.mail.failing["away"] = DeliveryError("unreachable")
-            await house.put("gone", "x")
-            await house.put("away", "y")
-            await settle()
-            assert [outgoing.reply.text for outgoing in await house.outbox.due("mail")] == []  # gone; or rests
+            house.mail.failing["broken"] = ZeroDivisionError()
+            for place in ("gone", "broken"):
+                await house.put(place, "x")
+                await settle()
             for _ in range(TRIES):
-                await house.clock.advance(1000)
+                await house.clock.advance(61)
                 await settle()
             assert house.mail.tried == 1 + TRIES
             house.mail.failing.clear()
-            await house.put("away", "z")
+            for place in ("gone", "broken"):
+                await house.put(place, "z")
             await settle()
-            assert house.mail.arrived == [("away", "z")]
+            assert house.mail.arrived == [("gone", "z"), ("broken", "z")]
+
+    asyncio.run(main())
+
+
+def test_a_network_that_is_away_for_a_day_loses_nothing_and_one_that_is_away_for_four_does() -> None:
+    async def main() -> None:
+        async with House() as house:
+            house.mail.failing["a"] = DeliveryError("unreachable")
+            await house.put("a", "x")
+            for _ in range(24):
+                await house.clock.advance(3600)
+                await settle()
+            house.mail.failing.clear()
+            await house.clock.advance(60)
+            await settle()
+            assert house.mail.to("a") == ["x"]
+            house.mail.failing["a"] = DeliveryError("unreachable")
+            await house.put("a", "y")
+            for _ in range(4):
+                await house.clock.advance(86_400)
+                await settle()
+            house.mail.failing.clear()
+            await house.clock.advance(60)
+            await settle()
+            assert house.mail.to("a") == ["x"]
+
+    asyncio.run(main())
+
+
+def test_a_group_is_one_place_whoever_asked_there_and_waiting_is_no_failure() -> None:
+    async def main() -> None:
+        async with House() as house:
+            house.mail.failing["den"] = DeliveryError("one at a time", retry_after=3)
+            for number in range(20):
+                await house.put(str(number), f"r{number}", chat="den")
+            await settle()
+            assert house.mail.tried == 1  # the others wait behind it
+            for _ in range(30):
+                await house.clock.advance(3)
+                await settle()
+            assert 25 <= house.mail.tried <= 31  # the pauses stay what was asked for
+            house.mail.failing.clear()
+            await house.clock.advance(3)
+            await settle(100)
+            assert [text for _, text in house.mail.arrived] == [f"r{number}" for number in range(20)]
+
+    asyncio.run(main())
+
+
+def test_what_was_begun_is_a_repetition_the_next_time_and_what_was_not_is_none() -> None:
+    async def main() -> None:
+        async with House() as house:
+            house.mail.failing["a"] = DeliveryError("cut in the middle", begun=True)
+            house.mail.failing["b"] = DeliveryError("unreachable")
+            await house.put("a", "x")
+            await house.put("b", "y")
+            await settle()
+            house.mail.failing.clear()
+            await house.clock.advance(2)
+            await settle()
+            assert house.mail.repeated == ["x"]
 
     asyncio.run(main())
 

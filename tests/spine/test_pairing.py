@@ -115,3 +115,13 @@ def test_an_empty_list_of_senders_means_nobody_also_no_stranger(
 ) -> None:
     channel = Channel("telegram", ChannelOptions("telegram", "telegram", {"strangers": strangers}), allow=allow)
     assert pairs(channel) is may
+
+
+def test_many_who_knock_at_once_are_counted_and_nobody_gets_two_codes() -> None:
+    async def scene(door: Door) -> None:
+        crowd = [Address("telegram", str(number // 2)) for number in range(30)]
+        codes = await asyncio.gather(*[door.pairings.knock(sender, "Ana") for sender in crowd])
+        assert sum(code is not None for code in codes) == MOST_WAITING == len(door.pairings.waiting())
+        assert {one.code for one in door.pairings.waiting()} == {code for code in codes if code}
+
+    at(scene)

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from openclaw.asking import Place
+from openclaw.clock import Clock
 from openclaw.messages import Answer, Approval
 from openclaw.ports import Notes
 
 DOCUMENT = "cards"
 MOST = 200  # cards that are kept; the oldest give way
+AGAIN = 300.0  # seconds after the start in which a question that is asked again finds its card; later it gets a new one
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,10 @@ class Card:
 
 
 class Cards:
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: Notes, clock: Clock) -> None:
         self._notes = notes
+        self._clock = clock
+        self._opened = clock.monotonic()
         self._cards: dict[str, Card] = {}  # by token
 
     async def open(self) -> None:
@@ -45,6 +49,7 @@ class Cards:
         document = await self._notes.get(DOCUMENT)
         rows = document if isinstance(document, list) else []
         self._cards = {card.token: card for row in rows if (card := _card(row)) is not None}
+        self._opened = self._clock.monotonic()
 
     def find(self, token: str) -> Card | None:
         return self._cards.get(token)
@@ -58,7 +63,10 @@ class Cards:
         return [card for card in self._cards.values() if not card.approval]
 
     def rebind(self, approval: Approval, place: Place) -> Card | None:
-        """The card that an earlier run put up for the same question at the same place, now bound to this one."""
+        """The card that an earlier run put up for the same question at the same place, now bound to this one. Only
+        shortly after the start: an old card far up in a chat would be seen by nobody."""
+        if self._clock.monotonic() - self._opened > AGAIN:
+            return None
         for card in self.left():
             if (card.session, card.digest, card.place) == (approval.session, approval.digest, place):
                 bound = replace(card, approval=approval.id, offers=approval.offers)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 LARGEST = 20 << 20  # bytes; also the most that Telegram hands to bots
 _ID = re.compile(r"[^A-Za-z0-9]")  # what ids are spelt with otherwise, so that no two come to one name
-_LONGEST = 80  # characters kept of what the sender called it
+_LONGEST = 120  # bytes kept of what the sender called it; a name on disk has at most 255
 
 
 def safe_name(channel: str, message: str, number: int, name: str) -> str:
@@ -25,7 +25,7 @@ def safe_name(channel: str, message: str, number: int, name: str) -> str:
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in unicodedata.normalize("NFC", name))
     stem, dot, suffix = re.sub(r"-{2,}|\.{2,}", "-", kept).strip("-._").rpartition(".")
     stem = stem.rstrip("-")
-    short = f"{stem[:_LONGEST]}{dot}{suffix[:12]}" if stem else suffix[:_LONGEST]
+    short = f"{_cut(stem, _LONGEST)}{dot}{_cut(suffix, 24)}" if stem else _cut(suffix, _LONGEST)
     origin = [_ID.sub(lambda found: f"_{ord(found[0]):x}_", part) for part in (channel, *message.split(":"))]
     return f"{'-'.join(origin)}-{number}-{short or 'file'}"
 
@@ -35,11 +35,19 @@ async def put(folder: Path, name: str, content: bytes) -> Path:
     return await asyncio.to_thread(_put, folder, name, content)
 
 
+def _cut(text: str, most: int) -> str:
+    return text.encode()[:most].decode(errors="ignore")
+
+
 def _put(folder: Path, name: str, content: bytes) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh, path = folder / f".{name}.part", folder / name
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
-        file.write(content)
-    fresh.replace(path)
-    return path
+    # The folder is the agent's to change: what it may have put in its place is not followed.
+    into = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fresh, flags = f".{name}.part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(fresh, flags, 0o600, dir_fd=into), "wb") as file:
+            file.write(content)
+        os.replace(fresh, name, src_dir_fd=into, dst_dir_fd=into)  # pathlib knows no dir_fd
+    finally:
+        os.close(into)
+    return folder / name

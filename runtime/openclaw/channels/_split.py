@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 Measure = Callable[[str], int]
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_FENCE = re.compile(r" {0,3}(`{3,10}(?!`)|~{3,10}(?!~))(.*)")  # a longer line of them is a line, not code
 
 
 def utf16(text: str) -> int:
@@ -22,13 +22,13 @@ def utf16(text: str) -> int:
 
 def split(text: str, limit: int, measure: Measure = len) -> list[str]:
     """Pieces of at most `limit`; at paragraphs where that leaves no piece short of half, else at lines, else at
-    words, else anywhere. `limit` is at least 64."""
+    words, else anywhere. `limit` is at least 64; no measure is less than the number of characters."""
     assert limit >= 64, "too small for a fence and its contents"
     pieces: list[str] = []
     rest, opened = text.strip("\n"), ""
     while rest.strip():
         prefix = f"{opened}\n" if opened else ""
-        if measure(prefix + rest) <= limit:
+        if len(prefix) + len(rest) <= limit and measure(prefix + rest) <= limit:
             pieces.append(prefix + rest)
             break
         at = _cut(rest, limit - measure(prefix) - _CLOSING, measure)
@@ -43,7 +43,7 @@ def split(text: str, limit: int, measure: Measure = len) -> list[str]:
     return pieces
 
 
-_CLOSING = 12  # room for the end of a fence: a line break and its marks
+_CLOSING = 11  # room for the end of a fence: a line break and its marks
 
 
 def _cut(text: str, room: int, measure: Measure) -> int:

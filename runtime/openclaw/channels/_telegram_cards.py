@@ -52,7 +52,7 @@ class Questions:
         self._outlet = outlet
         self._clock = clock
         self._spawn = spawn
-        self._cards = Cards(notes)
+        self._cards = Cards(notes, clock)
         self._settled: dict[str, asyncio.Future[Settled]] = {}  # by approval
         self._pressers: dict[str, str] = {}  # who answered, by approval
         self._operations: Operations | None = None

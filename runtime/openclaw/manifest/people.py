@@ -47,6 +47,14 @@ def owners(snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*found, str(TERMINAL)]))
 
 
+def approvers_of(agent: str, snapshot: Snapshot) -> tuple[str, ...]:
+    """Addresses of those who may answer questions about what this agent does; none where there is no such agent."""
+    found = snapshot.agents.get(agent)
+    if found is None:
+        return ()
+    return addresses(snapshot.policies[found.policy].approvers, snapshot) or owners(snapshot)
+
+
 def addresses(names: tuple[str, ...], snapshot: Snapshot) -> tuple[str, ...]:
     """People, `group:NAME` and addresses, as addresses: the form in which approvers are compared."""
     found: list[str] = []

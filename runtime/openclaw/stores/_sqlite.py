@@ -173,7 +173,7 @@ class Rows:
 
     def due(self, channel: str) -> Sequence[Outgoing]:
         rows = self._db.execute(
-            "SELECT id, reply, tries, handed FROM outbox WHERE state = 'due' AND channel = ? ORDER BY seq",
+            "SELECT id, reply, tries, handed, created FROM outbox WHERE state = 'due' AND channel = ? ORDER BY seq",
             (_key(channel),),
         )
         pending = [_outgoing(*row) for row in rows]
@@ -189,10 +189,10 @@ class Rows:
             db.execute("UPDATE outbox SET state = ?, ended = ? WHERE id = ?", (state, self._now(), id))
         self._rest_until.pop(id, None)
 
-    def retry(self, id: str, after: float) -> None:
-        """The channel said that it failed, so the next time is no repetition."""
+    def retry(self, id: str, after: float, begun: bool) -> None:
+        """The channel said that nothing arrived, so the next time is no repetition; else it is."""
         with self._transaction() as db:
-            db.execute("UPDATE outbox SET handed = 0 WHERE id = ?", (id,))
+            db.execute("UPDATE outbox SET handed = ? WHERE id = ?", (int(begun), id))
         self._rest_until[id] = self._clock.monotonic() + after
 
     # ── marks ────────────────────────────────────────────────────────────────────────────────────
@@ -342,17 +342,13 @@ def inbox_id(message: Message) -> str:
 
 def in_order(pending: Sequence[Outgoing], resting: frozenset[str]) -> list[Outgoing]:
     """What may go now: a reply never overtakes an earlier one to the same place that waits to be tried again."""
-    held = {_place(outgoing.reply) for outgoing in pending if outgoing.id in resting}
-    return [outgoing for outgoing in pending if _place(outgoing.reply) not in held]
+    held = {outgoing.reply.place for outgoing in pending if outgoing.id in resting}
+    return [outgoing for outgoing in pending if outgoing.reply.place not in held]
 
 
-def _place(reply: Reply) -> tuple[object, ...]:
-    return (reply.to, reply.chat, reply.topic)
-
-
-def _outgoing(id: str, reply: str, tries: int, handed: int) -> Outgoing:
+def _outgoing(id: str, reply: str, tries: int, handed: int, created: str) -> Outgoing:
     kept = codec.reply_from(json.loads(reply))
-    return Outgoing(id, replace(kept, repeated=True) if handed else kept, tries)
+    return Outgoing(id, replace(kept, repeated=True) if handed else kept, tries, codec.time_from(created))
 
 
 def _version(db: sqlite3.Connection) -> int:

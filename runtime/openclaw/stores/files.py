@@ -75,8 +75,8 @@ class Outbox:
     async def sent(self, id: str, *, dead: bool = False) -> None:
         await self._disk.run(self._rows.sent, id, dead)
 
-    async def retry(self, id: str, after: float) -> None:
-        await self._disk.run(self._rows.retry, id, after)
+    async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
+        await self._disk.run(self._rows.retry, id, after, begun)
 
 
 class Journal:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from openclaw.clock import Clock
 from openclaw.errors import StateError
-from openclaw.messages import Accepted, Entry, Message, Reply, Route
+from openclaw.messages import Accepted, Address, Entry, Message, Reply, Route
 from openclaw.names import file_name
 from openclaw.ports import Outgoing, Queued, SessionSummary, Settlement
 
@@ -85,6 +85,7 @@ class Inbox:
 @dataclass(slots=True)
 class _Posted:
     reply: Reply
+    since: datetime
     tries: int = 0
     handed: bool = False  # to the channel, which has not said yet how that ended
     rest_until: float = 0.0  # monotonic
@@ -99,19 +100,20 @@ class Outbox:
     async def put(self, reply: Reply) -> str:
         self._count += 1
         id = f"r{self._count}"
-        self._posted[id] = _Posted(reply)
+        self._posted[id] = _Posted(reply, self._clock.now())
         return id
 
     async def due(self, channel: str) -> Sequence[Outgoing]:
         ready: list[Outgoing] = []
-        held: set[tuple[object, ...]] = set()  # a reply never overtakes an earlier one to the same place
+        held: set[Address] = set()  # a reply never overtakes an earlier one to the same place
         for id, posted in self._posted.items():
             reply = posted.reply
-            place = (reply.to, reply.chat, reply.topic)
+            place = reply.place
             if posted.rest_until > self._clock.monotonic():
                 held.add(place)
             if reply.to.channel == channel and place not in held:
-                ready.append(Outgoing(id, replace(reply, repeated=reply.repeated or posted.handed), posted.tries))
+                told = replace(reply, repeated=reply.repeated or posted.handed)
+                ready.append(Outgoing(id, told, posted.tries, posted.since))
         return ready
 
     async def sending(self, id: str) -> None:
@@ -121,8 +123,8 @@ class Outbox:
     async def sent(self, id: str, *, dead: bool = False) -> None:
         self._posted.pop(id, None)
 
-    async def retry(self, id: str, after: float) -> None:
-        self._posted[id].handed = False
+    async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
+        self._posted[id].handed = begun
         self._posted[id].rest_until = self._clock.monotonic() + after
 
     def restart(self) -> None:
