@@ -134,10 +134,10 @@ class Stage:
         return await self.answered(await self.say(text))
 
     async def becomes(self, expression: str) -> None:
-        """Waits until it is true in the page. Evaluated from outside: the page itself evaluates no text."""
+        """Waits until it is true in the page."""
         async with asyncio.timeout(15):
-            while not await self.page.evaluate(expression):
-                await asyncio.sleep(0.02)
+            look = f"const look = () => ({expression}) ? done() : requestAnimationFrame(look)"
+            await self.page.evaluate(f"new Promise((done) => {{ {look}; look() }})")
 
     async def overflow(self) -> int:
         """By how many pixels something is wider than the window."""

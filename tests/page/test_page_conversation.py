@@ -12,7 +12,7 @@ from doubles.house import TOKEN
 from doubles.messages_server import HttpError, Reply, text, tool
 from openclaw.messages import Address
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 # ── the door ─────────────────────────────────────────────────────────────────────────────────────

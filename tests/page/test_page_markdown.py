@@ -10,7 +10,7 @@ from page_stage import Stage, Theatre
 
 from doubles.messages_server import text
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 RENDERED = [
     ("plain", "<p>plain</p>"),

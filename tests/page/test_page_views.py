@@ -14,7 +14,7 @@ from doubles.house import TOKEN, Process, project, until
 from doubles.messages_server import MessagesServer, Reply, text, tool
 from openclaw.messages import Address
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
 

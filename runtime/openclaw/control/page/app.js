@@ -33,6 +33,7 @@ class App {
     this._scopes = new Set();
     this._made = new Map();
     this._shown = null;
+    this._waiting = 0; // approvals
     this._at = (id) => document.getElementById(id);
   }
 
@@ -170,7 +171,12 @@ class App {
   title(words, actions = []) {
     this._at("title").textContent = words;
     this._at("actions").replaceChildren(...actions);
-    document.title = `${words} · OpenClaw`;
+    this._words = words;
+    this._windowTitle();
+  }
+
+  _windowTitle() {
+    document.title = `${this._waiting ? `(${this._waiting}) ` : ""}${this._words} · OpenClaw`;
   }
 
   _nothing() {
@@ -200,7 +206,8 @@ class App {
     const found = await json("/api/approvals").catch(() => null);
     if (!found) return;
     const badge = document.querySelector('.nav a[data-view="approvals"] .badge');
-    const number = found.pending.length;
+    const number = (this._waiting = found.pending.length);
+    this._windowTitle();
     if (badge) {
       badge.hidden = number === 0;
       badge.replaceChildren(String(number), el("span", { class: "unseen" }, " waiting"));

@@ -35,7 +35,7 @@ export class ChatView {
     this._agents();
     if (!this._loaded) this._load();
     await this._ready;
-    this.composer.focus();
+    if (!matchMedia("(hover: none)").matches) this.composer.focus(); // a phone would raise its keyboard
   }
 
   close() {}

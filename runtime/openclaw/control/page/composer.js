@@ -5,6 +5,7 @@
 import { el, icon, pictureButton } from "./dom.js";
 
 const KEPT = "draft";
+const GROWS = CSS.supports("field-sizing", "content");
 
 export class Composer {
   /** `send(text)`; `stop()`; `commands()` gives [{name, help}]. */
@@ -52,6 +53,7 @@ export class Composer {
     if (text) sessionStorage.setItem(KEPT, text);
     else sessionStorage.removeItem(KEPT);
     this._go.disabled = !text.trim();
+    if (!GROWS) this.field.rows = Math.min(10, text.split("\n").length);
     this._show(/^\/[a-z0-9_]*$/.test(text) ? this._commands().filter(({ name }) => name.startsWith(text)).slice(0, 12) : []);
   }
 

@@ -2,7 +2,8 @@
 // was answered.
 
 import { json, part } from "./api.js";
-import { button, confirmed, el, icon, moment, toast } from "./dom.js";
+import { announce, button, confirmed, el, icon, moment, toast } from "./dom.js";
+import { count } from "./words.js";
 
 const MOST = 200;
 
@@ -10,7 +11,7 @@ export class MemoryView {
   constructor(app) {
     this._app = app;
     this._search = el("input", { type: "search", placeholder: "Search what was remembered", "aria-label": "Search memories", oninput: () => this._soon() });
-    this._list = el("div", { "aria-live": "polite" });
+    this._list = el("div");
     this.element = el("section", { class: "view pad", "aria-label": "Memory" }, el("div", { class: "stack" }, el("div", { class: "search" }, icon("search"), this._search), this._list));
   }
 
@@ -34,6 +35,7 @@ export class MemoryView {
   }
 
   _draw(memories, wanted) {
+    if (wanted) announce(count(memories.length, "memory", "memories"));
     if (!memories.length) {
       this._list.replaceChildren(el("div", { class: "empty" }, icon("memory"), el("p", {}, wanted ? "Nothing that was remembered fits." : "Nothing is remembered yet."),
         !wanted && el("p", { class: "soft" }, "Tell an assistant to remember something, and it stands here.")));
