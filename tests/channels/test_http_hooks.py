@@ -256,7 +256,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from(["{body}", " {body} x", "\n{body}", "{body.a}{body}", "/{body}"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_nothing_that_is_brought_is_ever_a_command(value: Any, prompt: str) -> None:
     text, *quotes = material.filled(prompt, Brought(value, {}))
     assert isinstance(text, Text) and read(text.text) is None and text.text.count("\n") == prompt.count("\n")

@@ -33,7 +33,8 @@ def model() -> Iterator[MessagesServer]:
 
 def client(operator: Program, token: str = TOKEN) -> openai.AsyncOpenAI:
     base = f"{str(operator.http.base_url).rstrip('/')}/v1"
-    return openai.AsyncOpenAI(base_url=base, api_key=token, max_retries=0, timeout=20)
+    plain = openai.DefaultAsyncHttpxClient(verify=False)  # reading certificates takes a while
+    return openai.AsyncOpenAI(base_url=base, api_key=token, max_retries=0, timeout=20, http_client=plain)
 
 
 # ── the client ───────────────────────────────────────────────────────────────────────────────────
