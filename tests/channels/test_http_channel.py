@@ -235,6 +235,9 @@ def test_wrong_bodies_are_problems_and_nothing_is_taken(tmp_path: Path, model: M
         (b'{"text": "x", "txet": 1}', "application/json", (422, "unknown_field")),
         (b'{"text": " "}', "application/json", (422, "empty")),
         (b'{"text": "x", "agent": "nobody"}', "application/json", (403, "agent")),
+        (b'{"text": "x", "agent": "' + b"a" * 201 + b'"}', "application/json", (422, "bad_field")),
+        (b'{"text": "x", "session": "' + b"a" * 201 + b'"}', "application/json", (422, "bad_field")),
+        (b'{"text": "x", "session": "a\\nb"}', "application/json", (422, "bad_field")),
         (b'{"text": "x"}', "text/plain", (415, "not_json")),
         (b'{"text": "' + b"x" * (1 << 20) + b'"}', "application/json", (413, "too_large")),
         (b'{"text": "' + b"x" * (300 * 1024) + b'"}', "application/json", (413, "too_large")),
@@ -374,6 +377,17 @@ def test_tokens_that_would_not_keep_anybody_out_do_not_start(tmp_path: Path, opt
     with pytest.raises(OpenClawError) as caught:
         opened(channel(tmp_path, **options))
     assert not any(secret in str(caught.value) for secret in ("short`", "same`", LONG))
+
+
+def test_a_token_may_have_any_letters(tmp_path: Path, model: MessagesServer) -> None:
+    channels = CHANNELS.replace("other-secret", "schlüssel-Ω")
+
+    async def scene(app: App, operator: Program) -> None:
+        async with as_(operator, None) as other:
+            headers = {b"Authorization": "Bearer schlüssel-Ω".encode()}
+            assert (await other.http.get("/readyz", headers=headers)).status_code == 200
+
+    run(tmp_path, model, scene, **{"channels.yaml": channels})
 
 
 def test_a_generated_token_is_private_stays_the_same_and_is_printed(

@@ -20,6 +20,7 @@ from openclaw.control.problems import unserved
 
 SLOWEST = 30.0  # seconds for a body to come
 DEEPEST = 100  # levels of JSON
+LONGEST_NAME = 200  # characters
 
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
@@ -101,6 +102,14 @@ def string(body: Mapping[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str) or not is_text(value):
         raise unserved(422, "bad_field", f"`{name}` must be text")
+    return value
+
+
+def name(body: Mapping[str, Any], field: str) -> str | None:
+    """Short text that names something."""
+    value = string(body, field)
+    if value is not None and not (len(value) <= LONGEST_NAME and value.isprintable()):
+        raise unserved(422, "bad_field", f"`{field}` must have at most {LONGEST_NAME} printable characters")
     return value
 
 

@@ -52,7 +52,7 @@ class Messages:
         text = bodies.string(body, "text")
         if text is None:
             raise unserved(422, "missing_text", "`text` is missing: what should be said?")
-        agent = bodies.string(body, "agent")
+        agent = bodies.name(body, "agent")
         if agent is not None and caller.agents is not None and agent not in caller.agents:
             raise unserved(403, "agent", f"{caller.name} may not ask agent {agent}")
         return Message(
@@ -61,7 +61,7 @@ class Messages:
             parts=(Text(text),),
             at=self._turns.clock.now(),
             agent=agent,
-            session=bodies.string(body, "session"),
+            session=bodies.name(body, "session"),
             agents=caller.agents,
             fetched=True,
             can_ask=bodies.truth(body, "ask", True),

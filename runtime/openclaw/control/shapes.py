@@ -98,6 +98,7 @@ def ref(name: str) -> Schema:
 
 
 TEXT: Final[Schema] = {"type": "string"}
+_NAME: Final[Schema] = {"type": "string", "maxLength": 200}
 COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 NUMBER: Final[Schema] = {"type": "number"}
 YES: Final[Schema] = {"type": "boolean"}
@@ -129,9 +130,9 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     "Ask": object_(
         {
-            "sender": {**TEXT, "description": "Who speaks, where the token lets its program say so."},
-            "agent": {**TEXT, "description": "The agent to ask, by its id; no prefix is looked for then."},
-            "session": {**TEXT, "description": "A name that sets this conversation apart from the sender's others."},
+            "sender": {**_NAME, "minLength": 1, "description": "Who speaks, where the token lets its program say so."},
+            "agent": {**_NAME, "description": "The agent to ask, by its id; no prefix is looked for then."},
+            "session": {**_NAME, "description": "A name that sets this conversation apart from the sender's others."},
             "ask": {**YES, "description": "False: the sender cannot be asked for approval; it is not waited for."},
         },
         text={**TEXT, "description": "What is said. Slash commands work as everywhere."},
