@@ -199,6 +199,53 @@ def test_a_reply_that_failed_half_way_goes_on_where_it_stopped(status: int) -> N
     play(scene)
 
 
+def test_a_reply_of_which_a_part_arrived_is_marked_by_the_next_run_and_goes_on_unmarked_in_this_one() -> None:
+    numbers = [f"{number:05}" for number in range(2000)]
+    long, again = reply("\n".join(numbers)), reply("\n".join(numbers), repeated=True)
+
+    async def whole(server: TelegramServer) -> None:
+        server.chat(ANA)
+        server.chat(BEN)
+        first, second = channel(server), channel(server)
+        server.fail("sendMessage", 429, after=2)
+        with pytest.raises(DeliveryError) as caught:
+            await first.send(long)
+        assert caught.value.begun, "two pieces arrived"
+        await until(lambda: not first._outlet.rests(ANA), "the end of the rest")
+        server.fail("sendMessage", 429)
+        with pytest.raises(DeliveryError) as caught:
+            await first.send(again)
+        assert caught.value.begun, "and so they have still"
+        await until(lambda: not first._outlet.rests(ANA), "the end of the rest")
+        await first.send(again)
+        assert "\n".join(server.texts(ANA)).split() == numbers
+        whole = len(server.texts(ANA))
+        server.fail("sendMessage", 429, after=1)
+        with pytest.raises(DeliveryError):
+            await second.send(again)
+        await until(lambda: not second._outlet.rests(ANA), "the end of the rest")
+        await second.send(again)
+        mark, *lines = "\n".join(server.texts(ANA)[whole:]).splitlines()
+        assert (mark, [line for line in lines if line]) == ("(repeated after a restart)", numbers)
+        for made in (first, second):
+            await made.close()
+
+    with TelegramServer() as server:
+        asyncio.run(whole(server))
+
+
+@pytest.mark.parametrize(("status", "begun"), [(429, False), (0, True), (502, True)])
+def test_only_what_may_have_arrived_is_told_as_begun(status: int, begun: bool) -> None:
+    async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
+        server.chat(ANA)
+        server.fail("sendMessage", status)
+        with pytest.raises(DeliveryError) as caught:
+            await made.send(reply("hello"))
+        assert caught.value.begun == begun
+
+    play(scene)
+
+
 def test_what_may_have_arrived_is_marked_when_it_is_sent_again() -> None:
     async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
         server.chat(ANA)

@@ -1,14 +1,15 @@
 """A reply on its way into a chat: what it is sent as, and how far that has come.
 
-The law: a reply arrives whole or is tried again from where it stopped. What may have arrived already, because
-Telegram did not confirm it or the runtime ended, is marked when it is sent again. Knows no update.
+The law: a reply arrives whole or is tried again from where it stopped, as long as the channel runs. What may have
+arrived already, because Telegram did not confirm it or an earlier run ended, is marked when it is sent again. Knows no
+update.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from openclaw.channels import _telegram_words as words
@@ -48,9 +49,11 @@ class Begun:
 
 @dataclass(slots=True)
 class Progress:
-    """`done`: steps that arrived. `unsure`: whether the next one may have. `message`: what the next one takes over."""
+    """`done`: steps that arrived. `unsure`: whether the next one may have. `message`: what the next one takes over.
+    `repeated`: an earlier run may have sent it."""
 
     message: int | None
+    repeated: bool
     done: int = 0
     unsure: bool = False
 
@@ -84,13 +87,15 @@ class Shown:
 class Sending:
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
-        self._progress: OrderedDict[Reply, Progress] = OrderedDict()
+        self._progress: OrderedDict[Reply, Progress] = OrderedDict()  # whether it is `repeated` makes no other of it
 
     async def send(self, reply: Reply, spot: Spot, begun: Begun) -> None:
         """Raises DeliveryError; the same reply again then goes on where this ended."""
-        progress = self._progress.setdefault(reply, Progress(begun.message))
+        same = replace(reply, repeated=False)
+        progress = self._progress.setdefault(same, Progress(begun.message, reply.repeated))
         while len(self._progress) > MOST:
             self._progress.popitem(last=False)
+        reply = replace(reply, repeated=progress.repeated)
         long = len(reply.text) > LONG
         whole = await asyncio.to_thread(steps, reply) if long else steps(reply)
         answers = None if spot.private else begun.answers
@@ -101,10 +106,11 @@ class Sending:
                 progress.unsure = False
         except DeliveryError as error:
             progress.unsure = progress.unsure or isinstance(error, Unsure)
+            error.begun = progress.done > 0 or progress.unsure
             if error.final:
-                self._progress.pop(reply, None)
+                self._progress.pop(same, None)
             raise
-        self._progress.pop(reply, None)
+        self._progress.pop(same, None)
 
     async def _step(self, spot: Spot, step: Step, progress: Progress, answers: int | None) -> None:
         if isinstance(step, Document):
