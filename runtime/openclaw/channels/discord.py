@@ -43,6 +43,7 @@ PATIENCE = 150.0  # seconds without a frame, after which the channel counts as s
 LOOK = 5.0  # seconds between looks at that
 TABLE = 60.0  # seconds between looks at whether the slash commands changed
 PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds before the first, second, ... try to connect again
+AGAIN = 0.2  # seconds after which it is told again to end
 LEAVING = 1.0  # seconds that a goodbye may take
 REFUSED, INTENTS = 4004, 4014  # close codes of the gateway
 HOPELESS = (4010, 4011, 4012, 4013)  # likewise: what only another version of this could mend
@@ -124,8 +125,13 @@ class Channel:
             self.pulse.reconnects += 1
 
     async def _connect(self) -> None:
-        self._client = Client(self._base, self._clock, self._hear, message_content=self._content)
-        await self._client.serve(self._token)
+        client = self._client = Client(self._base, self._clock, self._hear, message_content=self._content)
+        serving = asyncio.ensure_future(client.serve(self._token))
+        try:
+            await asyncio.wait({serving})
+        finally:
+            await _ended(serving)
+        serving.result()
         raise OSError("the connection ended")
 
     async def _let_go(self) -> None:
@@ -268,6 +274,15 @@ def _spawning(tasks: asyncio.TaskGroup) -> Spawn:
             return None
 
     return spawn
+
+
+async def _ended(serving: asyncio.Future[None]) -> None:
+    """Ends it for certain: the library waits in a way that loses a cancellation which comes at the wrong moment."""
+    while not serving.done():
+        serving.cancel()
+        await asyncio.wait({serving}, timeout=AGAIN)
+    if not serving.cancelled():
+        serving.exception()  # told by whoever waited for it, or not wanted any more
 
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
