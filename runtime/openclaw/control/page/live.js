@@ -5,7 +5,9 @@
 
 import { blocks, plain } from "./markdown.js";
 
-const SHARE = 6; // rendering may take one part in so many of the time
+const SHARE = 4; // drawing, layout included, may take one part in so many of the time
+const SMALL = 24; // milliseconds of a frame that are no burden
+const STILL = 250; // milliseconds without a change that a reader does not mind
 
 export class Live {
   constructor(element) {
@@ -46,7 +48,10 @@ export class Live {
       return;
     }
     this._draw();
-    this._notBefore = now + (performance.now() - now) * SHARE;
+    requestAnimationFrame(() => {
+      const spent = performance.now() - now;
+      if (spent > SMALL) this._notBefore = now + spent + Math.min(spent * SHARE, STILL);
+    });
   }
 
   _draw() {

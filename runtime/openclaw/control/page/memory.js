@@ -50,7 +50,7 @@ export class MemoryView {
       el("summary", {}, el("span", { class: "grow" }, el("b", {}, one.name ?? one.key), el("span", { class: "preview" }, text.split("\n")[0].slice(0, 200))),
         moment(one.created), icon("chevron", "turn")),
       el("pre", { class: "plain words", tabindex: "0", "aria-label": "Text" }, text),
-      el("div", { class: "row wrap" }, el("p", { class: "soft grow" }, el("code", {}, one.key), ` · saved by ${one.agent} for ${one.author}`), this._app.may("operator") && button("Delete", () => this._delete(one), { kind: "danger-quiet", picture: "trash" }))));
+      el("div", { class: "row wrap" }, el("div", { class: "soft grow" }, el("code", {}, one.key), el("p", {}, `saved by ${one.agent} for ${one.author}`)), this._app.may("operator") && button("Delete", () => this._delete(one), { kind: "danger-quiet", picture: "trash" }))));
   }
 
   async _delete(one) {
