@@ -243,7 +243,7 @@ def test_five_hundred_clients_listen_at_the_same_time(
     async def scene() -> None:
         async with housed(tmp_path, model) as (_, operator):
             operator.http.event_hooks = {}
-            limits = httpx2.Limits(max_connections=clients + 10)
+            limits = httpx2.Limits(max_connections=clients + 10, max_keepalive_connections=0)
             base, headers = str(operator.http.base_url), dict(operator.http.headers)
             async with httpx2.AsyncClient(
                 base_url=base, headers=headers, timeout=120, limits=limits, trust_env=False, verify=False

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import h11
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -55,20 +55,12 @@ def line(connections: Callable[[], int]) -> type[H11Protocol]:
             self._disarm()
 
         def send_400_response(self, msg: str) -> None:
+            begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
             if self.cycle is not None:  # what is being served is not answered any more
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
-            if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-                self.transport.close()
-                return
-            answer = problem(_MALFORMED)
-            headers = [*answer.raw_headers, (b"connection", b"close")]
-            for event in (
-                h11.Response(status_code=400, headers=headers),
-                h11.Data(data=bytes(answer.body)),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
+            if not begun:
+                self.transport.write(_raw(problem(_MALFORMED)))
             self.transport.close()
 
         def _look(self) -> None:
@@ -84,6 +76,13 @@ def line(connections: Callable[[], int]) -> type[H11Protocol]:
                 self._deadline = None
 
     return Line
+
+
+def _raw(answer: Response) -> bytes:
+    """An answer to what is no HTTP, as bytes: the line has lost its protocol."""
+    head = [b"HTTP/1.1 400 Bad Request", b"connection: close"]
+    head += [b"%s: %s" % header for header in answer.raw_headers]
+    return b"\r\n".join([*head, b"", bytes(answer.body)])
 
 
 async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
