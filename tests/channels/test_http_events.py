@@ -15,7 +15,7 @@ import pytest
 
 from doubles.desk import Desk
 from doubles.house import AGENT, TOOLS, Hasty, Program, lived, project
-from doubles.http_house import FILES, as_, code, echoing, ended, housed, run, told, until
+from doubles.http_house import CHANNELS, FILES, as_, code, echoing, ended, housed, run, told, until
 from doubles.http_socket import client_of, listening_at, served
 from doubles.messages_server import MessagesServer, Reply, tool
 from openclaw.app import App
@@ -239,9 +239,10 @@ def test_five_hundred_clients_listen_at_the_same_time(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
     clients = 500
+    channels = CHANNELS.replace("    tokens:", "    limits: {requests_per_minute: 100000}\n    tokens:")
 
     async def scene() -> None:
-        async with housed(tmp_path, model) as (_, operator):
+        async with housed(tmp_path, model, **{"channels.yaml": channels}) as (_, operator):
             operator.http.event_hooks = {}
             limits = httpx2.Limits(max_connections=clients + 10, max_keepalive_connections=0)
             base, headers = str(operator.http.base_url), dict(operator.http.headers)
