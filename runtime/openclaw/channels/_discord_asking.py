@@ -69,6 +69,8 @@ class Asking:
                 case Asked(approval=approval):
                     self._open[approval.id] = approval
                     spawn(self._in_turn(approval.id, lambda: self._put_up(approval)))
+                case Settled(answer="cancelled") if operations.readiness().get("status") == "stopping":
+                    pass  # it is asked again at the next start, on the card that stands there
                 case Settled(approval=id, answer=answer):
                     self._over.add(id)
                     spawn(self._in_turn(id, lambda: self._settle(id, answer)))
