@@ -248,7 +248,8 @@ def test_a_start_on_a_broken_project_runs_what_was_applied_last_until_it_is_mend
         found = await live.until(bool)  # the watch looks once more, and says all that is wrong
         assert found[-1]["outcome"] == "refused"
         assert (await live.after(lambda: manifest.write_text(whole)))["outcome"] == "unchanged"
-        assert (await live.operator.http.get("/readyz")).json() == {"status": "ready", "last_good": False}
+        ready = (await live.operator.http.get("/readyz")).json()
+        assert ready == {"status": "ready", "last_good": False, "channels": {"http": "serving"}}
 
     inside(root, state, nothing)
     manifest.write_text(whole.replace("policy: works", "polciy: works"))
