@@ -33,7 +33,7 @@ def test_a_message_is_taken_in_with_who_and_when_and_answered() -> None:
         assert await answered(server, ANA) == ["You said: hello there"]
         [message] = desk.posted
         assert message.sender == Address("telegram", "7")
-        assert message.id == f"7:{said['message_id']}"
+        assert message.id == f"{BOT_ID}:7:{said['message_id']}"
         assert (message.text, message.name, message.chat, message.topic) == ("hello there", "Person 7", None, None)
         assert message.at.timestamp() == said["date"] and message.at.tzinfo is not None
 
@@ -445,6 +445,45 @@ def test_what_was_taken_is_remembered_over_a_restart() -> None:
             assert (await answered(server, ANA, 2))[1:] == ["You said: hello"]
             await quiet(server)
         assert len(server.sent(ANA)) == 2
+
+    with TelegramServer() as server:
+        asyncio.run(whole(server))
+
+
+def test_another_bot_under_the_same_key_is_not_deaf_and_begins_with_nothing() -> None:
+    desk, other = Desk(), BOT_ID + 1
+    left = {"token": "t", "place": {"person": "7", "chat": None, "topic": None}, "chat": "7", "message": "1"}
+    cards = [{**left, "session": "s", "digest": "d", "offers": ["deny"]}]
+    notes = Notes()
+
+    async def whole(server: TelegramServer, bot: int) -> None:
+        made = channel(server, notes=notes, token=server.token)
+        async with working(server, desk, made):
+            assert (len(made._questions._cards.left()), made._shown.of("m9")) == (0, None)
+            assert made._outlet.now_at(-1) == -1
+            server.say(f"hello, {bot}", by=ANA, id=5)
+            assert await answered(server, ANA) == [f"You said: hello, {bot}"]
+            await quiet(server)
+        assert [message.id for message in desk.posted][-1].startswith(f"{bot}:7:1")
+        notes.documents |= {"cards": cards, "shown": {"m9": 1}, "moved": {"-1": -2}}
+
+    for bot in (BOT_ID, other):
+        with TelegramServer(token=f"{bot}:AAEdoubleTokenOfTheBotApi00000000000") as server:
+            asyncio.run(whole(server, bot))
+    assert len(desk.posted) == 2
+
+
+def test_what_is_kept_of_a_bot_whose_token_was_changed_serves_on() -> None:
+    notes = Notes()
+
+    async def whole(server: TelegramServer) -> None:
+        async with working(server, Desk(), channel(server, notes=notes)):
+            server.say("hello", by=ANA, id=5)
+            await answered(server, ANA)
+            await quiet(server)
+        server.token = f"{BOT_ID}:AnotherTokenOfTheSameBot"
+        async with working(server, Desk(), made := channel(server, notes=notes, token=server.token)):
+            assert list(made._intake._seen) == [5]
 
     with TelegramServer() as server:
         asyncio.run(whole(server))

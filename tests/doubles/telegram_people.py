@@ -40,7 +40,8 @@ class Chat:
 
 
 class People:
-    def __init__(self, first_update: int) -> None:
+    def __init__(self, first_update: int, bot: int = BOT_ID) -> None:
+        self.bot = bot
         self.chats: dict[int, Chat] = {}
         self.files: dict[str, tuple[str, bytes, int]] = {}  # id -> path, content, the size that is told
         self.queries: dict[str, bool] = {}  # callback queries, and whether they were answered
@@ -67,9 +68,8 @@ class People:
     def user(id: int, *, name: str = "", bot: bool = False) -> Update:
         return {"id": id, "is_bot": bot, "first_name": name or f"Person {id}", "username": f"person_{id}"}
 
-    @staticmethod
-    def me() -> Update:
-        return {"id": BOT_ID, "is_bot": True, "first_name": "OpenClaw", "username": BOT_NAME}
+    def me(self) -> Update:
+        return {"id": self.bot, "is_bot": True, "first_name": "OpenClaw", "username": BOT_NAME}
 
     # ── updates ──────────────────────────────────────────────────────────────────────────────────
 

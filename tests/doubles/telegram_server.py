@@ -52,7 +52,7 @@ class Called:
 
 class TelegramServer(People):
     def __init__(self, *, port: int = 0, token: str = TOKEN, first_update: int = 700_000) -> None:
-        super().__init__(first_update)
+        super().__init__(first_update, int(token.partition(":")[0]))
         self.token = token
         self.calls: list[Called] = []
         self.webhook: Update = {"url": ""}
@@ -81,7 +81,7 @@ class TelegramServer(People):
         """What the bot wrote to a chat, oldest first, as it stands there now."""
         with self._lock:
             kept = list(self.chats[chat].messages.values()) if chat in self.chats else []
-        return [message for message in kept if message.get("from", {}).get("id") == BOT_ID]
+        return [message for message in kept if message.get("from", {}).get("id") == self.bot]
 
     def texts(self, chat: int) -> list[str]:
         return [message.get("text", "") for message in self.sent(chat)]
@@ -355,7 +355,7 @@ class TelegramServer(People):
     def _on_editMessageText(self, given: Update, files: Any) -> Update:
         chat = self._place(given)
         message = chat.messages.get(given.get("message_id", 0))
-        if message is None or message.get("from", {}).get("id") != BOT_ID:
+        if message is None or message.get("from", {}).get("id") != self.bot:
             raise bad("message to edit not found" if message is None else "message can't be edited")
         text, entities = rules.words(given)
         markup = rules.keyboard(given.get("reply_markup"))
@@ -369,7 +369,7 @@ class TelegramServer(People):
     def _on_editMessageReplyMarkup(self, given: Update, files: Any) -> Update:
         chat = self._place(given)
         message = chat.messages.get(given.get("message_id", 0))
-        if message is None or message.get("from", {}).get("id") != BOT_ID:
+        if message is None or message.get("from", {}).get("id") != self.bot:
             raise bad("message to edit not found" if message is None else "message can't be edited")
         markup = rules.keyboard(given.get("reply_markup"))
         if markup == message.get("reply_markup"):

@@ -195,7 +195,7 @@ def _heard(message: Message, spot: Spot, me: Me) -> Heard:
         words = ""
     text = "\n".join(part for part in (words, *_unsupported(message)) if part)
     return Heard(
-        f"{spot.chat}:{message.message_id}",
+        f"{me.id}:{spot.chat}:{message.message_id}",  # each bot counts a person's messages from one
         spot,
         message.message_id,
         sender.id,

@@ -40,7 +40,8 @@ log = logging.getLogger(__name__)
 PATIENCE = 3.0 * client.POLL
 REMEMBERED = 2_000  # turns on show, and messages whose words are compared with an edit
 LEAVING = 0.5  # seconds that calls under way get at the end
-_TOKEN = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
+_TOKEN = re.compile(r"([0-9]+):[A-Za-z0-9_-]+")
+_KEPT = ("updates", "cards", "shown", "moved")  # notes that mean nothing to another bot
 _COMMAND = re.compile(r"/[a-z0-9_]{1,32}")
 _MOST_COMMANDS, _LONGEST_HELP = 100, 256
 
@@ -69,10 +70,12 @@ class Channel:
 
     async def _opened(self) -> client.Line:
         notes, token = self._options["notes"], str(self._options["token"])
-        if not _TOKEN.fullmatch(token):
+        found = _TOKEN.fullmatch(token)
+        if found is None:
             raise CredentialsError(
                 f"channel {self._key}: its token is none of a bot; @BotFather gives a number, a colon and letters"
             )
+        await self._only_of(found[1])
         line = client.line(token, str(self._options.get("api_base") or client.API))
         self._outlet = Outlet(self._key, line, self._clock, notes)
         self._sending = Sending(self._outlet)
@@ -86,6 +89,18 @@ class Channel:
             await line.close()
             raise
         return line
+
+    async def _only_of(self, bot: str) -> None:
+        """Forgets what was noted of another bot: its numbers of updates and messages mean others here."""
+        notes = self._options["notes"]
+        before = await notes.get("bot")
+        if before == bot:
+            return
+        if before is not None:
+            log.warning("channel %s: this is bot %s, and what was noted of bot %s is dropped", self._key, bot, before)
+            for name in _KEPT:
+                await notes.put(name, None)
+        await notes.put("bot", bot)
 
     async def run(self, post: Post, operations: Operations) -> None:
         await self.open()
