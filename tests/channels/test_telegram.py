@@ -575,6 +575,38 @@ def test_one_chat_that_is_slow_to_take_holds_up_no_other(tmp_path: Path) -> None
     play(scene)
 
 
+def test_a_file_that_does_not_come_is_given_up_for_those_beyond_the_next_hundred_updates(tmp_path: Path) -> None:
+    async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
+        desk.folder_at = tmp_path
+        server.hold("getFile")
+        server.document(ANA, "a.txt", b"x", caption="first")
+        for number in range(150):
+            server.say("log hi", by=1000 + number)
+        await until(lambda: len(desk.posted) == 151, "all of them", 10)
+        [waited] = [message for message in desk.posted if message.sender.id == str(ANA)]
+        assert waited.text == "first\n[the file a.txt did not come within 30 s; it may be sent again]"
+
+    play(scene)
+
+
+def test_the_files_of_an_album_are_fetched_together_and_what_came_is_kept(tmp_path: Path) -> None:
+    async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
+        desk.folder_at = tmp_path
+        server.hold("documents/file_0.bin")
+        with server.together():
+            for name in ("slow.txt", "b.txt", "c.txt"):
+                server.document(ANA, name, name.encode(), media_group_id="album")
+        await until(lambda: len(list(tmp_path.iterdir())) == 2, "the others, beside the slow one")
+        assert desk.posted == []
+        await until(lambda: desk.posted, "the message")
+        lost, *came = parts(desk)
+        assert lost == Text("[the file slow.txt did not come within 30 s; it may be sent again]")
+        assert [(type(file), file.name) for file in came] == [(File, "b.txt"), (File, "c.txt")]
+        server.release("documents/file_0.bin")
+
+    play(scene)
+
+
 # ── trouble ──────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -13,7 +13,7 @@ there now. A second poller ends the first one's poll with 409. On demand:
     cut() and mend()          the network is gone: connections are cut, new ones end at once
     flood(chat, seconds)      the next message to this chat is refused with 429
     fail(method, status)      the next call of this method, `after` so many, is refused so; 0 cuts the connection
-    hold(method)              calls of this method wait until `release(method)`
+    hold(method)              calls of this method wait until `release(method)`; so do downloads of the path it names
 
 Thread-safe for the test that scripts it, also from a loop. Updates go to a webhook by `await deliver()`.
 """
@@ -430,6 +430,7 @@ class TelegramServer(People):
         token, _, path = unquote(target).removeprefix("/file/bot").partition("/")
         if token != self.token or not self._valid:
             return await _write(writer, 401, json.dumps(Refusal(401, "Unauthorized").body).encode())
+        await self._wait_held(path)
         if (status := self._failure("download")) is not None:
             return status != 0 and await _write(writer, status, b"{}")
         found = [content for known, content, _ in self.files.values() if known == path]

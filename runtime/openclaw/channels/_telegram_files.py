@@ -1,7 +1,7 @@
 """Files that come with a message: from Telegram into the folder that the runtime names.
 
-The law: a file that cannot be had is told in its place, so that nobody waits for an answer about it. What the
-service says of a file is checked before anything is read. Knows no model.
+The law: a file that cannot be had, or not in good time, is told in its place, so that nobody waits for an answer about
+it. What the service says of a file is checked before anything is read. Knows no model.
 """
 
 from __future__ import annotations
@@ -9,23 +9,44 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 from openclaw.channels import _telegram_client as client
 from openclaw.channels._incoming import LARGEST, put, safe_name
 from openclaw.channels._telegram_reading import Attachment, Heard
+from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.messages import File, Image, Part, Text, quote_line
 
 log = logging.getLogger(__name__)
 
-WITHIN = 60.0  # seconds for one file
+WITHIN = 30.0  # seconds for all files of one message; beside it no more than a hundred updates of others are seen
+TOGETHER = client.SIDE_BY_SIDE // 2  # files of one message at a time; replies need connections too
 TRIES = 2
 
 
-async def fetched(line: client.Line, key: str, heard: Heard, folder: Path) -> tuple[Part, ...]:
+async def fetched(line: client.Line, clock: Clock, key: str, heard: Heard, folder: Path) -> tuple[Part, ...]:
     """All files of a message, or for each that could not be had the words that say so."""
     names = [safe_name(key, heard.id, number, file.name) for number, file in enumerate(heard.files, 1)]
-    return tuple([await _one(line, file, folder, name) for file, name in zip(heard.files, names, strict=True)])
+    free = asyncio.Semaphore(TOGETHER)
+
+    async def one(file: Attachment, name: str) -> Part:
+        async with free:
+            return await _one(line, file, folder, name)
+
+    fetching = [asyncio.create_task(one(*pair)) for pair in zip(heard.files, names, strict=True)]
+    whole: asyncio.Future[Any] = asyncio.gather(*fetching)
+    timer = asyncio.ensure_future(clock.sleep(WITHIN))
+    try:
+        await asyncio.wait([whole, timer], return_when=asyncio.FIRST_COMPLETED)
+        late = [not task.done() for task in fetching]
+    finally:
+        for task in (timer, whole, *fetching):
+            task.cancel()
+        await asyncio.gather(timer, whole, *fetching, return_exceptions=True)
+    given_up = f"did not come within {WITHIN:g} s; it may be sent again"
+    found = zip(heard.files, fetching, late, strict=True)
+    return tuple([_missing(file, given_up) if lost else task.result() for file, task, lost in found])
 
 
 async def _one(line: client.Line, file: Attachment, folder: Path, name: str) -> Part:
@@ -36,22 +57,21 @@ async def _one(line: client.Line, file: Attachment, folder: Path, name: str) -> 
         path = str(await put(folder, name, content))
     except client.BadRequest as error:
         return _missing(file, f"could not be fetched: {line.words(error)}")
-    except (client.TelegramError, TimeoutError, ToolError, OSError) as error:
+    except (client.TelegramError, ToolError, OSError) as error:
         log.warning("the file %s could not be kept: %s", name, line.words(error))
         return _missing(file, "could not be fetched; it may be sent again")
     return Image(path, file.media_type) if file.image else File(path, file.name, len(content), file.media_type)
 
 
 async def _downloaded(line: client.Line, file: Attachment) -> bytes:
-    """The content. Raises TelegramError, TimeoutError or ToolError."""
-    for tried in range(1, TRIES + 1):
+    """The content. Raises TelegramError or ToolError."""
+    for _ in range(TRIES - 1):
         try:
-            async with asyncio.timeout(WITHIN):
-                return await _download(line, file)
+            return await _download(line, file)
         except client.TelegramError as error:
-            if tried == TRIES or not client.is_away(error):
+            if not client.is_away(error):
                 raise
-    raise AssertionError("unreachable")
+    return await _download(line, file)
 
 
 async def _download(line: client.Line, file: Attachment) -> bytes:

@@ -207,7 +207,8 @@ class Channel:
         folder = await self._operations.folder(unfetched)
         if isinstance(folder, Refused):
             return unfetched
-        return self._made(heard, (*said, *heard.quotes, *await fetched(self._line, self._key, heard, folder)))
+        files = await fetched(self._line, self._clock, self._key, heard, folder)
+        return self._made(heard, (*said, *heard.quotes, *files))
 
     def _made(self, heard: Heard, parts: tuple[Part, ...]) -> Message:
         return Message(
