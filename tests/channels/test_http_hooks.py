@@ -152,6 +152,9 @@ def test_a_call_that_comes_again_is_taken_once(path: Path) -> None:
         async with hooked(path, verify="hmac-sha256") as (client, desk):
             both = [await call(client, BODY, **good) for _ in range(2)]
             assert both[0].json() == both[1].json() and len(desk.posted) == 1
+            for spelt in (signed(BODY), signed(BODY).upper(), f"sha256={signed(BODY).upper()}"):
+                await call(client, BODY, X_Hub_Signature_256=spelt)
+            assert len(desk.posted) == 1  # a signature has many spellings, and what it covers is one call
         async with hooked(path) as (client, desk):  # proven by a token alone, the same words may be said again
             for _ in range(2):
                 await call(client, BODY, X_Hook_Token=SECRET)
@@ -178,6 +181,7 @@ def test_a_timed_signature_is_good_within_its_window_only(path: Path) -> None:
                 assert code(await at(client, str(now + off))) == (401, "stale"), off
             for wrong in ("", "soon", "1e9", "-1", "1" * 13):
                 assert (await at(client, wrong)).status_code == 401, wrong
+            await call(client, BODY, X_Time=str(now), X_Signature=signed(BODY, str(now)).upper())
             moved = await call(client, BODY, X_Time=str(now + 1), X_Signature=signed(BODY, str(now)))
             assert code(moved) == (401, "unauthorized")
             await clock.advance(400)

@@ -119,14 +119,17 @@ def _proven(hook: Mapping[str, Any], call: _Call) -> bool:
         scheme, _, bearer = call.said("authorization").partition(" ")
         said = call.said("x-hook-token") or (bearer.strip() if scheme.lower() == "bearer" else "")
         return hmac.compare_digest(_digest(_bytes(said)), _digest(secret))
-    signed, timed = call.body, hook.get("timestamp_header")
-    if timed:
-        at = call.said(timed)
-        signed = _bytes(at) + b"." + call.body
-    expected = hmac.new(secret, signed, hashlib.sha256).hexdigest()
+    timed = hook.get("timestamp_header")
+    expected = hmac.new(secret, _signed(hook, call), hashlib.sha256).hexdigest()
     given = call.said(hook["signature_header"]).strip().removeprefix("sha256=").lower()
     proven = hmac.compare_digest(expected.encode(), _bytes(given))
     return proven and (not timed or _is_time(call.said(timed)))
+
+
+def _signed(hook: Mapping[str, Any], call: _Call) -> bytes:
+    """What a signature covers."""
+    timed = hook.get("timestamp_header")
+    return _bytes(call.said(timed)) + b"." + call.body if timed else call.body
 
 
 def _is_time(said: str) -> bool:
@@ -134,8 +137,8 @@ def _is_time(said: str) -> bool:
 
 
 def _own_id(hook: Mapping[str, Any], call: _Call) -> str:
-    """What makes a call the same as an earlier one: the id it names, else its body and signature. A call that is only
-    proven by a token is a new one each time: the same words may mean the same thing again."""
+    """What makes a call the same as an earlier one: the id it names, else what was signed, however the signature is
+    spelt. A call that is only proven by a token is a new one each time: the same words may mean the same thing again."""
     if hook["id_header"]:
         said = call.said(hook["id_header"])
         if not said or len(said) > 255:
@@ -143,7 +146,7 @@ def _own_id(hook: Mapping[str, Any], call: _Call) -> str:
         return said
     if hook["verify"] == "token":
         return call.said(_AGAIN)[:255] or fresh()
-    return _digest(call.body).hex() + call.said(hook["signature_header"])
+    return _digest(_signed(hook, call)).hex()
 
 
 def _bytes(header: str) -> bytes:
