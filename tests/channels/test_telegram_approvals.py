@@ -13,7 +13,8 @@ from doubles.telegram_house import ANA, BEN, FORUM, GROUP, Notes, answered, chan
 from doubles.telegram_people import BOT_NAME, Update
 from doubles.telegram_server import TelegramServer
 from openclaw.channels.telegram import Channel
-from openclaw.messages import Address
+from openclaw.errors import StorageFailed
+from openclaw.messages import Address, Answer
 
 NADER = 9
 
@@ -305,6 +306,51 @@ def test_another_call_gets_a_card_of_its_own() -> None:
             await until(lambda: sum("asks to run" in text for text in server.texts(ANA)) == 2, "a second card")
             told = await pressed(server, ANA, ANA, asked["message_id"], "once")
             assert told[1] and desk.answers == []
+
+    with TelegramServer() as server:
+        asyncio.run(whole(server))
+
+
+# ── a disk that refuses to write ─────────────────────────────────────────────────────────────────
+
+
+class Broken(Notes):
+    """Notes of which one cannot be written."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    async def put(self, name: str, document: Any) -> None:
+        if name == self._name:
+            raise StorageFailed("the disk did not take a write")
+        await super().put(name, document)
+
+
+class Unwritten(Desk):
+    """A desk that cannot write an answer down."""
+
+    async def answer(self, approval: str, answer: Answer, by: Address) -> None:
+        raise StorageFailed("the disk did not take a write")
+
+
+@pytest.mark.parametrize("what", ["an answer", "a card", "a message in a group"])
+def test_a_disk_that_refuses_to_write_ends_the_channel_with_the_reason(what: str) -> None:
+    desk = Unwritten()
+    desk.approvers = (f"telegram:{ANA}",)
+    notes = Broken({"a card": "cards", "a message in a group": "shown"}.get(what, ""))
+
+    async def whole(server: TelegramServer) -> None:
+        async with working(server, desk, channel(server, notes=notes)) as running:
+            if what == "a message in a group":
+                server.say(f"@{BOT_NAME} wait", by=ANA, chat=GROUP)
+            else:
+                server.say("ask make test", by=ANA)
+            if what == "an answer":
+                asked = await card(server, ANA)
+                server.press(ANA, ANA, asked["message_id"], "Always")
+            with pytest.raises(StorageFailed, match="did not take"):
+                await asyncio.wait_for(running, 10)
 
     with TelegramServer() as server:
         asyncio.run(whole(server))

@@ -21,7 +21,7 @@ from openclaw.channels._cards import Card, Cards, new_token
 from openclaw.channels._telegram_outlet import Outlet
 from openclaw.channels._telegram_reading import Pressed, Spot
 from openclaw.clock import Clock
-from openclaw.errors import ApprovalError, DeliveryError
+from openclaw.errors import ApprovalError, DeliveryError, StorageFailed
 from openclaw.messages import Address, Answer, Approval, Asked, Progress, Settled
 from openclaw.ports import Notes, Operations
 
@@ -149,6 +149,8 @@ class Questions:
         """Whatever comes of it, the person is told and the button stops spinning."""
         try:
             told, alert = await self._pressed(pressed)
+        except StorageFailed:
+            raise
         except Exception:
             log.exception("channel %s: a press could not be taken", self._key)
             told, alert = "Something went wrong here; the log has the details.", True

@@ -15,7 +15,7 @@ from openclaw.channels import _telegram_words as words
 from openclaw.channels._telegram_outlet import TYPING, Outlet
 from openclaw.channels._telegram_reading import Spot
 from openclaw.clock import Clock
-from openclaw.errors import DeliveryError
+from openclaw.errors import DeliveryError, StorageFailed
 from openclaw.messages import Asked, Finished, Progress, Retrying, Settled, TextDelta, ToolFinished, ToolStarted
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,8 @@ class Showing:
                 self._news.clear()
                 await self._show()
                 await self._wait()
+        except StorageFailed:
+            raise
         except Exception:  # what is only shown must not end anything else
             log.exception("showing a turn failed")
 

@@ -31,7 +31,7 @@ from openclaw.channels._telegram_reading import UNMENTIONED, Heard, Meaning, Mov
 from openclaw.channels._telegram_sending import Begun, Sending, Shown
 from openclaw.channels._telegram_showing import Showing
 from openclaw.clock import Clock
-from openclaw.errors import CredentialsError, DeliveryError
+from openclaw.errors import CredentialsError, DeliveryError, StorageFailed
 from openclaw.messages import Accepted, Address, Answered, Message, Part, Refused, Reply, Text
 from openclaw.ports import ChannelOptions, Operations, Post, Pulse
 
@@ -105,6 +105,13 @@ class Channel:
     async def run(self, post: Post, operations: Operations) -> None:
         await self.open()
         self._post, self._operations = post, operations
+        try:
+            async with asyncio.TaskGroup() as self._beside:
+                await self._work(operations)
+        except BaseExceptionGroup as failed:  # whatever ended it, the rest was ended for it
+            raise failed.exceptions[0] from None
+
+    async def _work(self, operations: Operations) -> None:
         stop = self._questions.listen(operations)
         try:
             await self._intake.run(self._take, operations, self._publish)
@@ -132,9 +139,16 @@ class Channel:
             await self._line.close()
             self._line = None
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Begins a task that ends with the channel."""
-        task = asyncio.create_task(self._guarded(work))
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Begins a task that ends with the channel, and ends it where the disk refuses to write. None where it is
+        ending already."""
+        whole = self._guarded(work)
+        try:
+            task = self._beside.create_task(whole)
+        except RuntimeError:  # the group takes nothing more
+            whole.close()
+            work.close()
+            return None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -142,6 +156,8 @@ class Channel:
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
+        except StorageFailed:
+            raise
         except Exception:
             log.exception("channel %s: something beside the messages failed", self._key)
 
