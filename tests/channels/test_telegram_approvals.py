@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from doubles.desk import Desk
-from doubles.house import until
+from doubles.house import Hasty, until
 from doubles.telegram_house import ANA, BEN, FORUM, GROUP, Notes, answered, channel, play, quiet, working
 from doubles.telegram_people import BOT_NAME, Update
 from doubles.telegram_server import TelegramServer
+from openclaw.channels._cards import AGAIN
 from openclaw.channels.telegram import Channel
 from openclaw.errors import StorageFailed
 from openclaw.messages import Address, Answer
@@ -279,17 +280,43 @@ def test_a_press_waits_for_its_question_to_be_asked_again() -> None:
         asyncio.run(whole(server))
 
 
-def test_a_question_that_is_not_asked_again_is_gone() -> None:
+def test_whoever_presses_before_the_question_is_asked_again_leaves_the_card_at_work() -> None:
     notes = Notes()
 
     async def whole(server: TelegramServer) -> None:
         asked = await interrupted(server, notes)
         desk = asking(ANA)
         async with working(server, desk, channel(server, notes=notes)):
+            for by in (BEN, ANA):
+                told = await pressed(server, by, ANA, asked["message_id"], "once")
+                assert told == ("The runtime was restarted, and has not asked this again yet; try again soon.", True)
+            assert len(server.buttons(ANA, asked["message_id"])) == 3
+            server.say("ask make test", by=ANA)
+            await until(lambda: desk.approvals(), "the question again")
+            assert await pressed(server, ANA, ANA, asked["message_id"], "once") == ("Allowed once.", False)
+
+    with TelegramServer() as server:
+        asyncio.run(whole(server))
+
+
+class Hurried(Hasty):
+    """A clock on which five minutes are a moment."""
+
+    PACE = 2000
+
+
+def test_a_question_that_is_not_asked_again_is_not_open_any_more_after_a_while() -> None:
+    notes = Notes()
+
+    async def whole(server: TelegramServer) -> None:
+        asked = await interrupted(server, notes)
+        desk, clock = asking(ANA), Hurried()
+        async with working(server, desk, channel(server, notes=notes, clock=clock)):
+            await clock.sleep(AGAIN + 1)
             told = await pressed(server, ANA, ANA, asked["message_id"], "once")
-            assert told == ("The runtime was restarted, and this is not asked any more.", True)
+            assert told == ("This question is not open any more.", True)
             await until(lambda: not server.buttons(ANA, asked["message_id"]), "the end of the buttons")
-            assert desk.answers == []
+            assert desk.answers == [] and notes.documents["cards"] == []
 
     with TelegramServer() as server:
         asyncio.run(whole(server))

@@ -62,10 +62,15 @@ class Cards:
         """Cards of an earlier run whose question was not asked again so far."""
         return [card for card in self._cards.values() if not card.approval]
 
+    @property
+    def lapsed(self) -> bool:
+        """Whether those that are left will serve no question any more."""
+        return self._clock.monotonic() - self._opened > AGAIN
+
     def rebind(self, approval: Approval, place: Place) -> Card | None:
         """The card that an earlier run put up for the same question at the same place, now bound to this one. Only
         shortly after the start: an old card far up in a chat would be seen by nobody."""
-        if self._clock.monotonic() - self._opened > AGAIN:
+        if self.lapsed:
             return None
         for card in self.left():
             if (card.session, card.digest, card.place) == (approval.session, approval.digest, place):

@@ -168,13 +168,18 @@ class Questions:
         if (str(pressed.chat), str(pressed.message)) != (self._chat(card), card.message):
             log.warning("channel %s: %d pressed a button that does not stand there", self._key, pressed.presser)
             return "This button belongs to another message.", True
-        if not card.approval:
+        if not card.approval and not self._cards.lapsed:
             card = await self._asked_again(card)
-        if not card.approval:
-            await self._cards.drop([card])
-            await self._outlet.bare(_spot(card.place), int(card.message))
-            return "The runtime was restarted, and this is not asked any more.", True
-        return await self._answer(card, number, pressed)
+        if card.approval:
+            return await self._answer(card, number, pressed)
+        if not self._cards.lapsed:  # who may answer is known only when it is asked
+            return "The runtime was restarted, and has not asked this again yet; try again soon.", True
+        self._spawn(self._remove(card))
+        return "This question is not open any more.", True
+
+    async def _remove(self, card: Card) -> None:
+        await self._cards.drop([card])
+        await self._outlet.bare(_spot(card.place), int(card.message))
 
     async def _answer(self, card: Card, number: str, pressed: Pressed) -> tuple[str, bool]:
         answers = {str(n): answer for n, answer in enumerate(card.offers)}
