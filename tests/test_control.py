@@ -14,7 +14,7 @@ import pytest
 from starlette.requests import Request
 
 from doubles.desk import Desk
-from doubles.http_socket import client_of, code, events, listening_at, served, streamed, until
+from doubles.http_socket import client_of, code, events, guarded, listening_at, served, streamed, until
 from openclaw.channels._http_door import Door
 from openclaw.clock import SystemClock
 from openclaw.control import listening, serve, serve_at
@@ -164,6 +164,32 @@ def test_an_idempotency_key_makes_one_turn(path: Path) -> None:
         assert code(await client.post("/api/messages", json={"text": "x"}, headers={"Idempotency-Key": ""}))[0] == 400
 
     served(path, test)
+
+
+def test_a_key_counts_for_its_sender_agent_and_session_and_for_exactly_its_text(path: Path) -> None:
+    async def scene() -> None:
+        async with guarded(path, {}) as (client, desk):
+            headers = {"Idempotency-Key": "k"}
+
+            async def said(text: str, **more: str) -> httpx2.Response:
+                return await client.post("/api/messages", json={"text": text, **more}, headers=headers)
+
+            others = ({"agent": "main"}, {"session": "s"}, {"agent": "main", "session": "s"})
+            replies = [(await said("hello", **more)).json()["session"] for more in ({}, *others)]
+            other = await client.post(
+                "/api/messages", json={"text": "hello"}, headers={**headers, "Authorization": "Bearer b"}
+            )
+            assert other.json()["session"] == "agent:main:http:b" and len(desk.posted) == 5
+            assert replies[1:] == ["agent:main:http:a", "agent:main:http:a:s", "agent:main:http:a:s"]
+            for changed in ("please do not say hello", "hell", "hello ", "/help"):
+                assert code(await said(changed)) == (422, "idempotency_mismatch"), changed
+            assert (await said("hello")).json()["session"] == replies[0] and len(desk.posted) == 5
+            headers["Idempotency-Key"] = "command"
+            first = (await said("/help")).json()
+            assert (await said("/help")).json() == first
+            assert code(await said("hello")) == (422, "idempotency_mismatch") and len(desk.posted) == 5
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize(

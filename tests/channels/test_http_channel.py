@@ -185,13 +185,14 @@ def test_what_a_sender_said_and_a_repeated_key_are_remembered_across_a_restart(
 
     async def after(app: App, operator: Program) -> None:
         body = {"text": "my cat is Zorblax", "sender": "ada"}
+        for text in ("other", "my cat is Zorblax, and my dog"):
+            changed = await operator.http.post("/api/messages", json={**body, "text": text}, headers=keys)
+            assert code(changed) == (422, "idempotency_mismatch")
         assert (await operator.http.post("/api/messages", json=body, headers=keys)).json() == first
         async with operator.http.stream(
             "POST", "/api/messages", json=body, headers={**keys, "Accept": "text/event-stream"}
         ) as again:
             assert [name async for name, _ in events(again)] == ["accepted", "reply"]
-        changed = await operator.http.post("/api/messages", json={**body, "text": "other"}, headers=keys)
-        assert code(changed) == (422, "idempotency_mismatch")
         assert len(model.requests) == 1
         await operator.say("what is my cat?", sender="ada")
 

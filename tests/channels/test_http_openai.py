@@ -15,7 +15,7 @@ import openai
 import pytest
 
 from doubles.house import AGENT, TOKEN, TOOLS, Process, Program, project
-from doubles.http_house import CHANNELS, FILES, echoing, housed, run
+from doubles.http_house import CHANNELS, FILES, echoing, housed, run, until
 from doubles.messages_server import HttpError, MessagesServer, Reply, tool
 from openclaw.app import App
 from openclaw.control import completion
@@ -187,13 +187,19 @@ def test_a_repeated_key_is_one_turn(tmp_path: Path, model: MessagesServer) -> No
                 await ai.chat.completions.create(
                     model="openclaw", messages=[{"role": "user", "content": "other"}], extra_headers=keys
                 )
-            for more in ({"user": "ada"}, {}):  # the same key without `user`: her session is not put aside
-                told: Any = {"Idempotency-Key": "order-2"}
+            longer: Any = [*HELLO, {"role": "assistant", "content": "x"}, {"role": "user", "content": "again"}]
+            with pytest.raises(openai.UnprocessableEntityError, match="another text"):
+                await ai.chat.completions.create(model="openclaw", messages=longer, extra_headers=keys)
+            told: Any = {"Idempotency-Key": "order-2"}
+            for more in ({"user": "ada"}, {"user": "bob"}, {}):  # of each sender it is another key
                 await ai.chat.completions.create(model="openclaw", messages=HELLO, extra_headers=told, **more)
-            await asyncio.sleep(0.1)
-        listed = (await operator.http.get("/api/sessions")).json()["sessions"]
-        assert [one["key"] for one in listed] == ["agent:main:http:operator/ada"]
-        assert len(model.requests) == 2
+
+        async def aside() -> bool:
+            listed = (await operator.http.get("/api/sessions")).json()["sessions"]
+            return {one["key"] for one in listed} == {f"agent:main:http:operator/{who}" for who in ("ada", "bob")}
+
+        await until(aside)
+        assert len(model.requests) == 4
 
     run(tmp_path, model, scene)
 

@@ -138,7 +138,7 @@ def _is_time(said: str) -> bool:
 
 def _own_id(hook: Mapping[str, Any], call: _Call) -> str:
     """What makes a call the same as an earlier one: the id it names, else what was signed, however the signature is
-    spelt. A call that is only proven by a token is a new one each time: the same words may mean the same thing again."""
+    spelt. A call that is only proven by a token is a new one each time: the same words may mean the same again."""
     if hook["id_header"]:
         said = call.said(hook["id_header"])
         if not said or len(said) > 255:

@@ -55,13 +55,14 @@ class Messages:
         agent = bodies.name(body, "agent")
         if agent is not None and caller.agents is not None and agent not in caller.agents:
             raise unserved(403, "agent", f"{caller.name} may not ask agent {agent}")
+        who, session = sender(bodies.string(body, "sender"), caller), bodies.name(body, "session")
         return Message(
-            id=id_of(request, caller),
-            sender=sender(bodies.string(body, "sender"), caller),
+            id=id_of(request, caller, str(who), agent, session),
+            sender=who,
             parts=(Text(text),),
             at=self._turns.clock.now(),
             agent=agent,
-            session=bodies.name(body, "session"),
+            session=session,
             agents=caller.agents,
             fetched=True,
             can_ask=bodies.truth(body, "ask", True),

@@ -72,18 +72,20 @@ class OpenAI:
             case Answered(text=text):
                 return self._at_once(asked, message.id, text)
             case turn:
-                if message.session is not None and turn.session.endswith(f":{message.session}"):
-                    self._put_aside(turn)  # never what an earlier request with this key said in a sender's session
+                if message.session is not None:
+                    self._put_aside(turn)
                 if asked.stream:
                     return events.stream(self._chunks(asked, turn, lambda: self._gate.holds(caller)))
                 return JSONResponse(await self._whole(asked, turn))
 
     def _message(self, request: Request, caller: Caller, asked: Asked) -> Message:
-        id = id_of(request, caller)
+        who = sender(asked.user, caller)
+        alone = () if asked.user else ("alone",)  # never what a request with this key says in a sender's session
+        id = id_of(request, caller, str(who), asked.agent, None, *alone)
         once = f"once-{hashlib.sha256(id.encode()).hexdigest()[:16]}"
         return Message(
             id=id,
-            sender=sender(asked.user, caller),
+            sender=who,
             parts=(Text(asked.text),),
             at=self._turns.clock.now(),
             agent=asked.agent,

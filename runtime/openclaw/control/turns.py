@@ -1,12 +1,14 @@
 """Messages that were taken in, and their turns: shared by every route through which something is said.
 
 Law: what was accepted is answered whether or not anybody still listens; a request that goes away ends its listening
-and nothing else. A repeated id never makes a second turn.
+and nothing else. A repeated id never makes a second turn, nor does a repeated key with another text make a first.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -14,10 +16,13 @@ from starlette.requests import Request
 from openclaw.clock import Clock
 from openclaw.control import words
 from openclaw.control.feed import Feed, Feeds
-from openclaw.control.problems import refused, unserved
-from openclaw.messages import Accepted, Address, Answered, Message, Refused, Reply
+from openclaw.control.problems import Unserved, refused, unserved
+from openclaw.messages import Accepted, Address, Answered, Message, Refused, Reply, Route
 from openclaw.names import fresh
 from openclaw.ports import Caller, Operations, Post, Settlement
+
+KEYS = 2000  # Idempotency-Keys whose texts are kept
+_KEYED = "key-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Turns:
         self._post = post
         self._operations = operations
         self._feeds = Feeds(operations, clock)
+        self._keys = _Keys()
 
     def hang_up(self) -> None:
         """The runtime ends: whoever waits for an answer is told to fetch it later."""
@@ -44,14 +50,19 @@ class Turns:
 
     async def take(self, message: Message) -> Turn | Answered:
         """Takes a message in, or finds that it was; raises why it was not."""
+        if (before := self._keys.answered(message)) is not None:
+            return before
         feed = Feed()
         match await self._post(message, feed):
             case Refused(code=code, reason=reason):
                 raise refused(code, reason)
             case Answered() as answered:
+                self._keys.keep(message, answered)
                 return answered
             case Accepted() as accepted:
-                return await self._follow(accepted, feed, message)
+                turn = await self._follow(accepted, feed, message)
+                self._keys.keep(message)
+                return turn
 
     async def _follow(self, accepted: Accepted, feed: Feed, message: Message) -> Turn:
         if accepted.new:
@@ -60,9 +71,17 @@ class Turns:
         found = await self._feeds.of(accepted.id)
         assert found is not None, "what was accepted before is there"
         feed, settlement = found
-        if settlement.route.text not in message.text:
-            raise unserved(422, "idempotency_mismatch", "this Idempotency-Key was used with another text")
+        if not self._says(message, settlement.route):
+            raise _mismatch()
         return Turn(accepted.id, accepted.agent, accepted.session, feed)
+
+    def _says(self, message: Message, route: Route) -> bool:
+        """Whether the text is that of the route, but for the prefix that chose its agent."""
+        if message.text == route.text:
+            return True
+        word, rest = [*message.text.split(None, 1), "", ""][:2]
+        own = [agent.get("prefix") for agent in self._operations.agents() if agent["id"] == route.agent]
+        return message.agent is None and word in own and rest.strip() == route.text
 
     async def find(self, id: str, caller: Caller) -> Settlement:
         """How a message stands that the caller may see."""
@@ -125,11 +144,39 @@ def sender(declared: str | None, caller: Caller) -> Address:
         raise unserved(422, "sender", str(error)) from error
 
 
-def id_of(request: Request, caller: Caller) -> str:
-    """The message's id: the same for the same key of the same token."""
+def _mismatch() -> Unserved:
+    return unserved(422, "idempotency_mismatch", "this Idempotency-Key was used with another text")
+
+
+class _Keys:
+    """What was said under which key in this run. Of a command that acted at once nothing else tells that it did."""
+
+    def __init__(self) -> None:
+        self._said: OrderedDict[str, tuple[bytes, Answered | None]] = OrderedDict()
+
+    def answered(self, message: Message) -> Answered | None:
+        """What the same command was answered; raises where the key stands for another text."""
+        said, answered = self._said.get(message.id, (None, None))
+        if said is not None and said != _digest(message.text):
+            raise _mismatch()
+        return answered
+
+    def keep(self, message: Message, answered: Answered | None = None) -> None:
+        if message.id.startswith(_KEYED):
+            self._said[message.id] = _digest(message.text), answered
+        if len(self._said) > KEYS:
+            self._said.popitem(last=False)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def id_of(request: Request, caller: Caller, *bound: str | None) -> str:
+    """The message's id: the same for the same key of the same token, for the same of what it is bound to."""
     key = request.headers.get("idempotency-key")
     if key is None:
         return fresh()
     if not key or len(key) > 255:
         raise unserved(400, "bad_idempotency_key", "an Idempotency-Key has 1 to 255 characters")
-    return "key-" + hashlib.sha256(f"{caller.name}\n{key}".encode()).hexdigest()[:40]
+    return _KEYED + hashlib.sha256(json.dumps([caller.name, *bound, key]).encode()).hexdigest()[:40]
