@@ -3,7 +3,7 @@
   /** What is wrong below `node`: an element or an attribute outside the list, an unsafe address; "" where nothing is. */
   fault(elements, node) {
     const attributes = {
-      a: ["href", "title", "rel", "target"], ol: ["start"], th: ["class"], td: ["class"], pre: ["tabindex"], div: ["class", "tabindex"],
+      a: ["href", "title", "rel", "target"], ol: ["start"], th: ["class"], td: ["class", "colspan"], pre: ["tabindex"], div: ["class", "tabindex"],
       button: ["type", "class", "aria-label", "title"], path: ["d"], svg: ["class", "viewBox", "aria-hidden", "focusable"],
     };
     for (const one of node.querySelectorAll("*")) {
@@ -44,6 +44,44 @@
       if (place.innerHTML !== whole.innerHTML) return ["in pieces it differs", source, place.innerHTML, whole.innerHTML];
     }
     return null;
+  },
+
+  /** Texts that a careless reader of Markdown takes very long for: how much longer eight times as much takes, where
+   * that is far from eight times as long. Both are measured in this run, the best of a few, so the machine's speed
+   * is no part of it. */
+  async slow() {
+    const { markdown } = await import("/page/markdown.js");
+    const [SMALL, TIMES, MOST] = [37_500, 8, 24]; // what is quadratic takes 64 times as long
+    const filled = (start, middle, end = "") => (size) => start + middle.repeat(size / middle.length) + end;
+    const runs = (size) => "a" + Array.from({ length: Math.sqrt(size * 2) }, (_, one) => "`".repeat(one + 1)).join(" ");
+    const half = (middle, other) => (size) => middle.repeat(size / 2 / middle.length) + other.repeat(size / 2 / other.length);
+    const sources = {
+      "heading, then a line separator": filled("# ", " ", "x\u2028x"), "heading of signs": filled("# x", " #", " x"), "heading of spaces": filled("# x", " ", "#x"),
+      "fence of tildes": filled("", "~", "`"), "fence, spaces": filled("```", " ", "`"), "fence after a line": filled("a\n", "~", "`"), "fences": filled("", "````\n```\n"),
+      "rule of a table": filled("a|b\n-", " ", "x"), "rule of columns": filled("a|b\n-", "|-", "x"), "columns": half("a|", "|\n"),
+      "table of short rows": (size) => "a|".repeat(size / 8) + "\n" + "-|".repeat(size / 8) + "\n" + "|\n".repeat(size / 4),
+      "rows": filled("a|b\n-|-\n", "|\n"), "item, then a line separator": filled("- ", " ", "x\u2028x"), "items": filled("", "- a\n"), "nested items": filled("", "* a\n  "),
+      "rule of stars": filled("", "* ", "x"), "quotes": filled("", "> a\n"), "nested quotes": filled("", "> "), "lines": filled("", "a\n"), "empty lines": filled("a", "\n"),
+      "ticks": filled("a", "`", "b"), "runs of ticks": filled("a", "`".repeat(65) + " "), "runs that grow": runs, "codes": filled("", "`a`"), "ticks of two sizes": half("` ", "`` "),
+      "brackets": filled("", "["), "labels": filled("", "[a]("), "addresses": filled("[", "](", ")"), "both brackets": half("[", "]"), "both parentheses": half("[a](", ")"),
+      "pictures": filled("", "!["), "angles": filled("", "<https://"), "angle": filled("<https://", "a"), "schemes": filled("", "https://"), "bad addresses": filled("", "https://["),
+      "sentence ends": filled("", "https://a" + "!".repeat(1900) + "x "), "closing": filled("", "https://a" + ")".repeat(1900) + " "),
+      "stars": filled("", "*"), "bold": filled("", "**a "), "emphasis": filled("", "*a* "), "mixed": filled("", "*a _b ~~c "), "unders": filled("", "_a"), "escapes": filled("", "\\*"), "slashes": filled("", "\\"),
+    };
+    const took = (source) => {
+      const began = performance.now();
+      markdown(source);
+      return performance.now() - began;
+    };
+    const found = [];
+    for (const [name, source] of Object.entries(sources)) {
+      const [little, much] = [source(SMALL), source(SMALL * TIMES)];
+      const small = Math.max(1, Math.min(took(little), took(little), took(little)));
+      let ratio = Infinity;
+      for (let round = 0; round < 3 && ratio > MOST; round++) ratio = took(much) / small;
+      if (ratio > MOST) found.push([name, Math.round(ratio)]);
+    }
+    return found;
   },
 
   /** Texts made to nest or to be looked through again and again. */

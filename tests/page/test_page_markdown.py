@@ -16,6 +16,7 @@ RENDERED = [
     ("plain", "<p>plain</p>"),
     ("a\nb", "<p>a<br>b</p>"),
     ("# One\n## Two ##\n### Three\n###### Six", "<h3>One</h3><h3>Two</h3><h4>Three</h4><h6>Six</h6>"),
+    ("# a#\n# b # #\n# ##\n#\n#c\n# x\u2028y", "<h3>a#</h3><h3>b #</h3><h3></h3><h3></h3><p>#c</p><h3>x\u2028y</h3>"),
     (
         "**b** *i* ***both*** ~~s~~ `c`",
         "<p><strong>b</strong> <em>i</em> <em><strong>both</strong></em> <del>s</del> <code>c</code></p>",
@@ -23,6 +24,8 @@ RENDERED = [
     ("__b__ _i_ snake_case_word 2 * 3 * 4", "<p><strong>b</strong> <em>i</em> snake_case_word 2 * 3 * 4</p>"),
     (r"\*not\* \`this\`", "<p>*not* `this`</p>"),
     ("``a ` b``", "<p><code>a ` b</code></p>"),
+    ("```a`b``` `", "<p><code>a`b</code> `</p>"),
+    ("~~~ `\n- x\u2028y", "<p>~~~ `</p><ul><li>x\u2028y</li></ul>"),
     ("- a\n- b\n  - c\n    - d\n- e", "<ul><li>a</li><li>b<ul><li>c<ul><li>d</li></ul></li></ul></li><li>e</li></ul>"),
     ("3. a\n4. b\n   * c", '<ol start="3"><li>a</li><li>b<ul><li>c</li></ul></li></ol>'),
     ("- a\n\n- b", "<ul><li><p>a</p></li><li><p>b</p></li></ul>"),
@@ -39,6 +42,10 @@ LINKS = [
     ("see https://example.org/x.", "https://example.org/x", "https://example.org/x"),
     ("[m](mailto:ana@example.org)", "mailto:ana@example.org", "m"),
     ("![pic](https://example.org/p.png)", "https://example.org/p.png", "pic"),
+    ("[https://bank.example/](https://evil.example/)", "https://evil.example/", "https://bank.example/"),
+    ("[<https://bank.example/>](https://evil.example/)", "https://evil.example/", "<https://bank.example/>"),
+    ("[[a](https://one.example/)](https://two.example/)", "https://two.example/", "[a](https://one.example/)"),
+    ("(see https://example.org/a_(b))!", "https://example.org/a_(b)", "https://example.org/a_(b)"),
 ]
 HOSTILE = [
     "<script>window.hurt = 1</script>",
@@ -90,6 +97,8 @@ def test_markdown_is_shown_as_people_expect(theatre: Theatre, tmp_path: Path) ->
         table = await rendered(stage, "| a | b |\n|:--|--:|\n| `x|y` | **2** |\n| 3 |")
         assert '<th class="right">b</th>' in table["html"] and "<code>x|y</code>" in table["html"]
         assert table["html"].count("<td") == 4
+        short = await rendered(stage, "|a|b|c|\n|-|-|-|\n|1|")
+        assert '<tr><td>1</td><td colspan="2"></td></tr>' in short["html"]
 
     theatre.play(tmp_path, scene)
 
@@ -145,5 +154,15 @@ def test_text_made_to_take_long_is_rendered_too(theatre: Theatre, tmp_path: Path
     async def scene(stage: Stage) -> None:
         await stage.enter()
         assert await check(stage, "deep()")
+
+    theatre.play(tmp_path, scene)
+
+
+def test_eight_times_as_much_text_takes_about_eight_times_as_long_whatever_it_is(
+    theatre: Theatre, tmp_path: Path
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.enter()
+        assert await check(stage, "slow()") == []
 
     theatre.play(tmp_path, scene)

@@ -21,7 +21,7 @@ function dress(node, traits, children) {
     else if (trait === "text") node.textContent = value;
     else node.setAttribute(trait, value === true ? "" : String(value));
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  for (const child of children.flat(Infinity)) if (child !== null && child !== undefined && child !== false) node.append(child);
   return node;
 }
 

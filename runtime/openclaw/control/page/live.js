@@ -76,7 +76,7 @@ function grown(place, tail, nodes) {
   let kept = 0;
   while (kept < tail.length && kept < nodes.length && like(tail[kept], nodes[kept])) kept++;
   for (const node of tail.slice(kept)) node.remove();
-  place.append(...nodes.slice(kept));
+  for (const node of nodes.slice(kept)) place.append(node); // there may be more than a call takes arguments
   return [...tail.slice(0, kept), ...nodes.slice(kept)];
 }
 

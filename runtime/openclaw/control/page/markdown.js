@@ -1,8 +1,9 @@
 // Markdown as nodes: headings, lists, tables, code, quotes, rules, paragraphs.
 //
-// Law: total: any text gives nodes, and only elements of ELEMENTS; nothing of the text becomes markup. It is written
-// for answers of models: single line breaks are kept, HTML is shown as it was typed. Nesting is bounded. No block looks
-// back at an earlier one or reaches over a later one (`live.js` relies on it), so there are no link definitions.
+// Law: total: any text gives nodes, and only elements of ELEMENTS, in time linear in its length: no pattern here can
+// match one text in two ways. Nothing of the text becomes markup. It is written for answers of models: single line
+// breaks are kept, HTML is shown as it was typed. Nesting is bounded. No block looks back at an earlier one or reaches
+// over a later one (`live.js` relies on it), so there are no link definitions.
 
 import { el, pictureButton, toast } from "./dom.js";
 import { inline } from "./inline.js";
@@ -13,12 +14,13 @@ export const ELEMENTS = ["h3", "h4", "h5", "h6", "p", "br", "hr", "ul", "ol", "l
 
 const DEEPEST = 12;
 const HEADINGS = ["", "h3", "h3", "h4", "h5", "h6", "h6"]; // the page itself has the first two
-const FENCE = /^( {0,3})(`{3,}|~{3,})\s*([^`]*)$/;
-const HEADING = /^ {0,3}(#{1,6})(?:\s+(.*?))?(?:\s+#+)?\s*$/;
+const MOST_COLUMNS = 200; // what has more is shown as it was written
+const FENCE = /^( {0,3})(`{3,}|~{3,})/;
+const HEADING = /^ {0,3}(#{1,6})(?!\S)/;
 const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
 const QUOTE = /^ {0,3}>/;
-const ITEM = /^( *)([-*+]|\d{1,9}[.)])(?:( +)(.*)|)$/;
-const TABLE = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
+const ITEM = /^( *)([-*+]|\d{1,9}[.)])(?:( +)(.*)|)$/s;
+const COLUMN = /^:?-+:?$/;
 
 export function markdown(source) {
   return blocks(plain(source).split("\n"), 0);
@@ -47,10 +49,9 @@ export function blocks(lines, depth, starts = []) {
 /** Reads the block that begins at `at` into `out`; returns the line after it. */
 function block(lines, at, out, depth) {
   const text = lines[at];
-  if (FENCE.test(text)) return fence(lines, at, out);
-  const heading = HEADING.exec(text);
-  if (heading) {
-    out.push(el(HEADINGS[heading[1].length], {}, ...inline(heading[2] ?? "")));
+  if (opensFence(text)) return fence(lines, at, out);
+  if (HEADING.test(text)) {
+    out.push(heading(text));
     return at + 1;
   }
   if (RULE.test(text)) {
@@ -63,6 +64,16 @@ function block(lines, at, out, depth) {
   return paragraph(lines, at, out, depth);
 }
 
+/** Without the signs that may close it. */
+function heading(text) {
+  const [start, signs] = HEADING.exec(text);
+  const words = text.slice(start.length).trim();
+  let end = words.length;
+  while (words[end - 1] === "#") end--;
+  const closed = end === 0 || /\s/.test(words[end - 1]);
+  return el(HEADINGS[signs.length], {}, inline(closed ? words.slice(0, end).trimEnd() : words));
+}
+
 function startsItem(text) {
   const item = ITEM.exec(text);
   return item !== null && item[1].length < 4;
@@ -72,13 +83,13 @@ function paragraph(lines, at, out, depth) {
   let end = at + 1;
   while (end < lines.length && lines[end].trim() !== "" && !interrupts(lines, end, depth)) end++;
   const words = lines.slice(at, end).map((text) => text.trim());
-  out.push(el("p", {}, ...inline(words.join("\n"))));
+  out.push(el("p", {}, inline(words.join("\n"))));
   return end;
 }
 
 function interrupts(lines, at, depth) {
   const text = lines[at];
-  if (FENCE.test(text) || HEADING.test(text) || RULE.test(text)) return true;
+  if (opensFence(text) || HEADING.test(text) || RULE.test(text)) return true;
   return depth < DEEPEST && (QUOTE.test(text) || startsItem(text) || startsTable(lines, at));
 }
 
@@ -86,14 +97,20 @@ function quote(lines, at, out, depth) {
   let end = at;
   while (end < lines.length && QUOTE.test(lines[end])) end++;
   const inside = lines.slice(at, end).map((text) => text.replace(/^ {0,3}> ?/, ""));
-  out.push(el("blockquote", {}, ...blocks(inside, depth + 1)));
+  out.push(el("blockquote", {}, blocks(inside, depth + 1)));
   return end;
 }
 
 // ── code ───────────────────────────────────────────────────────────────────────────────────────
 
+function opensFence(text) {
+  const found = FENCE.exec(text);
+  return found !== null && !text.includes("`", found[0].length);
+}
+
 function fence(lines, at, out) {
-  const [, indent, ticks, language] = FENCE.exec(lines[at]);
+  const [start, indent, ticks] = FENCE.exec(lines[at]);
+  const language = lines[at].slice(start.length);
   let end = at + 1;
   while (end < lines.length && !closes(lines[end], ticks)) end++;
   const unindented = lines.slice(at + 1, end).map((text) => text.replace(new RegExp(`^ {0,${indent.length}}`), ""));
@@ -131,7 +148,6 @@ function list(lines, at, out, depth) {
   const ordered = /\d/.test(first[2]);
   const kind = first[2].at(-1);
   const start = ordered ? parseInt(first[2], 10) : 1;
-  const made = el(ordered ? "ol" : "ul", { start: ordered && start !== 1 ? start : null });
   let loose = false;
   const items = [];
   while (at < lines.length) {
@@ -143,8 +159,8 @@ function list(lines, at, out, depth) {
     loose ||= inside.some((text, index) => text === "" && index < inside.length - 1 && !inside[index + 1].startsWith("  "));
     at = end;
   }
-  made.append(...items.map((inside) => el("li", {}, ...itemNodes(inside, loose, depth))));
-  out.push(made);
+  const rows = items.map((inside) => el("li", {}, itemNodes(inside, loose, depth)));
+  out.push(el(ordered ? "ol" : "ul", { start: ordered && start !== 1 ? start : null }, rows));
   return at;
 }
 
@@ -181,19 +197,23 @@ function itemNodes(inside, loose, depth) {
 
 function startsTable(lines, at) {
   const rule = lines[at + 1];
-  return rule !== undefined && lines[at].includes("|") && rule.includes("-") && TABLE.test(rule) && cells(lines[at]).length === cells(rule).length;
+  if (rule === undefined || !lines[at].includes("|") || !rule.includes("-")) return false;
+  const columns = cells(rule);
+  return columns.length <= MOST_COLUMNS && columns.every((one) => COLUMN.test(one)) && cells(lines[at]).length === columns.length;
 }
 
 function table(lines, at, out) {
   const sides = cells(lines[at + 1]).map((rule) => (rule.endsWith(":") ? (rule.startsWith(":") ? "middle" : "right") : null));
   const row = (text, name) => {
     const found = cells(text);
-    return el("tr", {}, ...sides.map((side, index) => el(name, { class: side }, ...inline(found[index] ?? ""))));
+    const shown = sides.slice(0, found.length).map((side, index) => el(name, { class: side }, inline(found[index])));
+    const missing = sides.length - shown.length; // one cell for all of them, or short rows of a wide table would cost much
+    return el("tr", {}, shown, missing > 0 && el(name, { colspan: missing > 1 ? missing : null }));
   };
   let end = at + 2;
   while (end < lines.length && lines[end].trim() !== "" && lines[end].includes("|")) end++;
   const body = lines.slice(at + 2, end).map((text) => row(text, "td"));
-  out.push(el("div", { class: "table", tabindex: "0" }, el("table", {}, el("thead", {}, row(lines[at], "th")), el("tbody", {}, ...body))));
+  out.push(el("div", { class: "table", tabindex: "0" }, el("table", {}, el("thead", {}, row(lines[at], "th")), el("tbody", {}, body))));
   return end;
 }
 

@@ -85,7 +85,7 @@ export class Turn {
       this._live?.restart();
       this._live?.element.remove();
       this._live = null;
-      this._answer.append(asIs ? el("pre", { class: "plain", tabindex: "0" }, reply) : el("div", { class: "prose" }, ...markdown(reply)));
+      this._answer.append(asIs ? el("pre", { class: "plain", tabindex: "0" }, reply) : el("div", { class: "prose" }, markdown(reply)));
     }
     this._closeText();
     this._end(reply ?? shown);
