@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,38 @@ def test_an_edit_is_a_message_of_its_own_only_where_words_changed() -> None:
         ]
         assert desk.posted[0].id != desk.posted[1].id
         assert made.passed["edit without other words"] == 1
+
+    play(scene)
+
+
+def test_a_preview_that_comes_after_a_restart_is_no_new_message_and_a_later_edit_is() -> None:
+    notes, desk = Notes(), Desk()
+
+    async def whole(server: TelegramServer) -> None:
+        async with working(server, desk, channel(server, notes=notes)):
+            said = server.say("look at https://example.org", by=ANA)
+            await answered(server, ANA)
+            await quiet(server)
+        async with working(server, desk, made := channel(server, notes=notes)):
+            server.queue({"edited_message": {**said, "edit_date": said["date"] + 3}})
+            await until(lambda: made.passed["edit without other words"], "the preview")
+            server.queue({"edited_message": {**said, "text": "look again", "edit_date": said["date"] + 60}})
+            await answered(server, ANA, 2)
+        assert [message.text.splitlines()[-1] for message in desk.posted] == [said["text"], "look again"]
+
+    with TelegramServer() as server:
+        asyncio.run(whole(server))
+
+
+def test_a_mention_that_is_added_at_once_is_heard() -> None:
+    async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
+        at = int(time.time()) + 30
+        said = server.say("how are you?", by=ANA, chat=GROUP, date=at)
+        mention = {"type": "mention", "offset": 0, "length": len(BOT_NAME) + 1}
+        added = {"text": f"@{BOT_NAME} how are you?", "entities": [mention], "edit_date": at + 3}
+        server.queue({"edited_message": {**said, **added}})
+        await until(lambda: desk.posted, "the message")
+        assert desk.posted[0].text.endswith("how are you?")
 
     play(scene)
 

@@ -69,6 +69,7 @@ class Heard:
     album: str = ""
     digest: str = ""
     edited: bool = False
+    since: datetime | None = None  # of an edit: when the message was written
     meant: bool = True
 
 
@@ -217,7 +218,7 @@ def _as_edit(heard: Heard, message: Message) -> Heard:
     """An edit is a message of its own, and never a command: what was said before has been answered."""
     when = message.edit_date or heard.at
     id = f"{heard.id}:edit:{int(when.timestamp())}:{heard.digest}"
-    return replace(heard, id=id, text=f"{EDITED}\n{heard.text}", at=when, edited=True)
+    return replace(heard, id=id, text=f"{EDITED}\n{heard.text}", at=when, edited=True, since=heard.at)
 
 
 def joined(first: Heard, other: Heard) -> Heard:

@@ -18,6 +18,7 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,7 @@ from openclaw.ports import ChannelOptions, Operations, Post, Pulse
 log = logging.getLogger(__name__)
 
 PATIENCE = 3.0 * client.POLL
+PREVIEW = timedelta(seconds=10)  # within which the service finds a link's preview, which is an edit to it
 REMEMBERED = 2_000  # turns on show, and messages whose words are compared with an edit
 LEAVING = 0.5  # seconds that calls under way get at the end
 _TOKEN = re.compile(r"([0-9]+):[A-Za-z0-9_-]+")
@@ -53,6 +55,7 @@ class Channel:
         self._clock = clock
         self.pulse = Pulse(PATIENCE)
         self.passed: Counter[str] = Counter()  # updates that were not for us, by what they were
+        self._begun = clock.now()
         self._opening = asyncio.Lock()
         self._line: client.Line | None = None
         self._views: OrderedDict[str, Showing] = OrderedDict()  # by inbox id
@@ -203,7 +206,9 @@ class Channel:
         self._words[said] = heard.digest
         while len(self._words) > REMEMBERED:
             self._words.popitem(last=False)
-        return not heard.edited or before != heard.digest
+        if heard.since is None or before is not None:
+            return before != heard.digest or not heard.edited
+        return heard.since >= self._begun or heard.at - heard.since >= PREVIEW  # an earlier run may have heard it
 
     def _greeted(self, heard: Heard) -> Heard:
         """`/start` is what everybody's first press on Telegram says: they are told what there is."""
