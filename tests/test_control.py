@@ -16,8 +16,10 @@ from starlette.requests import Request
 from doubles.desk import Desk
 from doubles.http_socket import client_of, code, events, guarded, listening_at, served, streamed, until
 from openclaw.channels._http_door import Door
+from openclaw.cli._client import _events, _lines
 from openclaw.clock import SystemClock
 from openclaw.control import listening, serve, serve_at
+from openclaw.control.events import event
 from openclaw.errors import StateError, StorageFailed
 from openclaw.messages import Accepted, Address, Answered, Message, Refused
 from openclaw.ports import Caller, Problem, Watcher
@@ -71,6 +73,21 @@ def test_a_turn_is_streamed_as_events_that_carry_its_id(path: Path) -> None:
         again = await streamed(client, "retry")
         assert [content.get("restart", False) for name, content in again if name == "text"][:2] == [False, True]
         assert (await streamed(client, "fail"))[-1][1]["code"] == "turn_failed"
+
+    served(path, test)
+
+
+def test_only_a_line_feed_ends_a_line_of_a_stream(path: Path) -> None:
+    words = "one\u2028two\u2029three\x85four\x0bfive\ud800"
+    frame = event("reply", {"reply": words})
+    assert frame.splitlines() == frame.split("\n")[:-1] and frame.encode()
+    raw = 'event: reply\ndata: {"reply": "one\u2028two\x85é"}\n\n'.encode()
+    pieces = [raw[at : at + 1] for at in range(len(raw))]  # as another server may send it
+    assert list(_events(_lines(iter(pieces)))) == [("reply", {"reply": "one\u2028two\x85é"})]
+
+    async def test(client: httpx2.AsyncClient, desk: Desk) -> None:
+        told = await streamed(client, "late one\u2028two\x85three")
+        assert told[-1][1]["reply"] == "one\u2028two\x85three"
 
     served(path, test)
 
@@ -202,6 +219,8 @@ def test_a_key_counts_for_its_sender_agent_and_session_and_for_exactly_its_text(
         (b"{}", "application/json", (422, "missing_text")),
         (b'{"text": 1}', "application/json", (422, "bad_field")),
         (b'{"text": "a\\ud800"}', "application/json", (422, "bad_field")),
+        (b'{"text": "a", "\\ud800": 1}', "application/json", (422, "unknown_field")),
+        (b'{"text": "a", "sender": "\\ud800"}', "application/json", (422, "bad_field")),
         (b'{"text": "a", "txet": "b"}', "application/json", (422, "unknown_field")),
         (b'{"text": "a", "sender": "telegram:1"}', "application/json", (403, "sender")),
         (b"text=a", "application/x-www-form-urlencoded", (415, "not_json")),

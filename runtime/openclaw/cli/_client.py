@@ -94,7 +94,7 @@ class Runtime:
                 if response.is_error:
                     response.read()
                     raise _problem(response)
-                yield from _events(response.iter_lines())
+                yield from _events(_lines(response.iter_bytes()))
         except httpx2.TransportError as error:
             raise OpenClawError(f"the runtime went away: {error or type(error).__name__}") from error
 
@@ -122,6 +122,14 @@ def _problem(response: httpx2.Response) -> OpenClawError:
 def refusal(code: str, reason: str) -> OpenClawError:
     """A message that was not taken: wrong usage, where asking again in the same way cannot help."""
     return UsageError(reason) if code in _WRONG else OpenClawError(reason)
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    """Lines of a stream of events. What else Unicode calls the end of a line is text there."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode().removesuffix("\r") for line in whole)
 
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str, Json]]:

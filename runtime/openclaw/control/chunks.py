@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from openclaw.control import words
 from openclaw.control.feed import Told
-from openclaw.control.problems import headers
+from openclaw.control.problems import headers, plain
 from openclaw.messages import Usage
 from openclaw.ports import Problem
 
@@ -84,7 +83,7 @@ def error(found: Problem, more: Mapping[str, Any], again: float) -> Response:
 def _error(found: Problem, param: Any = None) -> words.Json:
     kind = _TYPES.get(found.status, "server_error" if found.status >= 500 else "invalid_request_error")
     detail = found.detail or HTTPStatus(found.status).phrase
-    return {"message": detail, "type": kind, "param": param, "code": found.code}
+    return {"message": plain(detail), "type": kind, "param": param, "code": found.code}
 
 
 def error_chunk(found: Problem) -> str:
@@ -92,7 +91,7 @@ def error_chunk(found: Problem) -> str:
 
 
 def _event(content: words.Json) -> str:
-    return f"data: {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}\n\n"
+    return f"data: {words.line(content)}\n\n"
 
 
 def _usage(usage: Usage) -> words.Json:

@@ -6,7 +6,6 @@ A reader whose place is gone is told that its text is void. A token that is with
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -87,7 +86,7 @@ def since(request: Request) -> int | None:
 
 def event(name: str, content: words.Json, place: int | None = None) -> str:
     id = f"id: {place}\n" if place is not None else ""
-    return f"{id}event: {name}\ndata: {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}\n\n"
+    return f"{id}event: {name}\ndata: {words.line(content)}\n\n"
 
 
 def stream(frames: AsyncIterator[str]) -> StreamingResponse:

@@ -48,10 +48,15 @@ def problem(found: Problem, more: Mapping[str, Any] | None = None, again: float 
         "title": HTTPStatus(found.status).phrase,
         "status": found.status,
         "code": found.code,
-        "detail": found.detail,
+        "detail": plain(found.detail),
         **(more or {}),
     }
     return JSONResponse(body, found.status, headers(found, again), media_type="application/problem+json")
+
+
+def plain(detail: str) -> str:
+    """It may quote what a request carried, and JSON may spell lone surrogates, which cannot be sent."""
+    return detail.encode("utf-8", "replace").decode()
 
 
 def headers(found: Problem, again: float = AGAIN) -> dict[str, str]:

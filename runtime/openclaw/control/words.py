@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +28,16 @@ from openclaw.messages import (
 from openclaw.ports import Pairing, SessionSummary
 
 Json = dict[str, Any]
+
+
+# What some readers of streams take for the end of a line, and what is no text alone.
+_ODD = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
+
+
+def line(content: Json) -> str:
+    """JSON in one line, by whatever a reader means by a line."""
+    written = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return _ODD.sub(lambda odd: f"\\u{ord(odd[0]):04x}", written)
 
 
 def time_json(at: datetime) -> str:
