@@ -113,7 +113,7 @@ class Intake:
             self._begun[asyncio.create_task(self._one_chat(chat, group))] = [number for number, _ in group]
 
     async def _settle(self) -> None:
-        """Waits for all that was begun, but not long: a large file in one chat holds up no other."""
+        """Waits for all that was begun, but not long: others need not wait for one that fetches a file."""
         if not self._begun:
             return
         timer: asyncio.Future[None] = asyncio.ensure_future(self._clock.sleep(TOGETHER))
