@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from doubles.messages_server import MessagesServer, Reply, tool
 from openclaw.app import App
 from openclaw.clock import ManualClock, SystemClock
 from openclaw.control import serve
-from openclaw.control.feed import PING
-from openclaw.messages import TextDelta
+from openclaw.control.feed import LARGEST, PING
+from openclaw.errors import StateError, StorageFailed
+from openclaw.messages import Entry, TextDelta
 
+HELLO = [{"role": "user", "content": "hello"}]
 STREAM = {"Accept": "text/event-stream"}
 
 
@@ -125,6 +127,83 @@ def test_a_reader_who_does_not_read_is_cut_and_may_come_back(path: Path) -> None
         await asyncio.gather(serving, return_exceptions=True)
 
     asyncio.run(scene())
+
+
+def test_who_comes_late_to_a_large_turn_hears_that_its_beginning_is_gone_and_goes_on(path: Path) -> None:
+    class Flood(Desk):
+        async def _stream(self, id: str, text: str) -> None:
+            for _ in range(LARGEST // 4096 + 20):
+                self._tell(id, TextDelta("x" * 4096))
+            full.set()
+            await more.wait()
+            self._say(id, "enough")
+
+    full, more = asyncio.Event(), asyncio.Event()
+
+    async def scene() -> None:
+        desk = Flood()
+        serving = asyncio.ensure_future(serve(path, desk, desk, SystemClock()))
+        await listening_at(path)
+        ai = {"model": "main", "messages": [{"role": "user", "content": "flood"}]}
+        async with client_of(path) as client:
+            await client.post("/api/messages", json={"text": "flood"}, headers={"Prefer": "respond-async"})
+            await full.wait()
+            async with client.stream("GET", "/api/messages/m1/events") as response:
+                late = told(response)
+                first, void = await anext(late), await anext(late)
+                assert (first[1], void[1], void[2]["restart"]) == ("accepted", "text", True) and first[0] == void[0]
+                more.set()
+                rest = [one async for one in late]
+                assert rest[0][1] == "text" and rest[-1][2]["reply"] == "enough"
+            full.clear()
+            more.clear()
+            key = {"Idempotency-Key": "k"}
+            whole = asyncio.create_task(client.post("/v1/chat/completions", json=ai, headers=key))
+            await full.wait()
+            async with client.stream("POST", "/v1/chat/completions", json={**ai, "stream": True}, headers=key) as again:
+                more.set()
+                chunks = [line async for line in again.aiter_lines() if line]
+            assert chunks[-1] == "data: [DONE]" and "hung_up" not in chunks[-2]
+            assert (await whole).json()["choices"][0]["message"]["content"] == "enough"
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["broken", "dead disk"])
+def test_what_goes_wrong_at_the_end_of_a_stream_ends_it_in_words(
+    path: Path, caplog: pytest.LogCaptureFixture, dead: bool
+) -> None:
+    class Unread(Desk):
+        async def transcript(self, session: str) -> Sequence[Entry]:
+            raise StorageFailed("/secret: gone") if dead else StateError("/secret: damaged")
+
+    code = "storage_failed" if dead else "unavailable"
+
+    async def scene() -> None:
+        for route, body in (
+            ("/api/messages", {"text": "hello"}),
+            ("/v1/chat/completions", {"model": "main", "messages": HELLO, "stream": True}),
+        ):
+            desk = Unread()
+            serving = asyncio.ensure_future(serve(path, desk, desk, SystemClock()))
+            await listening_at(path)
+            async with (
+                client_of(path) as client,
+                client.stream("POST", route, json=body, headers=STREAM) as response,
+            ):
+                last = [line async for line in response.aiter_lines() if line][-1]
+            assert code in last and "secret" not in last, (route, last)
+            if dead:
+                with pytest.raises(StorageFailed):
+                    await serving
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(scene())
+    logged = [record for record in caplog.records if record.name.startswith("openclaw") and record.exc_info]
+    assert len(logged) == (0 if dead else 2)
 
 
 def test_a_silent_line_is_kept_alive(path: Path) -> None:

@@ -62,8 +62,8 @@ def application(
     taking = Bodies(limits, clock)
     turns = Turns(post, operations, clock)
     rooms = (
-        Messages(turns, gate, taking),
-        OpenAI(turns, operations, gate, taking),
+        Messages(turns, gate, taking, guard.broken),
+        OpenAI(turns, operations, gate, taking, guard.broken),
         Hooks(post, operations, gate, taking, clock, options),
         Desk(operations, taking),
         Static(),
@@ -107,7 +107,7 @@ class _Guard:
         except HTTPException as refused:
             return await http_problem(request, refused)
         except Exception as failure:
-            return _told(row, self._broken(failure))
+            return _told(row, self.broken(failure))
 
     async def _admitted(self, request: Request, row: Row) -> Caller:
         if row.proof:
@@ -125,7 +125,7 @@ class _Guard:
             raise unserved(403, "scope", f"{caller.name} lacks the scope {row.scope}")
         return caller
 
-    def _broken(self, error: Exception) -> Problem:
+    def broken(self, error: Exception) -> Problem:
         if isinstance(error, StorageFailed):  # the runtime ends, and says why in one line
             self._fatal(error)
             return Problem(503, "storage_failed", "nothing could be written, and the runtime ends")

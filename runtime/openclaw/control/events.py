@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 from openclaw.clock import Clock
 from openclaw.control import words
-from openclaw.control.problems import Unserved, unserved
+from openclaw.control.problems import Broken, Unserved, unserved
 from openclaw.control.turns import Turn
 from openclaw.messages import Reply
 
@@ -24,10 +24,12 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Tells turns. `answer` gives what a reply is as JSON, or raises why there is none."""
+    """Tells turns. `answer` gives what a reply is as JSON, or raises why there is none; `broken` makes a problem of
+    whatever else goes wrong there."""
 
     clock: Clock
     answer: Callable[[str, Reply], Awaitable[words.Json]]
+    broken: Broken
 
     async def tell(self, turn: Turn, since: int | None, welcome: Callable[[], bool]) -> AsyncIterator[str]:
         """`since`: the place from which to go on; `welcome`: whether the reader may still listen."""
@@ -53,8 +55,8 @@ class Teller:
         place = turn.feed.place + 1
         try:
             return event("reply", await self.answer(turn.id, reply), place)
-        except Unserved as failure:
-            found = failure.problem
+        except Exception as failure:
+            found = failure.problem if isinstance(failure, Unserved) else self.broken(failure)
             return event("error", {"id": turn.id, "code": found.code, "detail": found.detail}, place)
 
 
@@ -62,12 +64,16 @@ def _begin(turn: Turn, since: int | None) -> tuple[int, list[str]]:
     feed = turn.feed
     if since is None:
         accepted = {"id": turn.id, "agent": turn.agent, "session": turn.session}
-        return feed.start, [event("accepted", accepted, feed.start)]
+        begun = event("accepted", accepted, feed.first)
+        return feed.first, [begun, *([_void(turn)] if feed.first > feed.start else [])]
     if feed.has(since):
         return since, []
-    place = feed.first
+    return feed.first, [_void(turn)]
+
+
+def _void(turn: Turn) -> str:
     void = {"id": turn.id, "text": "", "restart": True, "reason": "what came before is not kept", "seconds": 0}
-    return place, [event("text", void, place)]
+    return event("text", void, turn.feed.first)
 
 
 def _error(turn: Turn, code: str, detail: str) -> str:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from openclaw.control import bodies, events, words
 from openclaw.control.bodies import Bodies
 from openclaw.control.events import Teller
-from openclaw.control.problems import unserved
+from openclaw.control.problems import Broken, unserved
 from openclaw.control.turns import Turn, Turns, id_of, sender
 from openclaw.messages import Answered, Message, Text
 from openclaw.ports import Caller, Gate
@@ -19,11 +19,11 @@ _FIELDS = ("text", "sender", "agent", "session", "ask")
 
 
 class Messages:
-    def __init__(self, turns: Turns, gate: Gate, taking: Bodies) -> None:
+    def __init__(self, turns: Turns, gate: Gate, taking: Bodies, broken: Broken) -> None:
         self._turns = turns
         self._gate = gate
         self._taking = taking
-        self._teller = Teller(turns.clock, turns.answer)
+        self._teller = Teller(turns.clock, turns.answer, broken)
 
     async def post_message(self, request: Request, caller: Caller) -> Response:
         since = events.since(request)

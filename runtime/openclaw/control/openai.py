@@ -20,9 +20,9 @@ from openclaw.control.bodies import Bodies
 from openclaw.control.chunks import Said, Visible, error_chunk
 from openclaw.control.completion import NAME, Asked
 from openclaw.control.feed import Feed
-from openclaw.control.problems import Unserved
+from openclaw.control.problems import Broken, Unserved
 from openclaw.control.turns import Turn, Turns, id_of, sender
-from openclaw.errors import OpenClawError
+from openclaw.errors import OpenClawError, StorageFailed
 from openclaw.messages import Answered, AssistantEntry, Entry, Message, Reply, Text, Usage
 from openclaw.ports import Caller, Gate, Operations, Problem
 
@@ -34,8 +34,9 @@ _FAULTS = {"context_window": (400, "context_length_exceeded"), "rate_limited": (
 
 
 class OpenAI:
-    def __init__(self, turns: Turns, operations: Operations, gate: Gate, taking: Bodies) -> None:
+    def __init__(self, turns: Turns, operations: Operations, gate: Gate, taking: Bodies, broken: Broken) -> None:
         self._turns = turns
+        self._broken = broken
         self._operations = operations
         self._gate = gate
         self._taking = taking
@@ -112,7 +113,7 @@ class OpenAI:
         said, text = Said(asked.model, turn.id, self._now()), Visible()
         for chunk in said.begin():
             yield chunk
-        async for told in turn.feed.listen(turn.feed.start, self._turns.clock):
+        async for told in turn.feed.listen(turn.feed.first, self._turns.clock):
             if not welcome():
                 yield error_chunk(Problem(401, "unauthorized", "the token was withdrawn"))
                 return
@@ -122,12 +123,12 @@ class OpenAI:
                 yield ": ping\n\n"
         try:
             reply = self._reply(turn.feed)
-        except Unserved as failure:
-            yield error_chunk(failure.problem)
+            usage, reason = await self._spent(turn, reply)
+        except Exception as failure:
+            yield error_chunk(failure.problem if isinstance(failure, Unserved) else self._broken(failure))
             return
         if rest := text.rest(reply.text):
             yield said.chunk({"content": rest})
-        usage, reason = await self._spent(turn, reply)
         for chunk in said.end(reason, usage if asked.usage else None):
             yield chunk
 
@@ -167,6 +168,9 @@ class OpenAI:
             found = await self._read(turn, turn.feed.reply)
             await self._operations.reset(turn.session)
             return found
+        except StorageFailed as error:
+            self._broken(error)
+            return None
         except OpenClawError as error:
             log.warning("session %s was not put aside: %s", turn.session, error)
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +19,8 @@ REFUSALS: Mapping[str, int] = {
     "sender": 403, "agent": 403, "busy": 429, "empty": 422, "too_large": 413, "stopping": 503, "full": 503
 }  # fmt: skip
 _CODES = {404: "not_found", 405: "method_not_allowed"}
+Broken = Callable[[Exception], Problem]
+"""Makes a problem of what went wrong inside: logged once, and a dead disk ends the runtime."""
 AGAIN = 5.0  # seconds after which to come again, where nothing better is known
 
 
