@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from page_stage import Stage, Theatre
-from playwright.async_api import expect
+from page_stage import AGENTS, Stage, Theatre
+from playwright.async_api import Route, expect
 
-from doubles.house import TOKEN
+from doubles.house import TOKEN, until
 from doubles.messages_server import HttpError, Reply, text, tool
 from openclaw.messages import Address
 
@@ -62,6 +62,48 @@ def test_a_token_sees_only_what_it_may_use(theatre: Theatre, tmp_path: Path) -> 
         await stage.enter("guest-token-0123456789")
         assert await stage.page.locator(".nav a > span:nth-of-type(1)").all_inner_texts() == ["Chat", "Sessions"]
         assert "Welcome, guest." in await stage.ask("hello")
+
+    theatre.play(tmp_path, scene)
+
+
+def test_a_token_in_letters_of_any_script_signs_in_and_one_that_no_header_carries_is_refused(
+    theatre: Theatre, tmp_path: Path
+) -> None:
+    secret = "ключ-é-鍵-0123456789"
+    channels = AGENTS["channels.yaml"].replace("guest-token-0123456789", secret)
+
+    async def scene(stage: Stage) -> None:
+        stage.model.say(text("Welcome."))
+        await stage.page.goto(stage.base)
+        await stage.page.fill("#token", secret)
+        await stage.page.keyboard.press("Enter")
+        assert "Welcome." in await stage.ask("hello")
+        await stage.page.goto(f"{stage.base}/#token=two%0Alines")
+        await expect(stage.page.locator("#why")).to_contain_text("no line breaks")
+        await expect(stage.page.locator("#banner")).to_be_hidden()
+
+    theatre.play(tmp_path, scene, {"channels.yaml": channels})
+
+
+def test_signing_out_ends_what_is_heard_and_leaves_nothing_to_the_next_person(theatre: Theatre, tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        page = stage.page
+        stage.model.say(Reply({"type": "text", "text": "a secret of the operator " * 60}, pace=0.1))
+        await stage.enter()
+        exchange = await stage.say("a private question")
+        await expect(exchange.locator(".prose")).to_contain_text("a secret")
+        await page.fill("#message", "half a private thought")
+        assert "private question" in await page.evaluate("JSON.stringify(sessionStorage)")
+        async with page.expect_event("requestfailed", lambda one: one.url.endswith("/api/messages")):
+            await page.get_by_role("button", name="Sign out").click()
+        await page.wait_for_selector("#token")
+        assert await page.evaluate("sessionStorage.length") == 0
+        await page.fill("#token", "guest-token-0123456789")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector(".welcome")
+        assert await page.locator("#message").input_value() == ""
+        assert await page.locator(".exchange").count() == 0
+        assert "secret" not in await page.locator("#announcer").inner_text()
 
     theatre.play(tmp_path, scene)
 
@@ -329,5 +371,103 @@ def test_a_draft_and_an_answer_on_its_way_outlive_a_reload_of_the_page(theatre: 
         exchange = stage.page.locator(".exchange")
         await expect(exchange).to_have_count(1)
         assert (await stage.answered(exchange)).strip() == words.strip()
+
+    theatre.play(tmp_path, scene)
+
+
+def test_an_exchange_is_shown_once_to_whoever_was_elsewhere_while_it_was_written(
+    theatre: Theatre, tmp_path: Path
+) -> None:
+    slow = Reply({"type": "text", "text": "slow and steady " * 6}, pace=0.05)
+
+    async def scene(stage: Stage) -> None:
+        page = stage.page
+        exchanges = page.locator(".exchange")
+        stage.model.say(slow, slow)
+        await stage.enter()
+        await expect((await stage.say("first")).locator(".prose")).to_contain_text("slow")
+        await page.select_option(".picker", "scout")
+        await page.wait_for_selector(".welcome")
+        await written(stage, 1)
+        await page.select_option(".picker", "main")
+        await expect(exchanges).to_have_count(1)
+        await expect(page.locator(".exchange.busy")).to_have_count(0)
+        await expect((await stage.say("second")).locator(".prose")).to_contain_text("slow")
+        await page.goto("about:blank")
+        await written(stage, 2)
+        await page.goto(stage.base)
+        await expect(page.locator(".bubble")).to_have_text(["first", "second"])
+        await expect(exchanges).to_have_count(2)
+        assert await page.evaluate("sessionStorage.getItem('running')") == "[]"
+
+    theatre.play(tmp_path, scene)
+
+
+async def written(stage: Stage, answers: int) -> None:
+    """Until the runtime has written so many whole answers into the session."""
+    assert stage.app is not None
+    transcripts = stage.state / "sessions"
+    await until(
+        lambda: (
+            sum(path.read_text("utf-8").count("slow and steady") for path in transcripts.rglob("*.jsonl")) >= answers
+        ),
+        "the whole answer",
+    )
+
+
+def test_an_answer_on_its_way_is_waited_for_while_the_runtime_is_too_busy_to_tell(
+    theatre: Theatre, tmp_path: Path
+) -> None:
+    words = "slow and steady " * 30
+    refused: list[str] = []
+
+    async def refuse_twice(route: Route) -> None:
+        refused.append(route.request.url)
+        if len(refused) > 2:
+            await route.continue_()
+            return
+        problem = '{"code": "crowded", "detail": "too many", "status": 503}'
+        await route.fulfill(status=503, content_type="application/problem+json", body=problem)
+
+    async def scene(stage: Stage) -> None:
+        stage.expects("503")
+        stage.model.say(Reply({"type": "text", "text": words}, pace=0.02))
+        await stage.enter()
+        await expect((await stage.say("tell me")).locator(".prose")).to_contain_text("slow")
+        await stage.page.route("**/api/messages/*/events", refuse_twice)
+        await stage.page.reload()
+        exchange = stage.page.locator(".exchange")
+        await expect(exchange.locator(".prose")).to_contain_text("slow")
+        assert (await stage.answered(exchange)).strip() == words.strip()
+        assert len(refused) > 2
+
+    theatre.play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+def test_a_message_whose_acceptance_was_not_heard_outlives_a_reload_and_counts_once(
+    theatre: Theatre, tmp_path: Path, arrives: bool
+) -> None:
+    async def lost(route: Route) -> None:
+        if arrives:
+            await route.fetch()
+        await route.abort()
+
+    async def scene(stage: Stage) -> None:
+        page = stage.page
+        stage.expects("ERR_")
+        stage.model.say(text("Heard you."))
+        await stage.enter()
+        await page.route("**/api/messages", lost)
+        exchange = await stage.say("a long thought")
+        await expect(exchange.locator(".state")).to_contain_text("the line broke")
+        assert len(stage.model.requests) == arrives
+        await page.reload()
+        await page.wait_for_selector(".exchange")
+        await page.unroute("**/api/messages", lost)
+        await stage.becomes("sessionStorage.getItem('running') === '[]'")
+        await expect(page.locator(".answer")).to_have_text("Heard you.")
+        await expect(page.locator(".bubble")).to_have_text("a long thought")
+        assert len(stage.model.requests) == 1
 
     theatre.play(tmp_path, scene)

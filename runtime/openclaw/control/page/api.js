@@ -1,7 +1,7 @@
 // Speaks with the runtime: the token, requests, problems, and whether anybody answers.
 //
-// Law: the token lives in this tab's sessionStorage and in the Authorization header, nowhere else; every request
-// goes to the server this page came from. Knows no view: who wants to hear of a change listens to `line`.
+// Law: the token lives in this tab's sessionStorage and in the Authorization header, nowhere else; with it goes
+// everything this tab kept of its person; every request goes to the server this page came from. Knows no view: who wants to hear of a change listens to `line`.
 
 import { pause } from "./pause.js";
 
@@ -12,6 +12,7 @@ export const line = new EventTarget();
 
 let token = sessionStorage.getItem(KEPT) ?? "";
 let down = false;
+let ahead = 0; // milliseconds the runtime's clock is ahead of this machine's
 
 /** What went wrong, as the runtime told it. `code` is stable; "offline" is ours: nobody answered. */
 export class Problem extends Error {
@@ -31,13 +32,14 @@ export function isDown() {
 }
 
 export function signIn(value) {
+  if (value.trim() !== token) sessionStorage.clear();
   token = value.trim();
   sessionStorage.setItem(KEPT, token);
 }
 
 export function signOut(why = "") {
   token = "";
-  sessionStorage.removeItem(KEPT);
+  sessionStorage.clear();
   line.dispatchEvent(new CustomEvent("signed-out", { detail: why }));
 }
 
@@ -50,9 +52,24 @@ export function takeTokenFromAddress() {
   return found !== "";
 }
 
+/** What time it is for the runtime, as its last answer told. */
+export function runtimeNow() {
+  return Date.now() + ahead;
+}
+
+/** A token as a header carries it: letters of any script as their UTF-8 bytes. */
+function bearer(words) {
+  if (/[\0\r\n]/.test(words)) {
+    signOut("A token has no line breaks.");
+    throw new Problem(401, "unauthorized", "a token has no line breaks");
+  }
+  return `Bearer ${Array.from(new TextEncoder().encode(words), (byte) => String.fromCharCode(byte)).join("")}`;
+}
+
 /** A request whose answer is read by whoever asked. Raises Problem where it was refused or nobody answered. */
 export async function ask(path, { method = "GET", body, headers = {}, signal } = {}) {
   const used = token;
+  const authorization = bearer(used);
   let answer;
   try {
     answer = await fetch(path, {
@@ -61,7 +78,7 @@ export async function ask(path, { method = "GET", body, headers = {}, signal } =
       cache: "no-store",
       credentials: "omit",
       redirect: "error",
-      headers: { Authorization: `Bearer ${used}`, ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
+      headers: { Authorization: authorization, ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch (error) {
@@ -70,6 +87,7 @@ export async function ask(path, { method = "GET", body, headers = {}, signal } =
     throw new Problem(0, "offline", "the runtime cannot be reached");
   }
   found();
+  ahead = new Date(answer.headers.get("date") ?? Date.now()).getTime() - Date.now();
   if (answer.ok) return answer;
   const problem = await refusal(answer);
   if (problem.status === 401 && used === token) signOut("This token is not taken.");

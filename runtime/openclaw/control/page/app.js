@@ -6,13 +6,14 @@ import { isDown, json, line, signOut, signedIn, takeTokenFromAddress } from "./a
 import { approvalsChanged } from "./approval.js";
 import { ApprovalsView } from "./approvals.js";
 import { ChatView } from "./chat.js";
-import { el, icon, mark, pictureButton, tick } from "./dom.js";
+import { announce, el, icon, mark, pictureButton, tick } from "./dom.js";
 import { HeartbeatsView } from "./heartbeats.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { MemoryView } from "./memory.js";
 import { SessionsView } from "./sessions.js";
 import { drawDoor } from "./signin.js";
 import { StatusView } from "./status.js";
+import { decoded } from "./words.js";
 
 const VIEWS = [
   { name: "chat", title: "Chat", scope: "chat", make: (app) => new ChatView(app) },
@@ -51,10 +52,13 @@ class App {
 
   async start() {
     takeTokenFromAddress();
-    line.addEventListener("signed-out", (event) => this._door(event.detail));
+    line.addEventListener("signed-out", (event) => {
+      this._leave();
+      this._door(event.detail);
+    });
     line.addEventListener("offline", () => this._offline(true));
     line.addEventListener("online", () => this._online());
-    addEventListener("hashchange", () => (takeTokenFromAddress() ? this.enter() : this._route()));
+    addEventListener("hashchange", () => (takeTokenFromAddress() ? (this._leave(), this.enter()) : this._route()));
     approvalsChanged.addEventListener("change", () => this._count());
     document.addEventListener("visibilitychange", () => this._count());
     setInterval(() => this._count(), POLL);
@@ -80,11 +84,19 @@ class App {
     this._at("splash")?.remove();
     this._at("door").hidden = true;
     this._at("shell").hidden = false;
-    this._made.clear();
-    this._shown = null;
+    this._leave();
     this._frame();
     await this._route();
     await this._count();
+  }
+
+  /** Lets go of everything that the last token showed, and of what it still hears. */
+  _leave() {
+    this._shown?.close();
+    for (const view of this._made.values()) view.leave?.();
+    this._made.clear();
+    this._shown = null;
+    announce("");
   }
 
   async _learn() {
@@ -165,7 +177,7 @@ class App {
       if (link.dataset.view === view.name) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    await shown.open(rest.map(decodeURIComponent).join("/"));
+    await shown.open(rest.map(decoded).join("/"));
   }
 
   title(words, actions = []) {

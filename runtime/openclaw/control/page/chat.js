@@ -1,7 +1,7 @@
 // The conversation: history, sending, streaming, stopping, a new one.
 //
-// Law: what was sent is shown at once and followed to its end, also over a broken line or a reload of the page; the
-// view scrolls by itself only while the reader is at the bottom.
+// Law: what was sent is shown at once, once, and followed to its end, also over a broken line or a reload of the page,
+// until whoever sent it signs out; the view scrolls by itself only while the reader is at the bottom.
 
 import { json, part } from "./api.js";
 import { Composer } from "./composer.js";
@@ -17,7 +17,9 @@ const DEMO_IDEAS = ["remember that my cat is Zorblax", "what is my cat?", "run u
 export class ChatView {
   constructor(app) {
     this._app = app;
-    this._following = new Map(); // Turn -> {session, stop}
+    this._following = new Map(); // Turn -> {key, id, said, session, stop}
+    this._past = new Set(); // ids of messages that the history shows
+    this._left = new AbortController();
     this._ready = Promise.resolve(); // once the history is there
     this._stuck = true;
     this._agent = sessionStorage.getItem("agent") ?? "";
@@ -39,6 +41,13 @@ export class ChatView {
   }
 
   close() {}
+
+  /** Whoever was signed in is not any more: nothing of theirs is heard or kept from here on. */
+  leave() {
+    this._left.abort();
+    for (const { stop } of this._following.values()) stop.abort();
+    this._following.clear();
+  }
 
   // ── agents ───────────────────────────────────────────────────────────────────────────────────
 
@@ -75,12 +84,13 @@ export class ChatView {
     const wanted = this._agent;
     try {
       const found = await this._history();
-      if (wanted !== this._agent) return;
+      if (wanted !== this._agent || this._left.signal.aborted) return;
       this._log.replaceChildren();
-      found.forEach((exchange, index) => this._past(exchange, index === found.length - 1));
+      this._past = new Set(found.map(({ message }) => message).filter(Boolean));
+      found.forEach((exchange, index) => this._drawPast(exchange, index === found.length - 1));
       this._takeUp();
     } catch (error) {
-      if (wanted !== this._agent) return;
+      if (wanted !== this._agent || this._left.signal.aborted) return;
       this._loaded = error.code !== "offline";
       this._log.replaceChildren();
       if (this._loaded) toast(`The history cannot be shown: ${error.message}`, "bad");
@@ -104,17 +114,22 @@ export class ChatView {
     return mine.sort((one, other) => other.updated.localeCompare(one.updated))[0]?.key ?? null;
   }
 
-  _past(exchange, last) {
+  _drawPast(exchange, last) {
     if (exchange.summary !== undefined) {
       this._log.append(el("details", { class: "summary" }, el("summary", {}, "What was said before was summarised"), el("p", {}, exchange.summary)));
     } else if (last && exchange.message && !complete(exchange)) this._again(exchange.message, exchange.said, exchange.at);
     else this._log.append(draw(exchange, this._name(this._agent)).element);
   }
 
-  /** A message that was sent before the page was loaded anew, and is not in the transcript yet. */
+  /** Messages that were sent before the page was loaded anew, and are not in the transcript yet: one that was not
+   * accepted by then is posted again with its key, hence counts once. */
   _takeUp() {
-    for (const { id, said, agent } of running()) {
-      if (agent === this._agent && ![...this._following.values()].some((one) => one.id === id)) this._again(id, said, new Date());
+    const followed = [...this._following.values()].map(({ id }) => id);
+    keep(running().filter(({ id }) => !this._past.has(id) || followed.includes(id)));
+    for (const one of running()) {
+      if (one.agent !== this._agent || this._past.has(one.id)) continue;
+      if (one.id) this._again(one.id, one.said, new Date());
+      else this._run(this._turn(one.said, new Date()), one, one.said);
     }
   }
 
@@ -125,12 +140,20 @@ export class ChatView {
   // ── sending ──────────────────────────────────────────────────────────────────────────────────
 
   async send(text) {
+    const renews = /^\/new\s*$/.test(text);
+    const message = { key: freshKey(), id: null, said: text, agent: this._agent, body: this._body(text) };
+    if (!renews) keep([...running(), message]);
     await this._ready; // what is loaded takes the place of what was shown
-    if (/^\/new\s*$/.test(text)) return this._renew();
-    const agent = this._app.agents.find((one) => one.id === this._agent);
-    const turn = this._turn(text, new Date());
-    this._run(turn, { key: freshKey(), body: { text, ...(agent && !agent.default ? { agent: agent.id } : {}) } }, text);
+    if (renews) return this._renew();
+    if ([...this._following.values()].some(({ key }) => key === message.key)) return; // taken up with the history
+    if (this._left.signal.aborted) return;
+    this._run(this._turn(text, new Date()), message, text);
     this._stick(true);
+  }
+
+  _body(text) {
+    const agent = this._app.agents.find((one) => one.id === this._agent);
+    return { text, ...(agent && !agent.default ? { agent: agent.id } : {}) };
   }
 
   _turn(said, at) {
@@ -140,7 +163,7 @@ export class ChatView {
 
   _run(turn, message, said) {
     const stop = new AbortController();
-    const one = { stop, said, id: message.id ?? null, session: null, sent: message.body !== undefined };
+    const one = { stop, said, key: message.key ?? null, id: message.id ?? null, session: null };
     this._following.set(turn, one);
     this._log.querySelector(".welcome")?.remove();
     this._log.append(turn.element);
@@ -149,6 +172,7 @@ export class ChatView {
   }
 
   _hear(turn, one, name, told) {
+    if (one.stop.signal.aborted) return;
     switch (name) {
       case "accepted":
         return this._accepted(turn, one, told);
@@ -172,10 +196,21 @@ export class ChatView {
   }
 
   _accepted(turn, one, told) {
+    const unknown = one.id === null;
     Object.assign(one, { id: told.id, session: told.session });
     turn.named(this._name(told.agent));
     if (told.agent === this._agent && !one.said?.startsWith("/")) sessionStorage.setItem(`session:${this._agent}`, told.session);
-    keep([...running().filter(({ id }) => id !== told.id), { id: told.id, said: one.said, agent: this._agent }]);
+    keep([...running().filter((kept) => !same(kept, one)), { id: told.id, said: one.said, agent: this._agent }]);
+    if (unknown && this._past.has(told.id)) this._twice(turn, one);
+  }
+
+  /** A message that was posted again turns out to be one that the history shows, and follows where it goes on. */
+  _twice(turn, one) {
+    one.stop.abort();
+    turn.element.remove();
+    this._following.delete(turn);
+    if (![...this._following.values()].some(({ id }) => id === one.id)) keep(running().filter((kept) => !same(kept, one)));
+    this._busy();
   }
 
   _approval(turn, told) {
@@ -188,12 +223,12 @@ export class ChatView {
   _failed(turn, one, told) {
     turn.fail(told.detail || "The message could not be answered.");
     announce(`The message failed: ${told.detail}`);
-    if (one.sent && one.id === null && one.said) this.composer.giveBack(one.said);
+    if (one.key && one.id === null && one.said) this.composer.giveBack(one.said);
     this._ended(turn, one);
   }
 
   _ended(turn, one) {
-    keep(running().filter(({ id }) => id !== one.id));
+    keep(running().filter((kept) => !same(kept, one)));
     this._following.delete(turn);
     this._busy();
   }
@@ -211,15 +246,14 @@ export class ChatView {
   /** `/new`: the runtime archives the conversation, and the page shows none. */
   async _renew() {
     if (this._following.size) toast("The new conversation begins when this answer is done.");
-    const agent = this._app.agents.find((one) => one.id === this._agent);
-    const body = { text: "/new", ...(agent && !agent.default ? { agent: agent.id } : {}) };
-    await follow({ key: freshKey(), body }, (name, told) => {
+    await follow({ key: freshKey(), body: this._body("/new") }, (name, told) => {
+      if (this._left.signal.aborted) return;
       if (name === "error") toast(told.detail, "bad");
       if (name !== "reply") return;
       this._log.replaceChildren();
       this._empty();
       announce("A new conversation.");
-    });
+    }, this._left.signal);
     this.composer.focus();
   }
 
@@ -256,7 +290,8 @@ export class ChatView {
   }
 }
 
-/** Messages whose answers were still to come, for a reload of the page: [{id, said, agent}]. */
+/** Messages whose answers are still to come, for a reload of the page: [{id, said, agent}], and with {key, body} while
+ * they are not accepted. */
 function running() {
   try {
     return JSON.parse(sessionStorage.getItem("running") ?? "[]");
@@ -266,5 +301,13 @@ function running() {
 }
 
 function keep(messages) {
-  sessionStorage.setItem("running", JSON.stringify(messages.slice(-20)));
+  try {
+    sessionStorage.setItem("running", JSON.stringify(messages.slice(-20)));
+  } catch {
+    // the tab's storage is full: the conversation goes on, and a reload knows less of it
+  }
+}
+
+function same(kept, one) {
+  return kept.id ? kept.id === one.id : kept.key === one.key;
 }

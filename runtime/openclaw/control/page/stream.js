@@ -7,6 +7,9 @@
 import { Problem, ask, lost, part, signOut } from "./api.js";
 import { pause } from "./pause.js";
 
+const FINAL = [401, 403, 404]; // a message that was accepted is not this person's, or not there any more
+const PASSING = ["offline", "stopping", "crowded", "rate"];
+
 /** Events of a stream as {name, id, told}. */
 export async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
@@ -51,7 +54,7 @@ export async function follow(message, hear, signal) {
       if (await attempt(message, heard, hear, signal, () => (wait = 300))) return;
     } catch (error) {
       if (signal?.aborted) return;
-      if (!mayPass(error)) return hear("error", { code: error.code ?? "page", detail: error.message });
+      if (!mayPass(error, heard.id !== null)) return hear("error", { code: error.code ?? "page", detail: error.message });
     }
     hear("line", { broken: true });
     await pause(wait);
@@ -59,9 +62,11 @@ export async function follow(message, hear, signal) {
   }
 }
 
-/** Whether trying again can help: nobody answered, or the runtime is about to end and will come back. */
-function mayPass(error) {
-  return !(error instanceof Problem) ? error instanceof TypeError : error.code === "offline" || error.code === "stopping";
+/** Whether trying again can help. An answer that is on its way will come, whatever stands between just now; before
+ * that, only what says of itself that it passes is waited for. */
+function mayPass(error, known) {
+  if (!(error instanceof Problem)) return error instanceof TypeError;
+  return known ? !FINAL.includes(error.status) : PASSING.includes(error.code);
 }
 
 async function attempt(message, heard, hear, signal, well) {

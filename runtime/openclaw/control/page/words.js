@@ -49,15 +49,18 @@ export function bytes(size) {
   return size < 1_000_000 ? `${(size / 1000).toFixed(1)} kB` : `${(size / 1_000_000).toFixed(1)} MB`;
 }
 
+/** A part of an address as it was meant; one that was typed wrong is as it was typed. */
+export function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** `agent:main:http:operator` -> {agent: "main", place: "http · operator"}; a key of another shape is its own place. */
 export function sessionWords(key) {
-  const parts = key.split(":").map((part) => {
-    try {
-      return decodeURIComponent(part);
-    } catch {
-      return part;
-    }
-  });
+  const parts = key.split(":").map(decoded);
   if (parts[0] === "agent" && parts.length > 3) return { agent: parts[1], place: parts.slice(2).join(" · ") };
   if (parts[0] === "cron") return { agent: "", place: `heartbeat · ${parts.slice(1).join(" · ")}` };
   return { agent: "", place: key };
