@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import axe_playwright_python
@@ -242,11 +243,44 @@ def test_what_was_always_allowed_is_listed_and_revoked(theatre: Theatre, tmp_pat
         await stage.show("approvals")
         kept = stage.page.locator(".item", has_text="run_command")
         await expect(kept).to_contain_text("allowed by repl:local")
+        await kept.get_by_role("button", name="Revoke").focus()
+        async with stage.page.expect_response("**/api/approvals"):
+            await stage.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await stage.page.evaluate("new Promise((done) => setTimeout(done, 100))")
+        await expect(kept.get_by_role("button", name="Revoke")).to_be_focused()
         await kept.get_by_role("button", name="Revoke").click()
         await stage.page.locator("dialog").get_by_role("button", name="Revoke").click()
         await expect(kept).to_have_count(0)
 
     theatre.play(tmp_path, scene, {"agents/main.yaml": agent, "tools.yaml": tools})
+
+
+def test_a_question_can_be_answered_where_the_clock_is_wrong(theatre: Theatre, tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.model.say(Reply(tool("write_file", path="late.txt", content="x")), text("Written."))
+        await stage.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=1))
+        await stage.enter()
+        exchange = await stage.say("write it")
+        await expect(exchange.locator(".left")).to_contain_text(re.compile(r"[1-9].* left"))
+        await stage.show("approvals")
+        await stage.page.locator("main .approval").get_by_role("button", name="Allow once").click()
+        await stage.show("chat")
+        assert "Written." in await stage.answered(exchange)
+        await expect(exchange.locator(".approval")).to_contain_text("Allowed once")
+
+    theatre.play(tmp_path, scene)
+
+
+def test_an_address_that_was_typed_wrong_leads_to_a_page_that_says_so(theatre: Theatre, tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.expects("404")
+        await stage.enter()
+        await stage.page.evaluate("location.hash = '#/sessions/%'")
+        await expect(stage.page.locator("#main")).to_contain_text("All sessions")
+        await stage.page.reload()
+        await expect(stage.page.locator("#main")).to_contain_text("All sessions")
+
+    theatre.play(tmp_path, scene)
 
 
 # ── what goes away ───────────────────────────────────────────────────────────────────────────────

@@ -1,9 +1,9 @@
 // The card that asks whether a call may run, in the conversation and in the inbox alike.
 //
-// Law: the whole call is shown, one argument a line, before anything can be pressed; a card that was answered,
-// has expired or was answered elsewhere offers nothing any more.
+// Law: the whole call is shown, one argument a line, before anything can be pressed; a card that was answered here or
+// elsewhere or has expired offers nothing any more. That it has expired is the runtime's to say, not a clock's here.
 
-import { Problem, json, part } from "./api.js";
+import { Problem, json, part, runtimeNow } from "./api.js";
 import { button, el, icon, toast } from "./dom.js";
 import { countdown } from "./words.js";
 
@@ -81,8 +81,7 @@ export class ApprovalCard {
 
   _tick() {
     if (!this._approval.expires) return;
-    this._left.textContent = `${countdown(this._approval.expires)} left`;
-    if (new Date(this._approval.expires).getTime() <= Date.now() - 1000) this.settle("expired");
+    this._left.textContent = `${countdown(this._approval.expires, runtimeNow())} left`;
   }
 }
 

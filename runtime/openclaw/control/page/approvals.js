@@ -3,8 +3,7 @@
 
 import { ApprovalCard } from "./approval.js";
 import { json, part } from "./api.js";
-import { announce, button, confirmed, el, icon, toast } from "./dom.js";
-import { relative } from "./words.js";
+import { announce, button, confirmed, el, icon, moment, toast } from "./dom.js";
 
 export class ApprovalsView {
   constructor() {
@@ -24,6 +23,10 @@ export class ApprovalsView {
   }
 
   close() {}
+
+  leave() {
+    for (const card of this._cards.values()) card.close();
+  }
 
   /** Draws what changed, and leaves the cards that stay where they are. */
   take({ pending, remembered }) {
@@ -47,16 +50,20 @@ export class ApprovalsView {
     this._cards.delete(id);
   }
 
+  /** Anew only where they are others, so that nothing is taken away under a finger or the keyboard. */
   _drawRemembered(remembered) {
+    const drawn = JSON.stringify(remembered);
+    if (drawn === this._drawn) return;
+    this._drawn = drawn;
     const rows = remembered.map((entry) => this._row(entry));
     this._remembered.replaceChildren(...(rows.length ? [el("h2", {}, "Always allowed"), el("ul", { class: "list card" }, ...rows)] : []));
   }
 
   _row(entry) {
     const lines = entry.lines ?? entry.steps ?? [];
-    const who = [entry.agent, entry.by && `allowed by ${entry.by}`, entry.at && relative(entry.at)].filter(Boolean).join(" · ");
+    const who = [entry.agent, entry.by && `allowed by ${entry.by}`].filter(Boolean).join(" · ");
     return el("li", { class: "item row" },
-      el("div", { class: "grow" }, el("b", {}, entry.tool ?? "call"), el("pre", { class: "plain tight", tabindex: "0", "aria-label": "The call" }, lines.join("\n")), el("p", { class: "soft" }, who)),
+      el("div", { class: "grow" }, el("b", {}, entry.tool ?? "call"), el("pre", { class: "plain tight", tabindex: "0", "aria-label": "The call" }, lines.join("\n")), el("p", { class: "soft" }, who, who && entry.at && " · ", entry.at && moment(entry.at))),
       button("Revoke", () => this._revoke(entry), { kind: "danger-quiet", picture: "trash" }));
   }
 
