@@ -170,6 +170,28 @@ def test_a_persons_token_enters_their_session_and_only_they_answer_what_is_asked
     run(tmp_path, model, scene, **{"agents/main.yaml": asks, "tools.yaml": tools})
 
 
+def test_a_declared_sender_who_is_a_person_gets_its_own_messages_and_no_more(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    channels = f'{CHANNELS}  ana: {{ids: ["http:shop/ana", "http:other/other"]}}\n'
+
+    async def scene(app: App, operator: Program) -> None:
+        async with as_(operator, "shop-secret") as shop, as_(operator, "other-secret") as other:
+            later = {"Prefer": "respond-async"}
+            body = {"text": "hello", "sender": "ana", "agent": "support"}
+            mine = (await shop.http.post("/api/messages", json=body, headers=later)).json()
+            assert mine["session"] == "agent:support:person:ana"
+            assert await ended(shop, mine["id"]) == "You said: hello"
+            theirs = (await other.say("secret", agent="support")).json()
+            assert theirs["session"] == mine["session"]
+            assert (await shop.http.get(f"/api/messages/{mine['id']}/events")).status_code == 200
+            assert code(await shop.http.get(f"/api/messages/{theirs['id']}")) == (404, "unknown_message")
+            whole = await shop.http.get("/api/sessions/agent:support:person:ana")
+            assert code(whole) == (404, "unknown_session")
+
+    run(tmp_path, model, scene, **{"channels.yaml": channels})
+
+
 # ── across restarts ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -371,8 +393,9 @@ LONG = "x" * 32
         {"token": "same", "tokens": {"shop": {"secret": "same"}}},
         {"token": "one", "tokens": {"shop": {"secret": ""}}},
         {"token": "one", "tokens": {"operator": {"secret": "two"}}},
+        {"token": "one", "tokens": {"hook": {"secret": "two"}}},
     ],
-    ids=["none", "short", "another short", "twice", "empty", "reserved"],
+    ids=["none", "short", "another short", "twice", "empty", "reserved", "another reserved"],
 )
 def test_tokens_that_would_not_keep_anybody_out_do_not_start(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(OpenClawError) as caught:

@@ -27,6 +27,10 @@ SHORTEST = 32  # characters of a token where other machines can reach the port
 BACKLOG = 512
 STUCK = 120_000  # milliseconds
 OPERATOR = "operator"
+_RESERVED: Mapping[str, str] = {
+    OPERATOR: "the name of the one under `token`",
+    "hook": "how the senders of hooks begin",
+}
 
 Serve = Callable[[socket.socket, Post, Operations, Gate, Callable[[], Mapping[str, Any]]], Awaitable[None]]
 """Serves until cancelled; the last gives this channel's options as they are at that moment."""
@@ -93,8 +97,9 @@ class Channel:
     def _all_tokens(self) -> tuple[Token, ...]:
         own = self._options.get("token")
         named = {name: str(token["secret"]) for name, token in self._options.get("tokens", {}).items()}
-        if OPERATOR in named:
-            raise self._wrong(f"a token cannot be called `{OPERATOR}`, which is the name of the one under `token`")
+        for reserved, why in _RESERVED.items():
+            if reserved in named:
+                raise self._wrong(f"a token cannot be called `{reserved}`, which is {why}")
         if not loopback(self._host):
             self._check_length({"token": own or "", **named})
         secrets = {OPERATOR: own or self._generated(), **named}

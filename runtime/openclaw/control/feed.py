@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from openclaw.clock import Clock
 from openclaw.control import words
-from openclaw.messages import Asked, Finished, Progress, Reply, Settled, TextDelta
+from openclaw.messages import Address, Asked, Finished, Progress, Reply, Settled, TextDelta
 from openclaw.ports import Operations, Settlement
 
 PIECE = 4096  # characters of text in one piece
@@ -60,6 +60,7 @@ class Feed:
         self.start = start
         self.place = start
         self.reply = reply  # once it has ended
+        self.sender: Address | None = None  # whose message it is, where this run knows
         self.hung_up = False
         self.size = 0
         self.asked: dict[str, bool] = {}  # approvals, and whether they still wait
@@ -217,6 +218,11 @@ class Feeds:
     def hang_up(self) -> None:
         for feed in self._running.values():
             feed.hang_up()
+
+    def sender(self, id: str) -> Address | None:
+        """Who said it, as far as this run knows."""
+        feed = self._known(id)
+        return feed.sender if feed else None
 
     def _known(self, id: str) -> Feed | None:
         return self._running.get(id) or (self._ended[id][1] if id in self._ended else None)

@@ -17,7 +17,7 @@ from openclaw.clock import Clock
 from openclaw.control import words
 from openclaw.control.feed import Feed, Feeds
 from openclaw.control.problems import Unserved, refused, unserved
-from openclaw.messages import Accepted, Address, Answered, Message, Refused, Reply, Route
+from openclaw.messages import Accepted, Address, Answered, Message, Refused, Reply, Route, escape
 from openclaw.names import fresh
 from openclaw.ports import Caller, Operations, Post, Settlement
 
@@ -66,6 +66,7 @@ class Turns:
 
     async def _follow(self, accepted: Accepted, feed: Feed, message: Message) -> Turn:
         if accepted.new:
+            feed.sender = message.sender
             self._feeds.keep(accepted.id, feed)
             return Turn(accepted.id, accepted.agent, accepted.session, feed, new=True)
         found = await self._feeds.of(accepted.id)
@@ -73,6 +74,7 @@ class Turns:
         feed, settlement = found
         if not self._says(message, settlement.route):
             raise _mismatch()
+        feed.sender = message.sender  # its key says so
         return Turn(accepted.id, accepted.agent, accepted.session, feed)
 
     def _says(self, message: Message, route: Route) -> bool:
@@ -86,9 +88,17 @@ class Turns:
     async def find(self, id: str, caller: Caller) -> Settlement:
         """How a message stands that the caller may see."""
         settlement = await self._operations.find(id)
-        if settlement is None or (caller.owns is not None and not caller.owns(settlement.route.session)):
+        if settlement is None or not self._may_see(settlement, caller):
             raise unserved(404, "unknown_message", f"there is no message {id}")
         return settlement
+
+    def _may_see(self, settlement: Settlement, caller: Caller) -> bool:
+        """Whose session it is in, or whose it is itself: a person's session is not of the token that spoke for them."""
+        if caller.owns is None or caller.owns(settlement.route.session):
+            return True
+        reply = settlement.reply
+        who = reply.to if reply is not None else self._feeds.sender(settlement.id)
+        return who is not None and caller.owns(f"agent:-:{escape(who.channel)}:{escape(who.id)}")
 
     async def again(self, id: str) -> Turn:
         """Follows a message that was accepted at whatever time."""
