@@ -37,7 +37,7 @@ policies:
     rules: [{allow: list_files}]
     approvers: [nader]
 """
-SCOUT = AGENT.replace("default: true\n", "").replace("name: Main", "name: Scout")+ "prefix: /scout\n"
+SCOUT = AGENT.replace("default: true\n", "").replace("name: Main", "name: Scout") + "prefix: /scout\n"
 Scene = Callable[[App, Program, DiscordServer], Awaitable[None]]
 
 

@@ -132,6 +132,10 @@ class Client(discord.Client):
         finally:
             await self.http.close()
 
+    def read_message(self, channel: Any, row: Any) -> discord.Message:
+        """A message as the service tells it, said in this channel."""
+        return self._connection.create_message(channel=channel, data=row)
+
     @property
     def session(self) -> Any:
         return self.http._HTTPClient__session  # type: ignore[attr-defined]

@@ -2,7 +2,8 @@
 
 Law: a channel's messages are posted one after the other; its position moves once a message is on disk or refused for
 good, so that whatever a crash, a stop or an outage left out is fetched after the next welcome. Live messages wait
-behind what is fetched. Strangers are told something in private only, and no more often than the runtime says.
+behind what is fetched of their channel. Strangers are told something in private only, and no more often than the
+runtime says.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +55,11 @@ class Intake:
         self._key, self._groups = key, groups
         self._places, self._writer, self._replies = places, writer, replies
         self._clock = clock
-        self._lines: dict[int, deque[Heard]] = {}  # what waits to be posted, by channel
+        self._lines: dict[int, deque[tuple[Heard, bool]]] = {}  # what waits to be posted, by channel; fetched or live
         self._recent: OrderedDict[int, None] = OrderedDict()
-        self._held: list[Heard] | None = None
+        self._holding: set[int] | None = set()  # channels whose live messages wait; None: all do
+        self._held: dict[int, list[Heard]] = {}
+        self._aside: dict[int, int] = {}  # the newest message for nobody, of channels whose messages wait
         self._room: Room | None = None
 
     def join(self, room: Room) -> None:
@@ -70,33 +73,58 @@ class Intake:
     # ── live ─────────────────────────────────────────────────────────────────────────────────────
 
     def hear(self, message: discord.Message, me: int) -> None:
-        match read(message, me, self._groups):
+        channel, decided = message.channel.id, read(message, me, self._groups)
+        waits = self._holding is None or channel in self._holding
+        match decided:
             case Passed(why=why):
                 log.debug("message %s was passed over: %s", message.id, why)
-                self._places.passed(message.channel.id, message.id)
-            case Heard() as heard if self._held is not None:
-                self._held.append(heard)
+                if waits:
+                    self._aside[channel] = max(self._aside.get(channel, 0), message.id)
+                else:
+                    self._places.passed(channel, message.id)
+            case Heard() as heard if waits:
+                self._places.owe(channel, heard.id)
+                self._held.setdefault(channel, []).append(heard)
             case Heard() as heard:
                 self._line_up(heard)
 
     def hold(self) -> None:
         """A new session begins: what is heard waits until what was missed is fetched."""
-        self._held = self._held or []
+        self._holding = None
 
-    def release(self) -> None:
-        held, self._held = self._held or [], None
-        for heard in held:
+    def hold_only(self, channels: Iterable[int]) -> None:
+        """In all other channels nothing was missed."""
+        self._holding = set(channels)
+        for channel in (self._held.keys() | self._aside.keys()) - self._holding:
+            self.release(channel)
+
+    def release(self, channel: int) -> None:
+        """What was missed in this channel is lined up."""
+        if self._holding is not None:
+            self._holding.discard(channel)
+        if (aside := self._aside.pop(channel, None)) is not None:
+            self._places.passed(channel, aside)
+        for heard in self._held.pop(channel, ()):
             self._line_up(heard)
 
-    def _line_up(self, heard: Heard) -> None:
+    def line_up_missed(self, message: discord.Message, me: int) -> None:
+        """One that was fetched."""
+        match read(message, me, self._groups):
+            case Passed():
+                self._places.passed(message.channel.id, message.id)
+            case Heard() as heard:
+                self._line_up(heard, fetched=True)
+
+    def _line_up(self, heard: Heard, *, fetched: bool = False) -> None:
         if not self._first_time(heard.id):
             return
+        self._places.owe(heard.channel, heard.id)
         line = self._lines.get(heard.channel)
         if line is None:
-            self._lines[heard.channel] = deque([heard])
+            self._lines[heard.channel] = deque([(heard, fetched)])
             self.room.spawn(self._work(heard.channel))
         else:
-            line.append(heard)
+            line.append((heard, fetched))
 
     def _first_time(self, id: int) -> bool:
         if id in self._recent:
@@ -106,43 +134,47 @@ class Intake:
             self._recent.popitem(last=False)
         return True
 
-    async def take_missed(self, message: discord.Message, me: int) -> None:
-        """One that was fetched; those that follow it wait until it is taken in."""
-        match read(message, me, self._groups):
-            case Passed():
-                self._places.passed(message.channel.id, message.id)
-            case Heard() as heard if self._first_time(heard.id):
-                await self._take(heard)
-
     async def _work(self, channel: int) -> None:
         """Posts what waits in one channel, until nothing does."""
         line = self._lines[channel]
         try:
             while line:
-                await self._take(line.popleft())
+                await self._take(*line.popleft())
         finally:
             del self._lines[channel]
 
-    async def _take(self, heard: Heard) -> None:
-        private = heard.spot is not None and heard.spot.private
-        person = heard.sender if private else None
+    async def _take(self, heard: Heard, fetched: bool) -> None:
+        """What is not taken in stays owed; one that fails also after it was fetched is given up."""
+        taken = False
         try:
-            await self._places.begin(heard.channel, heard.id, person)
-            handled = await self._handle(heard)
+            taken = await self._handle(heard)
         except StorageFailed:
             raise
         except Exception:
             log.exception("message %s could not be taken in", heard.id)
-            return
-        if handled:
-            self._places.read(heard.channel, heard.id, person)
+            if fetched:
+                self._places.passed(heard.channel, heard.id)
+                self._places.settle(heard.channel, heard.id)
+                return
+        if not taken:
+            self._recent.pop(heard.id, None)
 
     async def _handle(self, heard: Heard) -> bool:
         """False where the message must be fetched again later."""
         where = heard.spot or await self._find(heard.channel)
+        person = heard.sender if where.private else None
+        if person is None:
+            await self._places.begin(heard.channel, heard.id, person)
         message = await self._message(heard, where)
         stream = Stream(self._writer, self._places, self._clock, self._key, where, heard.id)
-        match await self.room.post(message, stream.watch):
+        result = await self.room.post(message, stream.watch)
+        if person is not None and isinstance(result, Refused) and result.code == "sender":
+            await self._refuse(result, message, where, heard.id)
+            self._places.passed(heard.channel, heard.id)  # a stranger's chat is worth no place that lasts
+            self._places.settle(heard.channel, heard.id)
+            return True
+        await self._places.begin(heard.channel, heard.id, person)
+        match result:
             case Accepted(id=id, new=True):
                 self._replies.expect(id, stream)
                 stream.begin(id, self.room.spawn)
@@ -152,6 +184,7 @@ class Intake:
                 return False
             case Refused() as refused:
                 await self._refuse(refused, message, where, heard.id)
+        self._places.read(heard.channel, heard.id, person)
         return True
 
     async def _find(self, channel: int) -> Spot:
@@ -174,6 +207,7 @@ class Intake:
         if isinstance(folder, Refused):  # told by whoever it is posted to; nothing of a stranger is fetched
             named = [Text(f"[file {file.name}]") for file in heard.files]
             return message(self._key, plain.id, heard.sender, heard.name, where, heard.at, (*plain.parts, *named))
+        await self._places.begin(heard.channel, heard.id, heard.sender if where.private else None)
         files = await fetch(self._session, folder, self._key, heard.id, heard.files)
         return message(self._key, plain.id, heard.sender, heard.name, where, heard.at, (*plain.parts, *files))
 

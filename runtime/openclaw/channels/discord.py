@@ -209,6 +209,8 @@ class Channel:
                 self._interaction(args[0])
             case "connect":
                 self._intake.hold()
+                if self._catching is not None:
+                    self._catching.cancel()
                 self._unknown = {guild.id for guild in client.guilds}
                 self._welcome(client)
             case "guild_available" | "guild_join" if self._unknown is not None:
@@ -229,8 +231,6 @@ class Channel:
             return
         self._unknown = None
         self._tried = 0
-        if self._catching is not None:
-            self._catching.cancel()
         room = self._intake.room
         self._catching = room.spawn(self._missed.catch_up(client))
         room.spawn(self._slash.register(client, room.operations))
@@ -267,11 +267,13 @@ def _spawning(tasks: asyncio.TaskGroup) -> Spawn:
     def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
         whole = guarded(work)
         try:
-            return tasks.create_task(whole)
+            task = tasks.create_task(whole)
         except RuntimeError:  # the group is ending and takes nothing more
             whole.close()
             work.close()
             return None
+        task.add_done_callback(lambda _: work.close())  # one that is cancelled before it began
+        return task
 
     return spawn
 
