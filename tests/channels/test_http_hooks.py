@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 from doubles.house import Program
 from doubles.http_house import CHANNELS, as_, code, echoing, ended, run
-from doubles.http_socket import Guarded, guarded
+from doubles.http_socket import Guarded, guarded, until
 from doubles.messages_server import MessagesServer
 from openclaw.app import App
 from openclaw.channels._http_door import FAILURES
 from openclaw.clock import Clock, ManualClock
 from openclaw.commands import read
 from openclaw.control import material
+from openclaw.control.bodies import ANONYMOUS
 from openclaw.control.material import INLINE, LONGEST, Brought
 from openclaw.messages import Address, Quote, Text
 
@@ -65,9 +66,12 @@ def signed(body: bytes, at: str = "", secret: str = SECRET) -> str:
 
 
 async def call(client: httpx2.AsyncClient, content: bytes, **headers: str) -> httpx2.Response:
+    return await client.post("/hooks/issues", content=content, headers=told(headers))
+
+
+def told(headers: Mapping[str, str]) -> dict[str, str]:
     spelt = {name.replace("_", "-"): value for name, value in headers.items()}
-    told = {"Content-Type": "application/json", "Authorization": "", **spelt}
-    return await client.post("/hooks/issues", content=content, headers=told)
+    return {"Content-Type": "application/json", "Authorization": "", **spelt}
 
 
 BODY = json.dumps(ISSUE).encode()
@@ -104,6 +108,56 @@ def test_a_wrong_secret_is_refused_like_an_unknown_hook_and_counts_against_its_p
             assert (await call(client, BODY, X_Hook_Token=SECRET)).status_code == 202  # who knows it is served
             await clock.advance(400)
             assert code(await call(client, BODY, X_Hook_Token="guess")) == (401, "unauthorized")
+            assert len(desk.posted) == 1
+
+    asyncio.run(scene())
+
+
+def test_what_is_refused_is_charged_to_its_place_and_what_is_believed_to_its_hook(path: Path) -> None:
+    async def scene() -> None:
+        options = {"hooks": {"issues": HOOK, "other": HOOK}, "limits": {"requests_per_minute": 4}}
+        async with guarded(path, options, ManualClock(START)) as (client, desk):
+            for _ in range(4):
+                assert code(await call(client, BODY, X_Hook_Token="guess")) == (401, "unauthorized")
+            assert code(await call(client, BODY, X_Hook_Token="guess")) == (429, "rate")
+            assert code(await client.post("/hooks/none", content=BODY)) == (429, "rate")
+            right = [(await call(client, BODY, X_Hook_Token=SECRET)).status_code for _ in range(5)]
+            assert right == [202] * 4 + [429]
+            other = await client.post("/hooks/other", content=BODY, headers={"X-Hook-Token": SECRET})
+            assert other.status_code == 202 and len(desk.posted) == 5
+
+    asyncio.run(scene())
+
+
+async def begun(path: Path, name: str, size: int, body: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A call that is not finished."""
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(f"POST /hooks/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode() + body)
+    await writer.drain()
+    return reader, writer
+
+
+def test_no_body_is_read_where_the_headers_tell_enough_and_all_others_have_a_bounded_room(path: Path) -> None:
+    async def scene() -> None:
+        limits = {"body": ANONYMOUS // 4}
+        hooks = {"issues": HOOK, "signed": {**HOOK, "verify": "hmac-sha256"}}
+        async with guarded(path, {"hooks": hooks, "limits": limits}) as (client, desk):
+            for name, status in (("none", b" 404 "), ("issues", b" 401 ")):
+                reader, writer = await begun(path, name, 1000, b"")
+                assert status in await asyncio.wait_for(reader.readline(), 20)
+                writer.close()
+            large = ANONYMOUS // 4 - 100_000
+            held = [await begun(path, "signed", large, b"x" * (large - 1)) for _ in range(4)]
+            reader, writer = await begun(path, "signed", 2_000_000, b"x" * 1_500_000)
+            assert b" 503 " in await asyncio.wait_for(reader.readline(), 20)
+            for _, one in [*held, (reader, writer)]:
+                one.close()
+
+            async def served() -> bool:
+                given = {"X_Hub_Signature_256": signed(BODY)}
+                return (await client.post("/hooks/signed", content=BODY, headers=told(given))).status_code == 202
+
+            await until(served)
             assert len(desk.posted) == 1
 
     asyncio.run(scene())

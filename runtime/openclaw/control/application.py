@@ -58,13 +58,14 @@ def application(
     def limits() -> Limits:
         return read(options())
 
-    guard = _Guard(gate, Rates(limits, clock), fatal)
+    rates = Rates(limits, clock)
+    guard = _Guard(gate, rates, fatal)
     taking = Bodies(limits, clock)
     turns = Turns(post, operations, clock)
     rooms = (
         Messages(turns, gate, taking, guard.broken),
         OpenAI(turns, operations, gate, taking, guard.broken),
-        Hooks(post, operations, gate, taking, clock, options),
+        Hooks(post, operations, gate, taking, rates, clock, options),
         Desk(operations, taking),
         Static(),
     )
@@ -111,7 +112,6 @@ class _Guard:
 
     async def _admitted(self, request: Request, row: Row) -> Caller:
         if row.proof:
-            self._rates.take(f"from {request.client.host if request.client else '?'}")
             return _NOBODY
         if row.open:
             if wrong := self._gate.foreign(request):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -20,6 +20,7 @@ from openclaw.control.problems import unserved
 
 SLOWEST = 30.0  # seconds for a body to come
 DEEPEST = 100  # levels of JSON
+ANONYMOUS = 32 << 20  # bytes of bodies that come from nobody we know yet, together
 LONGEST_NAME = 200  # characters
 
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
@@ -32,6 +33,7 @@ class Bodies:
     def __init__(self, limits: Callable[[], Limits], clock: Clock) -> None:
         self._limits = limits
         self._clock = clock
+        self._anonymous = 0
 
     async def object(self, request: Request, limit: int | None = None) -> dict[str, Any]:
         """The body as a JSON object."""
@@ -45,7 +47,26 @@ class Bodies:
     async def read(self, request: Request, limit: int | None = None) -> bytes:
         """The whole body, of at most `limit` bytes where that is less than what is usual here."""
         usual = self._limits().body
-        coming = asyncio.ensure_future(_collected(request, min(limit or usual, usual)))
+        return await self._in_time(_collected(request, min(limit or usual, usual), lambda size: None))
+
+    async def read_unproven(self, request: Request) -> bytes:
+        """The same of a caller who has proven nothing yet: all of them together get a bounded room."""
+        held, usual = 0, self._limits().body
+
+        def hold(size: int) -> None:
+            nonlocal held
+            held += size
+            self._anonymous += size
+            if self._anonymous > max(ANONYMOUS, usual):
+                raise unserved(503, "crowded", "too much comes at once; come again in a moment")
+
+        try:
+            return await self._in_time(_collected(request, usual, hold))
+        finally:
+            self._anonymous -= held
+
+    async def _in_time(self, collected: Coroutine[Any, Any, bytes]) -> bytes:
+        coming = asyncio.ensure_future(collected)
         late = asyncio.ensure_future(self._clock.sleep(SLOWEST))
         try:
             await asyncio.wait([coming, late], return_when=asyncio.FIRST_COMPLETED)
@@ -62,9 +83,11 @@ def kind(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _collected(request: Request, most: int) -> bytes:
+async def _collected(request: Request, most: int, hold: Callable[[int], None]) -> bytes:
+    """`hold` is told of the bytes as they come, and may raise."""
     body = bytearray()
     async for chunk in request.stream():
+        hold(len(chunk))
         body += chunk
         if len(body) > most:
             raise unserved(413, "too_large", f"a body has at most {most:,} bytes")

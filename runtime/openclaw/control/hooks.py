@@ -1,15 +1,17 @@
 """Calls of other services: hooks that become messages, and letters for the channels that wait for them.
 
-Law: a call is believed for its secret alone, compared in constant time over the bytes as they came; a wrong one counts
-against the place it came from, and an unknown name takes as long to refuse as a wrong secret. A call that comes again
-is taken once, also after a restart. What a call brings is material: it is never part of a command or a prefix.
+Law: a call is believed for its secret alone, compared in constant time over the bytes as they came; what is refused
+counts against the place it came from, what is believed against its hook alone. No body is read where the headers tell
+enough. A call that comes again is taken once, also after a restart. What a call brings is material: it is never part
+of a command or a prefix.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +21,12 @@ from starlette.responses import JSONResponse, Response
 from openclaw.clock import Clock
 from openclaw.control import material
 from openclaw.control.bodies import Bodies, kind
+from openclaw.control.limits import Rates
 from openclaw.control.problems import Unserved, refused, unserved
 from openclaw.messages import Accepted, Address, Message, Refused
 from openclaw.names import fresh
 from openclaw.ports import Caller, Gate, Operations, Post
 
-_NONE: Mapping[str, Any] = {"secret": fresh(), "verify": "hmac-sha256", "signature_header": "X-Hub-Signature-256"}
 _AGAIN = "Idempotency-Key"
 
 
@@ -41,24 +43,29 @@ class _Call:
 
 class Hooks:
     def __init__(
-        self, post: Post, operations: Operations, gate: Gate, taking: Bodies, clock: Clock, options: Callable[[], Any]
+        self,
+        post: Post,
+        operations: Operations,
+        gate: Gate,
+        taking: Bodies,
+        rates: Rates,
+        clock: Clock,
+        options: Callable[[], Any],
     ) -> None:
         self._post = post
         self._operations = operations
         self._gate = gate
         self._taking = taking
+        self._rates = rates
         self._clock = clock
         self._options = options
 
     async def hook(self, request: Request, caller: Caller) -> Response:
         name, options = request.path_params["name"], self._options()
-        hook = options.get("hooks", {}).get(name)
-        call = _Call(dict(request.headers), await self._taking.read(request))
-        if not _proven(hook or _NONE, call):
-            self._count(request)
-            raise unserved(404, "unknown_hook", f"there is no hook {name}") if hook is None else _wrong_secret()
-        assert hook is not None, "nobody can prove what is not there"
+        with self._charged(request):
+            hook, call = await self._proven(request, options.get("hooks", {}).get(name), name)
         self._check_time(hook, call)
+        self._rates.take(f"hook {name}")
         brought = material.read(kind(request), call.body, call.headers)
         message = self._message(Address(str(options["key"]), f"hook/{name}"), hook, call, brought)
         match await self._post(message):
@@ -72,12 +79,43 @@ class Hooks:
     async def letter(self, request: Request, caller: Caller) -> Response:
         key = request.path_params["key"]
         letter = self._operations.letter(key)
-        if letter is None:
-            raise unserved(404, "unknown_channel", f"nothing is received for {key}")
-        status = await letter(dict(request.headers), await self._taking.read(request))
+        with self._charged(request):
+            if letter is None:
+                raise unserved(404, "unknown_channel", f"nothing is received for {key}")
+            status = await letter(dict(request.headers), await self._taking.read_unproven(request))
+            if status in (401, 403):
+                self._count(request)
         if status in (401, 403):
-            self._count(request)
+            self._charge(request)
         return Response(status_code=status)
+
+    async def _proven(self, request: Request, hook: Mapping[str, Any] | None, name: str) -> tuple[Any, _Call]:
+        """The hook and its call; raises where the call does not prove itself."""
+        if hook is None:
+            self._count(request)
+            raise unserved(404, "unknown_hook", f"there is no hook {name}")
+        headers = dict(request.headers)
+        by_token = hook["verify"] == "token"
+        if by_token and not _proven(hook, _Call(headers, b"")):
+            self._count(request)
+            raise _wrong_secret()
+        call = _Call(headers, await self._taking.read_unproven(request))
+        if not by_token and not _proven(hook, call):
+            self._count(request)
+            raise _wrong_secret()
+        return hook, call
+
+    @contextmanager
+    def _charged(self, request: Request) -> Iterator[None]:
+        try:
+            yield
+        except Unserved:
+            self._charge(request)
+            raise
+
+    def _charge(self, request: Request) -> None:
+        """One refused request of that place; raises where there were too many."""
+        self._rates.take(f"from {request.client.host if request.client else '?'}")
 
     def _count(self, request: Request) -> None:
         """Notes a wrong secret; raises where too many came from there."""
