@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from starlette.requests import Request
 
 from doubles.house import AGENT, TOKEN, TOOLS, Program, events, lived, project
 from doubles.http_house import CHANNELS, DOCUMENT, FILES, as_, code, echoing, ended, place, run
 from doubles.messages_server import MessagesServer, Reply, tool
 from openclaw import cli
 from openclaw.app import App
-from openclaw.channels._http_door import FAILURES
+from openclaw.channels._http_door import FAILURES, Door
 from openclaw.channels.http import Channel
 from openclaw.clock import SystemClock
 from openclaw.control.document import TABLE
@@ -292,6 +293,10 @@ def test_a_host_that_is_not_ours_is_refused(tmp_path: Path, model: MessagesServe
     async def scene(app: App, operator: Program) -> None:
         for host in ("evil.example", "127.0.0.1.evil.example", "127.0.0.1:1", "", "[::1", "169.254.169.254"):
             assert code(await operator.http.get("/api/status", headers={"Host": host})) == (421, "wrong_host"), host
+        for method, path in (("GET", "/api/messages/"), ("GET", "/healthz/"), ("GET", "/none"), ("PUT", "/healthz")):
+            evil = await operator.http.request(method, path, headers={"Host": "evil.example"})
+            assert code(evil) == (421, "wrong_host") and "location" not in evil.headers, path
+        assert code(await operator.http.get("/healthz/")) == (404, "not_found")
 
     run(tmp_path, model, scene)
 
@@ -299,7 +304,9 @@ def test_a_host_that_is_not_ours_is_refused(tmp_path: Path, model: MessagesServe
 def test_another_sites_page_is_refused_and_our_own_names_are_not(tmp_path: Path, model: MessagesServer) -> None:
     async def scene(app: App, operator: Program) -> None:
         port = operator.http.base_url.port
-        for origin in ("https://evil.example", "null", "http://localhost.evil.example", f"http://localhost:{port + 1}"):
+        names = ("evil.example", f"localhost.evil.example:{port}", f"localhost:{port + 1}", "localhost", "localhost.")
+        others = ("null", "", "https://evil.example", "https://127.0.0.2", f"https://localhost:{port}")
+        for origin in (*others, *(f"http://{name}" for name in names)):
             response = await operator.http.get("/api/status", headers={"Origin": origin})
             assert code(response) == (403, "wrong_origin"), origin
             assert "access-control-allow-origin" not in response.headers
@@ -308,6 +315,25 @@ def test_another_sites_page_is_refused_and_our_own_names_are_not(tmp_path: Path,
         assert (await operator.http.get("/api/status", headers={"Host": f"localhost:{port}"})).status_code == 200
 
     run(tmp_path, model, scene)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "expected"),
+    [
+        ("runtime.example:5000", "http://runtime.example:5000", None),
+        ("runtime.example", "https://runtime.example", None),  # behind a proxy that ends TLS
+        ("runtime.example:5000", "http://runtime.example", "wrong_origin"),
+        ("runtime.example:5000", "http://evil.example:5000", "wrong_origin"),
+        ("runtime.example", "null", "wrong_origin"),
+        ("", "http://runtime.example", "wrong_host"),
+    ],
+)
+def test_where_every_address_is_served_a_page_asks_the_name_it_came_from(
+    host: str, origin: str, expected: str | None
+) -> None:
+    headers = [(b"host", host.encode()), (b"origin", origin.encode())]
+    found = Door("0.0.0.0", 5000, SystemClock()).foreign(Request({"type": "http", "headers": headers}))
+    assert (found and found.code) == expected
 
 
 def test_whoever_guesses_tokens_is_paused(tmp_path: Path, model: MessagesServer) -> None:

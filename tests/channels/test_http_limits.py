@@ -188,6 +188,8 @@ def test_more_connections_than_there_may_be_are_told_to_come_again(path: Path) -
                 response = await other.get("/healthz")
                 assert code(response) == (503, "crowded")
                 assert response.headers["connection"] == "close" and "retry-after" in response.headers
+            for _ in range(5):  # one that says nothing is not kept either
+                assert b" 503 " in (await spoken(path, b"")).splitlines()[0]
             for _, writer in held:
                 writer.close()
 

@@ -21,6 +21,7 @@ from openclaw.clock import Clock
 from openclaw.ports import Caller, Problem
 
 FAILURES, WITHIN, PAUSE = 10, 60.0, 300.0  # wrong secrets from one place in so many seconds: refused for so long
+_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 PLACES = 10_000  # places whose failures are counted at the same time
 
 
@@ -58,10 +59,11 @@ class Door:
         return any(token.caller is caller for token in self.tokens)
 
     def foreign(self, request: Any) -> Problem | None:
-        if not self._ours(request.headers.get("host", "")):
+        host = request.headers.get("host", "")
+        if not self._ours(host):
             return Problem(421, "wrong_host", "this host name is not served here")
         origin = request.headers.get("origin")
-        if origin is not None and not self._ours(_netloc(origin)):
+        if origin is not None and not self._own_page(origin, host):
             return Problem(403, "wrong_origin", "requests of other web sites are not served")
         return None
 
@@ -81,14 +83,27 @@ class Door:
         failures.append(now)
 
     def _ours(self, host: str) -> bool:
-        try:
-            split = urlsplit(f"//{host}")
-            name, port = (split.hostname or "").rstrip("."), split.port
-        except ValueError:
-            return False
-        if self._host in ("0.0.0.0", "::"):  # reached under names we cannot know; the token is long, and needed
+        name, port = _split(f"//{host}")
+        if self._wide:  # reached under names we cannot know; the token is long, and needed
             return bool(name)
-        return port in (self._port, None) and (name in ("localhost", self._host) or loopback(name))
+        return port in (self._port, None) and self._named(name)
+
+    def _own_page(self, origin: str, host: str) -> bool:
+        """Whether the page that asks came from here. A port that is left out is that of the scheme, not ours."""
+        scheme = origin.partition(":")[0]
+        usual = _PORTS.get(scheme)
+        name, port = _split(origin)
+        if self._wide:  # perhaps behind a proxy: the page and what it asks for are of one name
+            asked, at = _split(f"//{host}")
+            return bool(name) and (name, port or usual) == (asked, at or usual)
+        return scheme == "http" and (port or usual) == self._port and self._named(name)
+
+    @property
+    def _wide(self) -> bool:
+        return self._host in ("0.0.0.0", "::")
+
+    def _named(self, name: str) -> bool:
+        return name in ("localhost", self._host) or loopback(name)
 
     def _known(self, authorization: str) -> Caller | None:
         scheme, _, value = authorization.partition(" ")
@@ -117,11 +132,13 @@ def loopback(host: str) -> bool:
         return False
 
 
-def _netloc(origin: str) -> str:
+def _split(place: str) -> tuple[str, int | None]:
+    """Host name and port; no name where it is none."""
     try:
-        return urlsplit(origin).netloc
+        split = urlsplit(place)
+        return (split.hostname or "").rstrip("."), split.port
     except ValueError:
-        return ""
+        return "", -1
 
 
 def _place(request: Any) -> str:

@@ -70,7 +70,8 @@ def application(
         Static(),
     )
     routes = [guard.route(row, _endpoint(row.name, rooms)) for row in TABLE]
-    served = Starlette(routes=routes, exception_handlers={HTTPException: http_problem})
+    served = Starlette(routes=routes, exception_handlers={HTTPException: guard.missing})
+    served.router.redirect_slashes = False  # it would send browsers to whatever host a request names
     served.state.hang_up = turns.hang_up  # called before the end, so that open requests come to theirs
     return served
 
@@ -97,6 +98,12 @@ class _Guard:
             return answer
 
         return Route(row.path, guarded, methods=[row.method])
+
+    async def missing(self, request: Request, error: Exception) -> Response:
+        """Where no route is, or not with this method: that too is told under our own names only."""
+        if wrong := self._gate.foreign(request):
+            return problem(wrong)
+        return await http_problem(request, error)
 
     async def _served(self, request: Request, row: Row, endpoint: Endpoint) -> Response:
         try:

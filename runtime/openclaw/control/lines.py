@@ -1,7 +1,8 @@
 """Connections, one by one: how many there may be, and how long one may keep others waiting.
 
-Law: beyond the limit a connection is answered and closed, never left waiting. One on which no request is being served
-ends after a while, also where something trickles in: the head of a request, or the rest of a body nobody reads.
+Law: beyond the limit a connection is answered and closed at once, whether or not it asks for something. One on which
+no request is being served ends after a while, also where something trickles in: the head of a request, or the rest of
+a body nobody reads.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from openclaw.control.problems import problem
@@ -39,7 +40,8 @@ def line(connections: Callable[[], int]) -> type[H11Protocol]:
             super().connection_made(transport)
             self.logger = _QUIET
             if len(self.connections) > connections():
-                self.app = _crowded
+                transport.write(_raw(problem(_CROWDED)))
+                transport.close()
             self._look()
 
         def data_received(self, data: bytes) -> None:
@@ -79,13 +81,7 @@ def line(connections: Callable[[], int]) -> type[H11Protocol]:
 
 
 def _raw(answer: Response) -> bytes:
-    """An answer to what is no HTTP, as bytes: the line has lost its protocol."""
-    head = [b"HTTP/1.1 400 Bad Request", b"connection: close"]
+    """An answer as bytes, where there is no request, or none that could be read."""
+    head = [f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}".encode(), b"connection: close"]
     head += [b"%s: %s" % header for header in answer.raw_headers]
     return b"\r\n".join([*head, b"", bytes(answer.body)])
-
-
-async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
-    answer = problem(_CROWDED)
-    answer.headers["Connection"] = "close"
-    await answer(scope, receive, send)
