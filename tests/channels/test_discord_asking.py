@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from doubles.discord_house import Kept, Stage, play
 from doubles.discord_server import ANA, BOT, GENERAL, NADER, OPS, TALK, DiscordServer
 from doubles.house import Hasty, until
+from openclaw.errors import StorageFailed
 from openclaw.messages import Address
 
 ME = f"<@{BOT}>"
@@ -125,6 +130,42 @@ def test_a_card_outlives_a_restart_and_answers_the_question_asked_again() -> Non
     play(scenario)
 
 
+def test_a_card_that_was_deleted_meanwhile_is_put_up_anew() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        notes, private = Kept(), server.direct(NADER)
+        async with staged(server, NADER, notes=notes) as stage:
+            server.say("ask deploy", channel=private)
+            await stage.card(private)
+            await until(lambda: "cards" in notes.documents, "the card on disk")
+        server.messages[private].clear()
+        async with staged(server, NADER, notes=notes) as stage:
+            server.say("ask deploy", channel=private)
+            card = await stage.card(private)
+            await until(lambda: card["id"] in notes.documents["cards"], "the new card on disk")
+            assert len(json.loads(notes.documents["cards"])) == 1
+            server.press(card["id"], "Allow once")
+            await until(lambda: stage.desk.answers, "the answer")
+
+    play(scenario)
+
+
+def test_a_disk_that_refuses_a_card_ends_the_channel() -> None:
+    class Full(Kept):
+        async def put(self, name: str, document: Any) -> None:
+            if name == "cards":
+                raise StorageFailed("the disk is full")
+            await super().put(name, document)
+
+    async def scenario(server: DiscordServer) -> None:
+        async with staged(server, NADER, notes=Full()) as stage:
+            server.say("ask deploy", channel=server.direct(NADER))
+            assert stage.task is not None
+            with pytest.raises(StorageFailed):
+                await asyncio.wait_for(asyncio.shield(stage.task), 10)
+
+    play(scenario)
+
+
 def test_a_card_whose_question_is_never_asked_again_says_so_when_it_is_pressed() -> None:
     async def scenario(server: DiscordServer) -> None:
         notes, private = Kept(), server.direct(NADER)
@@ -237,7 +278,7 @@ def test_a_stranger_and_a_refused_command_are_answered_unseen() -> None:
             for used, words in expected.items():
                 await until(lambda used=used: server.interactions[used].answers, "an answer")  # type: ignore[misc]
                 [answer] = server.interactions[used].answers
-                assert answer["type"] == 4 and answer["data"]["flags"] == 64
+                assert answer["type"] == 4 and answer["data"]["flags"] & 64
                 assert answer["data"]["content"].startswith(words)
             assert stage.desk.posted == []
 

@@ -35,6 +35,13 @@ def test_a_hundred_kilobytes_are_a_beginning_and_a_file() -> None:
     assert rendered.pieces[0].startswith(f"{REPEATED}\nline 0") and utf16(rendered.pieces[0]) <= LONGEST
 
 
+@pytest.mark.parametrize("text", [LINES, CODE, "😀" * 5000], ids=["lines", "code", "emoji"])
+def test_a_mark_changes_nothing_of_how_a_reply_is_cut(text: str) -> None:
+    plain, marked = render(reply(text[:7000])), render(reply(text[:7000], repeated=True))
+    assert marked.pieces == (f"{REPEATED}\n{plain.pieces[0]}", *plain.pieces[1:])
+    assert all(utf16(piece) <= LONGEST for piece in marked.pieces)
+
+
 @pytest.mark.parametrize("text", [LINES, CODE, "😀" * 9000, ""], ids=["lines", "code", "emoji", "nothing"])
 def test_what_is_shown_while_it_is_written_fits_and_leaves_no_code_block_open(text: str) -> None:
     for length in range(0, len(text) + 1, 997):

@@ -21,7 +21,7 @@ from openclaw.channels._discord_words import LONGEST
 from openclaw.channels._discord_writing import Button, Slip, Style, Writer
 from openclaw.channels._split import split, utf16
 from openclaw.clock import Clock
-from openclaw.errors import ApprovalError, DeliveryError
+from openclaw.errors import ApprovalError, DeliveryError, StorageFailed
 from openclaw.messages import Address, Answer, Approval, Asked, Progress, Settled
 from openclaw.ports import Operations
 
@@ -81,23 +81,27 @@ class Asking:
         async with self._locks.setdefault(id, asyncio.Lock()):
             try:
                 await work()
+            except StorageFailed:
+                raise
             except Exception:
                 log.exception("the card of question %s failed", id)
 
     # ── cards ────────────────────────────────────────────────────────────────────────────────────
 
     async def _put_up(self, approval: Approval) -> None:
-        for place in places(approval, self._key):
-            if self._cards.rebind(approval, place) is None:
-                await self._insist(approval, place)
+        found = [(place, self._cards.rebind(approval, place)) for place in places(approval, self._key)]
+        for place, card in found:
+            await self._insist(approval, place, card)
 
-    async def _insist(self, approval: Approval, place: Place) -> None:
-        """Tries until the card stands there, or nobody needs it any more."""
+    async def _insist(self, approval: Approval, place: Place, card: Card | None) -> None:
+        """Tries until the card stands there, or nobody needs it any more. `card` is one of an earlier run."""
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
             if approval.id in self._over:
                 return
             try:
-                await self._put(approval, place)
+                if card is None or not await self._stands(card, approval):
+                    card = None
+                    await self._put(approval, place)
                 return
             except DeliveryError as error:
                 log.warning("question %s was not put to %s:%s: %s", approval.id, self._key, place.person, error)
@@ -105,9 +109,25 @@ class Asking:
                     return
                 await self._clock.sleep(max(pause, error.retry_after or 0.0))
 
+    async def _stands(self, card: Card, approval: Approval) -> bool:
+        """False where somebody deleted the card, or it cannot be changed: another one is needed."""
+        text, buttons = (await self._pieces(approval))[-1], _buttons(card.token, approval)
+        try:
+            await self._writer.edit(int(card.chat), int(card.message), text, buttons=buttons)
+        except DeliveryError as error:
+            if not error.final:
+                raise
+            await self._cards.drop([card])
+            return False
+        return True
+
+    async def _pieces(self, approval: Approval) -> list[str]:
+        """A call may be long, and is cut beside the loop."""
+        return await asyncio.to_thread(pieces, approval)
+
     async def _put(self, approval: Approval, place: Place) -> None:
         channel, token = await self._channel(place), new_token()
-        *before, last = pieces(approval)
+        *before, last = await self._pieces(approval)
         for number, text in enumerate(before):
             await self._writer.send(channel, text, nonce=f"{approval.id}-{number}"[-25:])
         message = await self._writer.send(channel, last, buttons=_buttons(token, approval))
@@ -125,7 +145,7 @@ class Asking:
         approval, who = self._open.pop(id, None), self._answerers.pop(id, "")
         cards = self._cards.of(id)
         ending = f"**{OUTCOMES[answer]}**" + (f" by {who}" if who else "") + "."
-        text = f"{pieces(approval)[-1]}\n{ending}" if approval else ending
+        text = f"{(await self._pieces(approval))[-1]}\n{ending}" if approval else ending
         for card in cards:
             await self._end(card, text)
         await self._cards.drop(cards)

@@ -1,7 +1,8 @@
 """Durable replies on their way to Discord: where each belongs, and every piece of it once.
 
 Law: a reply arrives whole, in order, or `DeliveryError` says why; trying again goes on behind the piece that
-arrived. Its first piece takes the place of the draft that stood there. The service is told the same nonce for the
+arrived, in the words of the first try of this run. What may have arrived in part says `begun`, so that a later run
+marks it. Its first piece takes the place of the draft that stood there. The service is told the same nonce for the
 same piece, so that one sent again after a crash within minutes is not shown twice.
 """
 
@@ -11,7 +12,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from openclaw.channels._discord_places import Draft, Places
@@ -23,6 +24,7 @@ from openclaw.errors import DeliveryError
 from openclaw.messages import Reply
 
 MOST = 1000  # answers under way that are known
+SHORT = 4000  # characters that are cut in a moment; more are cut beside the loop
 VALID = 14 * 60.0  # seconds that a slash command can be answered as such; the service says fifteen minutes
 
 
@@ -33,6 +35,14 @@ class Promise:
     slip: Slip
     kept: bool = False  # the service knows that an answer comes
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class _Tried:
+    """A reply that was tried in this run: whether it is marked, and how many of its pieces arrived."""
+
+    repeated: bool
+    pieces: int = 0
 
 
 def kept(slip: Slip) -> Promise:
@@ -46,7 +56,7 @@ class Replies:
         self._writer, self._places, self._clock = writer, places, clock
         self._streams: OrderedDict[str, Stream] = OrderedDict()  # by the inbox id of what is answered
         self._promises: OrderedDict[str, tuple[Promise, float]] = OrderedDict()
-        self._sent: OrderedDict[str, int] = OrderedDict()  # pieces of a reply that arrived before one failed
+        self._tried: OrderedDict[str, _Tried] = OrderedDict()
 
     def expect(self, id: str, stream: Stream) -> None:
         """The reply to this message ends what the stream shows."""
@@ -59,17 +69,29 @@ class Replies:
         _trim(self._promises)
 
     async def send(self, reply: Reply) -> None:
-        key, rendered = _key(reply), render(reply)
+        key = _key(reply)
+        tried = self._tried.setdefault(key, _Tried(reply.repeated))
+        _trim(self._tried)
+        try:
+            await self._deliver(key, replace(reply, repeated=tried.repeated), tried)
+        except DeliveryError as error:
+            error.begun = error.begun or tried.pieces > 0
+            if error.final:
+                self._tried.pop(key, None)
+            raise
+        for known in (self._streams, self._promises, self._tried):
+            known.pop(key, None)
+        self._places.finished(key)
+
+    async def _deliver(self, key: str, reply: Reply, tried: _Tried) -> None:
+        rendered = render(reply) if len(reply.text) <= SHORT else await asyncio.to_thread(render, reply)
         stream = self._streams.get(key)
         draft = await stream.end() if stream is not None else self._places.drafted(key)
-        if (slip := await self._slip(key)) is None or not await self._answered(key, slip, rendered):
+        if (slip := await self._slip(key)) is None or not await self._answered(slip, rendered, tried):
             channel = await self._channel(reply)
             answers = stream.answers if stream is not None else None
             nonce = f"{key}\0{reply.text}" if reply.answers is not None else None
-            await self._pieces(key, rendered, channel, draft, answers, nonce)
-        for kept in (self._streams, self._promises, self._sent):
-            kept.pop(key, None)
-        self._places.finished(key)
+            await self._pieces(rendered, tried, channel, draft, answers, nonce)
 
     async def _channel(self, reply: Reply) -> int:
         where = reply.topic or reply.chat or reply.to.id
@@ -81,8 +103,8 @@ class Replies:
 
     async def _pieces(
         self,
-        key: str,
         rendered: Rendered,
+        tried: _Tried,
         channel: int,
         draft: Draft | None,
         answers: int | None,
@@ -90,14 +112,13 @@ class Replies:
     ) -> None:
         """`nonce`: what the nonces are made of; None for a reply that nobody waits for and that may come again."""
         for number, (text, file) in enumerate(_files(rendered)):
-            if number < self._sent.get(key, 0):
+            if number < tried.pieces:
                 continue
             if number > 0 or draft is None or not await self._replaced(draft, text, file):
                 own = _nonce(nonce, number) if nonce else None
                 quoted = answers if number == 0 else None
                 await self._writer.send(channel, text, nonce=own, file=file, answers=quoted)
-            self._sent[key] = number + 1
-            _trim(self._sent)
+            tried.pieces = number + 1
 
     async def _replaced(self, draft: Draft, text: str, file: bytes | None) -> bool:
         """False where the draft is gone: somebody deleted it."""
@@ -118,15 +139,17 @@ class Replies:
         await promise.settled.wait()
         return promise.slip if promise.kept else None
 
-    async def _answered(self, key: str, slip: Slip, rendered: Rendered) -> bool:
+    async def _answered(self, slip: Slip, rendered: Rendered, tried: _Tried) -> bool:
         """False where the service takes no answer to it any more; what is left goes out as messages then."""
         try:
             for number, (text, file) in enumerate(_files(rendered)):
-                if number == 0 and number >= self._sent.get(key, 0):
+                if number < tried.pieces:
+                    continue
+                if number == 0:
                     await self._writer.answer(slip, text, file)
-                elif number >= self._sent.get(key, 0):
+                else:
                     await self._writer.add(slip, text)
-                self._sent[key] = max(number + 1, self._sent.get(key, 0))
+                tried.pieces = number + 1
         except DeliveryError as error:
             if error.final:
                 return False

@@ -32,14 +32,16 @@ class Rendered:
 
 
 def render(reply: Reply) -> Rendered:
+    """A mark changes nothing of how the reply is cut, so that each piece is the same one in every run."""
     text = reply.text if reply.text.strip() else NOTHING
-    text = f"{REPEATED}\n{text}" if reply.repeated else text
-    if utf16(text) <= MOST * LONGEST:
-        pieces = split(tables(text), LONGEST, utf16) or [NOTHING]
-        if len(pieces) <= MOST:
-            return Rendered(tuple(pieces))
+    mark = f"{REPEATED}\n"
+    before = mark if reply.repeated else ""
+    if len(text) <= MOST * LONGEST:
+        first, *rest = split(tables(text), LONGEST - len(mark), utf16) or [NOTHING]
+        if len(rest) < MOST:
+            return Rendered((before + first, *rest))
     beginning = split(text[: 2 * TEASER], TEASER, utf16)[0]
-    return Rendered((f"{beginning}\n\n(the whole answer is in the file)",), text.encode())
+    return Rendered((f"{before}{beginning}\n\n(the whole answer is in the file)",), (before + text).encode())
 
 
 def tables(text: str) -> str:

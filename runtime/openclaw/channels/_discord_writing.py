@@ -1,8 +1,9 @@
 """What the bot does on Discord: writes, edits, shows that it is at work; and what goes wrong, as `DeliveryError`.
 
-Law: nothing that is written calls anybody (`allowed_mentions` is none, set on the client). A limit is told with the
-seconds it asks for and never waited for long, so that one place holds up no other. Errors name no token and no
-address. Knows the channel's connection, not what is said.
+Law: nothing that is written calls anybody (`allowed_mentions` is none, set on the client), and no address in it is
+looked up by the service (embeds are suppressed): what stands in one would reach its owner unasked. A limit is told
+with the seconds it asks for and never waited for long, so that one place holds up no other. Errors name no token and
+no address. Knows the channel's connection, not what is said.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from openclaw.errors import DeliveryError
 
 UNCONNECTED = 5.0  # seconds until trying again is worth while, where there is no connection
 NO_PRIVATE, NO_RECIPIENT = 50007, 50033  # the service's own codes
-EPHEMERAL = 64
+UNEMBEDDED, EPHEMERAL = 4, 64  # flags of a message
 NOBODY: dict[str, list[str]] = {"parse": []}
 
 Style = Literal["success", "primary", "danger"]
@@ -75,19 +76,32 @@ class Writer:
             reference = discord.MessageReference(message_id=answers, channel_id=channel, fail_if_not_exists=False)
             more["reference"] = reference
         with faults():
-            sent = await self._connected().get_partial_messageable(channel).send(text, **more)
+            sent = await self._connected().get_partial_messageable(channel).send(text, suppress_embeds=True, **more)
         return int(sent.id)
 
     async def edit(
-        self, channel: int, message: int, text: str, *, file: bytes | None = None, bare: bool = False
+        self,
+        channel: int,
+        message: int,
+        text: str,
+        *,
+        file: bytes | None = None,
+        bare: bool = False,
+        buttons: Sequence[Button] = (),
     ) -> None:
         """`bare` takes the buttons away."""
         more: dict[str, Any] = {"view": None} if bare else {}
+        if buttons:
+            more["view"] = _view(buttons)
         if file is not None:
             more["attachments"] = [discord.File(io.BytesIO(file), "reply.md")]
-        with faults():
-            place = self._connected().get_partial_messageable(channel)
-            await place.get_partial_message(message).edit(content=text, **more)
+        flags, nobody = discord.MessageFlags(suppress_embeds=True), discord.AllowedMentions.none()
+        client = self._connected()
+        with (
+            faults(),
+            discord.http.handle_message_parameters(content=text, flags=flags, allowed_mentions=nobody, **more) as whole,
+        ):
+            await client.http.edit_message(channel, message, params=whole)
 
     async def typing(self, channel: int) -> None:
         with faults():
@@ -123,7 +137,7 @@ class Writer:
 
     async def respond(self, slip: Slip, text: str) -> None:
         """Answers at once, seen by who asked alone."""
-        said = {"content": text, "flags": EPHEMERAL, "allowed_mentions": NOBODY}
+        said = {"content": text, "flags": EPHEMERAL | UNEMBEDDED, "allowed_mentions": NOBODY}
         await self._respond(slip, {"type": 4, "data": said})
 
     async def _respond(self, slip: Slip, payload: dict[str, Any]) -> None:
@@ -136,7 +150,7 @@ class Writer:
     async def answer(self, slip: Slip, text: str, file: bytes | None = None) -> None:
         """What was announced when it was acknowledged."""
         client = self._connected()
-        payload: dict[str, Any] = {"content": text, "allowed_mentions": NOBODY}
+        payload: dict[str, Any] = {"content": text, "allowed_mentions": NOBODY, "flags": UNEMBEDDED}
         with faults(), discord.http.handle_message_parameters(**_with_file(text, file)) as whole:
             await client.interactions.edit_original_interaction_response(
                 slip.application,
@@ -150,7 +164,7 @@ class Writer:
     async def add(self, slip: Slip, text: str, *, hidden: bool = False) -> None:
         """A further message about it."""
         client = self._connected()
-        payload = {"content": text, "allowed_mentions": NOBODY, "flags": EPHEMERAL if hidden else 0}
+        payload = {"content": text, "allowed_mentions": NOBODY, "flags": UNEMBEDDED | (EPHEMERAL if hidden else 0)}
         with faults():
             await client.interactions.execute_webhook(
                 slip.application, slip.token, session=client.session, payload=payload, wait=True
@@ -158,7 +172,8 @@ class Writer:
 
 
 def _with_file(text: str, file: bytes | None) -> dict[str, Any]:
-    plain = {"content": text, "allowed_mentions": discord.AllowedMentions.none()}
+    flags = discord.MessageFlags(suppress_embeds=True)
+    plain = {"content": text, "allowed_mentions": discord.AllowedMentions.none(), "flags": flags}
     return plain if file is None else {**plain, "file": discord.File(io.BytesIO(file), "reply.md")}
 
 
@@ -181,7 +196,8 @@ def faults() -> Iterator[None]:
     except discord.HTTPException as error:
         raise _refused(error) from error
     except (OSError, aiohttp.ClientError, RuntimeError) as error:  # the last is a connection that was let go of
-        raise DeliveryError(f"Discord cannot be reached: {type(error).__name__}") from error
+        begun = not isinstance(error, aiohttp.ClientConnectorError | RuntimeError)  # neither a yes nor a no
+        raise DeliveryError(f"Discord cannot be reached: {type(error).__name__}", begun=begun) from error
 
 
 def _refused(error: discord.HTTPException) -> DeliveryError:
