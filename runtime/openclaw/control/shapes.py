@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 PROBLEMS: Final[Mapping[str, str]] = {
     "unauthorized": "no valid token",
     "rate": "too many requests within a minute",
-    "crowded": "too many connections are open",
+    "crowded": "too many connections are open, or too much comes at once",
     "bad_request": "the request is not HTTP, or its head is too long",
     "too_many_failures": "too many wrong tokens from one place",
     "wrong_host": "the Host header names something that is not served here",
