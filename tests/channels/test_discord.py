@@ -473,7 +473,7 @@ def test_a_draft_of_an_earlier_run_becomes_the_answer_and_a_deleted_one_is_repla
         async with Stage(server, notes=notes) as stage:
             server.say("wait", channel=private)
             [draft] = await stage.said(private, "Working on …")
-            await until(lambda: draft["id"] in notes.documents.get("places", ""), "the draft on disk")
+            await stage.channel._places.flush()
         async with Stage(server, notes=notes) as stage:
             await stage.channel.send(reply("done", answers="m1"))
             [answer] = await stage.said(private, "done")

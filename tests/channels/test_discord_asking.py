@@ -215,8 +215,8 @@ def test_a_question_waits_for_the_connection_and_is_put_once_it_is_there() -> No
     async def scenario(server: DiscordServer) -> None:
         private = server.direct(NADER)
         async with staged(server, NADER, clock=Hasty()) as stage:
-            server.fail("POST", f"/channels/{private}/messages", 503, times=5)
-            server.limit("POST", f"/channels/{private}/messages", 40)
+            server.fail("POST", f"/channels/{private}/messages", 503, times=2)
+            server.limit("POST", f"/channels/{private}/messages", 8)
             server.say("ask deploy", channel=private)
             card = await stage.card(private)
             server.press(card["id"], "Deny")

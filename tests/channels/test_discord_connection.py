@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import warnings
 
 import pytest
 
@@ -11,6 +13,7 @@ from doubles.discord_house import Kept, Stage, play
 from doubles.discord_server import ANA, BOT, GENERAL, NADER, OPS, DiscordServer
 from doubles.house import Hasty, until
 from openclaw.channels import _discord_missed
+from openclaw.channels.discord import _spawning
 from openclaw.errors import CredentialsError, OpenClawError
 
 ME = f"<@{BOT}>"
@@ -131,6 +134,26 @@ def test_a_channel_that_cannot_be_read_for_a_moment_is_tried_again_and_one_that_
             await until(lambda: server.direct(ANA) not in notes.documents["places"], "its end")
 
     play(scenario)
+
+
+def test_work_that_is_given_up_before_it_began_is_closed_quietly() -> None:
+    started: list[object] = []
+
+    async def work() -> None:
+        raise AssertionError("it does not begin")
+
+    async def scene() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            spawn = _spawning(tasks)
+            started.append(spawn(work()))
+            raise LookupError
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with pytest.raises(ExceptionGroup):
+            asyncio.run(scene())
+        gc.collect()
+    assert len(started) == 1 and [str(one.message) for one in told] == []
 
 
 # ── connections ──────────────────────────────────────────────────────────────────────────────────

@@ -178,6 +178,7 @@ def test_a_question_outlives_a_restart_on_the_card_where_it_was_put(
     run(tmp_path, root, discord, after)
 
 
+@pytest.mark.slow
 def test_a_network_that_is_away_for_a_minute_loses_nothing_and_the_status_tells(
     tmp_path: Path, model: MessagesServer, discord: DiscordServer
 ) -> None:
