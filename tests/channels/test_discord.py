@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -388,6 +389,23 @@ def test_a_reply_that_was_half_sent_says_so_goes_on_in_the_same_run_and_is_marke
             texts = [one["content"] for one in server.sent(private)]
             assert texts[0].startswith("(repeated after a restart)\n0 ")
             assert [text[:2] for text in texts[1:]] == ["1 ", "2 ", "3 "]
+
+    play(scenario)
+
+
+def test_a_long_reply_is_cut_beside_the_loop_that_everything_else_runs_in() -> None:
+    places: set[int] = set()
+
+    class Told(str):
+        def strip(self, characters: str | None = None, /) -> str:
+            places.add(threading.get_ident())
+            return super().strip(characters)
+
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            await stage.channel.send(reply(Told("some words\n" * 1000)))
+            assert len(server.sent(server.direct(NADER))) == 6
+            assert places and threading.get_ident() not in places
 
     play(scenario)
 

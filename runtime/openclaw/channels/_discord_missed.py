@@ -41,9 +41,12 @@ class Missed:
         missed = [(id, place) for id, place in self._places.known() if self._may_have_missed(client, id, place)]
         self._intake.hold_only(id for id, _ in missed)
         free = asyncio.Semaphore(SIDE_BY_SIDE)
-        async with asyncio.TaskGroup() as tasks:
-            for channel, place in missed:
-                tasks.create_task(self._one(client, channel, place, free))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for channel, place in missed:
+                    tasks.create_task(self._one(client, channel, place, free))
+        except ExceptionGroup as group:  # a disk that refused to write; the first says it all
+            raise group.exceptions[0] from None
         self._seed(client)
 
     async def _one(self, client: Client, channel: int, place: Place, free: asyncio.Semaphore) -> None:
