@@ -128,6 +128,7 @@ def test_two_keys_never_share_a_file_name(one, other):
     assert (file_name(one) == file_name(other)) == (one == other)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_keys_have_as_many_file_names_even_where_case_is_ignored():
     pick = random.Random(7)
     alphabet = "aAbB0-_:%.~ /é\u0301İıſK\U0001f600"

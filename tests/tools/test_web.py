@@ -551,6 +551,7 @@ def test_any_page_becomes_text_without_marks_of_ours(page: str) -> None:
     assert "\n\n\n" not in text or "```" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [
