@@ -491,7 +491,8 @@ def test_a_draft_of_an_earlier_run_becomes_the_answer_and_a_deleted_one_is_repla
         async with Stage(server, notes=notes) as stage:
             server.say("wait", channel=private)
             [draft] = await stage.said(private, "Working on …")
-            await stage.channel._places.flush()
+            # It stands there before the bot has heard so.
+            await until(lambda: stage.channel._places.drafted("m1"), "a draft")
         async with Stage(server, notes=notes) as stage:
             await stage.channel.send(reply("done", answers="m1"))
             [answer] = await stage.said(private, "done")
