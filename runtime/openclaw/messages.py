@@ -109,6 +109,7 @@ class Message:
     fetched: bool = False  # whoever posted it fetches the reply by its id; nothing is sent
     can_ask: bool = True  # where it was said, a question about it can be put to somebody
     deliver: tuple[Address, ...] = ()  # the reply goes there, and not back to the sender
+    told: bool = False  # was said to this session's person already: it enters the transcript, and nobody answers
 
     @property
     def text(self) -> str:
@@ -122,27 +123,6 @@ class Route:
     agent: str
     session: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What goes back. `answers` is the inbox id of the message it answers, None for one sent unasked."""
-
-    to: Address
-    text: str
-    session: str
-    agent: str
-    answers: str | None = None
-    chat: str | None = None
-    topic: str | None = None
-    failed: bool = False  # the text is an error told to the person, not the model's words
-    fault: str = ""  # what kind of error of the model it was, as `errors.ProviderFault` names them
-    repeated: bool = False  # may have been delivered before a crash already
-
-    @property
-    def place(self) -> Address:
-        """Where it goes: the group, whoever asked there, or the person. Nothing overtakes anything on its way there."""
-        return Address(self.to.channel, self.chat or self.to.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +154,41 @@ class Usage:
     def context(self) -> int:
         """Tokens the next request will carry at least: all input of this call, and its output."""
         return self.input + self.cache_read + self.cache_write + self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What answering one message took."""
+
+    model: str = ""  # the id the service knows; "" where no model was asked
+    usage: Usage = Usage()
+    cost: float | None = None  # US dollars; None where the model's price is not known
+    seconds: float = 0.0
+    check: str = ""  # what the check of a heartbeat found, in a line
+    woken: bool = True  # False where that check let the model sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back. `answers` is the inbox id of the message it answers, None for one sent unasked."""
+
+    to: Address
+    text: str
+    session: str
+    agent: str
+    answers: str | None = None
+    chat: str | None = None
+    topic: str | None = None
+    failed: bool = False  # the text is an error told to the person, not the model's words
+    fault: str = ""  # what kind of error of the model it was, as `errors.ProviderFault` names them
+    repeated: bool = False  # may have been delivered before a crash already
+    told: Route | None = None  # what enters which session once it was delivered, so that it can be answered there
+    account: Account | None = None
+
+    @property
+    def place(self) -> Address:
+        """Where it goes: the group, whoever asked there, or the person. Nothing overtakes anything on its way there."""
+        return Address(self.to.channel, self.chat or self.to.id)
 
 
 # ── tools ────────────────────────────────────────────────────────────────────────────────────────
@@ -341,7 +356,21 @@ class Compaction:
     usage: Usage = Usage()
 
 
-Entry: TypeAlias = UserEntry | AssistantEntry | Intent | Result | Compaction
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was said to the person of this session from elsewhere: a heartbeat's reply. The model sees it as such.
+
+    `message` is the inbox id it entered with, `by` who said it, for example "heartbeat morning".
+    """
+
+    id: str
+    at: datetime
+    by: str
+    text: str
+    message: str
+
+
+Entry: TypeAlias = UserEntry | AssistantEntry | Intent | Result | Compaction | Told
 
 
 # ── what a person sees while a turn runs ─────────────────────────────────────────────────────────

@@ -98,12 +98,37 @@ class Tools(Protocol):
     async def close(self) -> None: ...
 
 
+class Reminding(Protocol):
+    """What an agent sets up for later. Kept in the state folder; a person sees it beside the heartbeats."""
+
+    async def remind(
+        self,
+        text: str,
+        call: Call,
+        *,
+        at: str | None = None,
+        after: str | None = None,
+        cron: str | None = None,
+        act: bool = False,
+    ) -> str:
+        """Sets one up: `at` a time, `after` a duration, or on a schedule; exactly one of them. Then the text is
+        delivered where the call came from, or, to `act`, the agent is asked to do what it says. Words about it,
+        with its name. Raises ToolError."""
+
+    async def reminders(self, call: Call) -> Sequence[str]:
+        """Those that whoever is behind this call may see, a line each."""
+
+    async def unremind(self, name: str, call: Call) -> str:
+        """Raises ToolError where there is none of this name for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a runtime lives on disk, as absolute paths in text."""
+    """What a runtime gives its tools: where it lives on disk, as absolute paths in text, and what it does for them."""
 
     project: str
     state: str
+    reminding: Reminding | None = None
 
 
 # ── stores ───────────────────────────────────────────────────────────────────────────────────────
@@ -178,7 +203,9 @@ class Outbox(Protocol):
     async def sending(self, id: str) -> None:
         """Committed before the channel is called: after a crash from here on the reply counts as repeated."""
 
-    async def sent(self, id: str, *, dead: bool = False) -> None: ...
+    async def sent(self, id: str, *, dead: bool = False) -> str | None:
+        """The reply is done with. Where it was delivered and is to be `told`, that enters the inbox in the same
+        transaction, from `cron:<heartbeat>` with the message id `told-<id>`; the session to ring is returned."""
 
     async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
         """Due again in `after` seconds; as a repetition where it was `begun`."""
@@ -207,6 +234,50 @@ class Journal(Protocol):
     async def list(self) -> Sequence[SessionSummary]: ...
 
 
+Cause: TypeAlias = Literal["schedule", "hand"]
+"""Why an instant was run: its time came, or a person asked for it."""
+
+KEPT = 90  # days of history
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A reply's way to one place: under way, there, or given up."""
+
+    to: Address
+    state: Literal["due", "sent", "dead"]
+    tries: int
+    ended: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One instant of a schedule and what came of it; of several missed ones in a row, the last.
+
+    How it was carried out (`state`, `reply`) and whether its reply arrived (`deliveries`) are two things.
+    """
+
+    schedule: str
+    instant: datetime  # when it was due
+    at: datetime  # when it was begun or passed over
+    state: Literal["queued", "running", "done", "failed", "parked", "missed", "skipped"]
+    cause: Cause = "schedule"
+    why: str = ""  # it was missed or skipped
+    number: int = 1  # of the instants this stands for
+    message: str = ""  # inbox id; "" where it was not run
+    ended: datetime | None = None
+    reply: Reply | None = None
+    deliveries: tuple[Delivered, ...] = ()
+
+    @property
+    def ran(self) -> bool:
+        return self.state not in ("missed", "skipped")
+
+    @property
+    def failed(self) -> bool:
+        return self.state in ("failed", "parked")
+
+
 class Marks(Protocol):
     """Small JSON documents with a version, and the fires of schedules."""
 
@@ -216,14 +287,28 @@ class Marks(Protocol):
     async def put(self, name: str, document: Any, version: int) -> bool:
         """Writes if the version on disk is still `version`; False otherwise. Durable on return."""
 
-    async def fire(self, schedule: str, instant: datetime, message: Message, route: Route) -> bool:
-        """The inbox row and the schedule's mark in one transaction; False where this instant was fired before."""
+    async def fire(
+        self, schedule: str, instant: datetime, message: Message, route: Route, cause: Cause = "schedule"
+    ) -> bool:
+        """The inbox row and the schedule's mark in one transaction; False where this instant was fired or skipped
+        before. One that was merely missed, because the clock ran ahead, can still be fired."""
 
-    async def skip(self, schedule: str, instant: datetime, why: str) -> bool:
-        """Records an instant that is not run; False where it was fired or skipped before."""
+    async def skip(
+        self, schedule: str, instant: datetime, why: str, *, missed: bool = False, number: int = 1
+    ) -> bool:
+        """Records an instant that is not run, or the last of `number` of them; False where it has a mark."""
 
     async def last(self, schedule: str) -> datetime | None:
-        """The last instant fired or skipped."""
+        """The last instant of the schedule itself that has a mark."""
+
+    async def lasts(self) -> Mapping[str, datetime]:
+        """The same, of all schedules at once."""
+
+    async def runs(
+        self, schedule: str | None, limit: int, *, since: datetime | None = None, ran: bool = False
+    ) -> Sequence[Run]:
+        """The history of one schedule or of all, the latest instants first: those after `since`; with `ran` only
+        those that were run. Kept for `KEPT` days, and the last of each schedule for ever."""
 
 
 class Store(Protocol):
@@ -300,7 +385,16 @@ class Operations(Protocol):
 
     def tools(self) -> Sequence[Mapping[str, Any]]: ...
 
-    async def heartbeats(self) -> Sequence[Mapping[str, Any]]: ...
+    async def heartbeats(self) -> Sequence[Mapping[str, Any]]:
+        """Those of the manifests and the reminders, as `control/shapes.py` has them."""
+
+    async def history(
+        self, heartbeat: str | None, limit: int, since: datetime | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """What came of the latest instants, of one heartbeat or of all, latest first."""
+
+    async def coming(self, until: datetime, limit: int) -> Sequence[Mapping[str, Any]]:
+        """When what is on runs from now on, soonest first."""
 
     def commands(self) -> Sequence[tuple[str, str]]:
         """Slash commands and prefixes with a word of help each, for completion and menus."""
@@ -362,6 +456,15 @@ class Operations(Protocol):
 
     async def run_heartbeat(self, name: str) -> Accepted | Refused:
         """Runs it now, beside its schedule."""
+
+    async def pause_heartbeat(self, name: str, by: Address | None = None) -> bool:
+        """Nothing of it runs by itself until it is resumed, over restarts too; False where there is none."""
+
+    async def resume_heartbeat(self, name: str) -> bool:
+        """It goes on from now, also where it had stopped after failures; False where there is none."""
+
+    async def forget_heartbeat(self, name: str) -> bool:
+        """Deletes a reminder; False where there is none of that name. Those of the manifests stay."""
 
     async def memories(self, query: str, limit: int) -> Sequence[Mapping[str, Any]]:
         """Of every scope: the best for the query, or the latest where it is empty."""

@@ -74,12 +74,12 @@ class Cron:
         It carries the zone's offset as a fixed one: Python compares times of one zone by what the clock
         on the wall shows, which is wrong in the hour that comes twice.
         """
-        return next(self._fires(after, zone), None)
+        return next(self.following(after, zone), None)
 
     def between(self, start: datetime, end: datetime, zone: tzinfo) -> Iterator[datetime]:
         """Every fire later than `start` up to and including `end`, in order, as `next` gives them."""
         until = end.astimezone(UTC)
-        return takewhile(lambda fire: fire <= until, self._fires(start, zone))
+        return takewhile(lambda fire: fire <= until, self.following(start, zone))
 
     def on(self, day: date) -> bool:
         """Whether it fires on this day of the calendar at all."""
@@ -95,7 +95,8 @@ class Cron:
         )
         return (by_day or by_weekday) if self.either else (by_day and by_weekday)
 
-    def _fires(self, after: datetime, zone: tzinfo) -> Iterator[datetime]:
+    def following(self, after: datetime, zone: tzinfo) -> Iterator[datetime]:
+        """Every fire later than `after`, in order, as `next` gives them."""
         try:
             last = None
             for fire in self._stretches(after.astimezone(UTC) + timedelta(microseconds=1), zone):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
-from openclaw.messages import Address, ToolSpec
+from openclaw.messages import Address, ToolSpec, Usage
 from openclaw.permissions.policy import Policy
 from openclaw.ports import ChannelOptions
 
@@ -20,6 +21,7 @@ class Limits:
     iterations: int = 20  # model calls in one turn
     turn: float = 600.0  # seconds
     output_tokens: int = 16000  # of one model call
+    cost: float | None = None  # US dollars of one turn, after which the model is not called again
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,26 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens. What is read from and written to the cache has prices of its own."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+
+    def of(self, usage: Usage) -> float:
+        """US dollars."""
+        parts = (
+            usage.input * self.input,
+            usage.output * self.output,
+            usage.cache_read * self.cache_read,
+            usage.cache_write * self.cache_write,
+        )
+        return sum(parts) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """`kind` is a file in openclaw/providers; `options` are the kind's (base_url, api_key, script, ...)."""
 
@@ -57,6 +79,7 @@ class Model:
     id: str
     kind: str = "anthropic"
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    price: Price | None = None  # None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +112,23 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """A tool that is run at each instant, and decides without a model whether the model is woken."""
+
+    tool: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+    wake: Literal["failure", "output", "change"] = "failure"
+    after: int = 1  # times in a row, before the model is woken
+    repeat: float | None = None  # seconds until it is woken again while that lasts; None: not again
+    recovered: bool = False  # woken once more when it is over
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """`cron` holds one or more expressions; `deliver` addresses, person or room names resolved to addresses."""
+    """`cron` holds one or more expressions; `deliver` and `notify` addresses, person or room names resolved.
+
+    A reminder is one too: it is not in the manifests, and may have an instant `once` in place of expressions.
+    """
 
     name: str
     cron: tuple[str, ...]
@@ -102,6 +140,16 @@ class Heartbeat:
     timeout: float = 600.0
     session: Literal["fresh", "keep"] = "fresh"
     enabled: bool = True
+    model: str | None = None  # a key of Snapshot.models; None: the agent's own
+    notify: tuple[Address, ...] = ()  # who is told of failures
+    check: Check | None = None
+    jitter: float = 0.0  # seconds by which a run may be late on purpose, the same for the same instant
+    active_hours: tuple[int, int] | None = None  # minutes of the day: from the first, up to before the second
+    max_cost: float | None = None  # US dollars of one run
+    once: datetime | None = None
+    says: bool = False  # the prompt is the reply: no model is asked
+    topic: str | None = None  # of the place it is delivered to
+    asked_by: Address | None = None  # who set up a reminder
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,95 @@
+"""When a schedule runs: several expressions in one zone, within the hours it is active. Pure; knows no clock.
+
+Law: an instant that several expressions share is one. Hours in which it is not active are no part of the schedule:
+what would come there does not exist, and so is never missed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from openclaw.schedule import Cron, parse
+
+Hours = tuple[int, int]
+"""Minutes of the day: active from the first up to before the second; over midnight where the second is earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    crons: tuple[Cron, ...]
+    zone: tzinfo
+    active: Hours | None = None
+    once: datetime | None = None  # one instant more
+
+    @classmethod
+    def of(
+        cls, expressions: Sequence[str], zone: tzinfo, active: Hours | None = None, once: datetime | None = None
+    ) -> Timetable:
+        """Raises ValueError for an expression that is none."""
+        return cls(tuple(map(_cron, expressions)), zone, active, once)
+
+    def next(self, after: datetime) -> datetime | None:
+        """The first instant later than `after`, with the zone's offset then; None where nothing more comes."""
+        return next(self.following(after), None)
+
+    def following(self, after: datetime) -> Iterator[datetime]:
+        """Every instant later than `after`, in order."""
+        if not self.ever_active:
+            return iter(self._once(after))
+        fires = [self._fires(cron, after) for cron in self.crons]
+        return _distinct(heapq.merge(*fires, self._once(after)))
+
+    def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """Every instant later than `start` up to and including `end`, in order."""
+        for fire in self.following(start):
+            if fire > end:
+                return
+            yield fire
+
+    @property
+    def ever_active(self) -> bool:
+        """Whether any of its times of the day lies in the active hours."""
+        if self.active is None:
+            return True
+        times = ((hour * 60 + minute) for cron in self.crons for hour in cron.hours for minute in cron.minutes)
+        return any(_within(time, self.active) for time in times)
+
+    def _fires(self, cron: Cron, after: datetime) -> Iterator[datetime]:
+        for fire in cron.following(after, self.zone):
+            if self.active is None or _within(fire.hour * 60 + fire.minute, self.active):
+                yield fire
+
+    def _once(self, after: datetime) -> list[datetime]:
+        return [self.once] if self.once is not None and self.once > after else []
+
+
+def late(name: str, instant: datetime, jitter: float) -> timedelta:
+    """By how much a run may come later than its instant: from 0 up to `jitter` seconds, always the same for it."""
+    if not jitter:
+        return timedelta(0)
+    digest = hashlib.sha256(f"{name}@{instant.astimezone(UTC).isoformat()}".encode()).digest()
+    return timedelta(seconds=jitter * int.from_bytes(digest[:4]) / 2**32)
+
+
+def _within(time: int, hours: Hours) -> bool:
+    start, end = hours
+    return start <= time < end if start < end else time >= start or time < end
+
+
+def _distinct(fires: Iterator[datetime]) -> Iterator[datetime]:
+    last = None
+    for fire in fires:
+        if fire != last:
+            yield fire
+        last = fire
+
+
+def _cron(expression: str) -> Cron:
+    parsed = parse(expression)
+    if not isinstance(parsed, Cron):
+        raise ValueError(f"`{expression}`: {parsed.message}")
+    return parsed
