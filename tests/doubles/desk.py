@@ -19,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from doubles.beats import Beats
 from openclaw.channels.repl import Channel
 from openclaw.clock import Clock, SystemClock
 from openclaw.errors import ApprovalError, PairingError
@@ -53,8 +54,9 @@ from openclaw.ports import ChannelOptions, Letter, Pairing, Post, SessionSummary
 Send = Callable[[Reply], Awaitable[None]]
 
 
-class Desk:
+class Desk(Beats):
     def __init__(self, clock: Clock | None = None, send: Send | None = None) -> None:
+        super().__init__()
         self.clock = clock or SystemClock()
         self.posted: list[Message] = []
         self.answers: list[tuple[str, Answer, Address]] = []
@@ -256,9 +258,6 @@ class Desk:
     def tools(self) -> Sequence[Mapping[str, Any]]:
         return []
 
-    async def heartbeats(self) -> Sequence[Mapping[str, Any]]:
-        return []
-
     def reloads(self) -> Sequence[Mapping[str, Any]]:
         return []
 
@@ -356,9 +355,6 @@ class Desk:
 
     def letter(self, channel: str) -> Letter | None:
         return self.letters.get(channel)
-
-    async def run_heartbeat(self, name: str) -> Accepted | Refused:
-        return Refused("heartbeat", f"there is no heartbeat {name}")
 
     async def memories(self, query: str, limit: int) -> Sequence[Mapping[str, Any]]:
         return []

@@ -13,11 +13,15 @@ from typing import Any
 import httpx2
 from jsonschema import Draft202012Validator
 
+from doubles.desk import Desk
 from doubles.house import AGENT, TOKEN, Program, lived, project
 from doubles.messages_server import MessagesServer, Reply
 from openclaw.app import App
 from openclaw.clock import Clock
+from openclaw.control.application import application
 from openclaw.control.document import TABLE, Row, document
+from openclaw.messages import Address
+from openclaw.ports import Caller, Problem
 
 Scene = Callable[[App, Program], Awaitable[None]]
 
@@ -68,6 +72,48 @@ async def housed(
     async with lived(root, tmp_path / "state", clock=clock) as (app, operator):
         operator.http.event_hooks = {"response": [true_to_the_document]}
         yield app, operator
+
+
+SCOPES = {"operator-secret": "operator", "watcher-secret": "read", "chatter-secret": "chat"}
+
+
+class Door:
+    """The gate of a house without walls: a token of `SCOPES` has its scope, and everybody else is refused."""
+
+    async def __call__(self, request: Any) -> Caller | Problem:
+        scope = SCOPES.get(request.headers.get("authorization", "").removeprefix("Bearer "))
+        if scope is None:
+            return Problem(401, "unauthorized", "no valid token")
+        return Caller(scope, Address("http", scope), frozenset({scope}))
+
+    def holds(self, caller: Caller) -> bool:
+        return True
+
+    def foreign(self, request: Any) -> Problem | None:
+        return None
+
+    def paused(self, request: Any) -> Problem | None:
+        return None
+
+    def wrong(self, request: Any) -> None:
+        pass
+
+
+@asynccontextmanager
+async def before(desk: Desk, token: str = "operator-secret") -> AsyncIterator[httpx2.AsyncClient]:
+    """The application before a desk instead of a runtime, in this process and without a socket."""
+
+    def fatal(error: Exception) -> None:
+        raise error
+
+    served = application(desk, desk, Door(), desk.clock, dict, fatal=fatal)
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(served),
+        base_url="http://desk",
+        headers={"Authorization": f"Bearer {token}"},
+        event_hooks={"response": [true_to_the_document]},
+    ) as client:
+        yield client
 
 
 async def true_to_the_document(response: httpx2.Response) -> None:

@@ -17,6 +17,7 @@
     turns.py        messages that were taken in, for every route
     openai.py       the same for OpenAI's clients; completion.py, chunks.py, completions.py: what they say and get
     hooks.py        calls of other services; material.py: how what they bring enters a prompt
+    beats.py        heartbeats and reminders: what came of them, and what is done to them
     desk.py         everything else one may ask of a runtime
     metrics.py      its figures for Prometheus
     static.py       the web page's files

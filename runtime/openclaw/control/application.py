@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from openclaw.clock import Clock
+from openclaw.control.beats import Beats
 from openclaw.control.bodies import Bodies
 from openclaw.control.chunks import error
 from openclaw.control.desk import Desk
@@ -67,6 +68,7 @@ def application(
         OpenAI(turns, operations, gate, taking, guard.broken),
         Hooks(post, operations, gate, taking, rates, clock, options),
         Desk(operations, taking),
+        Beats(operations, clock),
         Static(),
     )
     routes = [guard.route(row, _endpoint(row.name, rooms)) for row in TABLE]

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -168,3 +169,17 @@ def words(request: Request, name: str) -> str:
     if not is_text(said):
         raise unserved(422, "bad_field", f"`{name}` must be text")
     return said
+
+
+def time(request: Request, name: str) -> datetime | None:
+    """An instant of the query, in UTC; None where it is left out."""
+    said = request.query_params.get(name)
+    if said is None:
+        return None
+    try:
+        found = datetime.fromisoformat(said.replace(" ", "+"))  # a plus that was not encoded arrives as a space
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise unserved(422, "bad_field", f"`{name}` must be a time with its offset, such as 2026-11-28T07:30:00Z")

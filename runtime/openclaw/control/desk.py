@@ -9,9 +9,9 @@ from openclaw.control import bodies, words
 from openclaw.control.bodies import Bodies
 from openclaw.control.document import document
 from openclaw.control.metrics import Figures
-from openclaw.control.problems import Unserved, refused, unserved
+from openclaw.control.problems import Unserved, unserved
 from openclaw.errors import ApprovalError, PairingError, ToolError
-from openclaw.messages import Accepted, Address, Refused
+from openclaw.messages import Address
 from openclaw.ports import Caller, Operations, Problem
 
 _DECISION_LIMIT = 1 << 10
@@ -59,21 +59,6 @@ class Desk:
 
     async def tools(self, _: Request, caller: Caller) -> Response:
         return JSONResponse({"tools": [dict(tool) for tool in self._operations.tools()]})
-
-    # ── heartbeats ───────────────────────────────────────────────────────────────────────────────
-
-    async def heartbeats(self, _: Request, caller: Caller) -> Response:
-        return JSONResponse({"heartbeats": [dict(one) for one in await self._operations.heartbeats()]})
-
-    async def run_heartbeat(self, request: Request, caller: Caller) -> Response:
-        match await self._operations.run_heartbeat(request.path_params["name"]):
-            case Refused(code="heartbeat", reason=reason):
-                raise unserved(404, "unknown_heartbeat", reason)
-            case Refused(code=code, reason=reason):
-                raise refused(code, reason)
-            case Accepted(id=id, agent=agent, session=session):
-                state = {"id": id, "status": "queued", "agent": agent, "session": session}
-                return JSONResponse(state, 202, {"Location": f"/api/messages/{id}"})
 
     # ── memory ───────────────────────────────────────────────────────────────────────────────────
 

@@ -51,6 +51,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "missing_id": "the call does not carry its own id",
     "bad_form": "the form has too many fields",
     "unknown_heartbeat": "there is no such heartbeat",
+    "in_manifest": "the heartbeat is one of the manifests, and is changed there",
     "unknown_memory": "there is no such memory",
     "unknown_pairing": "nobody waits with this code, or was let in under this address",
     "unknown_approval": "no such approval is pending or remembered",
@@ -231,15 +232,63 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Tools": object_(tools=list_(ref("Tool"))),
     "Heartbeat": object_(
         name=TEXT,
+        origin={"enum": ["manifest", "reminder"], "description": "A reminder was set up in a conversation."},
         agent=TEXT,
+        model={**any_(TEXT), "description": "An alias of models.yaml; null: the agent's own."},
+        prompt=TEXT,
+        says={**YES, "description": "The prompt is what is said; no model is asked."},
+        check={**any_(TEXT), "description": "The tool that decides whether the model is woken."},
         cron=list_(TEXT),
+        once={**any_(TIME), "description": "One time more, or the only one."},
         timezone=TEXT,
+        active_hours={**any_(TEXT), "description": "Such as 08:00-22:00, on its own clock; null: always."},
         enabled=YES,
+        paused={**any_(object_(at=TIME, by=any_(TEXT))), "description": "Since when, and by whose wish."},
+        stopped={**any_(TEXT), "description": "Why nothing of it runs until somebody looks."},
+        failures={**COUNT, "description": "In a row, up to now."},
         deliver=list_(TEXT),
         missed={"enum": ["once", "skip", "all"]},
-        next={**any_(TIME), "description": "The next time it runs, in its own zone; null where it is off."},
+        next={**any_(TIME), "description": "The next time it runs, in its own zone; null where nothing comes."},
         last={**any_(TIME), "description": "The last scheduled time that was run or skipped."},
+        last_run=any_(ref("Run")),
     ),
+    "Run": object_(
+        heartbeat=TEXT,
+        scheduled={**TIME, "description": "When it was due."},
+        at={**TIME, "description": "When it was begun, or passed over."},
+        ended=any_(TIME),
+        seconds={**any_(NUMBER), "description": "What it took."},
+        cause={"enum": ["schedule", "hand"]},
+        outcome={
+            "enum": [
+                "queued", "running", "answered", "silent", "quiet", "failed", "parked", "missed", "skipped"
+            ],
+            "description": "`silent`: there was nothing to deliver. `quiet`: its check let the model sleep. `parked`: "
+            "it ended the runtime again and again. `missed`: nothing ran then. `skipped`: it was not to run then.",
+        },
+        why={**TEXT, "description": "It was missed, skipped, or failed."},
+        number={**COUNT, "description": "Of the times in a row that this stands for, of which it is the last."},
+        message={**any_(TEXT), "description": "The id of its message; null where it was not run."},
+        session=any_(TEXT),
+        agent=any_(TEXT),
+        model={**any_(TEXT), "description": "The id of the model."},
+        cost_usd={**any_(NUMBER), "description": "Null where the price is not known."},
+        usage=any_(ref("Usage")),
+        check={**TEXT, "description": "What its check found, in a line; empty where it has none."},
+        reply=any_(TEXT),
+        deliveries=list_(
+            object_(to=TEXT, state={"enum": ["due", "sent", "dead"]}, tries=COUNT, ended=any_(TIME))
+        ),
+    ),
+    "History": object_(runs={**list_(ref("Run")), "description": "The latest first."}),
+    "Coming": object_(
+        coming={
+            **list_(object_(heartbeat=TEXT, at={**TIME, "description": "In its own zone."})),
+            "description": "The soonest first.",
+        }
+    ),
+    "Paused": object_(name=TEXT, paused=YES),
+    "Deleted": object_(name=TEXT, deleted={"const": True}),
     "Page": {"type": "string", "description": "A file of the web page, in the media type that its name says."},
     "Metrics": {"type": "string", "description": "The text form of Prometheus; every name begins with `openclaw_`."},
     "Memory": object_(

@@ -14,6 +14,7 @@ Method = Literal["GET", "POST", "DELETE"]
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
+MOST_RUNS: Final = 1000  # of a history, in one answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,12 @@ _POSTED: Final = {
 }
 _QUERY: Final = {"type": "string", "default": "", "description": "What to look for; left out: the latest."}
 _LIMIT: Final = {"type": "integer", "minimum": 1, "maximum": 200, "default": 20, "description": "How many at most."}
+
+_WHOSE: Final = {"type": "string", "default": "", "description": "Of this heartbeat alone; left out: of all."}
+_RUNS: Final = {**_LIMIT, "maximum": MOST_RUNS, "default": 50}
+_SOON: Final = {**_LIMIT, "maximum": MOST_RUNS, "default": 200}
+_SINCE: Final = {"type": "string", "format": "date-time", "description": "Only scheduled times later than this one."}
+_UNTIL: Final = {"type": "string", "format": "date-time", "description": "Up to when; left out: a week from now."}
 
 _HEALTH: Final = (
     Row(
@@ -130,16 +137,41 @@ _OUTSIDE: Final = (
         {200: ""}, "Call", open=True, proof="the channel knows its service", problems=(401, 403, 404), takes=("*/*",),
     ),
 )
+_BEATS: Final = (
+    Row(
+        "heartbeats", "GET", "/api/heartbeats", "read", "Heartbeats and reminders: when next, and how they stand",
+        {200: "Heartbeats"},
+    ),
+    Row(
+        "history", "GET", "/api/heartbeats/history", "read", "What came of scheduled times, the latest first",
+        {200: "History"}, query={"heartbeat": _WHOSE, "limit": _RUNS, "since": _SINCE}, problems=(422,),
+    ),
+    Row(
+        "coming", "GET", "/api/heartbeats/coming", "read", "What runs from now on, the soonest first",
+        {200: "Coming"}, query={"until": _UNTIL, "limit": _SOON}, problems=(422,),
+    ),
+    Row(
+        "run_heartbeat", "POST", "/api/heartbeats/{name}/run", "operator", "Run it now, beside its schedule",
+        {202: "MessageState"}, problems=(404,),
+    ),
+    Row(
+        "pause_heartbeat", "POST", "/api/heartbeats/{name}/pause", "operator",
+        "Nothing of it runs by itself until it is resumed", {200: "Paused"}, problems=(404,),
+    ),
+    Row(
+        "resume_heartbeat", "POST", "/api/heartbeats/{name}/resume", "operator",
+        "It goes on from now, also where it had stopped after failures", {200: "Paused"}, problems=(404,),
+    ),
+    Row(
+        "forget_heartbeat", "DELETE", "/api/heartbeats/{name}", "operator", "Delete a reminder", {200: "Deleted"},
+        problems=(404, 409),
+    ),
+)
 _HOUSE: Final = (
     Row("me", "GET", "/api/me", None, "Whom the token speaks for, and what it may do", {200: "Me"}),
     Row("commands", "GET", "/api/commands", "chat", "What may be typed after a slash", {200: "Commands"}),
     Row("agents", "GET", "/api/agents", "read", "The agents", {200: "Agents"}),
     Row("tools", "GET", "/api/tools", "read", "The tools, and who may ask for them", {200: "Tools"}),
-    Row("heartbeats", "GET", "/api/heartbeats", "read", "What runs on a schedule, and when next", {200: "Heartbeats"}),
-    Row(
-        "run_heartbeat", "POST", "/api/heartbeats/{name}/run", "operator", "Run it now, beside its schedule",
-        {202: "MessageState"}, problems=(404,),
-    ),
     Row(
         "memories", "GET", "/api/memory", "read", "What is remembered, of every scope", {200: "Memories"},
         query={"query": _QUERY, "limit": _LIMIT}, problems=(422,),
@@ -157,4 +189,6 @@ _HOUSE: Final = (
     ),
 )  # fmt: skip
 
-TABLE: Final[tuple[Row, ...]] = (*_HEALTH, *_TALK, *_OPENAI, *_SESSIONS, *_APPROVALS, *_STRANGERS, *_OUTSIDE, *_HOUSE)
+TABLE: Final[tuple[Row, ...]] = (
+    *_HEALTH, *_TALK, *_OPENAI, *_SESSIONS, *_APPROVALS, *_STRANGERS, *_OUTSIDE, *_BEATS, *_HOUSE
+)  # fmt: skip
