@@ -12,12 +12,12 @@ PACKAGE = Path(openclaw.__file__).parent
 
 FLOORS: dict[int, set[str]] = {
     0: {"messages", "ports", "errors", "clock", "marker", "names", "output", "beneath", "note", "commands", "asking"},
-    1: {"permissions", "schedule", "signature", "script"},
-    2: {"manifest", "bundle"},
+    1: {"permissions", "schedule", "signature", "script", "moments"},
+    2: {"manifest", "bundle", "timetable"},
     3: {"router", "prompt", "transcript"},
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
-        "adapters", "delivery", "pairing", "health", "tally",
+        "adapters", "delivery", "pairing", "health", "tally", "reminders",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload"},

@@ -263,6 +263,8 @@ class Call:
     id: str = ""
     command: CommandLine | None = None
     memory: str | None = None
+    chat: str | None = None  # the group it was asked for in, and its topic
+    topic: str | None = None
 
 
 # ── approvals ────────────────────────────────────────────────────────────────────────────────────

@@ -139,6 +139,37 @@ _ALL: Final = (
         ("name",),
     ),
     _spec(
+        "remind_me", "reminders",
+        "Sets up a reminder for later. The text is then delivered to this conversation word for word, by itself, so "
+        "write it complete and addressed to the person: what they will read, not what they asked you. Say when in "
+        "exactly one way: `in` a while, `at` a time, or `cron` to repeat it. With `act` nothing is delivered as it "
+        "stands: you are given the text as a task at that time, in a conversation of its own, and your answer is "
+        "delivered; use it only where something must be looked up or done then.",
+        {
+            "text": _text("What to tell the person, for example: Time to drink some water! With `act`: the whole task, "
+                          "which must make sense without this conversation."),
+            "in": _text("After how long, for example 90s, 10m, 2h, 3d or 1h30m."),
+            "at": _text("At what time, on the person's clock: 18:00 for the next time it is that late, or "
+                        "2026-05-01 18:00."),
+            "cron": _text("To repeat it: minute, hour, day of the month, month and day of the week on the person's "
+                          "clock, for example 30 7 * * 1-5. Every 5 minutes at most, and every 15 with `act`."),
+            "act": {"type": "boolean", "description": "Do what the text says at that time, instead of telling it."},
+        },
+        ("text",),
+    ),
+    _spec(
+        "reminder_list", "reminders",
+        "Lists the reminders this person has set up, with their names and the times they come next.",
+        {},
+        (),
+    ),
+    _spec(
+        "reminder_delete", "reminders",
+        "Cancels one reminder.",
+        {"name": _text("Its name, as reminder_list shows it, for example reminder.3.")},
+        ("name",),
+    ),
+    _spec(
         "web_fetch", "web",
         "Fetches a web page or file and returns its text.",
         {"url": _text("The address, starting with https:// or http://.")},
