@@ -15,6 +15,7 @@ from openclaw.errors import ToolError
 from openclaw.messages import Call
 from openclaw.names import file_name
 
+NOTHING = "(no output)"  # what stands for the output of a tool that said nothing
 LIMIT = 16_000  # characters
 LARGEST = 10 << 20  # bytes: what read_file reads, and so what is kept of one output
 KEPT = 200  # outputs in one workspace; the oldest go first

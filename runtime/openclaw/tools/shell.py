@@ -113,7 +113,7 @@ def _result(job: Job, ended: Ended | None, spec: ToolSpec, call: Call) -> ToolRe
     text = job.capture.text()
     note = _ending_in_words(ended, spec.timeout)
     body = text.rstrip("\n") if note else text
-    whole = "\n".join(part for part in (body, note) if part) or "(no output)"
+    whole = "\n".join(part for part in (body, note) if part) or output.NOTHING
     return ToolResult(output.fit(whole, call), is_error=bool(note))
 
 

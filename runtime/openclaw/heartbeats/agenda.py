@@ -1,0 +1,103 @@
+"""What is due next of many heartbeats, without looking at all of them. Pure but for the times it is told.
+
+Law: a plan says up to which instant everything was fired or passed over; what comes after that and is not later than
+now has come. A clock that was put back brings instants again; whoever fires them knows those that were.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from openclaw.manifest.snapshot import Heartbeat
+from openclaw.timetable import Timetable, late
+
+CATCH_UP = 100  # instants of one heartbeat that are told apart after downtime; the latest of them
+COUNTED = 20_000  # those before them are counted up to here
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Instants in a row, told together."""
+
+    first: datetime
+    last: datetime
+    number: int  # at most `COUNTED`
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Instants that have come, in order, and those before them that are too many to be told apart."""
+
+    instants: Sequence[datetime]
+    earlier: Earlier | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """One heartbeat; `done` is the instant up to which everything has been fired or passed over."""
+
+    heartbeat: Heartbeat
+    timetable: Timetable
+    done: datetime
+    looked: datetime  # failures before a person looked at it do not count
+    stopped: str = ""  # why nothing of it runs until somebody looks
+    at: datetime | None = None  # when it is looked at next
+
+    @classmethod
+    def of(cls, heartbeat: Heartbeat, done: datetime, looked: datetime) -> Plan:
+        zone = ZoneInfo(heartbeat.timezone)
+        return cls(heartbeat, Timetable.of(heartbeat.cron, zone, heartbeat.active_hours, heartbeat.once), done, looked)
+
+    def due(self, now: datetime) -> datetime | None:
+        """When the next instant that was not dealt with is to run; None where nothing more comes."""
+        instant = None if self.stopped else self.timetable.next(min(self.done, now))
+        return None if instant is None else self.runs_at(instant)
+
+    def runs_at(self, instant: datetime) -> datetime:
+        return instant.astimezone(UTC) + late(self.heartbeat.name, instant, self.heartbeat.jitter)
+
+    def come(self, now: datetime) -> Backlog:
+        start, span = min(self.done, now), timedelta(days=1)
+        while True:
+            begin = max(start, now - span)
+            found = [at.astimezone(UTC) for at in self.timetable.between(begin, now) if self.runs_at(at) <= now]
+            if begin == start or len(found) > CATCH_UP:
+                break
+            span *= 4
+        if len(found) <= CATCH_UP:
+            return Backlog(found)
+        kept, last = found[-CATCH_UP:], found[-CATCH_UP - 1]
+        before = [at.astimezone(UTC) for at in itertools.islice(self.timetable.between(start, last), COUNTED)]
+        return Backlog(kept, Earlier(before[0], last, len(before)))
+
+
+class Agenda:
+    """Plans by the time at which they are to be looked at."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[datetime, int, Plan]] = []
+        self._order = itertools.count()
+
+    def fill(self, plans: Iterable[Plan]) -> None:
+        self._heap = [(plan.at, next(self._order), plan) for plan in plans if plan.at is not None]
+        heapq.heapify(self._heap)
+
+    def put(self, plan: Plan, at: datetime | None) -> None:
+        plan.at = at
+        if at is not None:
+            heapq.heappush(self._heap, (at, next(self._order), plan))
+
+    def take(self, now: datetime) -> list[Plan]:
+        """Those whose time has come, in the order of their times."""
+        taken = []
+        while self._heap and self._heap[0][0] <= now:
+            taken.append(heapq.heappop(self._heap)[2])
+        return taken
+
+    def next(self) -> datetime | None:
+        return self._heap[0][0] if self._heap else None

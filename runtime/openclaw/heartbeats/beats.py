@@ -1,0 +1,407 @@
+"""Heartbeats: sleeps until a schedule is due, then puts its prompt into the inbox like any other message.
+
+The law: each scheduled instant is run once or passed over once, across restarts, reloads and clocks that
+jump, because the instant's mark and its message enter the store in one transaction. A heartbeat never
+overlaps itself. What was not run is recorded with the reason. A heartbeat that is new, changed, resumed or
+switched on again owes nothing for the time before. Knows no agent and no answer; the inbox takes it from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from openclaw.clock import Clock
+from openclaw.errors import OpenClawError, StorageFailed
+from openclaw.heartbeats.agenda import COUNTED, Agenda, Backlog, Plan
+from openclaw.heartbeats.failures import GIVEN_UP, Failures
+from openclaw.heartbeats.history import heartbeat_json, run_json, standing_json
+from openclaw.manifest.snapshot import Heartbeat, Snapshot
+from openclaw.messages import Accepted, Address, Message, Refused, Reply, Route, Text, escape
+from openclaw.ports import Queued, Store
+
+MARK = "heartbeats"  # since when each schedule counts
+STANDING = "heartbeats-standing"  # what people said of each: paused, resumed
+ON_TIME = timedelta(minutes=1)  # later than this, an instant counts as missed
+STEP = 30.0  # seconds of sleep at most: the clock on the wall may jump meanwhile
+AGAIN = timedelta(seconds=30)  # after which what the disk refused is tried again
+AT_ONCE = 200  # plans made before others get their turn
+EVER = datetime.min.replace(tzinfo=UTC)
+MISSED = "nothing ran then"
+
+log = logging.getLogger("openclaw.heartbeats")
+
+
+class Extra(Protocol):
+    """Heartbeats that are in no manifest."""
+
+    def heartbeats(self) -> Mapping[str, Heartbeat]: ...
+
+    async def fired(self, name: str) -> None:
+        """The one instant of this one is dealt with."""
+
+    async def delete(self, name: str) -> bool: ...
+
+
+class Heartbeats:
+    """`snapshot` tells the manifests in force; `ring` says that a session has work."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        snapshot: Callable[[], Snapshot],
+        ring: Callable[[str], None],
+        extra: Extra | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._snapshot = snapshot
+        self._ring = ring
+        self._extra = extra
+        self._failures = Failures(store.marks)
+        self._plans: dict[str, Plan] = {}
+        self._agenda = Agenda()
+        self._standing: dict[str, dict[str, Any]] = {}
+        self._looked: dict[str, datetime] = {}
+        self._stale = True
+        self._changed = asyncio.Event()
+        self._ahead: float | None = None  # the clock on the wall less the one that never jumps
+
+    async def open(self) -> None:
+        """Reads what people said of heartbeats before."""
+        document, _ = await self._store.marks.get(STANDING)
+        self._standing = dict(document) if isinstance(document, dict) else {}
+
+    def all(self) -> Mapping[str, Heartbeat]:
+        extra = self._extra.heartbeats() if self._extra else {}
+        return {**self._snapshot().heartbeats, **extra} if extra else self._snapshot().heartbeats
+
+    def named(self, name: str | None) -> Heartbeat | None:
+        return self.all().get(name) if name else None
+
+    def replan(self) -> None:
+        """The snapshot in force is another one. Unchanged heartbeats go on as they were."""
+        self._stale = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until cancelled; raises StorageFailed."""
+        await self.open()
+        while True:
+            self._changed.clear()
+            await self._plan()
+            self._mind_the_clock()
+            await self._fire_all(self._agenda.take(self._clock.now()))
+            await self._rest()
+
+    # ── what people ask for ──────────────────────────────────────────────────────────────────────
+
+    async def run_now(self, name: str) -> Accepted | Refused:
+        """Runs it beside its schedule, as a message like any other of it."""
+        heartbeat = self.named(name)
+        if heartbeat is None:
+            return Refused("heartbeat", f"there is no heartbeat {name}")
+        now = self._clock.now()
+        message, route = _message(heartbeat, f"{now.isoformat()}-by-hand", now), _route(heartbeat)
+        await self._store.marks.fire(name, now, message, route, "hand")
+        accepted = await self._store.inbox.accept(message, route)  # is there already; tells its id
+        self._ring(accepted.session)
+        return accepted
+
+    async def pause(self, name: str, by: Address | None = None) -> bool:
+        """Nothing of it runs by itself until it is resumed; False where there is none of this name."""
+        if self.named(name) is None:
+            return False
+        if "paused" not in self._standing.get(name, {}):
+            paused = {"at": self._clock.now().isoformat(), "by": str(by) if by else None}
+            await self._stand(name, {"paused": paused})
+        return True
+
+    async def resume(self, name: str) -> bool:
+        """It goes on from now, also where it had stopped after failures; False where there is none of this name."""
+        if self.named(name) is None:
+            return False
+        await self._stand(name, {"resumed": self._clock.now().isoformat()})
+        return True
+
+    async def forget(self, name: str) -> bool:
+        """Deletes one that is in no manifest."""
+        return self._extra is not None and await self._extra.delete(name)
+
+    async def _stand(self, name: str, standing: Mapping[str, Any]) -> None:
+        """On disk when this returns."""
+        known = self.all()
+        while True:
+            document, version = await self._store.marks.get(STANDING)
+            kept = {each: entry for each, entry in (document or {}).items() if each in known}
+            kept[name] = dict(standing)
+            if await self._store.marks.put(STANDING, kept, version):
+                break
+        self._standing = kept
+        self._plans.pop(name, None)
+        self.replan()
+
+    # ── how things stand ─────────────────────────────────────────────────────────────────────────
+
+    async def told(self) -> Sequence[Mapping[str, Any]]:
+        """Every heartbeat, what is described of it, and how it stands."""
+        lasts = await self._store.marks.lasts()
+        return [await self._told(heartbeat, lasts.get(heartbeat.name)) for heartbeat in self.all().values()]
+
+    async def _told(self, heartbeat: Heartbeat, last: datetime | None) -> Mapping[str, Any]:
+        name, now = heartbeat.name, self._clock.now()
+        row = await self._failures.row(name, await self._looked_at(name))
+        paused = self._standing.get(name, {}).get("paused")
+        off = not heartbeat.enabled or paused or row.given_up
+        found = await self._store.marks.runs(name, 1)
+        standing = standing_json(
+            next=None if off else Plan.of(heartbeat, now, now).timetable.next(now),
+            last=last,
+            paused=paused,
+            stopped=GIVEN_UP if row.given_up else "",
+            failures=row.length,
+            last_run=found[0] if found else None,
+        )
+        return {**heartbeat_json(heartbeat, reminder=name not in self._snapshot().heartbeats), **standing}
+
+    async def history(self, name: str | None, limit: int, since: datetime | None) -> Sequence[Mapping[str, Any]]:
+        return [run_json(run) for run in await self._store.marks.runs(name, limit, since=since)]
+
+    async def coming(self, until: datetime, limit: int) -> Sequence[Mapping[str, Any]]:
+        """What is on from now up to `until`, soonest first; of each heartbeat at most `limit`."""
+        found: list[tuple[datetime, str]] = []
+        now = self._clock.now()
+        for name, heartbeat in self.all().items():
+            paused = "paused" in self._standing.get(name, {})
+            plan = self._plans.get(name)
+            if not heartbeat.enabled or paused or (plan is not None and plan.stopped):
+                continue
+            for number, at in enumerate(Plan.of(heartbeat, now, now).timetable.between(now, until)):
+                if number == limit:
+                    break
+                found.append((at, name))
+        return [{"heartbeat": name, "at": at.isoformat()} for at, name in sorted(found)[:limit]]
+
+    async def ended(self, queued: Queued, reply: Reply) -> Sequence[Reply]:
+        """A run is about to be settled with this reply: what its owner is told of it."""
+        heartbeat = self.named(queued.message.heartbeat)
+        if heartbeat is None:
+            return ()
+        if heartbeat.once is not None and self._extra is not None:
+            await self._extra.fired(heartbeat.name)
+        by_hand = queued.message.id.endswith("-by-hand")
+        if by_hand and reply.failed:  # whoever asked for it sees that
+            return ()
+        notices = await self._failures.notices(heartbeat, reply, await self._looked_at(heartbeat.name))
+        if not reply.failed and (plan := self._plans.get(heartbeat.name)) is not None and plan.stopped:
+            await self._stand(heartbeat.name, {"resumed": self._clock.now().isoformat()})
+        return notices
+
+    async def _looked_at(self, name: str) -> datetime:
+        """Since when failures of it count."""
+        resumed = _time(self._standing.get(name, {}).get("resumed"))
+        if name not in self._looked:
+            document, _ = await self._store.marks.get(MARK)
+            entry = (document or {}).get(name)
+            self._looked[name] = _time(entry.get("looked") if isinstance(entry, dict) else None)
+        return max(self._looked[name], resumed)
+
+    # ── planning ─────────────────────────────────────────────────────────────────────────────────
+
+    async def _plan(self) -> None:
+        if not self._stale:
+            return
+        self._stale = False
+        wanted = {name: one for name, one in self.all().items() if one.enabled and not self._paused(name)}
+        since, lasts = await self._since(wanted), await self._store.marks.lasts()
+        plans: dict[str, Plan] = {}
+        for number, (name, heartbeat) in enumerate(wanted.items()):
+            plans[name] = self._kept(heartbeat) or self._new(heartbeat, since[name], lasts.get(name))
+            if number % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+        self._plans = plans
+        self._agenda.fill(plans.values())
+        await self._clear_away()
+
+    def _paused(self, name: str) -> bool:
+        return "paused" in self._standing.get(name, {})
+
+    def _kept(self, heartbeat: Heartbeat) -> Plan | None:
+        """The plan so far, where nothing about it has changed."""
+        plan = self._plans.get(heartbeat.name)
+        return plan if plan is not None and plan.heartbeat == heartbeat else None
+
+    def _new(self, heartbeat: Heartbeat, entry: Mapping[str, Any], last: datetime | None) -> Plan:
+        resumed = _time(self._standing.get(heartbeat.name, {}).get("resumed"))
+        done = max(last or EVER, datetime.fromisoformat(entry["since"]), resumed)
+        plan = Plan.of(heartbeat, done, max(_looked(entry), resumed))
+        plan.at = plan.due(self._clock.now())
+        return plan
+
+    async def _clear_away(self) -> None:
+        """One-shots whose run ended just before a crash."""
+        over = [plan for plan in self._plans.values() if plan.heartbeat.once is not None and plan.at is None]
+        if over and self._extra is not None:
+            busy = await self._store.inbox.open()
+            for plan in over:
+                if _session(plan.heartbeat) not in busy:
+                    await self._extra.fired(plan.heartbeat.name)
+
+    async def _since(self, wanted: Mapping[str, Heartbeat]) -> Mapping[str, Mapping[str, Any]]:
+        """From when on each schedule counts, remembered across restarts as long as the schedule stays the same."""
+        while True:
+            known, version = await self._store.marks.get(MARK)
+            known = known if isinstance(known, dict) else {}
+            document = {name: self._entry(heartbeat, known.get(name)) for name, heartbeat in wanted.items()}
+            if document == known or await self._store.marks.put(MARK, document, version):
+                self._looked = {name: _looked(entry) for name, entry in document.items()}
+                return document
+
+    def _entry(self, heartbeat: Heartbeat, known: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """What is remembered of one: its schedule and since when it counts, and since when it reads as it does."""
+        schedule: dict[str, Any] = {"cron": list(heartbeat.cron), "timezone": heartbeat.timezone}
+        if heartbeat.active_hours:
+            schedule["active_hours"] = list(heartbeat.active_hours)
+        now, content = self._clock.now().isoformat(), hashlib.sha256(repr(heartbeat).encode()).hexdigest()[:16]
+        if known is None:
+            return {**schedule, "since": now, "content": content, "looked": now}
+        same = schedule == {key: known[key] for key in known if key not in ("since", "content", "looked")}
+        looked = known.get("looked", now) if known.get("content", content) == content else now
+        return {**schedule, "since": known["since"] if same else now, "content": content, "looked": looked}
+
+    # ── firing ───────────────────────────────────────────────────────────────────────────────────
+
+    def _mind_the_clock(self) -> None:
+        """A clock that was put back brings instants again that plans take for done."""
+        ahead = self._clock.now().timestamp() - self._clock.monotonic()
+        if self._ahead is not None and ahead < self._ahead - 1:
+            log.warning("the clock was put back by %.0f s", self._ahead - ahead)
+            for plan in self._plans.values():
+                plan.at = plan.due(self._clock.now())
+            self._agenda.fill(self._plans.values())
+        self._ahead = ahead
+
+    async def _fire_all(self, plans: Sequence[Plan]) -> None:
+        busy = frozenset(await self._store.inbox.open()) if plans else frozenset()
+        for plan in plans:
+            if self._plans.get(plan.heartbeat.name) is plan:
+                self._agenda.put(plan, await self._attempt(plan, busy))
+
+    async def _attempt(self, plan: Plan, busy: frozenset[str]) -> datetime | None:
+        """When it is to be looked at next."""
+        try:
+            await self._fire_due(plan, busy)
+        except StorageFailed:
+            raise
+        except OpenClawError as error:  # a full disk, for example: tried again in a moment
+            log.error("heartbeat %s waits: %s", plan.heartbeat.name, error)
+            return self._clock.now() + AGAIN
+        return plan.due(self._clock.now())
+
+    async def _fire_due(self, plan: Plan, busy: frozenset[str]) -> None:
+        now = self._clock.now()
+        backlog = plan.come(now)
+        if not backlog.instants:
+            return
+        runs = _chosen(plan, backlog.instants, now)
+        await self._miss(plan, backlog, [instant for instant in backlog.instants if instant not in runs])
+        if runs and (why := await self._hindrance(plan, runs, busy, now)):
+            await self._skip(plan, runs, why)
+            runs = []
+        for instant in runs:
+            await self._fire(plan, instant)
+        plan.done = backlog.instants[-1]
+
+    async def _hindrance(
+        self, plan: Plan, runs: Sequence[datetime], busy: frozenset[str], now: datetime
+    ) -> str:
+        catching_up = plan.heartbeat.missed == "all" and len(runs) > 1
+        if not catching_up and _session(plan.heartbeat) in busy:
+            return "the run before it had not ended"
+        why, stopped = await self._failures.holds(plan.heartbeat.name, plan.looked, now)
+        plan.stopped = why if stopped else ""
+        return why
+
+    async def _fire(self, plan: Plan, instant: datetime) -> None:
+        heartbeat = plan.heartbeat
+        message, route = _message(heartbeat, instant.isoformat(), instant), _route(heartbeat)
+        if await self._store.marks.fire(heartbeat.name, instant, message, route):
+            log.info("heartbeat %s runs for %s", heartbeat.name, instant.isoformat())
+            self._ring(route.session)
+        plan.done = instant
+
+    async def _miss(self, plan: Plan, backlog: Backlog, instants: Sequence[datetime]) -> None:
+        """Recorded one by one, but for those that are too many, which are recorded at their last."""
+        marks, name, earlier = self._store.marks, plan.heartbeat.name, backlog.earlier
+        if earlier is not None:
+            more = " or more" if earlier.number == COUNTED else ""
+            why = f"{MISSED}; {earlier.number:,}{more} in a row, the first at {earlier.first.isoformat()}"
+            await marks.skip(name, earlier.last, why, missed=True, number=earlier.number)
+        for instant in instants:
+            await marks.skip(name, instant, MISSED, missed=True)
+        if number := len(instants) + (earlier.number if earlier else 0):
+            log.warning("heartbeat %s missed %d of its times", name, number)
+
+    async def _skip(self, plan: Plan, instants: Sequence[datetime], why: str) -> None:
+        for instant in instants:
+            if await self._store.marks.skip(plan.heartbeat.name, instant, why):
+                log.warning("heartbeat %s did not run for %s (%s)", plan.heartbeat.name, instant.isoformat(), why)
+
+    async def _rest(self) -> None:
+        upcoming = self._agenda.next()
+        seconds = STEP if upcoming is None else (upcoming - self._clock.now()).total_seconds()
+        waits = {
+            asyncio.ensure_future(self._clock.sleep(max(min(STEP, seconds), 0.0))),
+            asyncio.ensure_future(self._changed.wait()),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _chosen(plan: Plan, due: Sequence[datetime], now: datetime) -> Sequence[datetime]:
+    """Which of the instants that have come are run."""
+    match plan.heartbeat.missed:
+        case "all":
+            return due
+        case "once":
+            return due[-1:]
+        case "skip":
+            return [instant for instant in due[-1:] if now - plan.runs_at(instant) <= ON_TIME]
+
+
+def _message(heartbeat: Heartbeat, when: str, at: datetime) -> Message:
+    return Message(
+        id=f"{heartbeat.name}@{when}",
+        sender=Address("cron", heartbeat.name),
+        parts=(Text(heartbeat.prompt),),
+        at=at,
+        name=heartbeat.name,
+        topic=heartbeat.topic,
+        heartbeat=heartbeat.name,
+        deliver=heartbeat.deliver,
+    )
+
+
+def _route(heartbeat: Heartbeat) -> Route:
+    return Route(heartbeat.agent, _session(heartbeat), heartbeat.prompt)
+
+
+def _session(heartbeat: Heartbeat) -> str:
+    return f"cron:{escape(heartbeat.name)}"
+
+
+def _time(text: str | None) -> datetime:
+    return datetime.fromisoformat(text) if text else EVER
+
+
+def _looked(entry: Mapping[str, Any]) -> datetime:
+    return _time(entry.get("looked"))

@@ -1,0 +1,124 @@
+"""Whether a heartbeat's check wakes the model: what its tool said this time, and the times before.
+
+Law: a check that cannot run has failed; it never passes as well. The same run judged again, after a crash, gets the
+same verdict. What the tool said is material for the model, never an instruction. Runs no tool; it is handed what
+one said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from openclaw.clock import Clock
+from openclaw.manifest.snapshot import Check, Heartbeat
+from openclaw.messages import ToolResult, quote_line
+from openclaw.output import NOTHING
+from openclaw.ports import Marks
+
+LONGEST = 20_000  # characters of what the model is shown
+LINE = 200  # of what the history keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`line` is for the history; `found` what the model is told when it is woken."""
+
+    wake: bool
+    line: str
+    found: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What is remembered of one check. `streak`: times in a row that it was amiss; `woken`: when the model was last
+    woken in that row; `seen`: what it last said; `message` and `verdict`: the last run that was judged."""
+
+    check: str = ""  # the description that all this is of
+    streak: int = 0
+    woken: str | None = None
+    seen: str | None = None
+    message: str = ""
+    verdict: Mapping[str, Any] | None = None
+
+
+class Checks:
+    def __init__(self, marks: Marks, clock: Clock) -> None:
+        self._marks = marks
+        self._clock = clock
+
+    async def judge(self, heartbeat: Heartbeat, message: str, run: Callable[[], Awaitable[ToolResult]]) -> Verdict:
+        """`message` is the inbox id of the run; `run` uses the tool, and is not called for a run that was judged."""
+        assert heartbeat.check is not None
+        document, version = await self._marks.get(_mark(heartbeat.name))
+        past = _past(document, heartbeat.check)
+        if past.message == message and past.verdict is not None:
+            return Verdict(**past.verdict)
+        result = await run()
+        verdict, now = _judged(heartbeat.check, past, result, self._clock.now())
+        kept = asdict(replace(now, message=message, verdict=asdict(verdict)))
+        await self._marks.put(_mark(heartbeat.name), kept, version)  # one run at a time, so nobody else writes
+        return verdict
+
+
+def _judged(check: Check, past: _Past, result: ToolResult, now: datetime) -> tuple[Verdict, _Past]:
+    said = "" if result.text.strip() == NOTHING else result.text.strip()
+    seen = hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()
+    line = _line(check, said, failed=result.is_error)
+    changed = past.seen is not None and seen != past.seen
+    if check.wake == "change" and not result.is_error:
+        verdict = Verdict(changed, f"{'changed' if changed else 'unchanged'}: {line}", _found(check, line, said))
+        return verdict, replace(past, streak=0, woken=None, seen=seen)
+    if not (result.is_error or (check.wake == "output" and said)):
+        return _well(check, past, line, said)
+    streak = past.streak + 1
+    if not _wakes(check, streak, past.woken, now):
+        return Verdict(False, f"{line} ({streak} in a row)"), replace(past, streak=streak)
+    verdict = Verdict(True, f"{line} ({streak} in a row)", _found(check, f"{line}, {streak} in a row", said))
+    return verdict, replace(past, streak=streak, woken=now.isoformat())
+
+
+def _well(check: Check, past: _Past, line: str, said: str) -> tuple[Verdict, _Past]:
+    over = replace(past, streak=0, woken=None)
+    if check.recovered and past.woken is not None:
+        return Verdict(True, f"recovered: {line}", _found(check, f"it has recovered: {line}", said)), over
+    return Verdict(False, line), over
+
+
+def _wakes(check: Check, streak: int, woken: str | None, now: datetime) -> bool:
+    if streak < check.after:
+        return False
+    if woken is None:
+        return True
+    if check.repeat is None:
+        return check.wake == "output"  # every output is news; a failure that lasts is not
+    return (now - datetime.fromisoformat(woken)).total_seconds() >= check.repeat
+
+
+def _line(check: Check, said: str, *, failed: bool) -> str:
+    first = quote_line(said.splitlines()[0] if said else "")
+    text = f"{check.tool} {'failed' if failed else 'is well' if check.wake == 'failure' else 'said'}"
+    text += f": {first}" if first and (failed or check.wake != "failure") else ""
+    text = f"{check.tool} said nothing" if not said and not failed and check.wake != "failure" else text
+    return text if len(text) <= LINE else f"{text[: LINE - 1]}…"
+
+
+def _found(check: Check, line: str, said: str) -> str:
+    cut = said if len(said) <= LONGEST else f"{said[:LONGEST]}\n(cut: it has {len(said):,} characters)"
+    return f"{line}\n{cut}" if cut else line
+
+
+def _past(document: Any, check: Check) -> _Past:
+    """What is remembered, as long as it is of the same check."""
+    description = json.dumps([check.tool, dict(check.input), check.wake], sort_keys=True, default=str)
+    if isinstance(document, dict) and document.get("check") == description:
+        return _Past(**{key: document[key] for key in asdict(_Past()) if key in document})
+    return _Past(check=description)
+
+
+def _mark(name: str) -> str:
+    return f"check/{name}"

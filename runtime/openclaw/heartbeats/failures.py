@@ -1,0 +1,90 @@
+"""What happens to a heartbeat that fails: who is told, how long it rests, and when it is given up.
+
+Law: what counts is in the history, so nothing is forgotten over a restart: the runs since the last one that went well,
+and since a person last looked. The owner is told when a row of failures begins, when it ends, and when it is given
+up; not in between. Knows no channel and no clock of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from openclaw.manifest.snapshot import Heartbeat
+from openclaw.messages import Reply
+from openclaw.ports import Marks
+
+STOP = 5  # failures in a row after which nothing runs until somebody looks
+PAUSES = (60.0, 300.0, 900.0, 3600.0)  # seconds of rest after the first, second, ... failure
+GIVEN_UP = f"it failed {STOP} times in a row"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Failures in a row, and when the last of them ended."""
+
+    length: int = 0
+    ended: datetime | None = None
+
+    @property
+    def given_up(self) -> bool:
+        return self.length >= STOP
+
+    def rests_until(self) -> datetime | None:
+        if self.ended is None or not self.length:
+            return None
+        return self.ended + timedelta(seconds=PAUSES[min(self.length, len(PAUSES)) - 1])
+
+
+class Failures:
+    def __init__(self, marks: Marks) -> None:
+        self._marks = marks
+
+    async def row(self, name: str, looked: datetime) -> Row:
+        """Of the runs that have ended, the failed ones since the last that went well, and since `looked`."""
+        length, ended = 0, None
+        for run in await self._marks.runs(name, STOP + 3, ran=True):
+            if run.state in ("queued", "running"):
+                continue
+            if not run.failed or run.at < looked:
+                break
+            length, ended = length + 1, ended or run.ended or run.at
+        return Row(length, ended)
+
+    async def holds(self, name: str, looked: datetime, now: datetime) -> tuple[str, bool]:
+        """Why a run must wait, "" where it need not; True where it waits for a person."""
+        row = await self.row(name, looked)
+        if row.given_up:
+            return f"stopped: {GIVEN_UP}", True
+        until = row.rests_until()
+        if until is not None and now < until:
+            return f"rests until {until:%H:%M:%S} UTC after {_times(row.length)} in a row", False
+        return "", False
+
+    async def notices(self, heartbeat: Heartbeat, reply: Reply, looked: datetime) -> Sequence[Reply]:
+        """What the owner is told when a run has ended with this reply, which is not in the history yet."""
+        before = (await self.row(heartbeat.name, looked)).length
+        text = _notice(heartbeat, reply, before)
+        if text is None:
+            return ()
+        plain = replace(reply, text=text, answers=None, chat=None, topic=None, fault="", told=None, account=None)
+        return [replace(plain, to=address) for address in heartbeat.notify]
+
+
+def _notice(heartbeat: Heartbeat, reply: Reply, before: int) -> str | None:
+    name = heartbeat.name
+    if not reply.failed:
+        return f"Heartbeat {name} runs again, after {_times(before)}." if before else None
+    if before == 0:
+        return f"Heartbeat {name} failed: {reply.text}"
+    if before + 1 == STOP:
+        return (
+            f"Heartbeat {name} is stopped: {GIVEN_UP}. The last time: {reply.text}\n"
+            f"When you have seen to it: openclaw heartbeats resume {name}"
+        )
+    return None
+
+
+def _times(length: int) -> str:
+    return "1 failure" if length == 1 else f"{length} failures"
