@@ -238,6 +238,7 @@ Cause: TypeAlias = Literal["schedule", "hand"]
 """Why an instant was run: its time came, or a person asked for it."""
 
 KEPT = 90  # days of history
+KEPT_LEAST = 10  # instants of a schedule whose history is kept however old it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +309,7 @@ class Marks(Protocol):
         self, schedule: str | None, limit: int, *, since: datetime | None = None, ran: bool = False
     ) -> Sequence[Run]:
         """The history of one schedule or of all, the latest instants first: those after `since`; with `ran` only
-        those that were run. Kept for `KEPT` days, and the last of each schedule for ever."""
+        those that were run. Kept for `KEPT` days, and the last `KEPT_LEAST` of each schedule for ever."""
 
 
 class Store(Protocol):

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from openclaw.messages import (
+    Account,
     Address,
     AssistantEntry,
     Block,
@@ -28,6 +29,7 @@ from openclaw.messages import (
     Result,
     Route,
     Text,
+    Told,
     Usage,
     UserEntry,
 )
@@ -55,6 +57,16 @@ def time_from(text: str) -> datetime:
     return at.astimezone(UTC)
 
 
+def column(key: str) -> str:
+    """As JSON writes it, without the quotes: plain for plain text, and SQLite can store every key,
+    also one with a lone surrogate."""
+    return json.dumps(key)[1:-1]
+
+
+def column_from(column: str) -> str:
+    return str(json.loads(f'"{column}"'))
+
+
 # ── messages, routes, replies ────────────────────────────────────────────────────────────────────
 
 
@@ -74,6 +86,7 @@ def message_json(message: Message) -> Json:
         "fetched": message.fetched,
         "can_ask": message.can_ask,
         "deliver": [_address_json(address) for address in message.deliver],
+        "told": message.told,
     }
 
 
@@ -93,6 +106,7 @@ def message_from(value: Json) -> Message:
         fetched=value["fetched"],
         can_ask=value.get("can_ask", True),  # rows of earlier versions do not say
         deliver=tuple(_address_from(address) for address in value.get("deliver", ())),
+        told=value.get("told", False),
     )
 
 
@@ -149,10 +163,13 @@ def reply_json(reply: Reply) -> Json:
         "failed": reply.failed,
         "fault": reply.fault,
         "repeated": reply.repeated,
+        "told": None if reply.told is None else route_json(reply.told),
+        "account": None if reply.account is None else _account_json(reply.account),
     }
 
 
 def reply_from(value: Json) -> Reply:
+    told, account = value.get("told"), value.get("account")  # rows of earlier versions have neither
     return Reply(
         to=_address_from(value["to"]),
         text=value["text"],
@@ -164,7 +181,25 @@ def reply_from(value: Json) -> Reply:
         failed=value["failed"],
         fault=value["fault"],
         repeated=value["repeated"],
+        told=None if told is None else route_from(told),
+        account=None if account is None else _account_from(account),
     )
+
+
+def _account_json(account: Account) -> Json:
+    return {
+        "model": account.model,
+        "usage": _usage_json(account.usage),
+        "cost": account.cost,
+        "seconds": account.seconds,
+        "check": account.check,
+        "woken": account.woken,
+    }
+
+
+def _account_from(value: Json) -> Account:
+    usage = _usage_from(value["usage"])
+    return Account(value["model"], usage, value["cost"], value["seconds"], value["check"], value["woken"])
 
 
 # ── transcript entries ───────────────────────────────────────────────────────────────────────────
@@ -195,6 +230,8 @@ def _entry_shape(entry: Entry) -> Json:
         case Compaction():
             usage = _usage_json(entry.usage)
             return {"type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from, "usage": usage}
+        case Told():
+            return {"type": "told", "by": entry.by, "text": entry.text, "message": entry.message}
 
 
 def entry_from(value: Json) -> Entry:
@@ -213,6 +250,8 @@ def entry_from(value: Json) -> Entry:
         case "compaction", _:
             keep_from = None if value["keep_from"] is None else _text(value, "keep_from")
             return Compaction(id, at, _text(value, "summary"), keep_from, _usage_from(value["usage"]))
+        case "told", _:
+            return Told(id, at, _text(value, "by"), _text(value, "text"), _text(value, "message"))
     raise ValueError(f"`{value['type']}` is no kind of entry")
 
 

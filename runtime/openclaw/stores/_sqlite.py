@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -21,53 +21,12 @@ from typing import Any, Literal
 from openclaw.clock import Clock
 from openclaw.errors import OpenClawError, StateError, StateTooNew
 from openclaw.messages import Accepted, Message, Reply, Route
-from openclaw.ports import Outgoing, Queued, Settlement
+from openclaw.ports import Cause, Outgoing, Queued, Run, Settlement
 from openclaw.stores import _codec as codec
+from openclaw.stores import _fires as fires
 from openclaw.stores._disk import full
-
-# One tuple of statements a version. A step is never edited once released: a change is a new step.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE inbox (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT,
-            id TEXT NOT NULL UNIQUE,
-            channel TEXT NOT NULL,
-            message_id TEXT NOT NULL,
-            session TEXT NOT NULL,
-            state TEXT NOT NULL DEFAULT 'queued',
-            attempts INTEGER NOT NULL DEFAULT 0,
-            accepted TEXT NOT NULL,
-            settled TEXT,
-            message TEXT NOT NULL,
-            route TEXT NOT NULL,
-            reply TEXT,
-            UNIQUE (channel, message_id)
-        )""",
-        "CREATE INDEX inbox_open ON inbox (session, seq) WHERE settled IS NULL",
-        """CREATE TABLE outbox (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT,
-            id TEXT NOT NULL UNIQUE,
-            channel TEXT NOT NULL,
-            state TEXT NOT NULL DEFAULT 'due',
-            handed INTEGER NOT NULL DEFAULT 0,
-            tries INTEGER NOT NULL DEFAULT 0,
-            created TEXT NOT NULL,
-            ended TEXT,
-            reply TEXT NOT NULL
-        )""",
-        "CREATE INDEX outbox_due ON outbox (channel, seq) WHERE state = 'due'",
-        "CREATE TABLE marks (name TEXT PRIMARY KEY, version INTEGER NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
-        """CREATE TABLE fires (
-            schedule TEXT NOT NULL,
-            instant TEXT NOT NULL,
-            at TEXT NOT NULL,
-            message TEXT,
-            skipped TEXT,
-            PRIMARY KEY (schedule, instant)
-        ) WITHOUT ROWID""",
-    ),
-)
-VERSION = len(MIGRATIONS)
+from openclaw.stores._schema import MIGRATIONS, VERSION
+from openclaw.stores._told import telling
 
 
 class Rows:
@@ -115,7 +74,7 @@ class Rows:
     def next(self, session: str) -> Queued | None:
         row = self._db.execute(  # nobody else writes, so a session that is done with needs no transaction
             "SELECT id, message, route, attempts FROM inbox WHERE session = ? AND settled IS NULL ORDER BY seq LIMIT 1",
-            (_key(session),),
+            (codec.column(session),),
         ).fetchone()
         if row is None:
             return None
@@ -134,7 +93,7 @@ class Rows:
             if row[0] is not None:
                 return
             for outgoing in deliver:
-                self._post(db, outgoing)
+                self._post(db, outgoing, id)
             kept = None if reply is None else json.dumps(codec.reply_json(reply))
             db.execute(
                 "UPDATE inbox SET state = ?, settled = ?, reply = ? WHERE id = ?", (state, self._now(), kept, id)
@@ -148,7 +107,7 @@ class Rows:
 
     def open_sessions(self) -> Sequence[str]:
         rows = self._db.execute("SELECT session FROM inbox WHERE settled IS NULL GROUP BY session ORDER BY min(seq)")
-        return [_key_from(session) for (session,) in rows]
+        return [codec.column_from(session) for (session,) in rows]
 
     def find(self, id: str) -> Settlement | None:
         row = self._db.execute(
@@ -174,7 +133,7 @@ class Rows:
     def due(self, channel: str) -> Sequence[Outgoing]:
         rows = self._db.execute(
             "SELECT id, reply, tries, handed, created FROM outbox WHERE state = 'due' AND channel = ? ORDER BY seq",
-            (_key(channel),),
+            (codec.column(channel),),
         )
         pending = [_outgoing(*row) for row in rows]
         return in_order(pending, self._resting())
@@ -183,11 +142,16 @@ class Rows:
         with self._transaction() as db:
             db.execute("UPDATE outbox SET handed = 1, tries = tries + 1 WHERE id = ?", (id,))
 
-    def sent(self, id: str, dead: bool) -> None:
+    def sent(self, id: str, dead: bool) -> str | None:
         with self._transaction() as db:
-            state = "dead" if dead else "sent"
-            db.execute("UPDATE outbox SET state = ?, ended = ? WHERE id = ?", (state, self._now(), id))
+            ended = db.execute(
+                "UPDATE outbox SET state = ?, ended = ? WHERE id = ? AND state = 'due' RETURNING reply",
+                ("dead" if dead else "sent", self._now(), id),
+            ).fetchall()
+            told = [telling(id, codec.reply_from(json.loads(reply)), self._clock.now()) for (reply,) in ended]
+            sessions = [entry[1].session for entry in told if entry and not dead and self._insert(db, *entry)]
         self._rest_until.pop(id, None)
+        return sessions[0] if sessions else None
 
     def retry(self, id: str, after: float, begun: bool) -> None:
         """The channel said that nothing arrived, so the next time is no repetition; else it is."""
@@ -198,7 +162,7 @@ class Rows:
     # ── marks ────────────────────────────────────────────────────────────────────────────────────
 
     def get_mark(self, name: str) -> tuple[Any, int]:
-        row = self._db.execute("SELECT document, version FROM marks WHERE name = ?", (_key(name),)).fetchone()
+        row = self._db.execute("SELECT document, version FROM marks WHERE name = ?", (codec.column(name),)).fetchone()
         return (json.loads(row[0]), row[1]) if row else (None, 0)
 
     def put_mark(self, name: str, document: Any, version: int) -> bool:
@@ -207,28 +171,33 @@ class Rows:
             if version == 0:
                 written = db.execute(
                     "INSERT INTO marks (name, version, document) VALUES (?, 1, ?) ON CONFLICT DO NOTHING",
-                    (_key(name), text),
+                    (codec.column(name), text),
                 )
             else:
                 written = db.execute(
                     "UPDATE marks SET document = ?, version = version + 1 WHERE name = ? AND version = ?",
-                    (text, _key(name), version),
+                    (text, codec.column(name), version),
                 )
             return written.rowcount == 1
 
-    def fire(self, schedule: str, instant: datetime, message: Message, route: Route) -> bool:
+    def fire(self, schedule: str, instant: datetime, message: Message, route: Route, cause: Cause) -> bool:
         with self._room_for(f"heartbeat {schedule} was not run"), self._transaction() as db:
-            if not self._mark(db, schedule, instant, inbox_id(message), None):
-                return False
-            return self._insert(db, message, route)
+            fire = fires.Fire(schedule, instant, cause, message=inbox_id(message))
+            return fires.mark(db, fire, self._clock.now()) and self._insert(db, message, route)
 
-    def skip(self, schedule: str, instant: datetime, why: str) -> bool:
+    def skip(self, schedule: str, instant: datetime, why: str, missed: bool, number: int) -> bool:
         with self._transaction() as db:
-            return self._mark(db, schedule, instant, None, why)
+            fire = fires.Fire(schedule, instant, why=why, missed=missed, number=number)
+            return fires.mark(db, fire, self._clock.now())
 
     def last(self, schedule: str) -> datetime | None:
-        (instant,) = self._db.execute("SELECT max(instant) FROM fires WHERE schedule = ?", (_key(schedule),)).fetchone()
-        return None if instant is None else codec.time_from(instant)
+        return fires.last(self._db, schedule)
+
+    def lasts(self) -> Mapping[str, datetime]:
+        return fires.lasts(self._db)
+
+    def runs(self, schedule: str | None, limit: int, since: datetime | None, ran: bool) -> Sequence[Run]:
+        return fires.runs(self._db, schedule, limit, since, ran)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 
@@ -267,9 +236,9 @@ class Rows:
             " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (channel, message_id) DO NOTHING",
             (
                 inbox_id(message),
-                _key(message.sender.channel),
-                _key(message.id),
-                _key(route.session),
+                codec.column(message.sender.channel),
+                codec.column(message.id),
+                codec.column(route.session),
                 self._now(),
                 json.dumps(codec.message_json(message)),
                 json.dumps(codec.route_json(route)),
@@ -277,24 +246,16 @@ class Rows:
         )
         return written.rowcount == 1
 
-    def _post(self, db: sqlite3.Connection, reply: Reply) -> str:
-        """Numbered by the row, so that ids come in the order in which replies were given."""
+    def _post(self, db: sqlite3.Connection, reply: Reply, message: str | None = None) -> str:
+        """Numbered by the row, so that ids come in the order in which replies were given. `message` is the inbox id
+        of what was settled with it."""
         row = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM outbox").fetchone()
         id = f"r{row[0]}"
         db.execute(
-            "INSERT INTO outbox (id, channel, created, reply) VALUES (?, ?, ?, ?)",
-            (id, _key(reply.to.channel), self._now(), json.dumps(codec.reply_json(reply))),
+            "INSERT INTO outbox (id, channel, created, reply, message) VALUES (?, ?, ?, ?, ?)",
+            (id, codec.column(reply.to.channel), self._now(), json.dumps(codec.reply_json(reply)), message),
         )
         return id
-
-    def _mark(
-        self, db: sqlite3.Connection, schedule: str, instant: datetime, message: str | None, skipped: str | None
-    ) -> bool:
-        written = db.execute(
-            "INSERT INTO fires (schedule, instant, at, message, skipped) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (_key(schedule), codec.time_json(instant), self._now(), message, skipped),
-        )
-        return written.rowcount == 1
 
     def _resting(self) -> frozenset[str]:
         now = self._clock.monotonic()
@@ -353,13 +314,3 @@ def _outgoing(id: str, reply: str, tries: int, handed: int, created: str) -> Out
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _key(text: str) -> str:
-    """As JSON writes it, without the quotes: plain for plain text, and SQLite can store every key,
-    also one with a lone surrogate."""
-    return json.dumps(text)[1:-1]
-
-
-def _key_from(column: str) -> str:
-    return str(json.loads(f'"{column}"'))

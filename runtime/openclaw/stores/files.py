@@ -6,14 +6,14 @@ event loop never waits for a disk. One runtime per folder. Knows nothing of what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from openclaw.clock import Clock
 from openclaw.messages import Accepted, Entry, Message, Reply, Route
-from openclaw.ports import Outgoing, Queued, SessionSummary, Settlement
+from openclaw.ports import Cause, Outgoing, Queued, Run, SessionSummary, Settlement
 from openclaw.stores._disk import Disk
 from openclaw.stores._document import Document
 from openclaw.stores._jsonl import Damage, Transcripts
@@ -72,8 +72,8 @@ class Outbox:
     async def sending(self, id: str) -> None:
         await self._disk.run(self._rows.sending, id)
 
-    async def sent(self, id: str, *, dead: bool = False) -> None:
-        await self._disk.run(self._rows.sent, id, dead)
+    async def sent(self, id: str, *, dead: bool = False) -> str | None:
+        return await self._disk.run(self._rows.sent, id, dead)
 
     async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
         await self._disk.run(self._rows.retry, id, after, begun)
@@ -116,14 +116,27 @@ class Marks:
             return await self._disk.run(self._approvals.put, document, version)
         return await self._disk.run(self._rows.put_mark, name, document, version)
 
-    async def fire(self, schedule: str, instant: datetime, message: Message, route: Route) -> bool:
-        return await self._disk.run(self._rows.fire, schedule, instant, message, route)
+    async def fire(
+        self, schedule: str, instant: datetime, message: Message, route: Route, cause: Cause = "schedule"
+    ) -> bool:
+        """Raises OpenClawError, with nothing stored, where the disk is full."""
+        return await self._disk.run(self._rows.fire, schedule, instant, message, route, cause)
 
-    async def skip(self, schedule: str, instant: datetime, why: str) -> bool:
-        return await self._disk.run(self._rows.skip, schedule, instant, why)
+    async def skip(
+        self, schedule: str, instant: datetime, why: str, *, missed: bool = False, number: int = 1
+    ) -> bool:
+        return await self._disk.run(self._rows.skip, schedule, instant, why, missed, number)
 
     async def last(self, schedule: str) -> datetime | None:
         return await self._disk.run(self._rows.last, schedule)
+
+    async def lasts(self) -> Mapping[str, datetime]:
+        return await self._disk.run(self._rows.lasts)
+
+    async def runs(
+        self, schedule: str | None, limit: int, *, since: datetime | None = None, ran: bool = False
+    ) -> Sequence[Run]:
+        return await self._disk.run(self._rows.runs, schedule, limit, since, ran)
 
 
 class Store:

@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from openclaw.clock import Clock
 from openclaw.errors import StateError
 from openclaw.messages import Accepted, Address, Entry, Message, Reply, Route
 from openclaw.names import file_name
-from openclaw.ports import Outgoing, Queued, SessionSummary, Settlement
+from openclaw.ports import (
+    KEPT,
+    KEPT_LEAST,
+    Cause,
+    Delivered,
+    Outgoing,
+    Queued,
+    Run,
+    SessionSummary,
+    Settlement,
+)
+from openclaw.stores._told import telling
 
 
 @dataclass(slots=True)
@@ -26,6 +37,7 @@ class _Row:
     route: Route
     state: Literal["queued", "running", "done", "failed", "parked"] = "queued"
     attempts: int = 0
+    settled: datetime | None = None
     reply: Reply | None = None
 
     @property
@@ -34,11 +46,15 @@ class _Row:
 
 
 class Inbox:
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, clock: Clock) -> None:
         self._outbox = outbox
+        self.clock = clock
         self._rows: dict[str, _Row] = {}  # by id, in the order of acceptance
 
     async def accept(self, message: Message, route: Route) -> Accepted:
+        return self.take(message, route)
+
+    def take(self, message: Message, route: Route) -> Accepted:
         id, new = _id(message), _id(message) not in self._rows
         row = self._rows.setdefault(id, _Row(message, route))
         return Accepted(id, row.route.agent, row.route.session, new=new)
@@ -60,9 +76,9 @@ class Inbox:
     ) -> None:
         row = self._rows[id]
         if row.unsettled:
-            row.state, row.reply = state, reply
+            row.state, row.settled, row.reply = state, self.clock.now(), reply
             for outgoing in [reply] if deliver is None and reply else deliver or ():
-                await self._outbox.put(outgoing)
+                self._outbox.post(outgoing, id)
 
     async def release(self, id: str) -> None:
         row = self._rows.get(id)
@@ -76,6 +92,14 @@ class Inbox:
         row = self._rows.get(id)
         return None if row is None else Settlement(id, row.state, row.route, row.reply)
 
+    def run(self, run: Run) -> Run:
+        """What its message came to; of one that is gone no more is known."""
+        row = self._rows.get(run.message)
+        if row is None:
+            return run
+        deliveries = self._outbox.deliveries(run.message)
+        return replace(run, state=row.state, ended=row.settled, reply=row.reply, deliveries=deliveries)
+
     def restart(self) -> None:
         for row in self._rows.values():
             if row.state == "running":
@@ -86,22 +110,39 @@ class Inbox:
 class _Posted:
     reply: Reply
     since: datetime
+    message: str | None = None  # the inbox id of what was settled with it
     tries: int = 0
     handed: bool = False  # to the channel, which has not said yet how that ended
     rest_until: float = 0.0  # monotonic
+    state: Literal["due", "sent", "dead"] = "due"
+    ended: datetime | None = None
+
+    @property
+    def delivered(self) -> Delivered:
+        return Delivered(self.reply.to, self.state, self.tries, self.ended)
 
 
 class Outbox:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._posted: dict[str, _Posted] = {}
+        self._posted: dict[str, _Posted] = {}  # what is due
+        self._of: dict[str, list[_Posted]] = {}  # by the message they came from, also when they have ended
         self._count = 0
+        self.told: Callable[[Message, Route], object] = lambda message, route: None  # puts it into the inbox
 
     async def put(self, reply: Reply) -> str:
+        return self.post(reply)
+
+    def post(self, reply: Reply, message: str | None = None) -> str:
         self._count += 1
         id = f"r{self._count}"
-        self._posted[id] = _Posted(reply, self._clock.now())
+        self._posted[id] = _Posted(reply, self._clock.now(), message)
+        if message is not None:
+            self._of.setdefault(message, []).append(self._posted[id])
         return id
+
+    def deliveries(self, message: str) -> tuple[Delivered, ...]:
+        return tuple(posted.delivered for posted in self._of.get(message, ()))
 
     async def due(self, channel: str) -> Sequence[Outgoing]:
         ready: list[Outgoing] = []
@@ -120,8 +161,16 @@ class Outbox:
         self._posted[id].handed = True
         self._posted[id].tries += 1
 
-    async def sent(self, id: str, *, dead: bool = False) -> None:
-        self._posted.pop(id, None)
+    async def sent(self, id: str, *, dead: bool = False) -> str | None:
+        posted = self._posted.pop(id, None)
+        if posted is None:
+            return None
+        posted.state, posted.ended = "dead" if dead else "sent", self._clock.now()
+        told = None if dead else telling(id, posted.reply, self._clock.now())
+        if told is None:
+            return None
+        self.told(*told)
+        return told[1].session
 
     async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
         self._posted[id].handed = begun
@@ -165,8 +214,9 @@ class Journal:
 class Marks:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
+        self._clock = inbox.clock
         self._documents: dict[str, tuple[Any, int]] = {}
-        self._fires: dict[str, dict[datetime, str | None]] = {}  # schedule -> instant -> why it was skipped
+        self._fires: dict[str, dict[datetime, Run]] = {}  # schedule -> instant -> what was decided of it
 
     async def get(self, name: str) -> tuple[Any, int]:
         return copy.deepcopy(self._documents.get(name, (None, 0)))
@@ -178,23 +228,50 @@ class Marks:
         self._documents[name] = (json.loads(json.dumps(document)), version + 1)
         return True
 
-    async def fire(self, schedule: str, instant: datetime, message: Message, route: Route) -> bool:
-        if not await self._mark(schedule, instant, None):
+    async def fire(
+        self, schedule: str, instant: datetime, message: Message, route: Route, cause: Cause = "schedule"
+    ) -> bool:
+        if not self._mark(Run(schedule, instant, self._clock.now(), "done", cause, message=_id(message))):
             return False
-        return (await self._inbox.accept(message, route)).new
+        return self._inbox.take(message, route).new
 
-    async def skip(self, schedule: str, instant: datetime, why: str) -> bool:
-        return await self._mark(schedule, instant, why)
+    async def skip(
+        self, schedule: str, instant: datetime, why: str, *, missed: bool = False, number: int = 1
+    ) -> bool:
+        state: Literal["missed", "skipped"] = "missed" if missed else "skipped"
+        return self._mark(Run(schedule, instant, self._clock.now(), state, why=why, number=number))
 
     async def last(self, schedule: str) -> datetime | None:
-        return max(self._fires.get(schedule, ()), default=None)
+        return _last(self._fires.get(schedule, {}).values())
 
-    async def _mark(self, schedule: str, instant: datetime, why: str | None) -> bool:
-        fires = self._fires.setdefault(schedule, {})
-        if instant in fires:
+    async def lasts(self) -> Mapping[str, datetime]:
+        found = {schedule: _last(fires.values()) for schedule, fires in self._fires.items()}
+        return {schedule: instant for schedule, instant in found.items() if instant is not None}
+
+    async def runs(
+        self, schedule: str | None, limit: int, *, since: datetime | None = None, ran: bool = False
+    ) -> Sequence[Run]:
+        of = self._fires if schedule is None else [schedule]
+        kept = [run for name in sorted(of) for run in self._fires.get(name, {}).values()]
+        wanted = [run for run in kept if (since is None or run.instant > since) and (run.ran or not ran)]
+        wanted.sort(key=lambda run: run.instant, reverse=True)  # stable: those of one instant by name
+        return [self._inbox.run(run) for run in wanted[: max(limit, 0)]]
+
+    def _mark(self, run: Run) -> bool:
+        fires = self._fires.setdefault(run.schedule, {})
+        before = fires.get(run.instant)
+        if before is not None and not (before.state == "missed" and run.ran):
             return False
-        fires[instant.astimezone(UTC)] = why
+        instant = run.instant.astimezone(UTC)
+        fires[instant] = replace(run, instant=instant)
+        self._prune(fires)
         return True
+
+    def _prune(self, fires: dict[datetime, Run]) -> None:
+        oldest, last = self._clock.now() - timedelta(days=KEPT), _last(fires.values())
+        for instant in sorted(fires)[:-KEPT_LEAST]:
+            if instant < oldest and instant != last:
+                del fires[instant]
 
 
 class Store:
@@ -203,7 +280,8 @@ class Store:
     def __init__(self, folder: str, clock: Clock) -> None:
         self.damage: list[object] = []  # memory is not damaged
         self.outbox = Outbox(clock)
-        self.inbox = Inbox(self.outbox)
+        self.inbox = Inbox(self.outbox, clock)
+        self.outbox.told = self.inbox.take
         self.journal = Journal(clock)
         self.marks = Marks(self.inbox)
         self._open = False
@@ -221,3 +299,7 @@ class Store:
 
 def _id(message: Message) -> str:
     return f"{message.sender.channel}:{message.id}"
+
+
+def _last(fires: Iterable[Run]) -> datetime | None:
+    return max((run.instant for run in fires if run.cause == "schedule"), default=None)
