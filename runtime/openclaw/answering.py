@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from openclaw import commands, compaction, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock
 from openclaw.errors import ProviderError
+from openclaw.heartbeats import Heartbeats
+from openclaw.heartbeats.checks import Checks, Verdict
 from openclaw.manifest.people import Sender, room, sender
-from openclaw.manifest.snapshot import Agent
-from openclaw.messages import Reply, UserEntry
+from openclaw.manifest.snapshot import Agent, Heartbeat, Snapshot
+from openclaw.messages import SILENT, Account, Quote, Reply, ToolCall, ToolSpec, Usage, UserEntry
 from openclaw.names import file_name, fresh
 from openclaw.permissions.facts import Facts
 from openclaw.ports import Journal, Queued, Watcher
@@ -62,6 +63,25 @@ class House:
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """One message to be answered, and all it is answered with."""
+
+    queued: Queued
+    log: Log
+    agent: Agent
+    voice: prompt.Voice
+    generation: Generation
+    tell: Watcher
+    beat: Heartbeat | None
+
+    @property
+    def who(self) -> Sender:
+        """Whoever a reminder was set up by counts as the sender when it runs: it may do no more than they may."""
+        by, snapshot = self.beat.asked_by if self.beat else None, self.generation.snapshot
+        return sender(by if by is not None and by.channel != "cron" else self.queued.message.sender, snapshot)
+
+
+@dataclass(frozen=True, slots=True)
 class Answering:
     house: House
     supervisor: Supervisor
@@ -71,93 +91,139 @@ class Answering:
     clock: Clock
     reachable: Callable[[Queued, tuple[str, ...]], bool]
     tally: Tally
+    beats: Heartbeats
+    checks: Checks
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher) -> Reply:
         async with self.supervisor.lease() as generation:
-            agent = generation.snapshot.agents[queued.route.agent]
-            voice = speak(agent, generation)
-            log = self._log(queued, transcript)
+            job = self._job(queued, transcript, generation, tell)
             before, started = transcript.usage, self.clock.monotonic()
+            verdict, text, failed, fault = None, "", False, ""
             try:
-                text, failed, fault = await self._text(queued, log, voice, generation, tell), False, ""
+                verdict, text = await self._in_time(job)
             except TurnFailed as error:
-                await abandon(log)  # a turn cut off in the middle of a call leaves none without a result
+                await abandon(job.log)  # a turn cut off in the middle of a call leaves none without a result
                 text, failed, fault = str(error), True, error.fault
             except BaseExceptionGroup as group:  # of the calls that ran side by side; the first says it all
                 raise group.exceptions[0] from None
-            seconds = self.clock.monotonic() - started
-            self.tally.turn(agent.id, voice.model, transcript.usage - before, seconds, failed=failed)
+            account = self._account(job, transcript.usage - before, self.clock.monotonic() - started, verdict)
+            if account.model:
+                self.tally.turn(job.agent.id, account.model, account.usage, account.seconds, failed=failed)
         message = queued.message
         return Reply(
             to=message.sender,
             text=text,
             session=queued.route.session,
-            agent=agent.id,
+            agent=job.agent.id,
             answers=queued.id,
             chat=message.chat,
             topic=message.topic,
             failed=failed,
             fault=fault,
+            account=account,
         )
 
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:
         await abandon(self._log(queued, transcript))
 
+    def _job(self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher) -> Job:
+        beat = self.beats.named(queued.message.heartbeat)
+        agent = _as_asked(generation.snapshot.agents[queued.route.agent], beat, generation.snapshot)
+        voice = speak(agent, generation)
+        return Job(queued, self._log(queued, transcript), agent, voice, generation, tell, beat)
+
     def _log(self, queued: Queued, transcript: Transcript) -> Log:
         return Log(queued.route.session, self.journal, transcript, self.clock)
 
-    async def _text(
-        self, queued: Queued, log: Log, voice: prompt.Voice, generation: Generation, tell: Watcher
-    ) -> str:
-        agent = generation.snapshot.agents[queued.route.agent]
+    def _account(self, job: Job, usage: Usage, seconds: float, verdict: Verdict | None) -> Account:
+        asked, price = usage != Usage(), job.generation.models[job.agent.model].price
+        woken = verdict is None or verdict.wake
+        return Account(
+            model=job.voice.model if asked or (woken and not _says(job)) else "",
+            usage=usage,
+            cost=price.of(usage) if price is not None else None if asked else 0.0,
+            seconds=seconds,
+            check=verdict.line if verdict else "",
+            woken=woken,
+        )
+
+    async def _outcome(self, job: Job, calls: Calls) -> tuple[Verdict | None, str]:
+        """What its check found, where it is a heartbeat with one, and the reply."""
+        if job.beat is None:
+            return None, await self._text(job, calls)
+        if job.beat.says:
+            return None, job.beat.prompt
+        verdict = await self._verdict(job, job.beat)
+        if verdict is None:
+            return None, await self._text(job, calls)
+        if not verdict.wake:
+            return verdict, SILENT
+        message = job.queued.message
+        found = Quote(verdict.found, author=f"check {job.beat.check.tool if job.beat.check else ''}", forwarded=True)
+        woken = replace(job.queued, message=replace(message, parts=(*message.parts, found)))
+        return verdict, await self._text(replace(job, queued=woken), calls)
+
+    async def _verdict(self, job: Job, beat: Heartbeat) -> Verdict | None:
+        """Runs the heartbeat's check; None where it has none."""
+        check = beat.check
+        if check is None:
+            return None
+        spec = job.generation.snapshot.tools[check.tool]
+        calls = self._calls(job, (spec,))
+        call = ToolCall(f"check-{job.queued.id}", check.tool, check.input)
+        return await self.checks.judge(beat, job.queued.id, lambda: calls.check(call))
+
+    async def _text(self, job: Job, calls: Calls) -> str:
+        agent, log, voice, queued = job.agent, job.log, job.voice, job.queued
         if _asks_to_compact(queued):
             return await _compacted(log, voice, agent)
         if compaction.due(log, agent.compaction) and not log.transcript.begun(queued.id):
             await _compacted(log, voice, agent)
-        calls = self._calls(queued, agent, voice, generation, tell)
-        turn = Turn(voice, log, calls.perform, tell, agent.limits)
-        return await self._in_time(turn.run(self._said(queued, agent, generation)), agent.limits.turn, calls)
+        price = job.generation.models[agent.model].price
+        turn = Turn(voice, log, calls.perform, job.tell, agent.limits, price)
+        return await turn.run(self._said(job))
 
-    def _said(self, queued: Queued, agent: Agent, generation: Generation) -> UserEntry:
-        who = sender(queued.message.sender, generation.snapshot)
-        facts = prompt.Facts(self.clock.now(), who, self.house.workspace(agent))
-        content = prompt.user_content(queued.message, queued.route.text, facts)
-        return UserEntry(fresh(), self.clock.now(), content, queued.id)
+    def _said(self, job: Job) -> UserEntry:
+        queued, now = job.queued, self.clock.now()
+        who = sender(queued.message.sender, job.generation.snapshot)
+        facts = prompt.Facts(now, who, self.house.workspace(job.agent))
+        return UserEntry(fresh(), now, prompt.user_content(queued.message, queued.route.text, facts), queued.id)
 
-    def _calls(
-        self, queued: Queued, agent: Agent, voice: prompt.Voice, generation: Generation, tell: Watcher
-    ) -> Calls:
-        who = sender(queued.message.sender, generation.snapshot)
-        here = room(queued.message, generation.snapshot)
+    def _calls(self, job: Job, specs: tuple[ToolSpec, ...]) -> Calls:
+        snapshot = job.generation.snapshot
+        here = room(job.queued.message, snapshot)
         scene = Scene(
-            agent=agent,
-            session=queued.route.session,
-            message=queued.message,
-            sender=who,
+            agent=job.agent,
+            session=job.queued.route.session,
+            message=job.queued.message,
+            sender=job.who,
             room=here.name if here else None,
-            workspace=self.house.workspace(agent),
-            memory=self.house.memory(agent, who),
+            workspace=self.house.workspace(job.agent),
+            memory=self.house.memory(job.agent, job.who),
             protected=(self.house.project, self.house.state),
         )
         bench = Bench(
-            snapshot=generation.snapshot,
-            tools=generation.tool,
+            snapshot=snapshot,
+            tools=job.generation.tool,
             current=lambda: self.supervisor.current.snapshot,
             approvals=self.approvals,
             facts=self.facts,
             clock=self.clock,
-            reachable=lambda approvers: self.reachable(queued, approvers),
+            reachable=lambda approvers: self.reachable(job.queued, approvers),
         )
-        return Calls(scene, bench, voice.tools, tell)
+        return Calls(scene, bench, specs, job.tell)
 
-    async def _in_time(self, run: Coroutine[Any, Any, str], limit: float, calls: Calls) -> str:
-        """The turn, cut off when it took `limit` seconds; waiting for people does not count."""
+    async def _in_time(self, job: Job) -> tuple[Verdict | None, str]:
+        """The outcome, cut off when the turn took longer than it may; waiting for people does not count."""
+        calls, limit = self._calls(job, job.voice.tools), job.agent.limits.turn
+        run = self._outcome(job, calls)
         task, started = asyncio.ensure_future(run), self.clock.monotonic()
         try:
             while not task.done():
                 left = limit - (self.clock.monotonic() - started - calls.waiting())
                 if left <= 0:
-                    raise TurnFailed(f"I stopped: this took longer than {limit:g} seconds (limits.turn).")
+                    key = "limits.turn" if job.beat is None else "timeout"
+                    raise TurnFailed(f"I stopped: this took longer than {limit:g} seconds ({key}).")
                 timer = asyncio.ensure_future(self.clock.sleep(left))
                 await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
                 timer.cancel()
@@ -177,6 +243,18 @@ def speak(agent: Agent, generation: Generation) -> prompt.Voice:
     system = prompt.system(agent, tools)
     provider = generation.provider(agent.model)
     return prompt.Voice(provider, model.id, system, tools, prompt.setup(model.id, system, tools), agent.effort)
+
+
+def _as_asked(agent: Agent, beat: Heartbeat | None, snapshot: Snapshot) -> Agent:
+    """The agent with the model and the limits of a heartbeat, where it is one that asks."""
+    if beat is None:
+        return agent
+    model = beat.model if beat.model is not None and beat.model in snapshot.models else agent.model
+    return replace(agent, model=model, limits=replace(agent.limits, turn=beat.timeout, cost=beat.max_cost))
+
+
+def _says(job: Job) -> bool:
+    return job.beat is not None and job.beat.says
 
 
 def _asks_to_compact(queued: Queued) -> bool:

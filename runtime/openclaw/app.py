@@ -26,6 +26,7 @@ from openclaw.desk import Books, Desk
 from openclaw.errors import StorageFailed
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
+from openclaw.heartbeats.checks import Checks
 from openclaw.intake import Intake, Wiring
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import approvers_of
@@ -36,6 +37,7 @@ from openclaw.permissions.facts import Disk
 from openclaw.ports import Channel, Doorbell, Place, Queued, Store
 from openclaw.project import Options, Project, asked_models, load
 from openclaw.reload import Attempt, Reload, keep
+from openclaw.reminders import Reminders
 from openclaw.runners import Runner, Runners
 from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
@@ -89,10 +91,12 @@ class App:
         self.store: Store = adapters.kind("stores", "files")(str(self.options.state), self.clock)
         stack.push_async_callback(self.store.close)
         await self.store.open()
-        place = Place(str(self.house.project), str(self.house.state))
+        self.reminders = Reminders(self.store.marks, self.clock, self._snapshot)
+        place = Place(str(self.house.project), str(self.house.state), self.reminders)
         self.supervisor = Supervisor(place, self.clock, project.model)
         stack.push_async_callback(self.supervisor.close)
         await self.supervisor.apply(project.snapshot)
+        await self.reminders.open()
         self.approvals = Approvals(self.store.marks, self.clock)
         await self.approvals.open()
         memory = Memory(self.house.state / "memory", self.house.state / "search.db", self.clock)
@@ -103,11 +107,17 @@ class App:
         self.desk = Desk(self.house, self.store, self.supervisor, books, self.clock, self.demo, self.roll)
         self.doorbell: Doorbell = adapters.kind("doorbells", "local")()
         self.delivery = Delivery(self.store.outbox, self.clock)
+        self.delivery.told = self.doorbell.ring
+        await self._prepare_heartbeats()
         self.sessions = self._sessions()
-        self.heartbeats = Heartbeats(self.store, self.clock, self._snapshot, self.doorbell.ring)
-        self.desk.beating = self.heartbeats
         self._prepare_reload(project)
         self._prepare_intake()
+
+    async def _prepare_heartbeats(self) -> None:
+        beats = Heartbeats(self.store, self.clock, self._snapshot, self.doorbell.ring, self.reminders)
+        await beats.open()
+        self.reminders.changed = beats.replan
+        self.heartbeats = self.desk.beating = beats
 
     def _prepare_reload(self, project: Project) -> None:
         self.reload = Reload(self.house.project, self.house.state, self.clock, self._snapshot, self._apply)
@@ -142,11 +152,14 @@ class App:
             self.clock,
             self._reachable,
             self.tally,
+            self.heartbeats,
+            Checks(self.store.marks, self.clock),
         )
         sessions = Sessions(
             self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock
         )
         sessions.delivered = self.delivery.grown
+        sessions.beats = self.heartbeats
         sessions.paired = self.pairings.admits
         self.desk.attach(sessions)
         return sessions

@@ -97,6 +97,23 @@ class Calls:
         self._tell(ToolFinished(call, result, self._bench.clock.monotonic() - started))
         return result
 
+    async def check(self, call: ToolCall) -> ToolResult:
+        """A call that no model made and nobody is asked about: what is not allowed as it stands does not run."""
+        spec, input = self._specs[call.name], completed(self._specs[call.name], call.input)
+        if wrong := input_problem(spec, input):
+            return ToolResult(f"not run: {wrong}", is_error=True)
+        attempt = self._attempt(spec, input)
+        decision = self._decide(attempt)
+        if decision.effect is not Effect.ALLOW:
+            return ToolResult(f"not run: it is not allowed without asking ({decision.reason})", is_error=True)
+        try:
+            return await self._run(spec, attempt, decision, call.id)
+        except (asyncio.CancelledError, StorageFailed):
+            raise
+        except Exception as error:
+            log.exception("the check %s failed", call.name)
+            return ToolResult(f"it failed inside the runtime: {type(error).__name__}", is_error=True)
+
     async def _perform(self, call: ToolCall, begin: Begin) -> ToolResult:
         spec = self._specs.get(call.name)
         if spec is None:
@@ -196,6 +213,8 @@ class Calls:
             id=id,
             command=decision.command,
             memory=scene.memory,
+            chat=scene.message.chat,
+            topic=scene.message.topic,
         )
         try:
             async with asyncio.timeout(spec.timeout + GRACE):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -46,6 +47,7 @@ class Delivery:
         self._outbox = outbox
         self._clock = clock
         self._grown: dict[str, asyncio.Event] = {}
+        self.told: Callable[[str], None] = lambda session: None  # what was delivered has entered this session's inbox
 
     def grown(self, channel: str) -> None:
         """The channel's outbox has a new reply."""
@@ -121,7 +123,8 @@ class Delivery:
             log.exception("delivering to %s failed", outgoing.reply.place)
             broken = DeliveryError(type(error).__name__, final=outgoing.tries + 1 >= TRIES, begun=True)
             return await self._failed(outgoing, broken)
-        await self._outbox.sent(outgoing.id)
+        if session := await self._outbox.sent(outgoing.id):
+            self.told(session)
         return None
 
     async def _failed(self, outgoing: Outgoing, error: DeliveryError) -> float | None:

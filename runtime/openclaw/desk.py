@@ -9,9 +9,9 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import openclaw
 from openclaw.answering import House
@@ -20,13 +20,11 @@ from openclaw.clock import Clock
 from openclaw.commands import COMMANDS
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
-from openclaw.manifest.snapshot import Heartbeat
 from openclaw.messages import Accepted, Address, Answer, Approval, Entry, Message, Refused
 from openclaw.pairing import Pairings
 from openclaw.ports import Letter, Pairing, SessionSummary, Settlement, Store, Watcher
 from openclaw.reload import Reload
 from openclaw.router import pairs
-from openclaw.schedule import Cron, parse
 from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
@@ -64,6 +62,11 @@ class Desk:
     def sessions_room(self) -> Sessions:
         assert self._sessions is not None
         return self._sessions
+
+    @property
+    def beats(self) -> Heartbeats:
+        assert self.beating is not None
+        return self.beating
 
     def attach(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -139,28 +142,30 @@ class Desk:
             for spec in snapshot.tools.values()
         ]
 
+    # ── heartbeats ───────────────────────────────────────────────────────────────────────────────
+
     async def heartbeats(self) -> Sequence[Mapping[str, Any]]:
-        return [await self._heartbeat(one) for one in self.supervisor.current.snapshot.heartbeats.values()]
+        return await self.beats.told()
+
+    async def history(
+        self, heartbeat: str | None, limit: int, since: datetime | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        return await self.beats.history(heartbeat, limit, since)
+
+    async def coming(self, until: datetime, limit: int) -> Sequence[Mapping[str, Any]]:
+        return await self.beats.coming(until, limit)
 
     async def run_heartbeat(self, name: str) -> Accepted | Refused:
-        assert self.beating is not None
-        return await self.beating.run_now(name)
+        return await self.beats.run_now(name)
 
-    async def _heartbeat(self, heartbeat: Heartbeat) -> Mapping[str, Any]:
-        last, now, zone = await self.store.marks.last(heartbeat.name), self.clock.now(), ZoneInfo(heartbeat.timezone)
-        crons = [cron for text in heartbeat.cron if isinstance(cron := parse(text), Cron)]
-        coming = [at for cron in crons if heartbeat.enabled and (at := cron.next(now, zone)) is not None]
-        return {
-            "name": heartbeat.name,
-            "agent": heartbeat.agent,
-            "cron": list(heartbeat.cron),
-            "timezone": heartbeat.timezone,
-            "enabled": heartbeat.enabled,
-            "deliver": [str(address) for address in heartbeat.deliver],
-            "missed": heartbeat.missed,
-            "next": min(coming).isoformat() if coming else None,
-            "last": last.isoformat() if last else None,
-        }
+    async def pause_heartbeat(self, name: str, by: Address | None = None) -> bool:
+        return await self.beats.pause(name, by)
+
+    async def resume_heartbeat(self, name: str) -> bool:
+        return await self.beats.resume(name)
+
+    async def forget_heartbeat(self, name: str) -> bool:
+        return await self.beats.forget(name)
 
     def commands(self) -> Sequence[tuple[str, str]]:
         own = [(f"/{command.name}", command.help) for command in COMMANDS]

@@ -18,6 +18,10 @@ Block: TypeAlias = Mapping[str, Any]
 """One content block of the Messages API: {"type": "text" | "thinking" | "tool_use" | ..., ...}."""
 
 
+SILENT = "NO_REPLY"
+"""What an agent answers to a heartbeat when nobody needs to be told anything."""
+
+
 # ── who and where ────────────────────────────────────────────────────────────────────────────────
 
 

@@ -7,10 +7,13 @@ the message is refused, never passed on to another agent.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from openclaw.manifest.people import person, room
 from openclaw.manifest.snapshot import Agent, Channel, Snapshot
-from openclaw.messages import Message, Refused, Route, escape
+from openclaw.messages import Address, Message, Refused, Route, escape
 
+EVER = datetime.min.replace(tzinfo=UTC)
 OPEN_KINDS = frozenset({"repl", "http"})  # these channels know their senders before they post
 
 
@@ -44,6 +47,16 @@ def session_key(message: Message, snapshot: Snapshot, agent: str) -> str:
         who = ["person", escape(known.name)] if known else [channel, escape(message.sender.id)]
         parts = ["agent", agent, *who]
     return ":".join([*parts, *([escape(message.session)] if message.session else [])])
+
+
+def there(place: Address, snapshot: Snapshot, choice: str | None = None, topic: str | None = None) -> Route:
+    """Who answers what is said at a place next, and in which session: of a person, or of a room."""
+    here = next((room for room in snapshot.rooms.values() if room.id == place), None)
+    chat = place.id if here else None
+    message = Message("", place, (), EVER, chat=chat, topic=topic if here else None)
+    agent, _ = _agent(message, snapshot, choice)
+    assert agent is not None, "only a message that names an agent may find none"
+    return Route(agent.id, session_key(message, snapshot, agent.id), "")
 
 
 def _admit_sender(message: Message, snapshot: Snapshot, paired: bool) -> Refused | None:

@@ -12,15 +12,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from openclaw import commands
 from openclaw.clock import Clock
 from openclaw.errors import OpenClawError, StorageFailed
-from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.manifest.snapshot import Agent, Heartbeat, Snapshot
 from openclaw.messages import (
+    SILENT,
     Accepted,
     Address,
     Answered,
@@ -31,10 +32,12 @@ from openclaw.messages import (
     Reply,
     Route,
     Text,
+    Told,
 )
+from openclaw.names import fresh
 from openclaw.ports import Doorbell, Queued, Store, Watcher
-from openclaw.router import route
-from openclaw.transcript import Transcript
+from openclaw.router import route, there
+from openclaw.transcript import Log, Transcript
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +46,6 @@ ATTEMPTS = 3  # a message that was taken up this often without an end is put asi
 WARM = 256  # transcripts kept in memory
 
 NEW = "Started afresh. The conversation so far is kept in the archive; what was remembered stays remembered."
-SILENT = "NO_REPLY"  # what an agent answers to a heartbeat when nobody needs to be told anything
 PARKED = "This message brought the runtime down three times. It was put aside so that others are answered; it is kept."
 
 
@@ -54,6 +56,15 @@ class Answerer(Protocol):
 
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:
         """After a stop: leaves a transcript that the session can go on from."""
+
+
+class Beats(Protocol):
+    """What is known of heartbeats."""
+
+    def named(self, name: str | None) -> Heartbeat | None: ...
+
+    async def ended(self, queued: Queued, reply: Reply) -> Sequence[Reply]:
+        """A run is about to be settled with this reply: what its owner is told of that."""
 
 
 @dataclass(slots=True)
@@ -90,6 +101,7 @@ class Sessions:
         self._last_attempt = asyncio.Lock()
         self.paired: Callable[[Address], bool] = lambda sender: False  # whether a code let this stranger in
         self.stopping = False
+        self.beats: Beats | None = None
         self.delivered: Callable[[str], None] = lambda channel: None  # told when a channel's outbox has grown
 
     # ── taking in ────────────────────────────────────────────────────────────────────────────────
@@ -202,6 +214,9 @@ class Sessions:
             log.error("message %s was put aside after %d attempts", queued.id, ATTEMPTS)
             await self._settle(queued, "parked", _reply(queued, PARKED, failed=True))
             return
+        if queued.message.told:
+            await self._enter(queued)
+            return
         if _asks_for_new(queued):
             await self.reset(queued.route.session)
             await self._settle(queued, "done", _reply(queued, NEW))
@@ -240,8 +255,20 @@ class Sessions:
         await self._answerer.abandon(running.queued, transcript)
         return _reply(running.queued, f"Something went wrong here: {_told(error)}", failed=True)
 
+    async def _enter(self, queued: Queued) -> None:
+        """Something was said to this session's person elsewhere: it becomes part of what was said here."""
+        message, session = queued.message, queued.route.session
+        transcript = await self.transcript(session)
+        if not transcript.begun(queued.id):
+            by = f"heartbeat {message.heartbeat}" if message.heartbeat else str(message.sender)
+            told = Told(fresh(), self._clock.now(), by, message.text, queued.id)
+            await Log(session, self._store.journal, transcript, self._clock).write(told)
+        await self._store.inbox.settle(queued.id, "done", None, deliver=())
+
     async def _settle(self, queued: Queued, state: Literal["done", "failed", "parked"], reply: Reply) -> None:
         deliver = self._deliveries(queued, reply)
+        if queued.message.heartbeat is not None and self.beats is not None:
+            deliver += await self.beats.ended(queued, reply)
         await self._store.inbox.settle(queued.id, state, reply, deliver=deliver)
         self._tell(queued, Finished(reply))
         self._watchers.pop(queued.id, None)
@@ -249,16 +276,23 @@ class Sessions:
             self.delivered(outgoing.to.channel)
 
     def _deliveries(self, queued: Queued, reply: Reply) -> list[Reply]:
-        """What is sent: nothing where the reply is fetched; a heartbeat's to whom it is for, unless it is silent."""
-        if queued.message.deliver:
-            silent = reply.text.strip() == SILENT
-            return [] if silent else [replace(reply, to=place, answers=None) for place in queued.message.deliver]
-        if queued.message.heartbeat is None:
-            return [] if queued.message.fetched else [reply]
-        heartbeat = self._snapshot().heartbeats.get(queued.message.heartbeat)
-        if heartbeat is None or reply.text.strip() == SILENT:
+        """What is sent: nothing where the reply is fetched; a heartbeat's to whom it is for, unless it is silent or
+        failed, which its owner is told instead."""
+        message, plain = queued.message, replace(reply, account=None)
+        if not message.deliver:
+            return [] if message.fetched or message.heartbeat is not None else [plain]
+        if reply.text.strip() == SILENT or (message.heartbeat is not None and reply.failed):
             return []
-        return [replace(reply, to=address, answers=None) for address in heartbeat.deliver]
+        return [
+            replace(plain, to=place, answers=None, told=self._told(queued, place, reply)) for place in message.deliver
+        ]
+
+    def _told(self, queued: Queued, place: Address, reply: Reply) -> Route | None:
+        """Where a heartbeat's reply enters, so that whoever gets it can answer it."""
+        if queued.message.heartbeat is None:
+            return None
+        here = there(place, self._snapshot(), self._choices.get(str(place)), queued.message.topic)
+        return Route(here.agent, here.session, reply.text)
 
     def _rerouted(self, queued: Queued) -> Queued:
         """The agent of a waiting message may be gone by now: then the default one answers, and says so."""
@@ -314,7 +348,7 @@ class Sessions:
     async def _opened(self, queued: Queued) -> Transcript:
         """The message's session; that of a heartbeat is put aside first, unless it asks to be kept."""
         transcript = await self.transcript(queued.route.session)
-        heartbeat = self._snapshot().heartbeats.get(queued.message.heartbeat or "")
+        heartbeat = self.beats.named(queued.message.heartbeat) if self.beats is not None else None
         keeps = queued.message.heartbeat is None or (heartbeat is not None and heartbeat.session == "keep")
         if keeps or not transcript.entries or transcript.begun(queued.id):
             return transcript

@@ -140,10 +140,13 @@ class Supervisor:
 
 def _wanted(snapshot: Snapshot, asked: Callable[[Model], Model]) -> dict[tuple[str, str], Adapter]:
     wanted: dict[tuple[str, str], Adapter] = {}
-    for alias in dict.fromkeys(agent.model for agent in snapshot.agents.values()):
+    beats = snapshot.heartbeats.values()
+    models = [*(agent.model for agent in snapshot.agents.values()), *(beat.model for beat in beats if beat.model)]
+    for alias in dict.fromkeys(models):
         model = asked(snapshot.models[alias])
         wanted["providers", alias] = Adapter("providers", model.kind, model.options)
     used = {name for agent in snapshot.agents.values() for name in agent.tools}
+    used |= {beat.check.tool for beat in beats if beat.check}
     for kind in dict.fromkeys(spec.kind for spec in snapshot.tools.values() if spec.name in used):
         specs = {n: s for n, s in snapshot.tools.items() if s.kind == kind and n in used}
         wanted["tools", kind] = Adapter("tools", kind, specs)

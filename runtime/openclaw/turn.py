@@ -12,12 +12,13 @@ import asyncio
 from collections.abc import Sequence
 
 from openclaw.errors import ProviderError
-from openclaw.manifest.snapshot import Limits
+from openclaw.manifest.snapshot import Limits, Price
 from openclaw.messages import (
     AssistantEntry,
     Retrying,
     ToolCall,
     ToolResult,
+    Usage,
     UserEntry,
 )
 from openclaw.names import fresh
@@ -47,6 +48,17 @@ class TurnFailed(Exception):
         self.fault = fault
 
 
+def _spent(transcript: Transcript, message: str) -> Usage:
+    """What the model's answers to this message took so far, also before a crash."""
+    spent = Usage()
+    for entry in reversed(transcript.entries):
+        if isinstance(entry, AssistantEntry):
+            spent += entry.usage
+        elif isinstance(entry, UserEntry) and entry.message == message:
+            break
+    return spent
+
+
 async def abandon(log: Log) -> None:
     """Gives every open call its result after a turn was cancelled, so that the session can go on."""
     for call, begun in log.transcript.dangling():
@@ -54,7 +66,17 @@ async def abandon(log: Log) -> None:
 
 
 class Turn:
-    def __init__(self, voice: Voice, log: Log, perform: Perform, tell: Watcher, limits: Limits) -> None:
+    def __init__(
+        self,
+        voice: Voice,
+        log: Log,
+        perform: Perform,
+        tell: Watcher,
+        limits: Limits,
+        price: Price | None = None,
+    ) -> None:
+        """`price`: what the model asks, where the turn's cost is limited."""
+        self._price = price
         self._voice = voice
         self._log = log
         self._perform = perform
@@ -66,6 +88,7 @@ class Turn:
         if await self._take_up(said) and (answer := self._log.transcript.final_answer()):
             return self._words(answer)
         for _ in range(self._limits.iterations):
+            self._mind_the_cost(said.message)
             answer = await self._listen()
             if wanted := calls(answer.content):
                 await self._answer(wanted, run=answer.stop_reason == "tool_use")
@@ -75,6 +98,15 @@ class Turn:
             f"I stopped after {self._limits.iterations} steps without coming to an answer. "
             "Say `go on` to continue, or raise limits.iterations of this agent."
         )
+
+    def _mind_the_cost(self, message: str) -> None:
+        """Checked before each call of the model, so that the last one may go beyond it."""
+        limit, price = self._limits.cost, self._price
+        if limit is None or price is None:
+            return
+        cost = price.of(_spent(self._log.transcript, message))
+        if cost >= limit:
+            raise TurnFailed(f"I stopped: this has cost ${cost:.4f}; at most ${limit:g} is allowed (max_cost_usd).")
 
     # ── the person's side ────────────────────────────────────────────────────────────────────────
 

@@ -91,7 +91,6 @@ class Heartbeats:
 
     async def run(self) -> None:
         """Until cancelled; raises StorageFailed."""
-        await self.open()
         while True:
             self._changed.clear()
             await self._plan()
@@ -216,7 +215,7 @@ class Heartbeats:
     async def _plan(self) -> None:
         if not self._stale:
             return
-        self._stale = False
+        self._stale = False  # at once: an edit while this waits for the disk makes it stale again
         wanted = {name: one for name, one in self.all().items() if one.enabled and not self._paused(name)}
         since, lasts = await self._since(wanted), await self._store.marks.lasts()
         plans: dict[str, Plan] = {}

@@ -7,10 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from openclaw.manifest.snapshot import Heartbeat
-from openclaw.messages import Usage
+from openclaw.messages import SILENT, Usage
 from openclaw.ports import Run
-
-SILENT = "NO_REPLY"  # what an agent answers to a heartbeat when nobody needs to be told anything
 
 
 def outcome(run: Run) -> str:
