@@ -182,7 +182,9 @@ class Reminders:
 
     async def _remove(self, name: str) -> bool:
         def remove(document: dict[str, Any]) -> bool:
-            return document["reminders"].pop(name, None) is not None
+            there = name in document["reminders"]
+            document["reminders"].pop(name, None)
+            return there
 
         return await self._change(remove)
 
