@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pytest import approx
+
 from openclaw.adapters import importer
 from openclaw.manifest import report
 from openclaw.manifest.build import compile
-from openclaw.manifest.builtins import BUILTINS, COMMANDS, soul
+from openclaw.manifest.builtins import BUILTINS, COMMANDS, MODELS, soul
 from openclaw.manifest.folder import Folder
-from openclaw.manifest.snapshot import Snapshot
+from openclaw.manifest.snapshot import Check, Price, Snapshot
 from openclaw.messages import Address
 from openclaw.permissions.decide import Effect
 
@@ -258,3 +260,113 @@ def test_prefixes_may_not_take_the_commands_there_are() -> None:
     from openclaw import commands
 
     assert COMMANDS == commands.NAMES
+
+
+# ── heartbeats and what models cost ──────────────────────────────────────────────────────────────
+
+WATCH = """
+defaults: {timezone: Europe/London, notify: ana}
+heartbeats:
+  plain: {cron: "@daily", prompt: x}
+  watch:
+    cron: "*/5 * * * *"
+    prompt: Look at it
+    model: claude-haiku-5-5
+    notify: []
+    active_hours: 22:00-06:30
+    jitter: 30s
+    max_cost_usd: 0.5
+    check:
+      tool: probe
+      input: {url: "${SITE}", tries: "${TRIES}"}
+      wake: output
+      after: 3
+      repeat: 30m
+      recovered: true
+"""
+PROBE = """
+tools:
+  probe:
+    description: Tries an address
+    shell: curl -- {url} {tries}
+    input: {url: {type: string}, tries: {type: integer, default: 1}}
+policies: {careful: {rules: [{allow: probe}]}}
+"""
+PEOPLE = """
+channels:
+  repl: {kind: repl}
+  telegram: {kind: telegram, token: "${TELEGRAM_TOKEN}"}
+  discord: {kind: discord, token: "${DISCORD_TOKEN}"}
+people:
+  ana: {ids: ["telegram:1"]}
+  nader: {ids: ["telegram:12", "discord:78"], owner: true}
+"""
+
+
+def watching() -> Mapping[str, str]:
+    return {"heartbeats.yaml": WATCH, "tools.yaml": PROBE, "channels.yaml": PEOPLE}
+
+
+def test_a_heartbeat_has_its_model_hours_and_limits() -> None:
+    found = snapshot(watching(), SITE="https://example.org", TRIES="2")
+    watch = found.heartbeats["watch"]
+    assert (watch.model, watch.active_hours, watch.jitter, watch.max_cost) == (
+        "claude-haiku-5-5",
+        (22 * 60, 6 * 60 + 30),
+        30.0,
+        0.5,
+    )
+    assert found.models["claude-haiku-5-5"].id == "claude-haiku-5-5"
+
+
+def test_a_check_is_called_with_values_of_the_types_its_tool_takes() -> None:
+    check = snapshot(watching(), SITE="https://example.org", TRIES="2").heartbeats["watch"].check
+    assert check == Check("probe", {"url": "https://example.org", "tries": 2}, "output", 3, 1800.0, True)
+
+
+def test_a_heartbeat_that_says_little_has_its_defaults() -> None:
+    plain = snapshot(watching(), SITE="x", TRIES="2").heartbeats["plain"]
+    assert (plain.timezone, plain.agent, plain.notify) == ("Europe/London", "main", (Address("telegram", "1"),))
+    assert (plain.model, plain.check, plain.jitter, plain.active_hours, plain.max_cost) == (None, None, 0.0, None, None)
+
+
+def test_nobody_and_the_owners_are_different_people_to_tell() -> None:
+    assert snapshot(watching(), SITE="x", TRIES="2").heartbeats["watch"].notify == ()
+    files = {"heartbeats.yaml": 'heartbeats: {a: {cron: "@daily", prompt: x}}\n', "channels.yaml": PEOPLE}
+    told = snapshot(files, TELEGRAM_TOKEN="1:a", DISCORD_TOKEN="b").heartbeats["a"].notify
+    assert told == (Address("telegram", "12"),)
+    assert snapshot(files, DISCORD_TOKEN="b").heartbeats["a"].notify == (Address("discord", "78"),)
+    assert snapshot(files).heartbeats["a"].notify == (Address("telegram", "12"),)
+
+
+def test_every_model_this_build_knows_has_a_price() -> None:
+    files = {
+        f"agents/a{number}.yaml": f"name: A\ndescription: b\ntools: []\npolicy: careful\nmodel: {id}\n"
+        for number, id in enumerate(MODELS)
+    }
+    found = snapshot(files).models
+    assert {id: found[id].price for id in MODELS} == {
+        "claude-opus-5-5": Price(4, 20, 0.4, 5),
+        "claude-sonnet-5-5": Price(2, 10, 0.2, 2.5),
+        "claude-haiku-5-5": Price(0.5, 2.5, 0.05, 0.625),
+        "claude-fable-5-2": Price(8, 40, 0.8, 10),
+        "claude-mythos-5-2": Price(8, 40, 0.8, 10),
+        "claude-sonnet-4-6": Price(3, 15, approx(0.3), 3.75),
+    }
+
+
+def test_a_price_is_stated_built_in_nothing_or_not_known() -> None:
+    text = """
+models:
+  known: {id: claude-opus-5-5}
+  mine: {id: claude-opus-5-5, price: {input: 1, output: "${OUT}", cache_write: 0}}
+  free: {kind: scripted}
+  home: {id: qwen3, base_url: "http://localhost:1"}
+  relayed: {id: claude-opus-5-5, base_url: "http://localhost:1"}
+"""
+    found = snapshot({"models.yaml": text}, OUT="5").models
+    assert found["known"].price == Price(4, 20, 0.4, 5)
+    assert found["mine"].price == Price(1, 5, 0.1, 0)
+    assert found["free"].price == Price(0, 0, 0, 0)
+    assert found["home"].price is None and found["relayed"].price is None
+    assert "price" not in found["mine"].options

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from openclaw.manifest.builtins import BUILTINS, DEFAULT_MODEL, MODELS, soul
-from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain
+from openclaw.manifest.beats import Beats, active_hours, check_input
+from openclaw.manifest.builtins import MODELS, soul
+from openclaw.manifest.models import default_model, price
+from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown
 from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.agents import default_soul, soul_path
 from openclaw.manifest.snapshot import (
     Agent,
     Channel,
+    Check,
     CompactionLimits,
     Heartbeat,
     Limits,
@@ -25,12 +29,13 @@ from openclaw.manifest.snapshot import (
     Room,
     Snapshot,
 )
-from openclaw.messages import Address, Judged, ToolSpec
-from openclaw.permissions.template import Template
+from openclaw.manifest.specs import below, plain_text
+from openclaw.manifest.specs import tools as all_tools
+from openclaw.messages import Address, ToolSpec
 from openclaw.ports import ChannelOptions
-from openclaw.signature import Derived
 
 _ROUTING = ("kind", "enabled", "agent", "agents", "allow")
+_OURS = ("id", "kind", "price")  # of a model's keys; the others are its kind's
 _CHAT: Mapping[str, Any] = {"strangers": "pair", "groups": "mention", "api_base": None}
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "http": {"host": "127.0.0.1", "port": 5000, "token": None, "tokens": {}, "hooks": {}, "limits": {}},
@@ -45,7 +50,7 @@ _HOOK: Mapping[str, Any] = {
 
 
 def snapshot(project: Project) -> Snapshot:
-    tools = _tools(project)
+    tools = all_tools(project)
     agents = {
         agent.name: _agent(project, agent, tools) for agent in sorted(project.agents(), key=lambda agent: agent.name)
     }
@@ -53,18 +58,19 @@ def snapshot(project: Project) -> Snapshot:
     digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()
     people = {person.name: _person(person, _held(project, person.name)) for person in project.all("person").values()}
     rooms = {room.name: _room(room) for room in project.all("room").values()}
-    first = next((agent.id for agent in agents.values() if agent.default), next(iter(agents)))
+    channels = _channels(project, people, rooms)
+    heartbeats = _heartbeats(project, channels, people, rooms)
     return Snapshot(
         digest=digest,
         root=project.folder.root,
         agents=agents,
         tools=tools,
         policies=dict(project.policies),
-        channels=_channels(project, people, rooms),
+        channels=channels,
         people=people,
         rooms=rooms,
-        heartbeats=_heartbeats(project, first, people, rooms),
-        models=_models(project, [agent.model for agent in agents.values()]),
+        heartbeats=heartbeats,
+        models=_models(project, [*(agent.model for agent in agents.values()), *_asked(heartbeats.values())]),
         sources=sources,
     )
 
@@ -72,11 +78,6 @@ def snapshot(project: Project) -> Snapshot:
 def _list(definition: Definition, key: str) -> tuple[str, ...] | None:
     """The texts of a list, None where the key is missing: an empty list is not no list."""
     return tuple(str(each.value) for each in definition.texts(key)) if key in definition.node.entries else None
-
-
-def _below(definition: Definition, key: str) -> Definition:
-    node = definition.get(key)
-    return Definition(key, definition.key, node if isinstance(node, MapNode) else MapNode({}, definition.key))
 
 
 def _seconds(definition: Definition, key: str, default: float) -> float:
@@ -88,7 +89,7 @@ def _seconds(definition: Definition, key: str, default: float) -> float:
 
 
 def _agent(project: Project, agent: Definition, tools: Mapping[str, ToolSpec]) -> Agent:
-    limits, compaction = _below(agent, "limits"), _below(agent, "compaction")
+    limits, compaction = below(agent, "limits"), below(agent, "compaction")
     at, keep = Limits(), CompactionLimits()
     at_tokens = compaction.value("at_tokens", keep.at_tokens)
     return Agent(
@@ -97,7 +98,7 @@ def _agent(project: Project, agent: Definition, tools: Mapping[str, ToolSpec]) -
         description=str(agent.value("description", "")),
         soul=_soul(project, agent),
         instructions=str(agent.value("instructions", "")),
-        model=str(agent.value("model", _default_model(project))),
+        model=str(agent.value("model", default_model(project))),
         tools=_expanded(_list(agent, "tools") or (), tools),
         policy=str(agent.value("policy", "")),
         prefix=agent.value("prefix"),
@@ -132,77 +133,6 @@ def _expanded(names: tuple[str, ...], tools: Mapping[str, ToolSpec]) -> tuple[st
     return tuple(dict.fromkeys(found))
 
 
-# ── tools ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _tools(project: Project) -> dict[str, ToolSpec]:
-    own = {tool.name: _tool(project, tool) for tool in project.all("tool").values()}
-    return {**BUILTINS, **own}
-
-
-def _tool(project: Project, tool: Definition) -> ToolSpec:
-    template = project.templates.get(tool.name)
-    if isinstance(template, Template):
-        env = {each: str(plain(entry.value)) for each, entry in _below(tool, "env").node.entries.items()}
-        return _spec(
-            tool, str(tool.value("description", "")), _schema(tool), "shell", {"template": template, "env": env}
-        )
-    derived, function = project.derived.get(tool.name), project.functions.get(tool.name)
-    known = derived if isinstance(derived, Derived) else None
-    schema = _schema(tool) if "input" in tool.node.entries or known is None else known.input_schema
-    options = {
-        "reference": str(tool.value("python", "")),
-        "function": function if callable(function) else None,
-        "with": _plain(_below(tool, "with").node),
-        "call": known.call if known else None,
-    }
-    description = str(tool.value("description", known.description if known else ""))
-    return _spec(tool, description, schema, "python", options)
-
-
-def _spec(
-    tool: Definition, description: str, schema: Mapping[str, Any], kind: str, options: Mapping[str, Any]
-) -> ToolSpec:
-    judged: dict[str, Judged] = {declared.name: "path" for declared in tool.entries("input") if _is_path(declared)}
-    return ToolSpec(
-        tool.name, description.strip(), schema, kind, options, judged, timeout=_seconds(tool, "timeout", 60.0)
-    )
-
-
-def _is_path(declared: Definition) -> bool:
-    return "path" in (declared.value("type"), _below(declared, "items").value("type"))
-
-
-def _schema(tool: Definition) -> dict[str, Any]:
-    """Declared inputs as one JSON Schema; a path is text to the model."""
-    inputs = {declared.name: _plain(declared.node) for declared in tool.entries("input")}
-    required = [name for name, declared in inputs.items() if "default" not in declared and not declared.get("optional")]
-    properties = {name: _property(declared) for name, declared in inputs.items()}
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-
-def _property(declared: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in declared.items() if key != "optional"}
-    if kept.get("type") == "path":
-        kept["type"] = "string"
-    if "pattern" in kept:
-        kept["pattern"] = f"^(?:{kept['pattern']})$"  # an input's pattern speaks of the whole text
-    if isinstance(kept.get("items"), dict):
-        kept["items"] = _property(kept["items"])
-    return kept
-
-
-def _plain(node: Node) -> Any:
-    """Plain values; what nobody looked at is empty text."""
-    match node:
-        case Scalar(value):
-            return "" if value is Unknown else value
-        case ListNode(items):
-            return [_plain(item) for item in items]
-        case MapNode(entries):
-            return {name: _plain(entry.value) for name, entry in entries.items()}
-
-
 # ── channels, people, rooms ──────────────────────────────────────────────────────────────────────
 
 
@@ -215,7 +145,7 @@ def _channels(project: Project, people: Mapping[str, Person], rooms: Mapping[str
 
 def _channel(channel: Definition, address: Callable[[str], Address]) -> Channel:
     kind = str(channel.value("kind"))
-    given = {key: _plain(entry.value) for key, entry in channel.node.entries.items() if key not in _ROUTING}
+    given = {key: plain_text(entry.value) for key, entry in channel.node.entries.items() if key not in _ROUTING}
     options = {**_DEFAULTS.get(kind, {}), **given}
     if options.get("token") == "":
         options["token"] = None
@@ -246,7 +176,7 @@ def _skipped(channel: Definition, node: MapNode) -> str | None:
 
 
 def _hook(hook: Definition, address: Callable[[str], Address]) -> dict[str, Any]:
-    given = {key: _plain(entry.value) for key, entry in hook.node.entries.items()}
+    given = {key: plain_text(entry.value) for key, entry in hook.node.entries.items()}
     deliver = tuple(dict.fromkeys(address(name) for name in _list(hook, "deliver") or ()))
     return {**_HOOK, **given, "deliver": deliver, "window": _seconds(hook, "window", 300.0)}
 
@@ -291,52 +221,78 @@ def _room(room: Definition) -> Room:
 
 
 def _heartbeats(
-    project: Project, first: str, people: Mapping[str, Person], rooms: Mapping[str, Room]
+    project: Project, channels: Mapping[str, Channel], people: Mapping[str, Person], rooms: Mapping[str, Room]
 ) -> dict[str, Heartbeat]:
-    root = project.roots.get("heartbeats.yaml")
-    found = root.get("defaults") if root else None
-    defaults = Definition("defaults", root.span, found) if root and isinstance(found, MapNode) else None
-
-    def inherited(heartbeat: Definition, key: str, otherwise: str) -> str:
-        return str(heartbeat.value(key) or (defaults.value(key) if defaults else None) or otherwise)
-
+    beats = Beats.of(project)
+    owners = tuple(_reached(person, channels) for person in people.values() if person.owner and person.ids)
     address = partial(_address, people=people, rooms=rooms)
-    return {
-        each.name: _heartbeat(each, inherited(each, "agent", first), inherited(each, "timezone", "UTC"), address)
-        for each in project.all("heartbeat").values()
-    }
+
+    def places(names: tuple[str, ...]) -> tuple[Address, ...]:
+        return tuple(dict.fromkeys(map(address, names)))
+
+    found = {}
+    for heartbeat in project.all("heartbeat").values():
+        notify = beats.notify(heartbeat)
+        told = tuple(dict.fromkeys(owners)) if notify is None else places(notify)
+        deliver = places(_list(heartbeat, "deliver") or ())
+        found[heartbeat.name] = replace(_heartbeat(project, beats, heartbeat), deliver=deliver, notify=told)
+    return found
 
 
-def _heartbeat(heartbeat: Definition, agent: str, timezone: str, address: Callable[[str], Address]) -> Heartbeat:
+def _reached(person: Person, channels: Mapping[str, Channel]) -> Address:
+    """The first of their ids on a channel that takes part, or at least is described."""
+    described = [id for id in person.ids if id.channel in channels]
+    live = [id for id in described if channels[id.channel].skipped is None]
+    return next(iter([*live, *described, *person.ids]))
+
+
+def _heartbeat(project: Project, beats: Beats, heartbeat: Definition) -> Heartbeat:
     return Heartbeat(
         heartbeat.name,
         _list(heartbeat, "cron") or (),
         str(heartbeat.value("prompt", "")),
-        agent,
-        timezone,
-        tuple(dict.fromkeys(address(name) for name in _list(heartbeat, "deliver") or ())),
-        heartbeat.value("missed", "once"),
-        _seconds(heartbeat, "timeout", 600.0),
-        heartbeat.value("session", "fresh"),
-        heartbeat.value("enabled") is not False,
+        beats.agent(heartbeat),
+        beats.timezone(heartbeat),
+        missed=heartbeat.value("missed", "once"),
+        timeout=_seconds(heartbeat, "timeout", 600.0),
+        session=heartbeat.value("session", "fresh"),
+        enabled=heartbeat.value("enabled") is not False,
+        model=heartbeat.value("model"),
+        check=_check(project, heartbeat),
+        jitter=_seconds(heartbeat, "jitter", 0.0),
+        active_hours=active_hours(heartbeat),
+        max_cost=heartbeat.value("max_cost_usd"),
     )
 
 
-def _default_model(project: Project) -> str:
-    root = project.roots.get("models.yaml")
-    default = root.get("default") if root else None
-    return str(default.value) if isinstance(default, Scalar) and default.value is not Unknown else DEFAULT_MODEL
+def _check(project: Project, heartbeat: Definition) -> Check | None:
+    if "check" not in heartbeat.node.entries:
+        return None
+    check = below(heartbeat, "check")
+    return Check(
+        str(check.value("tool", "")),
+        plain_text(check_input(project, check)),
+        check.value("wake", "failure"),
+        check.value("after", 1),
+        seconds(str(check.value("repeat", ""))),
+        check.value("recovered") is True,
+    )
+
+
+def _asked(heartbeats: Iterable[Heartbeat]) -> Iterator[str]:
+    return (heartbeat.model for heartbeat in heartbeats if heartbeat.model is not None)
 
 
 def _models(project: Project, used: list[str]) -> dict[str, Model]:
     """Aliases, and the ids that agents name directly."""
     own = {model.name: _model(project, model) for model in project.all("model").values()}
-    named = [_default_model(project), *used]
-    return {**own, **{id: Model(id, id) for id in named if id not in own and id in MODELS}}
+    named = [default_model(project), *used]
+    return {**own, **{id: Model(id, id, price=price(project, id)) for id in named if id not in own and id in MODELS}}
 
 
 def _model(project: Project, model: Definition) -> Model:
-    options = {key: _plain(entry.value) for key, entry in model.node.entries.items() if key not in ("id", "kind")}
+    options = {key: plain_text(entry.value) for key, entry in model.node.entries.items() if key not in _OURS}
     if "script" in options:
         options["script"] = str(PurePosixPath(project.folder.root) / options["script"])
-    return Model(model.name, str(model.value("id", model.name)), str(model.value("kind", "anthropic")), options)
+    id, kind = str(model.value("id", model.name)), str(model.value("kind", "anthropic"))
+    return Model(model.name, id, kind, options, price(project, model.name))

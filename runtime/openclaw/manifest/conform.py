@@ -154,6 +154,7 @@ _JUDGES: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "minLength": lambda value, wanted: not isinstance(value, str) or len(value) >= wanted,
     "minimum": lambda value, wanted: not _is_number(value) or value >= wanted,
     "maximum": lambda value, wanted: not _is_number(value) or value <= wanted,
+    "exclusiveMinimum": lambda value, wanted: not _is_number(value) or value > wanted,
     "minItems": lambda value, wanted: not isinstance(value, list) or len(value) >= wanted,
     "uniqueItems": lambda value, wanted: not wanted or _unique(value),
     "minProperties": lambda value, wanted: not isinstance(value, dict) or len(value) >= wanted,

@@ -100,6 +100,8 @@ def takes_none(kind: str, path: Path) -> bool:
             ]
         case "policies":
             return True
+        case "heartbeats":  # what a check is called with may have an input of any name
+            return path[2:] in (("prompt",), ("check", "tool"))
         case _:
             return "prompt" in path
 

@@ -79,3 +79,21 @@ def kind(value: Any) -> str:
             return "a list"
         case _:
             return "a mapping"
+
+
+def typed(text: str, types: Any) -> Any:
+    """What came from a placeholder, as one of the types a schema wants where it can be; else the text."""
+    wanted = {types} if isinstance(types, str) else set(types or ())
+    try:
+        value = resolve(text)
+    except TooLarge:
+        return text
+    match value:
+        case bool():
+            return value if "boolean" in wanted else text
+        case int():
+            return value if wanted & {"integer", "number"} else text
+        case float():
+            return value if "number" in wanted else text
+        case _:
+            return text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from openclaw import bundle
 from openclaw.manifest import conform, scalars, wording
@@ -56,27 +56,10 @@ def _typed(root: MapNode, faults: list[Fault]) -> MapNode | None:
     for fault in faults:
         node = descend(root, fault.path)
         if isinstance(node, Scalar) and node.filled and isinstance(node.value, str):
-            value = _as(node.value, fault.schema.get("type"))
+            value = scalars.typed(node.value, fault.schema.get("type"))
             if not isinstance(value, str):
                 changed[id(node)] = replace(node, value=value)
     return _replaced(root, changed) if changed else None
-
-
-def _as(text: str, types: Any) -> Any:
-    wanted = {types} if isinstance(types, str) else set(types or ())
-    try:
-        value = scalars.resolve(text)
-    except scalars.TooLarge:
-        return text
-    match value:
-        case bool():
-            return value if "boolean" in wanted else text
-        case int():
-            return value if wanted & {"integer", "number"} else text
-        case float():
-            return value if "number" in wanted else text
-        case _:
-            return text
 
 
 def _replaced(node: MapNode, changed: dict[int, Scalar]) -> MapNode:

@@ -164,6 +164,7 @@ def wrong_value(node: Node, key: str, keyword: str, schema: Mapping[str, Any]) -
     limits = {
         "minimum": "at least {}", "maximum": "at most {}", "minLength": "at least {} character long",
         "minItems": "a list of at least {}", "minProperties": "a mapping of at least {} key",
+        "exclusiveMinimum": "more than {}",
     }  # fmt: skip
     if keyword == "pattern":
         wanted = schema.get("patternErrorMessage", f"text that matches {schema['pattern']}")
