@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 
 from openclaw import bundle
+from openclaw.adapters import importer
 from openclaw.calls import input_problem
 from openclaw.clock import ManualClock
 from openclaw.errors import ToolError
+from openclaw.manifest.build import compile
 from openclaw.manifest.builtins import BUILTINS
+from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Call
-from openclaw.permissions.policy import Policy
+from openclaw.permissions.decide import standing
+from openclaw.permissions.policy import Effect, Policy
 from openclaw.ports import Completed, Place, Reminding, Request
 from openclaw.providers.scripted import Provider
 from openclaw.reminders import Reminders
@@ -136,11 +140,17 @@ def test_the_demo_model_understands_plain_requests(said: str, name: str, input: 
 
 
 def test_the_default_project_asks_before_one_is_set_up() -> None:
-    policies = (bundle.project_files() / "tools.yaml").read_text("utf-8")
-    assert "allow: [reminder_list, reminder_delete]" in policies
-    assert not [line for line in policies.splitlines() if "allow" in line and "remind_me" in line.partition("#")[0]]
-    main = (bundle.project_files() / "agents" / "main.yaml").read_text("utf-8")
-    assert all(f"  - {name}" in main for name in SPECS)
+    root = bundle.project_files()
+    snapshot = compile(Folder.read(root), environment={}, importer=importer(root), today=NOW).snapshot
+    assert snapshot is not None
+    main = snapshot.default_agent
+    assert set(SPECS) <= set(main.tools)
+    policy = snapshot.policies[main.policy]
+    assert {name: standing(policy, name) for name in SPECS} == {
+        "remind_me": Effect.ASK,
+        "reminder_list": Effect.ALLOW,
+        "reminder_delete": Effect.ALLOW,
+    }
 
 
 def test_a_name_that_there_is_not_is_an_error_that_the_model_reads() -> None:
