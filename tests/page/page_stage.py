@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,9 +17,12 @@ from typing import Any, Self
 
 from playwright.async_api import Browser, Locator, Page, ViewportSize, async_playwright, expect
 
+from doubles.desk import Desk
 from doubles.house import TOKEN, lived, project
+from doubles.http_house import Door
 from doubles.messages_server import MessagesServer
 from openclaw.app import App
+from openclaw.control import serve_at
 
 CHROMIUM = next(
     (
@@ -260,6 +264,27 @@ class Theatre:
                 async with staged(self.browser, folder, model, files, **more) as stage:
                     await scene(stage)
                 assert model.violations == [], model.violations
+
+        self._runner.run(test())
+
+    def before(self, desk: Desk, scene: Callable[[Page, str], Awaitable[None]], **more: Any) -> None:
+        """A tab before a desk instead of a runtime, and its address. `more` goes to the browser."""
+
+        async def test() -> None:
+            listener = socket.create_server(("127.0.0.1", 0))
+            base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            serving = asyncio.create_task(serve_at(listener, desk, desk, Door(), desk.clock, dict))
+            tab = await self.browser.new_context(**{"viewport": WIDE, **more})
+            try:
+                page = await tab.new_page()
+                page.set_default_timeout(15_000)
+                complaints = watched(page, base)
+                await scene(page, base)
+                assert complaints == [], complaints
+            finally:
+                await tab.close()
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
 
         self._runner.run(test())
 

@@ -113,7 +113,7 @@ export function part(key) {
   return encodeURIComponent(key);
 }
 
-// ── whether anybody answers ────────────────────────────────────────────────────────────────────
+// ── whether anybody answers ──
 
 function found() {
   if (!down) return;

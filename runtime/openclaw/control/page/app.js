@@ -114,7 +114,7 @@ class App {
     this.version = status.version ?? "";
   }
 
-  // ── the frame ────────────────────────────────────────────────────────────────────────────────
+  // ── the frame ──
 
   _frame() {
     this._theme = pictureButton("auto", "Theme", () => this._nextTheme());
@@ -158,7 +158,7 @@ class App {
     drawDoor(this._at("door"), why, () => this.enter());
   }
 
-  // ── views ────────────────────────────────────────────────────────────────────────────────────
+  // ── views ──
 
   async _route() {
     if (this._at("shell").hidden) return;
@@ -195,7 +195,7 @@ class App {
     this._at("view").replaceChildren(el("p", { class: "view pad soft" }, "This token has no scope that this page can use. Sign out, and use another one."));
   }
 
-  // ── what happens elsewhere ───────────────────────────────────────────────────────────────────
+  // ── what happens elsewhere ──
 
   _offline(yes) {
     const words = yes ? "The runtime cannot be reached. This page tries again by itself." : "";

@@ -49,7 +49,7 @@ export class ChatView {
     this._following.clear();
   }
 
-  // ── agents ───────────────────────────────────────────────────────────────────────────────────
+  // ── agents ──
 
   _agents() {
     const agents = this._app.agents;
@@ -69,7 +69,7 @@ export class ChatView {
     return this._app.agents.find((agent) => agent.id === id)?.name ?? id ?? "";
   }
 
-  // ── history ──────────────────────────────────────────────────────────────────────────────────
+  // ── history ──
 
   _load() {
     this._loaded = true;
@@ -137,7 +137,7 @@ export class ChatView {
     this._run(this._turn(said, at), { id }, said);
   }
 
-  // ── sending ──────────────────────────────────────────────────────────────────────────────────
+  // ── sending ──
 
   async send(text) {
     const renews = /^\/new\s*$/.test(text);
@@ -257,7 +257,7 @@ export class ChatView {
     this.composer.focus();
   }
 
-  // ── an empty page ────────────────────────────────────────────────────────────────────────────
+  // ── an empty page ──
 
   _empty() {
     if (this._log.firstChild) return;
@@ -270,7 +270,7 @@ export class ChatView {
       el("div", { class: "row wrap centre ideas" }, ...ideas.map((idea) => button(idea, () => void this.send(idea), { kind: "idea" })))));
   }
 
-  // ── scrolling ────────────────────────────────────────────────────────────────────────────────
+  // ── scrolling ──
 
   _scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this._scroller;

@@ -73,7 +73,7 @@ export class Composer {
     else if (event.key === "Escape" && !this._stop.hidden) this._stop.click();
   }
 
-  // ── completion ───────────────────────────────────────────────────────────────────────────────
+  // ── completion ──
 
   _completing(event) {
     switch (event.key) {

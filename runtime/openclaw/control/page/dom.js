@@ -113,6 +113,15 @@ export function confirmed(title, words, yes) {
   });
 }
 
+/** Shows something over the page until it is closed. */
+export function dialog(title, ...children) {
+  const shown = el("dialog", { class: "dialog", "aria-labelledby": "dialog-title", onclose: () => shown.remove() },
+    el("h2", { id: "dialog-title" }, title), ...children,
+    el("div", { class: "row end" }, button("Close", () => shown.close(), { autofocus: true })));
+  document.body.append(shown);
+  shown.showModal();
+}
+
 /** A short notice at the edge of the window, gone by itself. */
 export function toast(words, kind = "") {
   const place = document.getElementById("toasts");

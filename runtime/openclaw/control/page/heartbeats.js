@@ -1,79 +1,114 @@
-// Heartbeats: what runs on a schedule, when it ran last and runs next. Law: shows only times that the runtime gave;
-// the week has one mark a heartbeat, its next run, because that is all that is known.
+// Heartbeats and reminders: the week behind and ahead, and how each stands. Law: shows only what the runtime told;
+// looks again while it is open, and draws anew only what became different.
 
 import { json, part } from "./api.js";
-import { button, el, icon, moment, toast } from "./dom.js";
-import { absolute, clock } from "./words.js";
+import { button, confirmed, el, icon, moment, pictureButton, toast } from "./dom.js";
+import { MOST, drawWeek, row, showRuns, span, tag } from "./week.js";
+import { absolute, count } from "./words.js";
 
-const DAYS = 7;
+const AGAIN = 5000; // milliseconds
 
 export class HeartbeatsView {
   constructor(app) {
     this._app = app;
+    this._shift = 0; // weeks from this one
     this._body = el("div", { class: "stack" });
     this.element = el("section", { class: "view pad", "aria-label": "Heartbeats" }, this._body);
   }
 
   async open() {
+    clearInterval(this._timer);
+    this._timer = setInterval(() => document.hidden || this._look(), AGAIN);
+    await this._look();
+  }
+
+  close() {
+    clearInterval(this._timer);
+  }
+
+  async _look() {
+    const shift = this._shift;
+    const [start, end] = span(shift);
+    const since = new Date(start - 1).toISOString();
     try {
-      this._draw((await json("/api/heartbeats")).heartbeats);
+      const [{ heartbeats }, { runs }, { coming }] = await Promise.all([
+        json("/api/heartbeats"), json(`/api/heartbeats/history?since=${since}&limit=${MOST}`), json(`/api/heartbeats/coming?until=${end.toISOString()}&limit=${MOST}`),
+      ]);
+      const now = JSON.stringify([shift, start, heartbeats, runs, coming]);
+      if (shift === this._shift && now !== this._told) {
+        this._told = now;
+        this._draw(heartbeats, runs, coming);
+      }
     } catch (error) {
+      if (error.code === "offline") return;
+      this._told = "";
       this._body.replaceChildren(el("p", { class: "soft" }, error.message));
     }
   }
 
-  close() {}
+  _draw(heartbeats, runs, coming) {
+    const held = document.activeElement?.dataset.act;
+    const cards = heartbeats.length ? el("ul", { class: "cards" }, ...heartbeats.map((one) => this._card(one)))
+      : el("div", { class: "empty" }, icon("heartbeats"), el("p", {}, "No heartbeat yet."), el("p", { class: "soft" }, "Describe one in heartbeats.yaml, or ask your assistant to remind you of something."));
+    const full = runs.length === MOST || coming.length === MOST;
+    this._body.replaceChildren(...[heartbeats.length + runs.length ? el("section", { "aria-label": "The week" },
+      el("div", { class: "row" }, el("h2", { class: "small grow" }, this._shift ? absolute(span(this._shift)[0]).split(",").slice(0, -1).join(",") : "The week", full && " (there is more than is shown)"),
+        pictureButton("back", "Earlier", () => this._go(-1), { "data-act": "earlier" }), pictureButton("chevron", "Later", () => this._go(1), { "data-act": "later" })),
+      drawWeek(this._shift, runs, coming)) : null, cards].filter(Boolean));
+    if (held) [...this._body.querySelectorAll("[data-act]")].find(({ dataset }) => dataset.act === held)?.focus();
+  }
 
-  _draw(heartbeats) {
-    if (!heartbeats.length) {
-      this._body.replaceChildren(el("div", { class: "empty" }, icon("heartbeats"), el("p", {}, "No heartbeat yet."), el("p", { class: "soft" }, "Describe one in heartbeats.yaml; it is taken up while the runtime runs.")));
-      return;
-    }
-    this._body.replaceChildren(week(heartbeats), el("ul", { class: "cards" }, ...heartbeats.map((one) => this._card(one))));
+  async _go(weeks) {
+    this._shift += weeks;
+    await this._look();
   }
 
   _card(one) {
-    const run = this._app.may("operator") ? button("Run now", () => this._run(one, run), { picture: "play" }) : null;
+    const [state, look] = one.stopped ? ["stopped", "bad"] : one.paused ? ["paused", "warn"] : one.enabled ? ["on", "good"] : ["off", ""];
+    const place = `/api/heartbeats/${part(one.name)}`;
+    const act = (words, method, verb, said, more) => button(words, () => this._act(method, `${place}${verb}`, said), { ...more, "data-act": `${one.name} ${words}` });
+    const acts = this._app.may("operator") ? [
+      act("Run now", "POST", "/run", `${one.name} runs now.`, { picture: "play" }),
+      one.paused || one.stopped ? act("Resume", "POST", "/resume", `${one.name} goes on.`) : act("Pause", "POST", "/pause", `${one.name} is paused.`),
+      one.origin === "reminder" && button("Delete", () => this._delete(one, place), { kind: "danger-quiet", picture: "trash" })] : [];
     return el("li", { class: "card heartbeat" },
-      el("header", { class: "row" }, icon("heartbeats", one.enabled ? "tint" : "soft"), el("h2", { class: "grow" }, one.name), el("span", { class: `tag ${one.enabled ? "good" : ""}` }, one.enabled ? "on" : "off")),
+      el("header", { class: "row" }, icon("heartbeats", state === "on" ? "tint" : "soft"), el("h2", { class: "grow" }, one.name), el("span", { class: `tag ${look}` }, state)),
+      one.stopped && el("p", { class: "note" }, one.stopped),
       el("dl", { class: "facts" },
-        ...row("Schedule", el("code", {}, one.cron.join(" ; ")), ` ${one.timezone}`),
+        ...(one.cron.length ? row("Schedule", el("code", {}, one.cron.join(" ; ")), ` ${one.timezone}`, one.active_hours && `, ${one.active_hours}`) : row("Once", absolute(one.once))),
         ...row("Next", ...when(one.next)),
-        ...row("Last", ...when(one.last)),
-        ...row("Agent", one.agent),
+        ...row("Last", ...when(one.last_run?.scheduled ?? one.last), one.last_run && tag(one.last_run.outcome), one.failures > 1 && ` ${count(one.failures, "failure")} in a row`),
+        ...row(one.says ? "Says" : "Asks", one.prompt),
+        ...row("Agent", one.agent, one.model && `, with ${one.model}`),
+        ...(one.check ? row("Check", one.check) : []),
+        ...(one.paused ? row("Paused", absolute(one.paused.at), one.paused.by && ` by ${one.paused.by}`) : []),
         ...row("Goes to", one.deliver.join(", ") || "the history only")),
-      el("footer", { class: "row wrap" }, run, el("a", { class: "button quiet", href: `#/sessions/${part(`cron:${one.name}`)}` }, "Its history")));
+      el("footer", { class: "row wrap" }, ...acts, button("History", () => this._history(one), { kind: "quiet", picture: "clock", "data-act": `${one.name} history` })));
   }
 
-  async _run(one, pressed) {
-    pressed.disabled = true;
+  async _history({ name }) {
     try {
-      await json(`/api/heartbeats/${part(one.name)}/run`, { method: "POST" });
-      toast(`${one.name} runs now.`);
+      showRuns(name, (await json(`/api/heartbeats/history?${new URLSearchParams({ heartbeat: name })}`)).runs);
     } catch (error) {
       toast(error.message, "bad");
     }
-    pressed.disabled = false;
   }
-}
 
-function row(name, ...value) {
-  return [el("dt", {}, name), el("dd", {}, ...value)];
+  async _act(method, path, said) {
+    try {
+      await json(path, { method });
+      toast(said);
+    } catch (error) {
+      toast(error.message, "bad");
+    }
+    await this._look();
+  }
+
+  async _delete(one, place) {
+    if (await confirmed("Delete this reminder?", one.prompt.slice(0, 300), "Delete")) await this._act("DELETE", place, "Deleted.");
+  }
 }
 
 function when(time) {
   return time ? [el("b", {}, moment(time, "")), el("span", { class: "soft" }, ` ${absolute(time)}`)] : ["—"];
-}
-
-function week(heartbeats) {
-  const today = new Date().setHours(0, 0, 0, 0);
-  const days = Array.from({ length: DAYS }, (_, index) => {
-    const day = new Date(today);
-    day.setDate(day.getDate() + index);
-    const coming = heartbeats.filter(({ next }) => next && new Date(next).setHours(0, 0, 0, 0) === day.getTime()).sort((one, other) => new Date(one.next) - new Date(other.next));
-    return el("li", { class: index === 0 ? "today" : null },
-      el("h3", {}, day.toLocaleDateString(undefined, { weekday: "short" }), " ", el("span", {}, day.getDate())),
-      ...coming.map((one) => el("p", { class: "fire" }, el("time", { datetime: one.next }, clock(one.next)), " ", one.name)));
-  });
-  return el("section", { "aria-label": "Next runs this week" }, el("h2", { class: "small" }, "Next run of each, this week"), el("ol", { class: "week" }, ...days));
 }

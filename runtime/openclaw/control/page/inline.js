@@ -146,7 +146,7 @@ function code(text, at, out, closers) {
   return end + start - at;
 }
 
-// ── links ──────────────────────────────────────────────────────────────────────────────────────
+// ── links ──
 
 function link(text, at, out, closers) {
   const start = text[at] === "!" ? at + 1 : at;
@@ -205,7 +205,7 @@ function count(text, sign, end) {
   return found;
 }
 
-// ── emphasis ───────────────────────────────────────────────────────────────────────────────────
+// ── emphasis ──
 
 const NAMES = { 1: "em", 2: "strong" };
 

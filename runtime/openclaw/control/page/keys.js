@@ -1,7 +1,7 @@
 // Keyboard shortcuts: single letters, where nothing is being typed. Law: they can be switched off, because a voice or
 // a tremor may press them too.
 
-import { button, el } from "./dom.js";
+import { dialog, el } from "./dom.js";
 
 const KEPT = "shortcuts";
 const LETTERS = { chat: "c", approvals: "a", sessions: "s", heartbeats: "h", memory: "m", status: "t" };
@@ -33,11 +33,7 @@ export function showKeys(views) {
   const rows = [["?", "these shortcuts"], ["/", "write, or search"], ...views.map(({ name, title }) => [`g ${LETTERS[name]}`, `go to ${title}`]),
     ["Enter", "send"], ["Shift Enter", "a new line"], ["Esc", "stop the answer, while writing"]];
   const toggle = el("input", { type: "checkbox", id: "keys-on", checked: on(), onchange: () => localStorage.setItem(KEPT, toggle.checked ? "on" : "off") });
-  const dialog = el("dialog", { class: "dialog", "aria-labelledby": "keys-title", onclose: () => dialog.remove() },
-    el("h2", { id: "keys-title" }, "Keyboard"),
+  dialog("Keyboard",
     el("dl", { class: "keys" }, ...rows.flatMap(([keys, words]) => [el("dt", {}, ...keys.split(" ").map((key) => el("kbd", {}, key))), el("dd", {}, words)])),
-    el("p", { class: "row" }, toggle, el("label", { for: "keys-on" }, "Single-letter shortcuts")),
-    el("div", { class: "row end" }, button("Close", () => dialog.close(), { autofocus: true })));
-  document.body.append(dialog);
-  dialog.showModal();
+    el("p", { class: "row" }, toggle, el("label", { for: "keys-on" }, "Single-letter shortcuts")));
 }

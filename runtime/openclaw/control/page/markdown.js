@@ -101,7 +101,7 @@ function quote(lines, at, out, depth) {
   return end;
 }
 
-// ── code ───────────────────────────────────────────────────────────────────────────────────────
+// ── code ──
 
 function opensFence(text) {
   const found = FENCE.exec(text);
@@ -141,7 +141,7 @@ export async function copyText(text) {
   }
 }
 
-// ── lists ──────────────────────────────────────────────────────────────────────────────────────
+// ── lists ──
 
 function list(lines, at, out, depth) {
   const first = ITEM.exec(lines[at]);
@@ -193,7 +193,7 @@ function itemNodes(inside, loose, depth) {
   return nodes.flatMap((node) => (node.localName === "p" ? [...node.childNodes] : [node]));
 }
 
-// ── tables ─────────────────────────────────────────────────────────────────────────────────────
+// ── tables ──
 
 function startsTable(lines, at) {
   const rule = lines[at + 1];

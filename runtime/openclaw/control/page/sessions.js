@@ -54,7 +54,7 @@ export class SessionsView {
       icon("chevron")));
   }
 
-  // ── one of them ──────────────────────────────────────────────────────────────────────────────
+  // ── one of them ──
 
   async _show(key) {
     const { entries } = await json(`/api/sessions/${part(key)}`);

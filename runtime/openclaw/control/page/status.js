@@ -75,7 +75,7 @@ export class StatusView {
     await this._look();
   }
 
-  // ── strangers ────────────────────────────────────────────────────────────────────────────────
+  // ── strangers ──
 
   _pairings({ waiting, admitted }) {
     if (!waiting.length && !admitted.length) return null;
@@ -128,7 +128,7 @@ function figures(status) {
   return el("dl", { class: "figures" }, ...shown.map(([value, name]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }
 
-// ── channels ───────────────────────────────────────────────────────────────────────────────────
+// ── channels ──
 
 function channels(status) {
   const keys = Object.keys(status.channels);
@@ -149,7 +149,7 @@ function channel(key, state, told) {
   return el("li", { class: "item row" }, el("span", { class: `dot ${kind}`, "aria-hidden": "true" }), el("div", { class: "grow" }, el("b", {}, key), words.length ? el("p", { class: "soft" }, words.join(" · ")) : null), el("span", { class: `tag ${kind}` }, condition));
 }
 
-// ── reloads ────────────────────────────────────────────────────────────────────────────────────
+// ── reloads ──
 
 function attempts(found) {
   if (!found.length) return card("Edits", el("p", { class: "soft" }, "Nothing was edited since the start. Change a manifest, and it is applied while everything runs."));

@@ -4,14 +4,16 @@
 
 import { Turn } from "./turn.js";
 
-/** Exchanges, oldest first: {said, at, message, entries}; a summary of what was left out is {summary, at}. */
+/** Exchanges, oldest first: {said, at, message, entries}; one that a heartbeat began, and nobody answers, has its name
+ * as `by`; a summary of what was left out is {summary, at}. */
 export function exchanges(entries) {
   const found = [];
   for (const entry of entries) {
     if (entry.type === "compaction") found.push({ summary: entry.summary, at: entry.at });
+    else if (entry.type === "told") found.push({ said: null, by: entry.by, at: entry.at, message: null, entries: [{ role: "assistant", content: entry.text }] });
     else if (entry.role === "user") found.push({ said: said(entry), at: entry.at, message: entry.message, entries: [] });
     else {
-      if (!found.at(-1)?.entries) found.push({ said: null, at: entry.at, message: null, entries: [] });
+      if (!found.at(-1)?.entries || found.at(-1).by) found.push({ said: null, at: entry.at, message: null, entries: [] });
       found.at(-1).entries.push(entry);
     }
   }
@@ -37,7 +39,7 @@ export function complete(exchange) {
 
 /** Draws an exchange that is over. */
 export function draw(exchange, agent) {
-  const turn = new Turn({ said: exchange.said, at: exchange.at, agent });
+  const turn = new Turn({ said: exchange.said, at: exchange.at, agent: exchange.by ?? agent });
   const begun = new Map(); // call -> when
   for (const entry of exchange.entries) {
     if (entry.type === "intent") begun.set(entry.call, new Date(entry.at).getTime());
