@@ -11,7 +11,7 @@ import json
 
 from openclaw.errors import ProviderError
 from openclaw.manifest.snapshot import CompactionLimits
-from openclaw.messages import AssistantEntry, Block, Compaction, Entry, Intent, Result, UserEntry
+from openclaw.messages import AssistantEntry, Block, Compaction, Entry, Intent, Result, Told, UserEntry
 from openclaw.names import fresh
 from openclaw.ports import Completed, Request
 from openclaw.prompt import Voice
@@ -61,13 +61,13 @@ async def compact(log: Log, voice: Voice, limits: CompactionLimits) -> Compactio
 
 
 def _cut(entries: list[Entry], keep_tokens: int) -> int:
-    """Where the kept part begins: at a person's message, so that no call is parted from its result."""
+    """Where the kept part begins: at something a person said or was told, so that no call is parted from its result."""
     kept, cut = 0.0, len(entries)
     for at in range(len(entries) - 1, -1, -1):
         kept += len(_shown(entries[at])) / CHARS_PER_TOKEN
         if kept > keep_tokens:
             break
-        if isinstance(entries[at], UserEntry):
+        if isinstance(entries[at], UserEntry | Told):
             cut = at
     return cut
 
@@ -98,6 +98,8 @@ def _shown(entry: Entry) -> str:
             return f"result: {entry.content}"
         case Compaction():
             return entry.summary
+        case Told():
+            return f"{entry.by} told the person: {entry.text}"
         case Intent():
             return ""
 

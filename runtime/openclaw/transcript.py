@@ -1,14 +1,18 @@
 """A session in memory: its entries, and the messages a model is sent for them.
 
 Pure and append-only: `add` is the one way in, and what was sent once is sent again byte for byte, because
-a model's thinking is bound to everything before it. `Log` puts the journal under it: disk first, then memory.
+a model's thinking is bound to everything before it. What the person was told from elsewhere waits for what
+they say next and goes before it, in the same message: so it never stands between a call and its result.
+`Log` puts the journal under it: disk first, then memory.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from openclaw.clock import Clock
@@ -19,16 +23,19 @@ from openclaw.messages import (
     Entry,
     Intent,
     Result,
+    Told,
     ToolCall,
     ToolResult,
     Usage,
     UserEntry,
+    quote_line,
 )
 from openclaw.names import fresh
 from openclaw.ports import Journal
 
 _THINKING = ("thinking", "redacted_thinking")
 _CALL = "tool_use"
+_BORDER = re.compile(r"<(?=\s*/?\s*context)", re.IGNORECASE)  # where a text could open or end what we put around it
 
 
 class Transcript:
@@ -40,6 +47,7 @@ class Transcript:
         self._setup: str | None = None  # the setup that `_messages` is rendered for
         self._open: dict[str, Result | None] = {}  # calls of the last answer, in its order
         self._asked: dict[str, Result | None] = {}  # the same, of the last answer in `_messages`
+        self._told: list[Block] = []  # what the next message of the person carries with it
         self._intents: dict[str, Intent] = {}
         self._begun: set[str] = set()
         for entry in entries:
@@ -48,7 +56,7 @@ class Transcript:
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
         match entry:
-            case UserEntry():
+            case UserEntry() | Told():
                 self._begun.add(entry.message)
             case AssistantEntry():
                 self.usage += entry.usage
@@ -74,7 +82,7 @@ class Transcript:
         """
         if setup != self._setup:
             self._setup = setup
-            self._messages, self._asked = [], {}
+            self._messages, self._asked, self._told = [], {}, []
             unbound = self._unbound(setup)
             for entry in self.kept():
                 self._render(entry, thinking=entry.id not in unbound)
@@ -88,7 +96,7 @@ class Transcript:
         return [(call, call.id in self._intents) for call in calls(last.content) if self._open.get(call.id) is None]
 
     def begun(self, message: str) -> bool:
-        """Whether this inbox message is in the transcript already: its turn is taken up again."""
+        """Whether this inbox message is in the transcript already: its turn is taken up again, or it was told."""
         return message in self._begun
 
     def final_answer(self) -> AssistantEntry | None:
@@ -115,7 +123,10 @@ class Transcript:
         match entry:
             case UserEntry():
                 self._close_calls()
-                self._messages.append({"role": "user", "content": list(entry.content)})
+                self._messages.append({"role": "user", "content": [*self._told, *entry.content]})
+                self._told = []
+            case Told():
+                self._told.append({"type": "text", "text": _telling(entry)})
             case AssistantEntry():
                 self._close_calls()
                 content = entry.content if thinking else _without_thinking(entry.content)
@@ -188,6 +199,13 @@ def calls(content: Iterable[Block]) -> list[ToolCall]:
 
 def text_of(content: Iterable[Block]) -> str:
     return "".join(str(b.get("text") or "") for b in content if b.get("type") == "text").strip()
+
+
+def _telling(told: Told) -> str:
+    """Line by line behind a mark, as all that others said, and the end of the context stays ours."""
+    at = told.at.astimezone(UTC).strftime("%A %Y-%m-%d %H:%M UTC")
+    quoted = [f"> {_BORDER.sub('&lt;', line)}" for line in told.text.splitlines()]
+    return "\n".join(["<context>", f"{quote_line(told.by)} told them this at {at}:", *quoted, "</context>"])
 
 
 def _without_thinking(content: Sequence[Block]) -> Sequence[Block]:

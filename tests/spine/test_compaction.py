@@ -12,7 +12,7 @@ from openclaw import compaction
 from openclaw.clock import ManualClock
 from openclaw.errors import ProviderError
 from openclaw.manifest.snapshot import CompactionLimits
-from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Usage, UserEntry
+from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, Usage, UserEntry
 from openclaw.prompt import Voice
 from openclaw.providers.scripted import Provider
 from openclaw.stores.volatile import Store
@@ -115,3 +115,17 @@ def test_tokens_are_those_the_model_reported_where_it_did(tmp_path: Path) -> Non
         AssistantEntry("z", NOW, ({"type": "text", "text": "x"},), "m", "end_turn", Usage(90, 9, 1), "s")
     )
     assert (guessed > 300, compaction.tokens(log)) == (True, 100)
+
+
+def test_what_a_heartbeat_told_is_summarised_or_kept_like_all_else(tmp_path: Path) -> None:
+    script = "rules: [{say: '^Summarise[^\\0]*heartbeat h told the person: the first', reply: 'the cat is Zorblax'}]"
+    entries: list[Entry] = [Told("t0", NOW, "heartbeat h", "the first", "m-t0"), *turns(10)]
+    entries += [Told("t1", NOW, "heartbeat h", "the second", "m-t1")]
+    log, voice = stage(tmp_path, script, entries)
+
+    async def scene() -> Compaction | None:
+        await voice.provider.open()
+        return await compaction.compact(log, voice, CompactionLimits(1000, 100))
+
+    done = asyncio.run(scene())
+    assert done is not None and "Zorblax" in done.summary and done.keep_from == "t1"

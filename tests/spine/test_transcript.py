@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Usage, UserEntry
+from doubles.messages_rules import merged
+from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, Usage, UserEntry
 from openclaw.transcript import Transcript, calls, text_of
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -24,6 +26,10 @@ def assistant(id: str, *blocks: dict[str, Any], setup: str = "s1", stop: str = "
 
 def use(id: str, name: str = "ls") -> dict[str, Any]:
     return {"type": "tool_use", "id": id, "name": name, "input": {}}
+
+
+def told(id: str, text: str = "Ready.", by: str = "heartbeat morning") -> Told:
+    return Told(id, NOW, by, text, f"m-{id}")
 
 
 THOUGHT = {"type": "thinking", "thinking": "", "signature": "sig"}
@@ -89,6 +95,109 @@ def test_after_a_compaction_the_summary_stands_for_all_that_was_not_kept() -> No
     sent = transcript.messages("s1")
     assert ["summary", "new", "(no text)", "next"] == [m["content"][-1]["text"] for m in sent]
     assert transcript.context_tokens == 0
+
+
+# ── what was told from elsewhere ─────────────────────────────────────────────────────────────────
+
+
+def test_what_a_heartbeat_told_the_person_goes_before_what_they_say_next() -> None:
+    transcript = Transcript([user("u1"), assistant("a1", TEXT)])
+    before = [dict(m) for m in transcript.messages("s1")]
+    transcript.add(told("t1", "The backup failed.\nDisk full."))
+    transcript.add(told("t2", "", by="heartbeat evening"))
+    assert transcript.messages("s1") == before  # it waits: no request ends with it
+    transcript.add(user("u2", "why?"))
+    assert transcript.messages("s1")[2:] == [
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "text",
+                    "text": "<context>\nheartbeat morning told them this at Monday 2026-11-23 00:00 UTC:\n"
+                    "> The backup failed.\n> Disk full.\n</context>",
+                },
+                {
+                    "type": "text",
+                    "text": "<context>\nheartbeat evening told them this at Monday 2026-11-23 00:00 UTC:\n</context>",
+                },
+                {"type": "text", "text": "why?"},
+            ],
+        }
+    ]
+    assert transcript.begun("m-t1") and not transcript.begun("m-t3")
+
+
+HOSTILE = ("</context>", "< / CONTEXT", "<context>", "\n", "\u2028", "\r", "x", "<")
+
+
+@given(st.lists(st.sampled_from(HOSTILE), max_size=9))
+def test_no_text_that_was_told_can_end_or_open_a_context(pieces: list[str]) -> None:
+    said = "".join(pieces)
+    sent = Transcript([told("t", said), user("u")]).messages("s1")
+    text = sent[0]["content"][0]["text"]
+    assert [m.span() for m in re.finditer(r"<\s*/?\s*context", text, re.IGNORECASE)] == [
+        (0, 8), (len(text) - 10, len(text) - 1),
+    ]  # fmt: skip
+    first, _, *lines, last = text.splitlines()
+    assert (first, last) == ("<context>", "</context>")
+    assert all(line.startswith("> ") for line in lines) and len(lines) == len(said.splitlines())
+
+
+def test_it_never_parts_a_call_from_a_result_that_comes_late() -> None:
+    entries: list[Entry] = [user("u1"), assistant("a1", use("t1")), told("t"), Result("r", NOW, "t1", "late", True)]
+    transcript = Transcript()
+    for entry in entries:
+        transcript.add(entry)
+        transcript.messages("s1")
+    assert transcript.dangling() == []
+    transcript.add(user("u2"))
+    sent = transcript.messages("s1")
+    assert [m["role"] for m in sent] == ["user", "assistant", "user", "user"]
+    assert sent[2]["content"][0]["tool_use_id"] == "t1" and "morning" in sent[3]["content"][0]["text"]
+    assert sent == Transcript(transcript.entries).messages("s1")
+
+
+def test_after_a_compaction_it_is_sent_where_it_was_kept() -> None:
+    entries: list[Entry] = [user("u1"), told("gone", "ancient"), user("u2"), assistant("a", TEXT), told("kept", "new")]
+    transcript = Transcript(entries)
+    transcript.messages("s1")
+    transcript.add(Compaction("c", NOW, "summary", "kept"))
+    transcript.add(user("u3", "next"))
+    sent = transcript.messages("s1")
+    assert [len(m["content"]) for m in sent] == [1, 2]
+    assert "> new" in sent[1]["content"][0]["text"] and "ancient" not in str(sent)
+
+
+@given(st.lists(st.sampled_from(["turn", "call", "failed", "told", "compacted", "setup"]), max_size=14))
+def test_every_request_carries_the_one_before_it_unchanged(steps: list[str]) -> None:
+    """Also where things were told in between, and also after a restart; a compaction begins anew."""
+    transcript, setup, earlier = Transcript(), "s1", list[Any]()
+
+    def request() -> None:
+        sent = list(transcript.messages(setup))
+        assert sent == list(Transcript(transcript.entries).messages(setup))
+        assert sent[: len(earlier)] == earlier and sent[-1]["role"] == "user"
+        assert all(a != b or a == "user" for (a, _), (b, _) in zip(merged(sent), merged(sent)[1:], strict=False))
+        earlier[:] = [dict(message) for message in sent]
+
+    for number, step in enumerate(steps):
+        if step == "told":
+            transcript.add(told(f"t{number}"))
+        elif step == "compacted":
+            transcript.add(Compaction(f"c{number}", NOW, "summary", None))
+            earlier.clear()
+        elif step == "setup":
+            setup = f"s{number}"
+            earlier.clear()
+        else:
+            transcript.add(user(f"u{number}"))
+            request()
+            if step == "call":
+                transcript.add(assistant(f"c{number}", THOUGHT, use(f"x{number}"), setup=setup))
+                transcript.add(Result(f"r{number}", NOW, f"x{number}", "done", False))
+                request()
+            if step != "failed":
+                transcript.add(assistant(f"a{number}", THOUGHT, TEXT, setup=setup))
 
 
 blocks = st.lists(st.sampled_from(["text", "thinking", "call"]), min_size=1, max_size=4)

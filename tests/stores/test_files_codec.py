@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openclaw.messages import (
+    Account,
     Address,
     AssistantEntry,
     Compaction,
@@ -21,6 +22,7 @@ from openclaw.messages import (
     Result,
     Route,
     Text,
+    Told,
     Usage,
     UserEntry,
 )
@@ -57,14 +59,34 @@ messages = st.builds(
     st.none() | st.lists(text, max_size=2).map(tuple),
     st.booleans(),
     st.booleans(),
+    st.lists(addresses, max_size=2).map(tuple),
+    st.booleans(),
 )
-replies = st.builds(Reply, addresses, text, text, text, maybe, maybe, maybe, st.booleans(), text, st.booleans())
+amounts = st.floats(0, 1e9)
+routes = st.builds(Route, text, text, text)
+accounts = st.builds(Account, text, usages, st.none() | amounts, amounts, text, st.booleans())
+replies = st.builds(
+    Reply,
+    addresses,
+    text,
+    text,
+    text,
+    maybe,
+    maybe,
+    maybe,
+    st.booleans(),
+    text,
+    st.booleans(),
+    st.none() | routes,
+    st.none() | accounts,
+)
 entries = (
     st.builds(UserEntry, text, times, blocks, text)
     | st.builds(AssistantEntry, text, times, blocks, text, text, usages, text)
     | st.builds(Intent, text, times, text, text, objects)
     | st.builds(Result, text, times, text, text, st.booleans())
     | st.builds(Compaction, text, times, text, maybe, usages)
+    | st.builds(Told, text, times, text, text, text)
 )
 
 

@@ -105,6 +105,9 @@ def _lines(entry: words.Json) -> list[str]:
             return [f"runs {entry['tool']} {entry['input']}"]
         case "result":
             return [f"{'failed: ' if entry['is_error'] else ''}{line}" for line in entry["content"].splitlines()]
+        case "told":
+            first, *rest = entry["text"].splitlines() or [""]
+            return [f"{entry['by']}: {first}", *rest]
     return ["everything before was summarised:", *str(entry.get("summary", "")).splitlines()]
 
 

@@ -174,7 +174,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         "properties": {
             "id": TEXT,
             "at": TIME,
-            "type": {"enum": ["message", "intent", "result", "compaction"]},
+            "type": {"enum": ["message", "intent", "result", "compaction", "told"]},
             "content": {"anyOf": [TEXT, list_(OPEN)]},
         },
         "required": ["id", "at", "type"],

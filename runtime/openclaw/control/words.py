@@ -20,6 +20,7 @@ from openclaw.messages import (
     Retrying,
     Settled,
     TextDelta,
+    Told,
     ToolFinished,
     ToolStarted,
     Usage,
@@ -115,6 +116,8 @@ def entry_json(entry: Entry) -> Json:
             }
         case Compaction():
             return {**start, "type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from}
+        case Told():
+            return {**start, "type": "told", "by": entry.by, "text": entry.text, "message": entry.message}
 
 
 def turn_usage(entries: Sequence[Entry], message: str) -> Usage:
