@@ -149,6 +149,9 @@ class Answering:
 
     async def _outcome(self, job: Job, calls: Calls) -> tuple[Verdict | None, str]:
         """What its check found, where it is a heartbeat with one, and the reply."""
+        if job.beat is None and job.queued.message.heartbeat is not None:  # deleted before its run was taken up
+            await abandon(job.log)
+            return None, SILENT
         if job.beat is None:
             return None, await self._text(job, calls)
         if job.beat.says:

@@ -49,11 +49,12 @@ def session_key(message: Message, snapshot: Snapshot, agent: str) -> str:
     return ":".join([*parts, *([escape(message.session)] if message.session else [])])
 
 
-def there(place: Address, snapshot: Snapshot, choice: str | None = None, topic: str | None = None) -> Route:
-    """Who answers what is said at a place next, and in which session: of a person, or of a room."""
-    here = next((room for room in snapshot.rooms.values() if room.id == place), None)
-    chat = place.id if here else None
-    message = Message("", place, (), EVER, chat=chat, topic=topic if here else None)
+def there(
+    place: Address, snapshot: Snapshot, choice: str | None = None, topic: str | None = None, *, group: bool = False
+) -> Route:
+    """Who answers what is said at a place next, and in which session: of a person, of a room, or of another `group`."""
+    group = group or any(room.id == place for room in snapshot.rooms.values())
+    message = Message("", place, (), EVER, chat=place.id if group else None, topic=topic if group else None)
     agent, _ = _agent(message, snapshot, choice)
     assert agent is not None, "only a message that names an agent may find none"
     return Route(agent.id, session_key(message, snapshot, agent.id), "")

@@ -66,6 +66,9 @@ class Beats(Protocol):
     async def ended(self, queued: Queued, reply: Reply) -> Sequence[Reply]:
         """A run is about to be settled with this reply: what its owner is told of that."""
 
+    async def settled(self, queued: Queued) -> None:
+        """That was done."""
+
 
 @dataclass(slots=True)
 class Running:
@@ -267,9 +270,12 @@ class Sessions:
 
     async def _settle(self, queued: Queued, state: Literal["done", "failed", "parked"], reply: Reply) -> None:
         deliver = self._deliveries(queued, reply)
-        if queued.message.heartbeat is not None and self.beats is not None:
-            deliver += await self.beats.ended(queued, reply)
+        beats = self.beats if queued.message.heartbeat is not None else None
+        if beats is not None:
+            deliver += await beats.ended(queued, reply)
         await self._store.inbox.settle(queued.id, state, reply, deliver=deliver)
+        if beats is not None:
+            await beats.settled(queued)
         self._tell(queued, Finished(reply))
         self._watchers.pop(queued.id, None)
         for outgoing in deliver:
@@ -291,7 +297,9 @@ class Sessions:
         """Where a heartbeat's reply enters, so that whoever gets it can answer it."""
         if queued.message.heartbeat is None:
             return None
-        here = there(place, self._snapshot(), self._choices.get(str(place)), queued.message.topic)
+        beat = self.beats.named(queued.message.heartbeat) if self.beats is not None else None
+        group = beat is not None and beat.asked_by is not None and beat.asked_by != place
+        here = there(place, self._snapshot(), self._choices.get(str(place)), queued.message.topic, group=group)
         return Route(here.agent, here.session, reply.text)
 
     def _rerouted(self, queued: Queued) -> Queued:

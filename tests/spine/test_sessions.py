@@ -12,6 +12,7 @@ from typing import Any
 from openclaw import commands
 from openclaw.clock import ManualClock, settle
 from openclaw.doorbells.local import Doorbell
+from openclaw.heartbeats import Heartbeats
 from openclaw.manifest.snapshot import Heartbeat
 from openclaw.messages import (
     Accepted,
@@ -70,6 +71,7 @@ class Room:
     def __init__(self, store: Store, clock: ManualClock) -> None:
         self.store, self.echo, self.doorbell = store, Echo(store), Doorbell()
         self.sessions = Sessions(store, self.doorbell, lambda: HERE, self.echo, self.at_once, clock)
+        self.sessions.beats = Heartbeats(store, clock, lambda: HERE, self.doorbell.ring)
 
     async def at_once(self, line: commands.Line, message: Message) -> str:
         return f"did {line.name} {line.argument}".strip()

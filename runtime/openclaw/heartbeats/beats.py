@@ -191,8 +191,6 @@ class Heartbeats:
         heartbeat = self.named(queued.message.heartbeat)
         if heartbeat is None:
             return ()
-        if heartbeat.once is not None and self._extra is not None:
-            await self._extra.fired(heartbeat.name)
         by_hand = queued.message.id.endswith("-by-hand")
         if by_hand and reply.failed:  # whoever asked for it sees that
             return ()
@@ -200,6 +198,12 @@ class Heartbeats:
         if not reply.failed and (plan := self._plans.get(heartbeat.name)) is not None and plan.stopped:
             await self._stand(heartbeat.name, {"resumed": self._clock.now().isoformat()})
         return notices
+
+    async def settled(self, queued: Queued) -> None:
+        """The run is in the history: what comes once is over."""
+        heartbeat = self.named(queued.message.heartbeat)
+        if heartbeat is not None and heartbeat.once is not None and self._extra is not None:
+            await self._extra.fired(heartbeat.name)
 
     async def _looked_at(self, name: str) -> datetime:
         """Since when failures of it count."""
