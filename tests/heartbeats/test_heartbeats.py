@@ -1,72 +1,18 @@
 """Heartbeats: each scheduled instant once, whatever clocks, restarts, reloads and downtime do."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from heartbeats.beat_house import HOURLY, NOON, House, snapshot
 from openclaw.clock import ManualClock, settle
 from openclaw.errors import OpenClawError, StorageFailed
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.agenda import CATCH_UP
-from openclaw.manifest.snapshot import Heartbeat, Snapshot
 from openclaw.messages import Address
 from openclaw.stores import files, volatile
-
-NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
-HOURLY = Heartbeat("h", ("0 * * * *",), "look around", "main", "UTC")
-
-
-def snapshot(*heartbeats):
-    return Snapshot("", "/p", {}, {}, {}, {}, {}, {}, {beat.name: beat for beat in heartbeats}, {})
-
-
-class House:
-    """A store that outlives the runtimes in it."""
-
-    def __init__(self, *heartbeats, start=NOON):
-        self.clock = ManualClock(start)
-        self.store = volatile.Store("", self.clock)
-        self.snapshot = snapshot(*heartbeats)
-        self.rung = []
-
-    @asynccontextmanager
-    async def running(self):
-        await self.store.open()
-        beats = Heartbeats(self.store, self.clock, lambda: self.snapshot, self.rung.append)
-        await beats.open()
-        task = asyncio.create_task(beats.run())
-        await settle()
-        try:
-            yield beats
-        finally:
-            task.cancel()
-            outcome = (await asyncio.gather(task, return_exceptions=True))[0]
-            await self.store.close()
-            if not isinstance(outcome, asyncio.CancelledError):
-                raise outcome
-
-    async def down(self, **time):
-        """Time passes while nothing runs."""
-        await self.clock.advance(timedelta(**time).total_seconds())
-
-    async def pass_time(self, **time):
-        await self.clock.advance(timedelta(**time).total_seconds())
-
-    async def take(self, name="h"):
-        """What was fired since: ids of its messages, answered and settled."""
-        ids = []
-        while (queued := await self.store.inbox.next(f"cron:{name}")) is not None:
-            ids.append(queued.message.id)
-            await self.store.inbox.settle(queued.id, "done", None)
-        return [id.removeprefix(f"{name}@2026-").removesuffix(":00+00:00") for id in ids]
-
-    async def passed(self, name="h"):
-        """Instants that were not run, in order, with the reason."""
-        runs = await self.store.marks.runs(name, 1000)
-        return [(f"{run.instant:%m-%dT%H:%M}", run.state, run.why) for run in reversed(runs) if not run.ran]
 
 
 def test_a_due_heartbeat_puts_its_prompt_into_a_session_of_its_own_and_rings():

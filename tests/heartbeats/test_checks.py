@@ -1,0 +1,139 @@
+"""A check decides without a model whether to wake it: what it finds, how often in a row, and how long ago."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from heartbeats.beat_house import HOURLY
+from openclaw.clock import ManualClock
+from openclaw.heartbeats.checks import LONGEST, Checks, Verdict
+from openclaw.manifest.snapshot import Check
+from openclaw.messages import ToolResult
+from openclaw.output import NOTHING
+from openclaw.stores import volatile
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+WELL, DOWN = ToolResult("200 OK"), ToolResult("503\nunavailable", is_error=True)
+PROBE = Check("probe", {"url": "https://example.org"})
+
+
+def verdicts(check: Check, results: Sequence[ToolResult], *, minutes: float = 10) -> list[Verdict]:
+    """One run after the other, `minutes` apart, each in a runtime of its own."""
+
+    async def main() -> list[Verdict]:
+        clock = ManualClock(NOON)
+        store = volatile.Store("", clock)
+        await store.open()
+        found = []
+        for number, result in enumerate(results):
+
+            async def run(result: ToolResult = result) -> ToolResult:
+                return result
+
+            found.append(await Checks(store.marks, clock).judge(replace(HOURLY, check=check), f"m{number}", run))
+            await clock.advance(minutes * 60)
+        return found
+
+    return asyncio.run(main())
+
+
+def woken(check: Check, results: Sequence[ToolResult], *, minutes: float = 10) -> str:
+    return "".join("x" if verdict.wake else "." for verdict in verdicts(check, results, minutes=minutes))
+
+
+@pytest.mark.parametrize(
+    ("check", "results", "expected"),
+    [
+        (PROBE, [WELL, DOWN, DOWN, DOWN, WELL, DOWN], ".x...x"),
+        (replace(PROBE, after=3), [DOWN, DOWN, WELL, DOWN, DOWN, DOWN, DOWN], ".....x."),
+        (replace(PROBE, repeat=1200), [DOWN] * 6, "x.x.x."),
+        (replace(PROBE, repeat=1200, after=2), [DOWN] * 6, ".x.x.x"),
+        (replace(PROBE, recovered=True), [WELL, DOWN, WELL, WELL, DOWN, DOWN, WELL], ".xx.x.x"),
+        (replace(PROBE, recovered=True, after=2), [DOWN, WELL, DOWN, DOWN, WELL], "...xx"),
+    ],
+)
+def test_a_failure_wakes_once_in_a_row_and_again_as_it_is_asked_to(
+    check: Check, results: list[ToolResult], expected: str
+) -> None:
+    assert woken(check, results) == expected
+
+
+def test_output_wakes_every_time_and_silence_never_but_a_failure_does() -> None:
+    said, nothing, empty = ToolResult("3 new letters"), ToolResult(NOTHING), ToolResult(" \n")
+    check = replace(PROBE, wake="output")
+    assert woken(check, [nothing, said, said, empty, said, DOWN]) == ".xx.xx"
+    assert woken(replace(check, repeat=1800), [said] * 7) == "x..x..x"
+    assert woken(replace(check, after=2), [said, nothing, said, said]) == "...x"
+
+
+def test_a_change_wakes_and_what_stays_the_same_does_not() -> None:
+    one, two = ToolResult("one"), ToolResult("two")
+    check = replace(PROBE, wake="change")
+    assert woken(check, [one, one, two, two, one]) == "..x.x"
+    assert woken(check, [one, DOWN, DOWN, one, two, DOWN]) == ".x..xx"  # a failure is no value to compare with
+
+
+def test_another_check_starts_from_nothing() -> None:
+    async def main() -> list[bool]:
+        clock = ManualClock(NOON)
+        store = volatile.Store("", clock)
+        await store.open()
+
+        async def down() -> ToolResult:
+            return DOWN
+
+        checks = Checks(store.marks, clock)
+        asked = [PROBE, PROBE, replace(PROBE, input={"url": "https://example.com"}), replace(PROBE, after=1)]
+        beats = [replace(HOURLY, check=check) for check in asked]
+        return [(await checks.judge(beat, f"m{number}", down)).wake for number, beat in enumerate(beats)]
+
+    assert asyncio.run(main()) == [True, False, True, True]
+
+
+def test_the_same_run_is_judged_once_also_after_a_crash() -> None:
+    async def main() -> None:
+        clock = ManualClock(NOON)
+        store = volatile.Store("", clock)
+        await store.open()
+        calls = []
+
+        async def run() -> ToolResult:
+            calls.append(1)
+            return DOWN
+
+        beat = replace(HOURLY, check=replace(PROBE, after=2))
+        first = await Checks(store.marks, clock).judge(beat, "m1", run)
+        again = await Checks(store.marks, clock).judge(beat, "m1", run)
+        assert first == again and not again.wake and len(calls) == 1
+        assert (await Checks(store.marks, clock).judge(beat, "m2", run)).wake and len(calls) == 2
+
+    asyncio.run(main())
+
+
+def test_the_model_is_told_what_was_found_and_the_history_a_line_of_it() -> None:
+    [found] = verdicts(PROBE, [DOWN])
+    assert found.line == "probe failed: 503 (1 in a row)"
+    assert found.found == "probe failed: 503, 1 in a row\n503\nunavailable"
+    [long] = verdicts(replace(PROBE, wake="output"), [ToolResult("\x1b[31m" + "y" * 50_000)])
+    assert len(long.line) <= 230 and "\x1b" not in long.line
+    assert "y" * LONGEST not in long.found and long.found.endswith("(cut: it has 50,005 characters)")
+
+
+def test_a_document_of_another_shape_counts_as_none() -> None:
+    async def main() -> None:
+        clock = ManualClock(NOON)
+        store = volatile.Store("", clock)
+        await store.open()
+
+        async def down() -> ToolResult:
+            return DOWN
+
+        await store.marks.put("check/h", ["strange"], 0)
+        assert (await Checks(store.marks, clock).judge(replace(HOURLY, check=PROBE), "m", down)).wake
+
+    asyncio.run(main())
