@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from doubles import warm
 from openclaw import adapters, bundle
 from openclaw.commands import COMMANDS
 from openclaw.manifest.build import compile
@@ -29,6 +31,7 @@ from openclaw.manifest.folder import Folder, kind_of
 TOP = Path(__file__).resolve().parent.parent
 PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```([^\s`]*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLAIN = re.compile(r"""(?:[\w ./:=-]|'[^']*'|"[^"$`\\]*")*""")  # nothing in it is for a shell
 LANGUAGES = {"yaml", "python", "console", "json", "text", ""}
 
 BARE = {
@@ -186,6 +189,12 @@ class Desk:
     environment: dict[str, str]
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        """A line of a shell, which is spared where the line is one plain command of ours."""
+        if command.startswith("openclaw ") and PLAIN.fullmatch(command):
+            start = [sys.executable, "-m", *shlex.split(command)]
+            return warm.run(
+                start, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, text=True, timeout=50
+            )
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
             cwd=self.folder,
@@ -273,7 +282,7 @@ def serving(desk: Desk) -> Iterator[None]:
     """A demo runtime on the desk's project, from the first answer of its port to its end."""
     command = [sys.executable, "-m", "openclaw", "run", "--demo"]
     with (desk.folder / "log").open("wb") as log:
-        runtime = subprocess.Popen(
+        runtime = warm.Popen(
             command, cwd=desk.folder, env=desk.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     try:

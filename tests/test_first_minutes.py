@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from doubles import warm
 from openclaw import bundle
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "OPENCLAW_"))}
@@ -19,10 +20,9 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 def openclaw(
     *arguments: str | Path, say: str = "", state: Path, project: Path, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "openclaw", "-C", project, "--state", state, *arguments],
+    return warm.run(
+        [sys.executable, "-m", "openclaw", "-C", str(project), "--state", str(state), *map(str, arguments)],
         input=say,
-        capture_output=True,
         text=True,
         timeout=50,
         env={**ENVIRONMENT, "HOME": str(state.parent), **more},

@@ -7,14 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from doubles import warm
+
 TESTS = Path(__file__).parents[1]
 
 
 def talk(text: bytes, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
+    return warm.run(
         [sys.executable, "-m", "doubles.desk", *arguments],
         input=text,
-        capture_output=True,
         cwd=TESTS,
         env={**os.environ, **environment},
         timeout=30,
@@ -65,7 +66,7 @@ def test_an_unasked_reply_is_printed_with_its_origin() -> None:
 def test_a_reader_that_leaves_ends_the_conversation() -> None:
     read, write = os.pipe()
     os.close(read)
-    with subprocess.Popen(
+    with warm.Popen(
         [sys.executable, "-m", "doubles.desk"],
         stdin=subprocess.PIPE,
         stdout=write,
@@ -83,10 +84,9 @@ def test_a_dumb_terminal_and_regular_files_are_plain_lines_too(tmp_path: Path) -
     file = tmp_path / "questions"
     file.write_text("from a file\n")
     with file.open() as questions:
-        done = subprocess.run(
+        done = warm.run(
             [sys.executable, "-m", "doubles.desk"],
             stdin=questions,
-            capture_output=True,
             cwd=TESTS,
             env={**os.environ, "TERM": "dumb"},
             timeout=30,

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from doubles import warm
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def chat(state: Path, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return warm.Popen(
         [sys.executable, "-m", "openclaw", "-C", str(ROOT), "--state", str(state), "chat", "--demo", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=stdout,

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from doubles import warm
+
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("tools.yaml", "channels.yaml", "desk_tools.py")
 SCRIPT = r"""
@@ -22,7 +24,6 @@ rules:
   - {say: paint, reply: "before\e]0;title\a\e[2Jafter"}
   - {say: touch, calls: [{run_command: {command: touch x}}]}
 """
-TAKE_THE_TERMINAL = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.executable, sys.argv[1:])"
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ def asked(project: Path, text: str, term: str = "xterm") -> Iterator[tuple[subpr
     """The command with a terminal of its own, and the other end of that terminal."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "openclaw", "-C", str(project), "--state", str(project.parent / "state"), "chat"]
-    child = subprocess.Popen(
-        [sys.executable, "-c", TAKE_THE_TERMINAL, *command, *([text] if text else [])],
+    child: subprocess.Popen[bytes] = warm.Popen(
+        [*command, *([text] if text else [])],
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -80,7 +81,7 @@ def running(project: Path) -> Iterator[None]:
     state = project.parent / "state"
     command = [sys.executable, "-m", "openclaw", "-C", str(project), "--state", str(state), "run"]
     nothing = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing) as child:
+    with warm.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing) as child:
         try:
             eventually(lambda: b'"running": true' in piped(project, "status", "--json").stdout)
             yield
@@ -90,7 +91,7 @@ def running(project: Path) -> Iterator[None]:
 
 def piped(project: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "openclaw", "-C", str(project), "--state", str(project.parent / "state")]
-    return subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+    return warm.run([*command, *arguments], stdin=subprocess.DEVNULL, timeout=30)
 
 
 def test_an_answer_does_not_command_the_terminal(project: Path) -> None:

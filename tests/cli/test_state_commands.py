@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from doubles import warm
 from doubles.desk import Desk
 from openclaw.clock import SystemClock
 from openclaw.control import serve
@@ -27,10 +28,9 @@ Done = subprocess.CompletedProcess[str]
 
 
 def openclaw(state: Path, *arguments: str, input: str | None = None) -> Done:
-    return subprocess.run(
+    return warm.run(
         [sys.executable, "-m", "openclaw", "--state", str(state), *arguments],
         input=input,
-        capture_output=True,
         text=True,
         timeout=30,
         env={**os.environ, "NO_COLOR": "1"},

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from doubles import warm
+
 ROOT = Path(__file__).parent.parent.parent
 AGENT = "name: Jarvis\ndescription: Helps\ntools: [read_file]\npolicy: careful\n"
 RULES = "policies:\n  careful:\n    rules:\n      - allow: read_file\n"
 
 
 def openclaw(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return warm.run(
         [sys.executable, "-m", "openclaw", "--state", str(cwd / "state"), *arguments],
-        cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=30, check=False,
+        cwd=cwd, env={**os.environ, **environment}, text=True, timeout=30,
     )  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from doubles import warm
+
 TOOLS = """\
 policies:
   floor:
@@ -51,7 +53,7 @@ def why(project: Path, *arguments: str, stdin: str | bytes = b"") -> subprocess.
     state = project.parent / "state"
     command = [sys.executable, "-m", "openclaw", "-C", str(project), "--state", str(state), "why", *arguments]
     given = stdin if isinstance(stdin, bytes) else stdin.encode()
-    done = subprocess.run(command, input=given, capture_output=True, timeout=50, check=False)
+    done = warm.run(command, input=given, timeout=50)
     assert not state.exists(), "deciding leaves nothing behind"
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from doubles import warm
 from openclaw.control.places import reachable
 
 AGENT = """\
@@ -168,9 +169,7 @@ class Site:
 
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """One command to its end."""
-        return subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, **options
-        )
+        return warm.run(self.command(*arguments), text=True, timeout=30, stdin=subprocess.DEVNULL, **options)
 
 
 def made(root: Path, *, runner: Sequence[str] = ("-m", "openclaw"), files: Mapping[str, str] | None = None) -> Site:
@@ -224,7 +223,8 @@ class Life:
         self.site = site
         self.began = time.monotonic()
         with (site.root / "stdout").open("ab") as out, (site.root / "stderr").open("ab") as err:
-            self.process = subprocess.Popen(
+            start = warm.Popen if site.runner[0] == "-m" and not under else subprocess.Popen
+            self.process = start(
                 [*under, *site.command("run")], stdin=input, stdout=out, stderr=err, cwd=site.root, process_group=0
             )
 

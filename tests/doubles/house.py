@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import httpx2
 
+from doubles import warm
 from openclaw.app import App
 from openclaw.clock import Clock, SystemClock
 from openclaw.project import Options
@@ -161,7 +162,7 @@ class Process:
         command = [sys.executable, "-m", "openclaw", "-C", str(root), "--state", str(state), "run", *options]
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "OPENCLAW_"))}
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
+            self.process: subprocess.Popen[bytes] = warm.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**plain, **environment}, cwd=root.parent
             )
 
