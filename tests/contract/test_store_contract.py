@@ -10,6 +10,7 @@ import pytest
 from openclaw import ports
 from openclaw.clock import ManualClock
 from openclaw.messages import (
+    Account,
     Address,
     AssistantEntry,
     Compaction,
@@ -21,9 +22,11 @@ from openclaw.messages import (
     Result,
     Route,
     Text,
+    Told,
     Usage,
     UserEntry,
 )
+from openclaw.ports import KEPT, KEPT_LEAST, Delivered, Run
 from openclaw.stores import files, volatile
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -187,6 +190,8 @@ def test_everything_of_a_message_comes_back(play):
         agent="main",
         session="mine",
         heartbeat="h",
+        deliver=(ANA, BOB),
+        told=True,
     )
 
     async def steps(rig):
@@ -211,6 +216,20 @@ def test_a_message_is_found_in_every_state_with_its_reply(play):
         found = await inbox.find(taken.id)
         assert (found.id, found.state, found.route, found.reply) == (taken.id, "done", route(), answer)
         assert await inbox.find("unknown") is None
+
+    play(steps)
+
+
+def test_everything_of_a_reply_comes_back(play):
+    account = Account("model-1", Usage(1, 2, 3, 4), 0.25, 1.5, "disk 91 %", woken=False)
+    full = reply(told=Route("main", "agent:main:telegram:7", "a\nb"), account=account, fault="overloaded", failed=True)
+
+    async def steps(rig):
+        taken = await rig.store.inbox.accept(message("1"), route())
+        await rig.store.inbox.settle(taken.id, "failed", full)
+        store = await rig.restart()
+        assert (await store.inbox.find(taken.id)).reply == full
+        assert [out.reply for out in await store.outbox.due("telegram")] == [full]
 
     play(steps)
 
@@ -362,6 +381,66 @@ def test_no_reply_overtakes_an_earlier_one_to_the_same_place(play):
     play(steps)
 
 
+# ── what was told ────────────────────────────────────────────────────────────────────────────────
+
+
+def of_heartbeat(name: str = "a:b %", text: str = "Ready.") -> Reply:
+    key = f"cron:{name.replace('%', '%25').replace(':', '%3A')}"
+    return Reply(ANA, text, key, "main", told=Route("scout", "agent:scout:telegram:7", f"{text} As told."))
+
+
+def test_a_delivered_reply_enters_the_session_of_whoever_got_it_once(play):
+    async def steps(rig):
+        id = await rig.store.outbox.put(of_heartbeat())
+        await rig.store.outbox.sending(id)
+        await rig.clock.advance(5)
+        assert await rig.store.outbox.sent(id) == "agent:scout:telegram:7"
+        assert await rig.store.outbox.sent(id) is None
+        store = await rig.restart()
+        assert list(await store.inbox.open()) == ["agent:scout:telegram:7"]
+        queued = await store.inbox.next("agent:scout:telegram:7")
+        assert queued.route == Route("scout", "agent:scout:telegram:7", "Ready. As told.")
+        assert queued.message == Message(
+            id=f"told-{id}",
+            sender=Address("cron", "a:b %"),
+            parts=(Text("Ready. As told."),),
+            at=NOON + timedelta(seconds=5),
+            name="a:b %",
+            heartbeat="a:b %",
+            told=True,
+        )
+        await store.inbox.settle(queued.id, "done", None, deliver=())
+        assert await store.outbox.sent(id) is None
+        assert not await store.inbox.open()
+
+    play(steps)
+
+
+def test_what_did_not_arrive_or_is_not_to_be_told_enters_no_session(play):
+    async def steps(rig):
+        dead, plain = [await rig.store.outbox.put(one) for one in (of_heartbeat(), reply())]
+        assert await rig.store.outbox.sent(dead, dead=True) is None
+        assert await rig.store.outbox.sent(dead) is None  # the first word counts
+        assert await rig.store.outbox.sent(plain) is None
+        assert await rig.store.outbox.sent("unknown") is None
+        assert not await (await rig.restart()).inbox.open()
+
+    play(steps)
+
+
+def test_what_one_heartbeat_told_several_times_enters_each_time_in_order(play):
+    async def steps(rig):
+        for text in ("one", "two", "three"):
+            await rig.store.outbox.sent(await rig.store.outbox.put(of_heartbeat(text=text)))
+        seen = []
+        while queued := await rig.store.inbox.next("agent:scout:telegram:7"):
+            seen.append(queued.route.text)
+            await rig.store.inbox.settle(queued.id, "done", None)
+        assert seen == ["one As told.", "two As told.", "three As told."]
+
+    play(steps)
+
+
 # ── journal ──────────────────────────────────────────────────────────────────────────────────────
 
 KINDS = (
@@ -382,6 +461,7 @@ KINDS = (
     Result("4", NOON, "t", "a\x00b", True),
     Compaction("5", NOON, "summary", None, Usage(5, 6)),
     Compaction("6", NOON, "summary", "4"),
+    Told("7", NOON, "heartbeat morning", "Ready.\n\u2028 \ud800", "in"),
 )
 
 
@@ -523,6 +603,214 @@ def test_a_skipped_instant_is_not_fired_and_counts_as_the_last(play):
         assert await marks.fire("h", NOON + timedelta(minutes=1), message("i"), route("cron:h"))
         assert await (await rig.restart()).marks.last("h") == NOON + timedelta(minutes=1)
         assert list(await rig.store.inbox.open()) == ["cron:h"]
+
+    play(steps)
+
+
+# ── the history of schedules ─────────────────────────────────────────────────────────────────────
+
+MINUTE = timedelta(minutes=1)
+
+
+def beat(number: int, name: str = "h") -> Message:
+    return Message(f"{name}@{number}", Address("cron", name), (Text("go"),), NOON, heartbeat=name)
+
+
+async def fired(store, number: int, name: str = "h", cause: ports.Cause = "schedule") -> bool:
+    """Fires the instant `number` minutes after noon."""
+    way = route(f"cron:{name}")
+    return await store.marks.fire(name, NOON + number * MINUTE, beat(number, name), way, cause)
+
+
+def test_a_missed_instant_can_still_be_fired_and_then_is_a_run(play):
+    async def steps(rig):
+        marks = rig.store.marks
+        assert await marks.skip("h", NOON, "nothing ran then", missed=True, number=3)
+        assert not await marks.skip("h", NOON, "again", missed=True)
+        assert not await marks.skip("h", NOON, "again")
+        [missed] = await marks.runs("h", 5)
+        assert missed == Run("h", NOON, NOON, "missed", why="nothing ran then", number=3)
+        assert not missed.ran
+        await rig.clock.advance(60)
+        assert await fired(rig.store, 0)
+        assert not await fired(rig.store, 0)
+        assert not await marks.skip("h", NOON, "again")
+        store = await rig.restart()
+        queued = await store.inbox.next("cron:h")
+        [run] = await store.marks.runs("h", 5)
+        assert run == Run("h", NOON, NOON + MINUTE, "running", message=queued.id)
+        assert queued.message == beat(0)
+
+    play(steps)
+
+
+def test_a_skipped_instant_stays_skipped(play):
+    async def steps(rig):
+        assert await rig.store.marks.skip("h", NOON, "the run before it had not ended")
+        assert not await fired(rig.store, 0)
+        assert not await rig.store.inbox.open()
+        [run] = await (await rig.restart()).marks.runs("h", 5)
+        assert run == Run("h", NOON, NOON, "skipped", why="the run before it had not ended")
+
+    play(steps)
+
+
+def test_a_run_by_hand_is_history_and_does_not_move_the_schedule(play):
+    async def steps(rig):
+        assert await fired(rig.store, 0)
+        assert await fired(rig.store, 1, cause="hand")
+        assert await fired(rig.store, 2, "other", cause="hand")
+        store = await rig.restart()
+        assert await store.marks.last("h") == NOON
+        assert await store.marks.last("other") is None
+        assert await store.marks.lasts() == {"h": NOON}
+        assert [(run.schedule, run.cause) for run in await store.marks.runs(None, 5)] == [
+            ("other", "hand"),
+            ("h", "hand"),
+            ("h", "schedule"),
+        ]
+
+    play(steps)
+
+
+def test_the_last_of_all_schedules_are_told_at_once(play):
+    async def steps(rig):
+        assert await rig.store.marks.lasts() == {}
+        for name in ("b", "a:b", "\ud800", "é"):
+            for number in (2, 1, 0):
+                await fired(rig.store, number, name)
+        await rig.store.marks.skip("b", NOON + 5 * MINUTE, "missed", missed=True)
+        expected = dict.fromkeys(("a:b", "\ud800", "é"), NOON + 2 * MINUTE) | {"b": NOON + 5 * MINUTE}
+        assert await rig.store.marks.lasts() == expected
+        assert await (await rig.restart()).marks.lasts() == expected
+
+    play(steps)
+
+
+def test_history_tells_how_a_run_was_carried_out_and_where_its_reply_went(play):
+    account = Account("model-1", Usage(10, 2), 0.01, 3.5, "2 new mails")
+
+    async def steps(rig):
+        for number in range(4):
+            assert await fired(rig.store, number)
+        await rig.clock.advance(600)
+        done = await rig.store.inbox.next("cron:h")
+        answer = Reply(ANA, "Ready.", "cron:h", "main", account=account)
+        ways = [Address("telegram", "7"), Address("discord", "9"), Address("slack", "1")]
+        await rig.store.inbox.settle(
+            done.id, "done", answer, deliver=[Reply(to, "Ready.", "cron:h", "main") for to in ways]
+        )
+        for state in ("failed", "parked"):
+            await rig.store.inbox.settle((await rig.store.inbox.next("cron:h")).id, state, None)
+        outbox = rig.store.outbox
+        [sent], [dead], [due] = [await outbox.due(to.channel) for to in ways]
+        for out in (sent, sent, dead, due):
+            await outbox.sending(out.id)
+        await rig.clock.advance(60)
+        await outbox.sent(sent.id)
+        await outbox.sent(dead.id, dead=True)
+        store = await rig.restart()
+        runs = await store.marks.runs("h", 10)
+        assert [run.state for run in runs] == ["queued", "parked", "failed", "done"]
+        assert [run.failed for run in runs] == [False, True, True, False]
+        later = NOON + timedelta(seconds=660)
+        assert runs[-1] == Run(
+            "h",
+            NOON,
+            NOON,
+            "done",
+            message=done.id,
+            ended=NOON + timedelta(seconds=600),
+            reply=answer,
+            deliveries=(
+                Delivered(ways[0], "sent", 2, later),
+                Delivered(ways[1], "dead", 1, later),
+                Delivered(ways[2], "due", 1, None),
+            ),
+        )
+        assert (runs[0].ended, runs[0].reply, runs[0].deliveries) == (None, None, ())
+
+    play(steps)
+
+
+def test_the_reply_itself_is_a_delivery_where_nothing_else_was_to_be_delivered(play):
+    async def steps(rig):
+        await fired(rig.store, 0)
+        await rig.store.inbox.settle((await rig.store.inbox.next("cron:h")).id, "done", reply())
+        await rig.store.outbox.put(reply(BOB))  # unasked: of no run
+        [run] = await rig.store.marks.runs("h", 1)
+        assert run.deliveries == (Delivered(ANA, "due", 0, None),)
+
+    play(steps)
+
+
+def test_history_is_of_one_or_of_all_latest_first_bounded_and_since(play):
+    async def steps(rig):
+        marks = rig.store.marks
+        for number in (1, 0, 2):
+            await fired(rig.store, number)
+            await fired(rig.store, number, "b")
+        await marks.skip("h", NOON + 3 * MINUTE, "busy")
+        await marks.skip("b", NOON + 4 * MINUTE, "", missed=True)
+
+        async def seen(*args, **more):
+            return [(run.schedule, (run.instant - NOON) // MINUTE) for run in await marks.runs(*args, **more)]
+
+        assert await seen("h", 9) == [("h", 3), ("h", 2), ("h", 1), ("h", 0)]
+        assert await seen("h", 2) == [("h", 3), ("h", 2)]
+        assert await seen("h", 2, ran=True) == [("h", 2), ("h", 1)]
+        assert await seen("h", 9, since=NOON + MINUTE) == [("h", 3), ("h", 2)]
+        assert await seen("h", 9, since=(NOON + MINUTE).astimezone(), ran=True) == [("h", 2)]
+        assert await seen(None, 5) == [("b", 4), ("h", 3), ("b", 2), ("h", 2), ("b", 1)]
+        assert await seen(None, 3, ran=True) == [("b", 2), ("h", 2), ("b", 1)]
+        assert await seen(None, 9, since=NOON + 2 * MINUTE) == [("b", 4), ("h", 3)]
+        assert await seen("h", 0) == await seen("nobody", 9) == []
+
+    play(steps)
+
+
+def test_old_history_goes_but_for_the_latest_of_each_schedule(play):
+    async def steps(rig):
+        marks = rig.store.marks
+        await fired(rig.store, 0, "other")
+        for number in range(KEPT_LEAST + 5):
+            await fired(rig.store, number)
+        await rig.clock.advance((KEPT + 1) * 86400)
+        assert len(await marks.runs("h", 99)) == KEPT_LEAST + 5  # nothing goes by itself
+        await marks.skip("h", NOON + timedelta(days=KEPT + 1), "busy")
+        store = await rig.restart()
+        kept = await store.marks.runs("h", 99)
+        assert [run.instant for run in kept] == [
+            NOON + timedelta(days=KEPT + 1),
+            *(NOON + number * MINUTE for number in range(KEPT_LEAST + 4, 5, -1)),
+        ]
+        assert len(await store.marks.runs("other", 99)) == 1
+        assert not await fired(store, 0), "what ran long ago ran"
+
+    play(steps)
+
+
+def test_nothing_of_the_last_days_goes_however_much_there_is(play):
+    async def steps(rig):
+        for number in range(3 * KEPT_LEAST):
+            await fired(rig.store, number)
+        await rig.clock.advance((KEPT - 1) * 86400)
+        await fired(rig.store, KEPT * 1440 - 2000)
+        assert len(await rig.store.marks.runs("h", 99)) == 3 * KEPT_LEAST + 1
+
+    play(steps)
+
+
+def test_runs_by_hand_never_push_out_the_last_of_the_schedule_itself(play):
+    async def steps(rig):
+        await fired(rig.store, 0)
+        await fired(rig.store, 1)
+        await rig.clock.advance((KEPT + 1) * 86400)
+        for number in range(KEPT_LEAST + 1):
+            await fired(rig.store, 2 + number, cause="hand")
+        assert await (await rig.restart()).marks.last("h") == NOON + MINUTE
+        kept = [(run.instant - NOON) // MINUTE for run in await rig.store.marks.runs("h", 99)]
+        assert kept == [*range(KEPT_LEAST + 2, 2, -1), 1]
 
     play(steps)
 
