@@ -85,6 +85,8 @@ class Channel:
         await serve(self._listener, post, operations, self._door, lambda: {**self._options, "key": self._key})
 
     async def send(self, reply: Reply) -> None:
+        if reply.told is not None:
+            return  # it enters the session of whoever it is for, and that is where programs and the page read
         raise DeliveryError(f"nothing can be sent to {reply.to}: programs fetch their replies", final=True)
 
     async def close(self) -> None:
