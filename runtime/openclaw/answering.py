@@ -80,6 +80,21 @@ class Job:
         by, snapshot = self.beat.asked_by if self.beat else None, self.generation.snapshot
         return sender(by if by is not None and by.channel != "cron" else self.queued.message.sender, snapshot)
 
+    @property
+    def room(self) -> str | None:
+        """Where it was said, or where the reminder was set up."""
+        message, snapshot = self.queued.message, self.generation.snapshot
+        if self.beat is not None and self.beat.asked_by is not None:
+            return next((room.name for room in snapshot.rooms.values() if room.id in self.beat.deliver), None)
+        here = room(message, snapshot)
+        return here.name if here else None
+
+    @property
+    def heartbeat(self) -> str | None:
+        """The heartbeat that rules see: of a reminder that one set up, that one."""
+        by = self.beat.asked_by if self.beat else None
+        return by.id if by is not None and by.channel == "cron" else self.queued.message.heartbeat
+
 
 @dataclass(frozen=True, slots=True)
 class Answering:
@@ -188,22 +203,22 @@ class Answering:
 
     def _said(self, job: Job) -> UserEntry:
         queued, now = job.queued, self.clock.now()
-        who = sender(queued.message.sender, job.generation.snapshot)
+        who = job.who if job.beat is None else replace(job.who, timezone=job.beat.timezone)
         facts = prompt.Facts(now, who, self.house.workspace(job.agent))
         return UserEntry(fresh(), now, prompt.user_content(queued.message, queued.route.text, facts), queued.id)
 
     def _calls(self, job: Job, specs: tuple[ToolSpec, ...]) -> Calls:
         snapshot = job.generation.snapshot
-        here = room(job.queued.message, snapshot)
         scene = Scene(
             agent=job.agent,
             session=job.queued.route.session,
             message=job.queued.message,
             sender=job.who,
-            room=here.name if here else None,
+            room=job.room,
             workspace=self.house.workspace(job.agent),
             memory=self.house.memory(job.agent, job.who),
             protected=(self.house.project, self.house.state),
+            heartbeat=job.heartbeat,
         )
         bench = Bench(
             snapshot=snapshot,

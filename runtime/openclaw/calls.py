@@ -53,6 +53,7 @@ class Scene:
     workspace: Path
     memory: str | None
     protected: tuple[Path, ...]
+    heartbeat: str | None = None  # the one that rules are to see
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ class Calls:
             groups=scene.sender.groups,
             channel=scene.sender.address.channel,
             room=scene.room,
-            heartbeat=scene.message.heartbeat,
+            heartbeat=scene.heartbeat,
             workspace=scene.workspace,
             protected=scene.protected,
             now=self._bench.clock.now().isoformat(),

@@ -106,6 +106,9 @@ def _context(message: Message, facts: Facts) -> str:
         f"from: {f'heartbeat {message.heartbeat}' if message.heartbeat else who} ({message.sender})",
         f"workspace: {facts.workspace}",
     ]
+    if message.heartbeat:
+        places = ", ".join(map(str, message.deliver)) or "nobody; it is kept in the history"
+        lines += [f"due: {_local(replace(facts, now=message.at))}", f"your reply goes to: {places}"]
     return "<context>\n" + "\n".join(lines) + "\n</context>"
 
 

@@ -298,7 +298,8 @@ class Sessions:
         if queued.message.heartbeat is None:
             return None
         beat = self.beats.named(queued.message.heartbeat) if self.beats is not None else None
-        group = beat is not None and beat.asked_by is not None and beat.asked_by != place
+        by = beat.asked_by if beat is not None else None
+        group = by is not None and by.channel != "cron" and by != place  # a reminder that was set up in a group
         here = there(place, self._snapshot(), self._choices.get(str(place)), queued.message.topic, group=group)
         return Route(here.agent, here.session, reply.text)
 
