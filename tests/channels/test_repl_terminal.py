@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ast
 import os
+import pty
 import re
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
+from pexpect import fdpexpect
+
+from doubles import warm
 
 TESTS = Path(__file__).parents[1]
 CTRL_C, CTRL_D, CTRL_J, ENTER, TAB = "\x03", "\x04", "\n", "\r", "\t"
@@ -20,17 +25,26 @@ _ESCAPE = r"(?:\x1b\[[0-9;?]*[a-zA-Z])*"
 
 class Terminal:
     def __init__(self, *arguments: str, **environment: str) -> None:
-        self.child: Any = pexpect.spawn(
-            sys.executable,
-            ["-m", "doubles.desk", *arguments],
-            cwd=str(TESTS),
+        ours, its = pty.openpty()
+        termios.tcsetwinsize(its, (40, 100))
+        self.process = warm.Popen(
+            [sys.executable, "-m", "doubles.desk", *arguments],
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            cwd=TESTS,
             env={**os.environ, "TERM": "xterm-256color", **environment},
-            encoding="utf-8",
-            dimensions=(40, 100),
-            timeout=15,
+            start_new_session=True,
         )
+        os.close(its)
+        self.child: Any = fdpexpect.fdspawn(ours, encoding="utf-8", timeout=15)
         self.child.delaybeforesend = None
         self.seen = ""
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.child.close()
 
     def sees(self, text: str) -> None:
         """Waits until `text` is written, whatever its colours; what follows it is for the next call."""
@@ -49,8 +63,7 @@ class Terminal:
         self.seen += self.child.before
         posted = ast.literal_eval(self.child.match.group(1))
         self.child.expect(pexpect.EOF)
-        self.child.close()
-        assert self.child.exitstatus == 0
+        assert self.process.wait(15) == 0
         return list(posted)
 
 
@@ -65,7 +78,7 @@ def start() -> Iterator[Callable[..., Terminal]]:
 
     yield begin
     for terminal in opened:
-        terminal.child.close(force=True)
+        terminal.close()
 
 
 def test_a_reply_is_streamed_once_and_ctrl_d_leaves(start: Callable[..., Terminal]) -> None:
