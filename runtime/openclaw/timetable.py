@@ -1,7 +1,8 @@
 """When a schedule runs: several expressions in one zone, within the hours it is active. Pure; knows no clock.
 
 Law: an instant that several expressions share is one. Hours in which it is not active are no part of the schedule:
-what would come there does not exist, and so is never missed.
+what would come there does not exist, and so is never missed. The clock on the wall at the instant itself decides. An
+expression with no time of the day in those hours has no instants, also where a change of the clocks moves one there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from openclaw.schedule import Cron, parse
 
@@ -38,9 +39,7 @@ class Timetable:
 
     def following(self, after: datetime) -> Iterator[datetime]:
         """Every instant later than `after`, in order."""
-        if not self.ever_active:
-            return iter(self._once(after))
-        fires = [self._fires(cron, after) for cron in self.crons]
+        fires = [self._fires(cron, after) for cron in self.crons if self._ever(cron)]  # others would be sought for ever
         return _distinct(heapq.merge(*fires, self._once(after)))
 
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
@@ -52,11 +51,12 @@ class Timetable:
 
     @property
     def ever_active(self) -> bool:
-        """Whether any of its times of the day lies in the active hours."""
-        if self.active is None:
-            return True
-        times = ((hour * 60 + minute) for cron in self.crons for hour in cron.hours for minute in cron.minutes)
-        return any(_within(time, self.active) for time in times)
+        """Whether any of its times of the day lies in the active hours; one instant by itself always counts."""
+        return self.once is not None or any(map(self._ever, self.crons))
+
+    def _ever(self, cron: Cron) -> bool:
+        times = (hour * 60 + minute for hour in cron.hours for minute in cron.minutes)
+        return self.active is None or any(_within(time, self.active) for time in times)
 
     def _fires(self, cron: Cron, after: datetime) -> Iterator[datetime]:
         for fire in cron.following(after, self.zone):
@@ -64,7 +64,10 @@ class Timetable:
                 yield fire
 
     def _once(self, after: datetime) -> list[datetime]:
-        return [self.once] if self.once is not None and self.once > after else []
+        if self.once is None or self.once <= after:
+            return []
+        offset = self.once.astimezone(self.zone).utcoffset() or timedelta(0)
+        return [self.once.astimezone(timezone(offset))]
 
 
 def late(name: str, instant: datetime, jitter: float) -> timedelta:

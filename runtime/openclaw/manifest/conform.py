@@ -1,7 +1,7 @@
 """Whether values conform to our JSON Schemas (2020-12): every violated keyword, with its path and its schema.
 
-Only the keywords that our schemas use; a test holds it to the jsonschema package on all of them, and to
-no others being there. Importing that package takes half of what `validate` may take as a whole.
+Only the keywords that our schemas use, and those of tools' inputs; tests hold it to the jsonschema package on all of
+them, and our schemas to no others. Importing that package takes half of what `validate` may take as a whole.
 Values that are Unknown conform to everything. Words and positions are others' business.
 """
 
@@ -42,6 +42,11 @@ def faults(kind: str, value: Any) -> Iterator[Fault]:
     return _check(At(kind, bundle.schema(kind)), value, ())
 
 
+def misfits(schema: Schema, value: Any) -> Iterator[Fault]:
+    """Of a value against any schema without references, such as a tool's."""
+    return _check(At("", schema), value, ())
+
+
 def followed(at: At) -> At:
     """The schema itself, once no reference is left."""
     while "$ref" in at.schema:
@@ -80,11 +85,21 @@ def _check(at: At, value: Any, path: Path) -> Iterator[Fault]:
             yield Fault(path, keyword, at.schema)
     if isinstance(value, dict):
         yield from _members(at, value, path)
-    elif isinstance(value, list) and "items" in at.schema:
-        for index, item in enumerate(value):
-            yield from _check(At(at.kind, at.schema["items"]), item, (*path, index))
+    elif isinstance(value, list):
+        yield from _items(at, value, path)
     for branch in branches(at, value):
         yield from _check(branch, value, path)
+
+
+def _items(at: At, value: list[Any], path: Path) -> Iterator[Fault]:
+    first = at.schema.get("prefixItems", ())
+    others = at.schema.get("items", True)
+    for index, item in enumerate(value):
+        schema = first[index] if index < len(first) else others
+        if isinstance(schema, dict):
+            yield from _check(At(at.kind, schema), item, (*path, index))
+    if others is False and len(value) > len(first):
+        yield Fault(path, "items", at.schema)
 
 
 def _members(at: At, value: dict[str, Any], path: Path) -> Iterator[Fault]:
@@ -113,6 +128,7 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "number": lambda value: _is_number(value),
     "array": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),
+    "null": lambda value: value is None,
 }
 
 
@@ -146,6 +162,10 @@ def _one_of(value: Any, choices: list[Schema]) -> bool:
     return sum(not isinstance(value, dict) or all(key in value for key in each["required"]) for each in choices) == 1
 
 
+def _any_of(value: Any, choices: list[Schema]) -> bool:
+    return any(next(misfits(each, value), None) is None for each in choices)
+
+
 _JUDGES: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "type": _type,
     "enum": lambda value, wanted: any(_same(value, each) for each in wanted),
@@ -155,12 +175,16 @@ _JUDGES: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "minimum": lambda value, wanted: not _is_number(value) or value >= wanted,
     "maximum": lambda value, wanted: not _is_number(value) or value <= wanted,
     "exclusiveMinimum": lambda value, wanted: not _is_number(value) or value > wanted,
+    "maxLength": lambda value, wanted: not isinstance(value, str) or len(value) <= wanted,
+    "maxItems": lambda value, wanted: not isinstance(value, list) or len(value) <= wanted,
     "minItems": lambda value, wanted: not isinstance(value, list) or len(value) >= wanted,
     "uniqueItems": lambda value, wanted: not wanted or _unique(value),
     "minProperties": lambda value, wanted: not isinstance(value, dict) or len(value) >= wanted,
     "required": lambda value, wanted: not isinstance(value, dict) or all(key in value for key in wanted),
     "oneOf": _one_of,
+    "anyOf": _any_of,
 }
 KEYWORDS: Final = frozenset(_JUDGES) | {
-    "$ref", "properties", "additionalProperties", "propertyNames", "items", "allOf", "if", "then", "else",
+    "$ref", "properties", "additionalProperties", "propertyNames", "items", "prefixItems",
+    "allOf", "if", "then", "else",
 }  # fmt: skip

@@ -10,6 +10,7 @@ from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, pl
 from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.messages import Judged, ToolSpec
+from openclaw.permissions.policy import Refusal
 from openclaw.permissions.template import Template
 from openclaw.signature import Derived
 
@@ -93,6 +94,15 @@ def below(definition: Definition, key: str) -> Definition:
     """The mapping below a key; an empty one where there is none."""
     node = definition.get(key)
     return Definition(key, definition.key, node if isinstance(node, MapNode) else MapNode({}, definition.key))
+
+
+def tool_spec(project: Project, name: str) -> ToolSpec | None:
+    """None where there is no such tool, or what it takes is not known, or it has had a diagnostic."""
+    tool = project.all("tool").get(name)
+    if tool is None:
+        return BUILTINS.get(name)
+    broken = isinstance(project.templates.get(name), Refusal) or not tool.sound
+    return None if broken or input_schema(project, name) is None else spec(project, tool)
 
 
 def input_schema(project: Project, name: str) -> Mapping[str, Any] | None:

@@ -26,6 +26,7 @@ _TYPES: Final = {
     "boolean": "true or false",
     "array": "a list",
     "object": "a mapping",
+    "null": "nothing",
 }
 
 
@@ -163,6 +164,7 @@ def wrong_value(node: Node, key: str, keyword: str, schema: Mapping[str, Any]) -
     shown = node.shown if isinstance(node, Scalar) else ""
     limits = {
         "minimum": "at least {}", "maximum": "at most {}", "minLength": "at least {} character long",
+        "maxLength": "at most {} characters long", "maxItems": "a list of at most {}",
         "minItems": "a list of at least {}", "minProperties": "a mapping of at least {} key",
         "exclusiveMinimum": "more than {}",
     }  # fmt: skip
@@ -207,6 +209,14 @@ def _twice(node: ListNode, key: str) -> Diagnostic:
 def _example(key: str, schema: Mapping[str, Any]) -> str | None:
     examples = schema.get("examples") or ([schema["default"]] if "default" in schema else [])
     return f"for example `{key}: {_yaml(examples[0])}`" if examples else None
+
+
+def flow(value: Any) -> str:
+    """A value as YAML in flow style, quoted where it must be."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(flow, value))}]"
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value) and scalars.resolve(value) == value
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _yaml(value: Any) -> str:

@@ -112,3 +112,10 @@ class Assumed:
         if "\0" in path:
             return None
         return Path(os.path.normpath(Path(cwd, path)))
+
+
+class Bare(Assumed):
+    """A machine on which no program is installed, so that each is judged by its profile, and no path is a link."""
+
+    def find_program(self, name: str) -> Program | None:
+        return None

@@ -13,6 +13,7 @@ from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.project import Project
 from openclaw.manifest.rules import agents as agents
 from openclaw.manifest.rules import channels as channels
+from openclaw.manifest.rules import checks as checks
 from openclaw.manifest.rules import conditions as conditions
 from openclaw.manifest.rules import heartbeats as heartbeats
 from openclaw.manifest.rules import models as models
@@ -71,6 +72,14 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     heartbeats.schedules_are_meant,
     heartbeats.time_zones_exist,
     heartbeats.deliveries_arrive,
+    heartbeats.models_exist,
+    heartbeats.costs_can_be_known,
+    heartbeats.active_hours_are_reached,
+    heartbeats.jitter_stays_within_gaps,
+    checks.tools_exist,
+    checks.wakes_are_meant,
+    checks.inputs_fit,
+    checks.calls_are_allowed,
     models.default_exists,
     models.ids_are_known,
     models.scripts_can_be_followed,

@@ -1,27 +1,32 @@
-"""Rules about heartbeats: schedules that never or too often fire, and deliveries to nowhere."""
+"""Rules about heartbeats: schedules that never or too often fire, costs nobody can know, deliveries to nowhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from openclaw.manifest.diagnostic import Diagnostic, error, warning
+from openclaw.manifest.beats import Beats, active_hours
+from openclaw.manifest.builtins import MODELS
+from openclaw.manifest.diagnostic import Diagnostic, error, see, warning
+from openclaw.manifest.models import price
 from openclaw.manifest.near import near
-from openclaw.manifest.nodes import MapNode, Scalar
+from openclaw.manifest.nodes import Scalar
+from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.channels import zone
 from openclaw.manifest.rules.policies import refer_channel
 from openclaw.schedule import Cron, Problem, describe, parse
+from openclaw.timetable import Timetable
 
 _OFTEN = timedelta(minutes=5)
 
 
 def _places(project: Project) -> Iterator[Definition]:
     """The defaults and every heartbeat."""
-    root = project.roots.get("heartbeats.yaml")
-    defaults = root.get("defaults") if root else None
-    if isinstance(defaults, MapNode):
-        yield Definition("defaults", defaults.span, defaults)
+    defaults = Beats.of(project).defaults
+    if defaults is not None:
+        yield defaults
     yield from project.all("heartbeat").values()
 
 
@@ -37,7 +42,7 @@ def time_zones_exist(project: Project) -> Iterator[Diagnostic]:
 
 
 def schedules_fire(project: Project) -> Iterator[Diagnostic]:
-    for expression, parsed in _schedules(project):
+    for _, expression, parsed in _schedules(project):
         if isinstance(parsed, Problem):
             length = max(parsed.end - parsed.column, 1)
             whole = parsed.column <= 1 and parsed.end > len(expression.value)
@@ -46,7 +51,7 @@ def schedules_fire(project: Project) -> Iterator[Diagnostic]:
 
 
 def schedules_are_meant(project: Project) -> Iterator[Diagnostic]:
-    for expression, parsed in _schedules(project):
+    for heartbeat, expression, parsed in _schedules(project):
         if not isinstance(parsed, Cron):
             continue
         if parsed.either:
@@ -56,22 +61,21 @@ def schedules_are_meant(project: Project) -> Iterator[Diagnostic]:
                 f"day and weekday are both given, and either is enough: {describe(parsed)}",
                 "use only one of them, the other as `*`",
             )
-        seconds = _gap(project, parsed)
-        if seconds is not None and seconds < _OFTEN:
-            times = int(timedelta(days=1) / seconds)
+        gap = _gap(project, parsed)
+        if gap is not None and gap < _OFTEN and "check" not in heartbeat.node.entries:
+            times = int(timedelta(days=1) / gap)
             yield warning(
                 "cron-often",
                 expression.span,
-                f"fires every {int(seconds.total_seconds())} seconds, {times:,} times a day, "
-                "each time calling the model",
+                f"fires every {int(gap.total_seconds())} seconds, {times:,} times a day, each time calling the model",
                 "set a longer interval",
             )
 
 
-def _schedules(project: Project) -> Iterator[tuple[Scalar, Cron | Problem]]:
+def _schedules(project: Project) -> Iterator[tuple[Definition, Scalar, Cron | Problem]]:
     for heartbeat in project.all("heartbeat").values():
         for expression in heartbeat.texts("cron"):
-            yield expression, parse(str(expression.value))
+            yield heartbeat, expression, parse(str(expression.value))
 
 
 def _gap(project: Project, cron: Cron) -> timedelta | None:
@@ -81,10 +85,126 @@ def _gap(project: Project, cron: Cron) -> timedelta | None:
     return second - first if first and second else None
 
 
+def models_exist(project: Project) -> Iterator[Diagnostic]:
+    for heartbeat in project.all("heartbeat").values():
+        for model in heartbeat.texts("model"):
+            yield from project.refer("model", model)
+
+
+def costs_can_be_known(project: Project) -> Iterator[Diagnostic]:
+    beats = Beats.of(project)
+    for heartbeat in project.all("heartbeat").values():
+        most = heartbeat.get("max_cost_usd")
+        if most is None or "model" in project.unreadable:
+            continue
+        name = beats.model(heartbeat)
+        own = project.all("model").get(name)
+        if price(project, name) is None and own is not None and own.sound and _has_id(own):
+            yield error(
+                "max-cost",
+                most.span,
+                f"`max_cost_usd` cannot be kept: nobody has said what model `{name}` costs",
+                f"add to `{name}` in models.yaml, with its prices for a million tokens: "
+                "`price: {input: 3, output: 15}`; 0 where it is free",
+                [see(own.key, f"`{name}` is described here")],
+            )
+
+
+def _has_id(model: Definition) -> bool:
+    """An id that this build does not know has had its diagnostic, unless another server answers to it."""
+    return "base_url" in model.node.entries or str(model.value("id")) in MODELS
+
+
+# ── active hours and jitter ──────────────────────────────────────────────────────────────────────
+
+
+def active_hours_are_reached(project: Project) -> Iterator[Diagnostic]:
+    for heartbeat, timetable in _timetables(project):
+        stated, hours = heartbeat.get("active_hours"), timetable.active
+        if stated is None or hours is None:
+            continue
+        if hours[0] == hours[1]:
+            yield error(
+                "active-hours",
+                stated.span,
+                "these hours begin and end at the same time, so none are left",
+                "remove `active_hours` where it may always run",
+            )
+        elif not timetable.ever_active:
+            yield error(
+                "active-hours",
+                stated.span,
+                f"`{heartbeat.name}` never runs: no time of its schedule lies in these hours",
+                f"for example `active_hours: {_around(timetable)}`",
+            )
+
+
+def _around(timetable: Timetable) -> str:
+    """The whole hours that hold every time of the day in the schedule."""
+    hours = [hour for cron in timetable.crons for hour in cron.hours]
+    return f"{min(hours):02}:00-{max(hours) + 1:02}:00"
+
+
+def jitter_stays_within_gaps(project: Project) -> Iterator[Diagnostic]:
+    for heartbeat, timetable in _timetables(project):
+        jitter, most = heartbeat.get("jitter"), seconds(str(heartbeat.value("jitter", "")))
+        if jitter is None or not most or most < 60.0:
+            continue  # no two times are closer than a minute
+        gap = _shortest(timetable, project.now, most)
+        if gap is not None and most >= gap:
+            yield error(
+                "jitter",
+                jitter.span,
+                f"`{heartbeat.name}` can run again {_spelt(gap)} after a run, so one may be late by less than that",
+                f"for example `jitter: {_spelt(max(gap // 120 * 60, 30))}`",
+            )
+
+
+def _shortest(timetable: Timetable, now: datetime, enough: float) -> float | None:
+    """Seconds between two neighbouring instants: of the next fifty and of two days, up to one that is close enough."""
+    shortest, last = None, None
+    for count, fire in enumerate(timetable.following(now)):
+        if count >= 50 and fire - now > timedelta(days=2):
+            break
+        if last is not None:
+            gap = (fire - last).total_seconds()
+            shortest = gap if shortest is None else min(gap, shortest)
+            if gap <= enough:
+                break
+        last = fire
+    return shortest
+
+
+def _spelt(seconds: float) -> str:
+    """A duration in the largest unit that divides it."""
+    whole = int(seconds)
+    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "m"), (1, "s")) if whole % size == 0)
+    return f"{whole // size}{unit}"
+
+
+def _timetables(project: Project) -> Iterator[tuple[Definition, Timetable]]:
+    """Of heartbeats with hours or jitter whose schedule and zone can be read."""
+    beats = Beats.of(project)
+    for heartbeat in project.all("heartbeat").values():
+        if not {"active_hours", "jitter"} & heartbeat.node.entries.keys():
+            continue
+        expressions = [str(each.value) for each in heartbeat.texts("cron")]
+        try:
+            zone = ZoneInfo(beats.timezone(heartbeat))
+            timetable = Timetable.of(expressions, zone, active_hours(heartbeat))
+        except (OSError, ValueError, KeyError):
+            continue
+        if timetable.crons:
+            yield heartbeat, timetable
+
+
+# ── whom it reaches ──────────────────────────────────────────────────────────────────────────────
+
+
 def deliveries_arrive(project: Project) -> Iterator[Diagnostic]:
     hooks = (hook for channel in project.all("channel").values() for hook in channel.entries("hooks"))
-    for sender in (*project.all("heartbeat").values(), *hooks):
-        for target in sender.texts("deliver"):
+    for sender in (*_places(project), *hooks):
+        for target in (*sender.texts("deliver"), *sender.texts("notify")):
             name = str(target.value)
             if ":" in name:
                 yield from refer_channel(project, target)
