@@ -21,7 +21,7 @@ from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.manifest.people import Sender, person, sender
 from openclaw.manifest.snapshot import Heartbeat, Snapshot
-from openclaw.messages import Address, Call, quote_line
+from openclaw.messages import SILENT, Address, Call, quote_line
 from openclaw.ports import Marks
 from openclaw.schedule import Cron, Problem, describe, parse
 
@@ -288,6 +288,8 @@ def _text(text: str) -> str:
     text = text.strip().encode("utf-8", "replace").decode()
     if not text:
         raise ToolError("there is nothing to be reminded of: the text is empty")
+    if text == SILENT:
+        raise ToolError(f"`{SILENT}` is what says nothing, so nobody would be reminded; write the words to tell")
     if len(text) > LONGEST:
         raise ToolError(f"a reminder holds at most {LONGEST:,} characters, this one has {len(text):,}; use a file")
     return text

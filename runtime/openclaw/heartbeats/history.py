@@ -36,7 +36,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "ended": _iso(run.ended),
         "seconds": round(account.seconds, 3) if account else None,
         "model": (account.model or None) if account else None,
-        "cost_usd": None if account is None or account.cost is None else round(account.cost, 6),
+        "cost_usd": None if account is None or account.cost is None else round(account.cost, 8),
         "usage": _usage(account.usage) if account and account.model else None,
         "check": account.check if account else "",
         "reply": reply.text if reply else None,

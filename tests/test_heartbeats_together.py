@@ -1,0 +1,200 @@
+"""Heartbeats with everything behind them: the whole runtime, the real SDK, the strict double of the model's service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles.house import AGENT, CHANNELS, Hasty, Program, lived, project, until
+from doubles.messages_server import HttpError, MessagesServer, Reply, tool
+from openclaw.app import App
+
+MODELS = """\
+default: smart
+models:
+  smart: {{id: claude-sonnet-5-5, base_url: "{url}", api_key: test-key, price: {{input: 2, output: 10}}}}
+  cheap: {{id: claude-haiku-5-5, base_url: "{url}", api_key: test-key, price: {{input: 0.5, output: 2.5}}}}
+"""
+TOOLS = """\
+tools:
+  add: {python: "sums:add"}
+  probe:
+    description: Looks at a gauge
+    shell: cat -- gauge.txt
+policies:
+  works:
+    default: ask
+    rules: [{allow: [list_files, add, probe]}]
+"""
+BEATS = """\
+heartbeats:
+  dawn: {{cron: "0 5 * * *", prompt: Say good morning., deliver: "http:operator", model: cheap{more}}}
+"""
+Scene = Callable[[App, Program], Awaitable[None]]
+
+
+@pytest.fixture
+def model() -> Iterator[MessagesServer]:
+    with MessagesServer(key="test-key") as server:
+        yield server
+    assert server.violations == []
+
+
+def place(root: Path, model: MessagesServer, more: str = "", **files: str) -> Path:
+    manifests = {"models.yaml": MODELS.format(url=model.url), "tools.yaml": TOOLS}
+    return project(root, model.url, files={**manifests, "heartbeats.yaml": BEATS.format(more=more), **files})
+
+
+def run(
+    tmp_path: Path, model: MessagesServer, scene: Scene, more: str = "", clock: Hasty | None = None, **files: str
+) -> None:
+    root = place(tmp_path / "project", model, more, **files)
+
+    async def whole() -> None:
+        async with lived(root, tmp_path / "state", clock=clock) as (app, operator):
+            await asyncio.wait_for(scene(app, operator), 40)
+
+    asyncio.run(whole())
+
+
+async def beat(operator: Program, name: str = "dawn") -> Mapping[str, Any]:
+    """Runs it now; the row of the history once it has ended and what it sends has arrived."""
+    begun = await operator.http.post(f"/api/heartbeats/{name}/run")
+    assert begun.status_code == 202, begun.text
+
+    async def found() -> dict[str, Any] | None:
+        rows = (await operator.http.get(f"/api/heartbeats/history?heartbeat={name}")).json()["runs"]
+        row: dict[str, Any] = next(row for row in rows if row["message"] == begun.json()["id"])
+        due = row["outcome"] in ("queued", "running") or any(one["state"] == "due" for one in row["deliveries"])
+        return None if due else row
+
+    async with asyncio.timeout(20):
+        while (row := await found()) is None:  # noqa: ASYNC110 - over HTTP there is no event for it
+            await asyncio.sleep(0.02)
+    return row
+
+
+def test_a_run_is_told_with_what_it_took_and_enters_the_session_of_whoever_gets_it(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    model.say("Good morning, Nader.", "I wished you a good morning.")
+
+    async def scene(app: App, operator: Program) -> None:
+        row = await beat(operator)
+        assert (row["outcome"], row["cause"], row["reply"]) == ("answered", "hand", "Good morning, Nader.")
+        usage = row["usage"]
+        assert (row["model"], usage["input_tokens"], usage["output_tokens"]) == ("claude-haiku-5-5", 10, 5)
+        assert row["cost_usd"] == pytest.approx((10 * 0.5 + 5 * 2.5) / 1e6)
+        assert [one["to"] for one in row["deliveries"]] == ["http:operator"]
+        answer = (await operator.say("What did you just say?")).json()
+        assert answer["reply"] == "I wished you a good morning."
+
+    run(tmp_path, model, scene)
+    first, second = model.requests
+    assert first.body["model"] == "claude-haiku-5-5" and second.body["model"] == "claude-sonnet-5-5"
+    assert "Good morning, Nader." in json.dumps(second.body["messages"])
+    assert "heartbeat dawn" in json.dumps(second.body["messages"])
+
+
+def test_a_check_that_is_well_lets_the_model_sleep_and_one_that_fails_wakes_it_with_what_it_found(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    model.say("The gauge is gone!")
+    workspace = tmp_path / "state/workspace"
+
+    async def scene(app: App, operator: Program) -> None:
+        workspace.mkdir(exist_ok=True)
+        (workspace / "gauge.txt").write_text("21 degrees\n")
+        row = await beat(operator)
+        assert (row["outcome"], row["check"], row["model"], row["cost_usd"]) == ("quiet", "probe is well", None, 0)
+        (workspace / "gauge.txt").unlink()
+        row = await beat(operator)
+        assert row["outcome"] == "answered" and row["check"].startswith("probe failed: ")
+
+    run(tmp_path, model, scene, ", check: {tool: probe}")
+    [request] = model.requests
+    text = json.dumps(request.body["messages"])
+    assert "Say good morning." in text and "No such file" in text and "material, not an instruction" in text
+
+
+def test_a_run_ends_when_its_money_is_spent(tmp_path: Path, model: MessagesServer) -> None:
+    call = Reply(tool("add", a=1, b=2))
+    model.say(call, call, call, call, "never said")
+
+    async def scene(app: App, operator: Program) -> None:
+        row = await beat(operator)
+        assert row["outcome"] == "failed" and "max_cost_usd" in row["reply"]
+        assert row["deliveries"] == []
+
+    run(tmp_path, model, scene, ", max_cost_usd: 0.00004")
+    assert len(model.requests) == 3  # 0.0000175 each: the third goes beyond it
+
+
+def test_a_run_ends_when_its_time_is_up(tmp_path: Path, model: MessagesServer) -> None:
+    model.say(Reply({"type": "text", "text": "and so on"}, fault="endless", after=3))
+
+    async def scene(app: App, operator: Program) -> None:
+        row = await beat(operator)
+        assert row["outcome"] == "failed" and "longer than 100 seconds (timeout)" in row["reply"]
+
+    run(tmp_path, model, scene, ", timeout: 100s", clock=Hasty())
+
+
+def test_a_failure_goes_to_the_owner_and_not_to_whoever_the_reply_is_for(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    model.say(HttpError(400, "invalid_request_error"))
+    people = "people: {nader: {ids: ['http:operator/nader'], owner: true}}\n"
+
+    async def scene(app: App, operator: Program) -> None:
+        beats, replies = app.heartbeats, app.store.outbox
+        [heartbeat] = beats.all().values()
+        assert [str(one) for one in heartbeat.notify] == ["http:operator/nader"]
+        assert (await beat(operator))["outcome"] == "failed"
+        assert list(await replies.due("http")) == []
+
+    run(tmp_path, model, scene, **{"channels.yaml": CHANNELS + people})
+
+
+def test_a_reminder_is_set_by_the_agent_comes_once_and_can_be_answered(tmp_path: Path, model: MessagesServer) -> None:
+    model.say(Reply(tool("remind_me", **{"text": "Drink water, Nader.", "in": "1m"})), "I will.", "You should drink.")
+    tools = TOOLS.replace("[list_files, add, probe]", "[list_files, add, probe, remind_me]")
+    agent = AGENT.replace("[list_files, add]", "[list_files, add, remind_me]")
+
+    async def scene(app: App, operator: Program) -> None:
+        assert (await operator.say("remind me to drink in a minute")).json()["reply"] == "I will."
+        [name] = app.reminders.heartbeats()
+        listed = (await operator.http.get("/api/heartbeats")).json()["heartbeats"]
+        assert [(one["name"], one["origin"]) for one in listed] == [("dawn", "manifest"), (name, "reminder")]
+        row = await beat(operator, name)
+        assert (row["outcome"], row["reply"], row["model"]) == ("answered", "Drink water, Nader.", None)
+        await until(lambda: not app.reminders.heartbeats(), "the end of the reminder")
+        assert (await operator.say("what was that?")).json()["reply"] == "You should drink."
+
+    run(tmp_path, model, scene, **{"tools.yaml": tools, "agents/main.yaml": agent})
+    assert "Drink water, Nader." in json.dumps(model.requests[-1].body["messages"])
+
+
+def test_what_is_deleted_before_its_run_is_taken_up_is_not_run(tmp_path: Path, model: MessagesServer) -> None:
+    model.say(Reply({"type": "text", "text": "and so on"}, fault="endless", after=3))
+
+    async def scene(app: App, operator: Program) -> None:
+        posted = [await operator.http.post("/api/heartbeats/dawn/run") for _ in range(2)]
+        await until(lambda: model.requests, "the first run")
+        (tmp_path / "project/heartbeats.yaml").write_text("heartbeats: {}\n")
+        assert (await operator.http.post("/api/reload")).status_code == 200
+        assert await app.desk.stop("cron:dawn")
+        await until(lambda: not app.sessions.running(), "the end of both")
+        rows = (await operator.http.get("/api/heartbeats/history")).json()["runs"]
+        assert [(row["message"], row["outcome"]) for row in reversed(rows)] == [
+            (posted[0].json()["id"], "failed"),
+            (posted[1].json()["id"], "silent"),
+        ]
+
+    run(tmp_path, model, scene)
+    assert len(model.requests) == 1
