@@ -54,6 +54,12 @@ class Timetable:
         """Whether any of its times of the day lies in the active hours; one instant by itself always counts."""
         return self.once is not None or any(map(self._ever, self.crons))
 
+    @property
+    def times(self) -> list[int]:
+        """Every minute of the day on which it may fire on some day, in order."""
+        every = {hour * 60 + minute for cron in self.crons for hour in cron.hours for minute in cron.minutes}
+        return sorted(time for time in every if self.active is None or _within(time, self.active))
+
     def _ever(self, cron: Cron) -> bool:
         times = (hour * 60 + minute for hour in cron.hours for minute in cron.minutes)
         return self.active is None or any(_within(time, self.active) for time in times)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from openclaw.manifest.beats import Beats, active_hours
+from openclaw.manifest.beats import DAY, Beats, active_hours
 from openclaw.manifest.builtins import MODELS
 from openclaw.manifest.diagnostic import Diagnostic, error, see, warning
 from openclaw.manifest.models import price
@@ -148,8 +148,8 @@ def _around(timetable: Timetable) -> str:
 def jitter_stays_within_gaps(project: Project) -> Iterator[Diagnostic]:
     for heartbeat, timetable in _timetables(project):
         jitter, most = heartbeat.get("jitter"), seconds(str(heartbeat.value("jitter", "")))
-        if jitter is None or not most or most < 60.0:
-            continue  # no two times are closer than a minute
+        if jitter is None or not most or most < _closest(timetable):
+            continue
         gap = _shortest(timetable, project.now, most)
         if gap is not None and most >= gap:
             yield error(
@@ -158,6 +158,13 @@ def jitter_stays_within_gaps(project: Project) -> Iterator[Diagnostic]:
                 f"`{heartbeat.name}` can run again {_spelt(gap)} after a run, so one may be late by less than that",
                 f"for example `jitter: {_spelt(max(gap // 120 * 60, 30))}`",
             )
+
+
+def _closest(timetable: Timetable) -> int:
+    """Seconds between the two times of the day that are closest; it may be that no day has both."""
+    times = timetable.times
+    over = [times[0] + DAY] if times else []
+    return 60 * min((later - time for time, later in zip(times, [*times[1:], *over], strict=True)), default=DAY)
 
 
 def _shortest(timetable: Timetable, now: datetime, enough: float) -> float | None:
