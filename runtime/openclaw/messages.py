@@ -247,9 +247,33 @@ class Step:
     program: str = ""  # resolved absolute path; "" until resolved
 
 
+Mechanism: TypeAlias = Literal["bubblewrap", "landlock", "seatbelt", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What holds a command back while it runs, decided together with it. All paths are canonical.
+
+    `writable`: a person agreed, so the workspace may be written. `hidden`: folders and files that are not there
+    for it. `shown`: protected paths that it names, and that a person therefore saw; they may be read.
+    `repository`: the command is git, so it sees what git keeps in the workspace, and writes it if it is `writable`.
+    """
+
+    mechanism: Mechanism = "none"
+    workspace: Path = Path("/nonexistent")
+    writable: bool = False
+    network: bool = False
+    hidden: tuple[Path, ...] = ()
+    shown: tuple[Path, ...] = ()
+    repository: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class CommandLine:
+    """`confinement` is None where nothing was decided about it: then it does not run."""
+
     steps: tuple[Step, ...]
+    confinement: Confinement | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from openclaw.messages import Mechanism
 
 TRUSTED_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -26,7 +29,34 @@ class Program:
     trusted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """What holds programs back here. `masks`: protected paths inside an allowed folder can be hidden and kept from
+    being made. `network`: programs can be kept off every network, not only off some of it."""
+
+    mechanism: Mechanism = "none"
+    masks: bool = False
+    network: bool = False
+
+    @property
+    def works(self) -> bool:
+        return self.mechanism != "none"
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of what a decision may count on is missing."""
+        return self.works and self.masks and self.network
+
+
+BUBBLEWRAP = Walls("bubblewrap", masks=True, network=True)
+LANDLOCK = Walls("landlock")
+NO_WALLS = Walls()
+
+
 class Facts(Protocol):
+    def walls(self) -> Walls:
+        """What holds back the commands that are run here."""
+
     def find_program(self, name: str) -> Program | None:
         """The program of a bare name, or of an absolute path; None where it is not installed."""
 
@@ -37,9 +67,14 @@ class Facts(Protocol):
 class Disk:
     """This machine as it is."""
 
-    def __init__(self, path: tuple[str, ...] = TRUSTED_PATH) -> None:
+    def __init__(self, path: tuple[str, ...] = TRUSTED_PATH, walls: Callable[[], Walls] = Walls) -> None:
+        """`walls` is asked for every command, and answers from memory."""
         self._path = path
+        self._walls = walls
         self._programs: dict[str, tuple[int, Program | None]] = {}
+
+    def walls(self) -> Walls:
+        return self._walls()
 
     def find_program(self, name: str) -> Program | None:
         age = self._age()
@@ -101,7 +136,11 @@ def _kept_folder(folder: Path, owners: set[int]) -> bool:
 
 
 class Assumed:
-    """A machine on which every program is installed and no path is a link; for scenarios and load-time tests."""
+    """A machine on which every program is installed, no path is a link and the sandbox works; for scenarios and
+    load-time tests."""
+
+    def walls(self) -> Walls:
+        return BUBBLEWRAP
 
     def find_program(self, name: str) -> Program | None:
         if "/" in name:

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from openclaw.messages import CommandLine, ToolSpec
+
+
+Sandbox: TypeAlias = Literal["auto", "required", "off"]
 
 
 class Effect(IntEnum):
@@ -53,6 +56,7 @@ class Rule:
     reason: str | None = None
     until: str | None = None  # ISO date or time; only in allow
     unsafe: bool = False
+    network: bool = False  # what it allows may use the network; only in allow, about commands
     policy: str = ""
     origin: Origin = Origin("", 0, 0)
 
@@ -66,6 +70,8 @@ class Policy:
     default: Effect = Effect.ASK
     approvers: tuple[str, ...] = ()  # people, addresses, group:NAME; empty: the owners
     answer_within: float = 300.0  # seconds
+    sandbox: Sandbox = "auto"
+    trusted_repositories: tuple[Path, ...] = ()  # canonical roots whose own configuration git may follow unasked
 
 
 @dataclass(frozen=True, slots=True)
