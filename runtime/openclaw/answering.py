@@ -25,6 +25,7 @@ from openclaw.messages import SILENT, Account, Quote, Reply, ToolCall, ToolSpec,
 from openclaw.names import file_name, fresh
 from openclaw.permissions.facts import Facts
 from openclaw.ports import Journal, Queued, Watcher
+from openclaw.secrecy import SECRETS
 from openclaw.supervisor import Generation, Supervisor
 from openclaw.tally import Tally
 from openclaw.transcript import Log, Transcript
@@ -118,7 +119,7 @@ class Answering:
                 verdict, text = await self._in_time(job)
             except TurnFailed as error:
                 await abandon(job.log)  # a turn cut off in the middle of a call leaves none without a result
-                text, failed, fault = str(error), True, error.fault
+                text, failed, fault = SECRETS.mask(str(error)), True, error.fault
             except BaseExceptionGroup as group:  # of the calls that ran side by side; the first says it all
                 raise group.exceptions[0] from None
             account = self._account(job, transcript.usage - before, self.clock.monotonic() - started, verdict)

@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 from openclaw import adapters
@@ -39,6 +39,7 @@ from openclaw.project import Options, Project, asked_models, load
 from openclaw.reload import Attempt, Reload, keep
 from openclaw.reminders import Reminders
 from openclaw.runners import Runner, Runners
+from openclaw.secrecy import SECRETS, Masking, ambient
 from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
@@ -81,8 +82,15 @@ class App:
         """Everything open and wired, nothing running yet."""
         project = load(self.options, self.clock)
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(SECRETS.drop, self)
+            self._conceal(project.snapshot, project.reading.folder)
+            stack.enter_context(_masked_log())
             await self._open(project, stack)
             yield self
+
+    def _conceal(self, snapshot: Snapshot, folder: Folder) -> None:
+        """What these manifests and the environment hold of secrets leaves in no output from now on."""
+        SECRETS.hold(self, snapshot.secrets | ambient(folder.environment(os.environ)))
 
     async def _open(self, project: Project, stack: contextlib.AsyncExitStack) -> None:
         self.demo = project.demo
@@ -239,6 +247,7 @@ class App:
     async def _apply(self, snapshot: Snapshot, folder: Folder) -> None:
         """Puts a new snapshot in force, or raises OpenClawError with everything as it was. Channels that are
         described as before keep running as they are; what can be had before the old one gives way is had first."""
+        self._conceal(snapshot, folder)
         changed = self.intake.changed(snapshot)
         fresh: dict[str, Channel | None] = {}
         try:
@@ -261,6 +270,20 @@ class App:
         from openclaw.control import serve
 
         await serve(self.house.state / "control.sock", self.sessions.post, self.desk)
+
+
+@contextlib.contextmanager
+def _masked_log() -> Iterator[None]:
+    """Whatever writes this process's log, and would if nobody had set up anything, writes no secret."""
+    masking = Masking(SECRETS)
+    writers = [*logging.getLogger().handlers, *([logging.lastResort] if logging.lastResort else [])]
+    for writer in writers:
+        writer.addFilter(masking)
+    try:
+        yield
+    finally:
+        for writer in writers:
+            writer.removeFilter(masking)
 
 
 def stop_on_signals(app: App) -> None:

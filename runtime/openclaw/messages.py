@@ -217,6 +217,7 @@ class ToolSpec:
     judged: Mapping[str, Judged] = field(default_factory=dict)
     writes: bool = False  # changes files: paths are judged for writing, not for reading
     timeout: float = 60.0
+    untrusted: bool = False  # what it returns was written by strangers
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +231,14 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of a call. `text` is already cut to what a model should read."""
+    """What came of a call. `text` is already cut to what a model should read.
+
+    `untrusted`: whose words are in it, where they are a stranger's; from then on the session is tainted.
+    """
 
     text: str
     is_error: bool = False
+    untrusted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +287,7 @@ class Call:
 
     `command` is the judged command line of a shell call: what the tool runs is this and nothing else.
     `memory` is the scope folder whose memories this agent reads and writes, None where memory is off.
+    `untrusted` names the strangers' material that the session holds, "" for none.
     """
 
     agent: str
@@ -293,6 +299,7 @@ class Call:
     memory: str | None = None
     chat: str | None = None  # the group it was asked for in, and its topic
     topic: str | None = None
+    untrusted: str = ""
 
 
 # ── approvals ────────────────────────────────────────────────────────────────────────────────────
@@ -325,6 +332,7 @@ class Approval:
     chat: str | None = None  # the group it was asked for in, and its topic
     topic: str | None = None
     there: bool = True  # whether whoever it was asked for can be asked where they wrote
+    policy: str = ""  # digest of the policy that asks; an edit of it withdraws the question
 
 
 # ── the transcript ───────────────────────────────────────────────────────────────────────────────
@@ -332,12 +340,16 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class UserEntry:
-    """What the person said, with the dynamic context the model got with it. `message` is the inbox id."""
+    """What the person said, with the dynamic context the model got with it. `message` is the inbox id.
+
+    `untrusted` names what came along that somebody else wrote: quotes, files.
+    """
 
     id: str
     at: datetime
     content: tuple[Block, ...]
     message: str
+    untrusted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +385,7 @@ class Result:
     call: str
     content: str
     is_error: bool
+    untrusted: str = ""  # whose words it holds, where they are a stranger's
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +411,7 @@ class Told:
     by: str
     text: str
     message: str
+    untrusted: str = ""  # the strangers' material that was before whoever said it
 
 
 Entry: TypeAlias = UserEntry | AssistantEntry | Intent | Result | Compaction | Told

@@ -99,6 +99,20 @@ def user_content(message: Message, text: str, facts: Facts) -> tuple[Block, ...]
     return ({"type": "text", "text": _context(message, facts)}, {"type": "text", "text": _said(message, text)})
 
 
+def untrusted(message: Message) -> str:
+    """What came with a message that somebody else may have written; "" where nothing did."""
+    found = [_source(part) for part in message.parts if not isinstance(part, Text)]
+    return ", ".join(dict.fromkeys(found))
+
+
+def _source(part: Image | File | Quote) -> str:
+    match part:
+        case Quote(forwarded=forwarded):
+            return "a forwarded message" if forwarded else "a quoted message"
+        case Image(path=path) | File(path=path):
+            return f"the file {quote_line(path)}"
+
+
 def _context(message: Message, facts: Facts) -> str:
     who = facts.sender.person or _called(message.name) or facts.sender.address.id
     lines = [

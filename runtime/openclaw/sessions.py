@@ -37,6 +37,7 @@ from openclaw.messages import (
 from openclaw.names import fresh
 from openclaw.ports import Doorbell, Queued, Store, Watcher
 from openclaw.router import route, there
+from openclaw.secrecy import SECRETS
 from openclaw.transcript import Log, Transcript
 
 log = logging.getLogger(__name__)
@@ -264,7 +265,8 @@ class Sessions:
         transcript = await self.transcript(session)
         if not transcript.begun(queued.id):
             by = f"heartbeat {message.heartbeat}" if message.heartbeat else str(message.sender)
-            told = Told(fresh(), self._clock.now(), by, message.text, queued.id)
+            untrusted = (await self.transcript(f"cron:{message.heartbeat}")).untrusted if message.heartbeat else ""
+            told = Told(fresh(), self._clock.now(), by, message.text, queued.id, untrusted)
             await Log(session, self._store.journal, transcript, self._clock).write(told)
         await self._store.inbox.settle(queued.id, "done", None, deliver=())
 
@@ -395,7 +397,9 @@ def _reply(queued: Queued, text: str, *, failed: bool = False) -> Reply:
 
 
 def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, OpenClawError) else f"{type(error).__name__}; the log has the details"
+    if isinstance(error, OpenClawError):
+        return SECRETS.mask(str(error))
+    return f"{type(error).__name__}; the log has the details"
 
 
 def _is_empty(message: Message) -> bool:

@@ -35,6 +35,8 @@ from openclaw.ports import Journal
 
 _THINKING = ("thinking", "redacted_thinking")
 _CALL = "tool_use"
+_SEARCHED = ("server_tool_use", "web_search_tool_result")  # what the model's own service looked up for it
+_NAMED = 5  # sources of strangers' material that are told apart
 _BORDER = re.compile(r"<(?=\s*/?\s*context)", re.IGNORECASE)  # where a text could open or end what we put around it
 
 
@@ -50,11 +52,13 @@ class Transcript:
         self._told: list[Block] = []  # what the next message of the person carries with it
         self._intents: dict[str, Intent] = {}
         self._begun: set[str] = set()
+        self._untrusted: dict[str, None] = {}
         for entry in entries:
             self.add(entry)
 
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
+        self._taint(entry)
         match entry:
             case UserEntry() | Told():
                 self._begun.add(entry.message)
@@ -73,6 +77,18 @@ class Transcript:
                 self._setup = None  # what is sent changes from its first line: render anew
         if self._setup is not None:
             self._render(entry)
+
+    @property
+    def untrusted(self) -> str:
+        """What strangers wrote of all that was said here, summarised or not; "" where they wrote nothing."""
+        return ", ".join([*self._untrusted][:_NAMED])
+
+    def _taint(self, entry: Entry) -> None:
+        match entry:
+            case UserEntry(untrusted=source) | Result(untrusted=source) | Told(untrusted=source) if source:
+                self._untrusted.setdefault(source)
+            case AssistantEntry() if any(block.get("type") in _SEARCHED for block in entry.content):
+                self._untrusted.setdefault("a web search")
 
     def messages(self, setup: str) -> Sequence[Mapping[str, Any]]:
         """All messages for a request made with this setup (the digest of system prompt and tools).
@@ -186,7 +202,7 @@ class Log:
             self.transcript.add(entry)
 
     async def result(self, call: str, result: ToolResult) -> None:
-        await self.write(Result(fresh(), self.clock.now(), call, result.text, result.is_error))
+        await self.write(Result(fresh(), self.clock.now(), call, result.text, result.is_error, result.untrusted))
 
     async def intent(self, call: ToolCall) -> None:
         await self.write(Intent(fresh(), self.clock.now(), call.id, call.name, call.input))

@@ -22,6 +22,7 @@ from openclaw.clock import Clock
 from openclaw.errors import DeliveryError, OpenClawError
 from openclaw.messages import Address, Reply, escape
 from openclaw.ports import Caller, ChannelOptions, Gate, Operations, Post
+from openclaw.secrecy import SECRETS
 
 SHORTEST = 32  # characters of a token where other machines can reach the port
 BACKLOG = 512
@@ -125,9 +126,11 @@ class Channel:
         path = Path(str(self._options["token_file"]))
         try:
             token = path.read_text("ascii").strip() if path.exists() else ""
-            return token or _written(path, secrets.token_urlsafe(32))
+            token = token or _written(path, secrets.token_urlsafe(32))
         except (OSError, ValueError) as error:
             raise OpenClawError(f"the token file {path} cannot be used; delete it to get a new one") from error
+        SECRETS.hold(path, [token])
+        return token
 
     def _operator(self, token: str) -> Token:
         caller = Caller(

@@ -177,7 +177,9 @@ def _bug(arguments: list[str]) -> int:
     import datetime
     import traceback
 
-    text = traceback.format_exc()
+    from openclaw.secrecy import SECRETS
+
+    text = SECRETS.mask(traceback.format_exc())
     where = "below"
     with contextlib.suppress(OSError):
         folder = Path(_global_options(arguments)[0].state).expanduser() / "logs"

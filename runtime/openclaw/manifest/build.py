@@ -7,7 +7,7 @@ accept the same folders. Without errors there is a snapshot, whole; with one the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -49,7 +49,7 @@ def compile(
     diagnostics = arrange(masked(tuple(_once(alone, new)), gathered.secrets))
     if any(said.severity == "error" for said in diagnostics):
         return Compiled(None, diagnostics)
-    return Compiled(snapshot(project), diagnostics)
+    return Compiled(replace(snapshot(project), secrets=gathered.secrets), diagnostics)
 
 
 def _once(alone: Iterable[Diagnostic], across: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -50,6 +50,7 @@ def _spec(
     judged: Mapping[str, Judged] | None = None,
     *,
     writes: bool = False,
+    untrusted: bool = False,
 ) -> ToolSpec:
     schema = {
         "type": "object",
@@ -57,7 +58,7 @@ def _spec(
         "required": list(required),
         "additionalProperties": False,
     }
-    return ToolSpec(name, description, schema, kind, judged=judged or {}, writes=writes)
+    return ToolSpec(name, description, schema, kind, judged=judged or {}, writes=writes, untrusted=untrusted)
 
 
 _PATH: Final[Mapping[str, Judged]] = {"path": "path"}
@@ -173,13 +174,13 @@ _ALL: Final = (
         "web_fetch", "web",
         "Fetches a web page or file and returns its text.",
         {"url": _text("The address, starting with https:// or http://.")},
-        ("url",), {"url": "url"},
+        ("url",), {"url": "url"}, untrusted=True,
     ),
     _spec(
         "web_search", "web",
         "Searches the web and returns what was found, with addresses.",
         {"query": _text("What to look for.")},
-        ("query",),
+        ("query",), untrusted=True,
     ),
 )  # fmt: skip
 

@@ -17,23 +17,12 @@ from openclaw.manifest.diagnostic import Diagnostic, Span, error, warning
 from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
 from openclaw.manifest.source import Source
+from openclaw.secrecy import SECRET_NAME, SHAPES, SHORTEST
 
 Path = tuple[str | int, ...]
 
 _HOLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_SECRET_NAME = re.compile(r".*_(?:TOKEN|KEY|SECRET|PASSWORD)", re.IGNORECASE)
-_LITERAL: Final = (
-    (re.compile(r"\b[0-9]{8,10}:[A-Za-z0-9_-]{35}\b"), "a Telegram bot token"),
-    (re.compile(r"\bsk-ant-[A-Za-z0-9_-]{16,}"), "an Anthropic key"),
-    (re.compile(r"\bsk-[A-Za-z0-9_-]{20,}"), "an API key"),
-    (re.compile(r"\b(?:ghp|gho|ghs|github_pat)_[A-Za-z0-9_]{20,}"), "a GitHub token"),
-    (re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}"), "a Slack token"),
-    (re.compile(r"\bAKIA[0-9A-Z]{16}\b"), "an AWS key"),
-    (re.compile(r"\b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}"), "a Discord bot token"),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"), "a private key"),
-)
-_SHORTEST_HIDDEN: Final = 6  # what is shorter would also blot out ordinary words
 _SHORTEST_LITERAL: Final = 16  # a shorter literal under a secret key is a stand-in such as `none`
 
 
@@ -210,7 +199,7 @@ class _Filling:
     ) -> tuple[str | None, bool]:
         value = (self.variables or {}).get(name)
         if value:
-            hidden = secret or bool(_SECRET_NAME.fullmatch(name))
+            hidden = secret or bool(SECRET_NAME.fullmatch(name))
             if hidden:
                 self.secrets.add(value)
             return value, hidden
@@ -257,7 +246,7 @@ class _Filling:
         return self.source.inside(node.start, node.end, node.style, node.value, hole.start(), len(hole[0]))
 
     def _literal(self, node: Scalar, secret: bool) -> Diagnostic | None:
-        found = next((what for pattern, what in _LITERAL if pattern.search(node.value)), None)
+        found = next((what for pattern, what in SHAPES if pattern.search(node.value)), None)
         cure = "move it to an environment variable and write `${NAME}` here"
         if found:
             return error("secret-literal", node.span, f"this looks like {found}", cure)
@@ -268,7 +257,7 @@ class _Filling:
 
 def masked(diagnostics: Iterator[Diagnostic] | tuple[Diagnostic, ...], secrets: frozenset[str]) -> list[Diagnostic]:
     """The last net: whatever a message was made of, no secret value leaves in it."""
-    hidden = sorted((secret for secret in secrets if len(secret) >= _SHORTEST_HIDDEN), key=len, reverse=True)
+    hidden = sorted((secret for secret in secrets if len(secret) >= SHORTEST), key=len, reverse=True)
 
     def clean(text: str | None) -> str | None:
         for secret in hidden:
@@ -289,7 +278,7 @@ def secrets_in(kind: str, root: Node | None, text: str) -> frozenset[str]:
 
 def secret_spots(kind: str, root: Node | None, text: str) -> Iterator[tuple[int, int]]:
     """Stretches of a manifest's text that no excerpt may show: literals under secret keys, and look-alikes anywhere."""
-    for pattern, _ in _LITERAL:
+    for pattern, _ in SHAPES:
         yield from (found.span() for found in pattern.finditer(text))
     keys = "|".join(map(re.escape, sorted(secret_keys(kind) | {"password"})))
     # By the text itself, so that it also holds for a file that cannot be parsed.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from openclaw.manifest.builtins import FLOOR
+from openclaw.manifest.diagnostic import Span
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain, texts
 from openclaw.manifest.project import Definition, Project
 from openclaw.permissions.policy import Condition, Effect, Origin, Policy, Rule
@@ -74,7 +75,7 @@ def build(project: Project) -> dict[str, Policy]:
 
 def _policy(project: Project, policy: Definition, own: Mapping[str, tuple[Rule, ...]]) -> Policy:
     joined = [name for name in reach(project, policy.name) if name != FLOOR]
-    rules = [each for name in [*joined, FLOOR] for each in own.get(name, ())]
+    rules = [*(each for name in [*joined, FLOOR] for each in own.get(name, ())), *_after_strangers(project)]
     within = seconds(str(policy.value("answer_within", "")))
     return Policy(
         policy.name,
@@ -83,6 +84,17 @@ def _policy(project: Project, policy: Definition, own: Mapping[str, tuple[Rule, 
         tuple(str(each.value) for each in policy.texts("approvers")),
         300.0 if within is None else within,
     )
+
+
+def _after_strangers(project: Project) -> Iterator[Rule]:
+    """Tools that are marked `taint: ask` ask under every policy once strangers' material is in the session."""
+    for tool in project.all("tool").values():
+        mark = tool.text("taint")
+        if mark is None or mark.value != "ask":
+            continue
+        at, when = tool.node.key("taint"), Condition(tainted=True)
+        why = "strangers' material is in this conversation"
+        yield Rule(Effect.ASK, (tool.name,), when, id=f"taint:{tool.name}", reason=why, origin=_origin(at))
 
 
 def reach(project: Project, name: str) -> list[str]:
@@ -111,15 +123,20 @@ def rule(node: RuleNode) -> Rule:
         until=_word(node.node, "until"),
         unsafe=node.node.value("unsafe") is True,
         policy=node.policy,
-        origin=Origin(at.file, at.line, at.column),
+        origin=_origin(at),
     )
+
+
+def _origin(at: Span) -> Origin:
+    return Origin(at.file, at.line, at.column)
 
 
 def condition(node: MapNode) -> Condition:
     stated: dict[str, Any] = {ours: _names(node.get(key)) for key, ours in _STATED.items()}
     inputs = node.get("input")
     values = plain(inputs) if isinstance(inputs, MapNode) else None
-    return Condition(**stated, input=values)
+    tainted = found.value if isinstance(found := node.get("tainted"), Scalar) else None
+    return Condition(**stated, input=values, tainted=tainted if isinstance(tainted, bool) else None)
 
 
 def _names(node: Node | None) -> tuple[str, ...] | None:

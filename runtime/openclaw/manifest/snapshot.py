@@ -154,7 +154,8 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`digest` covers every byte that was read to make it; `sources` maps each file read to its SHA-256."""
+    """`digest` covers every byte that was read to make it; `sources` maps each file read to its SHA-256. `secrets`
+    are the values that no output may hold."""
 
     digest: str
     root: str
@@ -167,6 +168,7 @@ class Snapshot:
     heartbeats: Mapping[str, Heartbeat]
     models: Mapping[str, Model]
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def default_agent(self) -> Agent:

@@ -53,6 +53,7 @@ def _spec(
         options,
         judged,
         timeout=60.0 if timeout is None else timeout,
+        untrusted=tool.value("untrusted") is True,
     )
 
 

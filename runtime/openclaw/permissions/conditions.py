@@ -44,7 +44,9 @@ def _instant(text: str, *, end: bool) -> datetime:
 
 
 def asked_by(condition: Condition, attempt: Attempt) -> bool:
-    """Whether everything a condition says about sender, channel, room and heartbeat is so."""
+    """Whether everything a condition says about sender, channel, room, heartbeat and taint is so."""
+    if condition.tainted is not None and condition.tainted is not bool(attempt.untrusted):
+        return False
     if condition.sender is not None and not _sender(condition.sender, attempt):
         return False
     stated = (

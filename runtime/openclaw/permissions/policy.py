@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeAlias
 
 from openclaw.messages import CommandLine, ToolSpec
 
-
 Sandbox: TypeAlias = Literal["auto", "required", "off"]
 
 
@@ -44,6 +43,7 @@ class Condition:
     channel: tuple[str, ...] | None = None
     room: tuple[str, ...] | None = None
     heartbeat: tuple[str, ...] | None = None
+    tainted: bool | None = None  # whether strangers' material has entered the session
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ class Attempt:
     workspace: Path = Path("/nonexistent")
     protected: tuple[Path, ...] = ()  # project and state folder: never writable, never readable for tools
     now: str = ""  # ISO, for `until`
+    untrusted: str = ""  # the strangers' material that has entered the session; "" for none
 
 
 @dataclass(frozen=True, slots=True)

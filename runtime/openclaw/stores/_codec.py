@@ -212,7 +212,8 @@ def entry_json(entry: Entry) -> Json:
 def _entry_shape(entry: Entry) -> Json:
     match entry:
         case UserEntry():
-            return {"type": "message", "role": "user", "content": list(entry.content), "message": entry.message}
+            said = {"type": "message", "role": "user", "content": list(entry.content), "message": entry.message}
+            return {**said, **_untrusted(entry)}
         case AssistantEntry():
             return {
                 "type": "message",
@@ -226,12 +227,18 @@ def _entry_shape(entry: Entry) -> Json:
         case Intent():
             return {"type": "intent", "call": entry.call, "tool": entry.tool, "input": dict(entry.input)}
         case Result():
-            return {"type": "result", "call": entry.call, "content": entry.content, "is_error": entry.is_error}
+            shape = {"type": "result", "call": entry.call, "content": entry.content, "is_error": entry.is_error}
+            return {**shape, **_untrusted(entry)}
         case Compaction():
             usage = _usage_json(entry.usage)
             return {"type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from, "usage": usage}
         case Told():
-            return {"type": "told", "by": entry.by, "text": entry.text, "message": entry.message}
+            return {"type": "told", "by": entry.by, "text": entry.text, "message": entry.message, **_untrusted(entry)}
+
+
+def _untrusted(entry: UserEntry | Result | Told) -> Json:
+    """Only where there is something to say; lines of earlier versions say nothing."""
+    return {"untrusted": entry.untrusted} if entry.untrusted else {}
 
 
 def entry_from(value: Json) -> Entry:
@@ -239,19 +246,21 @@ def entry_from(value: Json) -> Entry:
     id, at = _text(value, "id"), time_from(value["at"])
     match value["type"], value.get("role"):
         case "message", "user":
-            return UserEntry(id, at, _blocks(value), _text(value, "message"))
+            return UserEntry(id, at, _blocks(value), _text(value, "message"), str(value.get("untrusted", "")))
         case "message", "assistant":
             model, stop, setup = _text(value, "model"), _text(value, "stop_reason"), _text(value, "setup")
             return AssistantEntry(id, at, _blocks(value), model, stop, _usage_from(value["usage"]), setup)
         case "intent", _:
             return Intent(id, at, _text(value, "call"), _text(value, "tool"), dict(value["input"]))
         case "result", _:
-            return Result(id, at, _text(value, "call"), _text(value, "content"), bool(value["is_error"]))
+            call, content, untrusted = _text(value, "call"), _text(value, "content"), str(value.get("untrusted", ""))
+            return Result(id, at, call, content, bool(value["is_error"]), untrusted)
         case "compaction", _:
             keep_from = None if value["keep_from"] is None else _text(value, "keep_from")
             return Compaction(id, at, _text(value, "summary"), keep_from, _usage_from(value["usage"]))
         case "told", _:
-            return Told(id, at, _text(value, "by"), _text(value, "text"), _text(value, "message"))
+            by, text, message = _text(value, "by"), _text(value, "text"), _text(value, "message")
+            return Told(id, at, by, text, message, str(value.get("untrusted", "")))
     raise ValueError(f"`{value['type']}` is no kind of entry")
 
 

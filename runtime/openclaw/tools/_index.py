@@ -26,19 +26,20 @@ from openclaw.tools import _note as note
 
 SCOPED = ("agents", "people")  # folders that hold one scope in each folder below them
 READ = 1 << 20  # bytes of a file that are searched
-_VERSION = 1
+_VERSION = 2
 # A file changed this recently may change again without its time stamp showing it.
 _SETTLES = 2_000_000_000  # ns
 
 _SCHEMA = """
 CREATE TABLE files (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, scope TEXT NOT NULL, stamp TEXT NOT NULL, digest BLOB NOT NULL,
-    name TEXT NOT NULL, text TEXT NOT NULL, created REAL NOT NULL, author TEXT NOT NULL, agent TEXT NOT NULL);
+    name TEXT NOT NULL, text TEXT NOT NULL, created REAL NOT NULL, author TEXT NOT NULL, agent TEXT NOT NULL,
+    untrusted TEXT NOT NULL);
 CREATE INDEX files_scope ON files (scope, created);
 CREATE VIRTUAL TABLE words USING fts5 (title, body,
     tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co Cn'");
 """  # the text is words and spaces already (note.comparable), so marks and unknown letters belong to words
-_COLUMNS = "path, scope, name, text, created, author, agent"
+_COLUMNS = "path, scope, name, text, created, author, agent, untrusted"
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ class Remembered:
     created: datetime
     author: str
     agent: str
+    untrusted: str = ""  # the strangers' material that was before whoever saved it
 
 
 class Index:
@@ -252,10 +254,11 @@ def _insert(db: sqlite3.Connection, path: bytes, stamp: str, digest: bytes, cont
     found = note.read(content, last[:-3], below)
     created = found.created.timestamp() if found.created else changed
     row = (path, scope.encode("utf-8", "replace").decode(), stamp, digest, found.name, found.text, created)
-    places = ", ".join("?" * 9)
+    places = ", ".join("?" * 10)
     id = db.execute(
-        f"INSERT INTO files (path, scope, stamp, digest, name, text, created, author, agent) VALUES ({places})",
-        (*row, found.author, found.agent),
+        f"INSERT INTO files (path, scope, stamp, digest, name, text, created, author, agent, untrusted) "
+        f"VALUES ({places})",
+        (*row, found.author, found.agent, found.untrusted),
     ).lastrowid
     title = note.comparable(f"{found.name}\n{found.title}")
     db.execute("INSERT INTO words (rowid, title, body) VALUES (?, ?, ?)", (id, title, note.comparable(found.text)))
@@ -268,5 +271,5 @@ def _forget(db: sqlite3.Connection, path: bytes) -> None:
 
 
 def _row(row: Sequence[Any]) -> Remembered:
-    path, scope, name, text, created, author, agent = row
-    return Remembered(os.fsdecode(path)[:-3], scope, name, text, datetime.fromtimestamp(created, UTC), author, agent)
+    path, scope, name, text, created, *origin = row
+    return Remembered(os.fsdecode(path)[:-3], scope, name, text, datetime.fromtimestamp(created, UTC), *origin)

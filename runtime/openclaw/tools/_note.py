@@ -16,7 +16,7 @@ from itertools import pairwise
 from openclaw.names import file_name
 
 LONGEST_NAME = 120
-_OURS = frozenset({"name", "created", "updated", "author", "agent"})
+_OURS = frozenset({"name", "created", "updated", "author", "agent", "untrusted"})
 _KEY = re.compile(r"([A-Za-z][\w-]*):\s*(.*)")
 # Scripts written without spaces, and Hangul, whose particles join the word: searched by pairs of signs.
 _SIGN = re.compile(
@@ -45,6 +45,7 @@ class Note:
     created: datetime | None = None
     author: str = ""
     agent: str = ""
+    untrusted: str = ""  # the strangers' material that was before whoever saved it
 
 
 def read(content: str, stem: str, folder: str = "") -> Note:
@@ -61,10 +62,20 @@ def read(content: str, stem: str, folder: str = "") -> Note:
         _date(keys.get("created", "")),
         keys.get("author", ""),
         keys.get("agent", ""),
+        keys.get("untrusted", ""),
     )
 
 
-def write(name: str, text: str, *, created: datetime, updated: datetime | None, author: str, agent: str) -> str:
+def write(
+    name: str,
+    text: str,
+    *,
+    created: datetime,
+    updated: datetime | None,
+    author: str,
+    agent: str,
+    untrusted: str = "",
+) -> str:
     """The file of a note. The name is written down only where the file name does not show it."""
     keys = {
         "name": name if file_name(name) != name else "",
@@ -72,6 +83,7 @@ def write(name: str, text: str, *, created: datetime, updated: datetime | None, 
         "updated": _stamp(updated) if updated else "",
         "author": author,
         "agent": agent,
+        "untrusted": untrusted,
     }
     lines = [f"{key}: {' '.join(value.split())}" for key, value in keys.items() if value.strip()]
     return "\n".join(["---", *lines, "---", "", text.strip(), ""])

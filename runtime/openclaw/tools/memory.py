@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from openclaw import output
 from openclaw.beneath import folder as open_folder
@@ -35,6 +35,9 @@ from openclaw.tools._index import READ, Index, Remembered, parts_of
 from openclaw.tools._note import Note
 
 __all__ = ["Memory", "Remembered", "Tools"]
+
+Answer: TypeAlias = str | tuple[str, str]
+"""The text of a result, and whose words are in it where they are a stranger's."""
 
 LONGEST = 20_000  # characters of a memory that an agent saves
 
@@ -58,7 +61,7 @@ class Memory:
         self._index.close()
 
     def save(
-        self, scope: str, text: str, *, name: str = "", author: str = "", agent: str = ""
+        self, scope: str, text: str, *, name: str = "", author: str = "", agent: str = "", untrusted: str = ""
     ) -> tuple[Remembered, Remembered | None]:
         """Keeps a memory, durably, and gives it with what it replaced.
 
@@ -72,7 +75,9 @@ class Memory:
             raise ToolError(f"a memory holds at most {LONGEST:,} characters, this one has {len(text):,}; use a file")
         text = text.encode("utf-8", "replace").decode()
         with self._index.lock:
-            return self._save(parts, text, name=note.called(name), author=author, agent=agent)
+            return self._save(
+                parts, text, name=note.called(name), author=author, agent=agent, untrusted=untrusted
+            )
 
     def search(self, scope: str | None, query: str, limit: int = 5) -> Sequence[Remembered]:
         """The memories that share a word with the query, the best first; of equals, the newest first."""
@@ -112,7 +117,7 @@ class Memory:
             return found
 
     def _save(
-        self, parts: Sequence[str], text: str, *, name: str, author: str, agent: str
+        self, parts: Sequence[str], text: str, *, name: str, author: str, agent: str, untrusted: str
     ) -> tuple[Remembered, Remembered | None]:
         with open_folder(self._folder, parts, make=True) as at:
             name, before = self._place(at, name, text)
@@ -124,6 +129,7 @@ class Memory:
                 updated=now if before else None,
                 author=author,
                 agent=agent,
+                untrusted=untrusted,
             )
             stem = file_name(name)
             if before is None or before.text != text.strip():
@@ -162,7 +168,8 @@ def _written(at: int, stem: str) -> str:
 
 
 def _found(key: str, scope: str, found: Note, now: datetime) -> Remembered:
-    return Remembered(key, scope, found.name, found.text, found.created or now, found.author, found.agent)
+    origin = found.created or now, found.author, found.agent, found.untrusted
+    return Remembered(key, scope, found.name, found.text, *origin)
 
 
 # ── the tools ────────────────────────────────────────────────────────────────────────────────────
@@ -194,7 +201,9 @@ class Tools:
 
     def _answer(self, name: str, input: Mapping[str, Any], call: Call) -> ToolResult:
         try:
-            return ToolResult(output.fit(_ANSWERS[name](self._memory, input, call), call))
+            answer = _ANSWERS[name](self._memory, input, call)
+            text, untrusted = (answer, "") if isinstance(answer, str) else answer
+            return ToolResult(output.fit(text, call), untrusted=untrusted)
         except ToolError as error:
             return ToolResult(str(error), is_error=True)
         except (OSError, sqlite3.Error) as error:
@@ -204,7 +213,12 @@ class Tools:
 
 def _save(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
     saved, before = memory.save(
-        call.memory or "", input["text"], name=input.get("name") or "", author=call.sender, agent=call.agent
+        call.memory or "",
+        input["text"],
+        name=input.get("name") or "",
+        author=call.sender,
+        agent=call.agent,
+        untrusted=call.untrusted,
     )
     if before is None:
         return f"Remembered as `{saved.name}`."
@@ -213,20 +227,21 @@ def _save(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
     return f"Updated `{saved.name}`. Before, it said:\n{before.text}"
 
 
-def _search(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
+def _search(memory: Memory, input: Mapping[str, Any], call: Call) -> Answer:
     found = memory.search(call.memory or "", input["query"], _limit(input, 5))
     if not found:
         return f"No memory matches `{input['query'][:200]}`."
     words = note.terms(input["query"])
     lines = [f"{n}. {_headline(one)}\n{note.excerpt(one.text, words)}" for n, one in enumerate(found, 1)]
-    return "\n\n".join([f"{note.counted(found)}, best match first:", *lines])
+    return "\n\n".join([f"{note.counted(found)}, best match first:", *lines]), _strangers(found)
 
 
-def _list(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
+def _list(memory: Memory, input: Mapping[str, Any], call: Call) -> Answer:
     found = memory.list(call.memory or "", _limit(input, 50))
     if not found:
         return "Nothing is remembered yet."
-    return "\n".join([f"{note.counted(found)}, newest first:", *(f"- {_headline(one)}: {_line(one)}" for one in found)])
+    lines = [f"- {_headline(one)}: {_line(one)}" for one in found]
+    return "\n".join([f"{note.counted(found)}, newest first:", *lines]), _strangers(found)
 
 
 def _delete(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
@@ -239,7 +254,7 @@ def _delete(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
     raise ToolError(f"there is no memory `{input['name'][:200]}`{hint}")
 
 
-_ANSWERS: Mapping[str, Callable[[Memory, Mapping[str, Any], Call], str]] = {
+_ANSWERS: Mapping[str, Callable[[Memory, Mapping[str, Any], Call], Answer]] = {
     "save_memory": _save,
     "memory_search": _search,
     "memory_list": _list,
@@ -249,6 +264,11 @@ _ANSWERS: Mapping[str, Callable[[Memory, Mapping[str, Any], Call], str]] = {
 
 def _limit(input: Mapping[str, Any], default: int) -> int:
     return max(1, min(int(input.get("limit") or default), 200))
+
+
+def _strangers(found: Sequence[Remembered]) -> str:
+    """What is remembered of strangers' material is that material still, wherever it is read."""
+    return "what was remembered of strangers' material" if any(one.untrusted for one in found) else ""
 
 
 def _headline(one: Remembered) -> str:
