@@ -11,7 +11,10 @@ import openclaw
 PACKAGE = Path(openclaw.__file__).parent
 
 FLOORS: dict[int, set[str]] = {
-    0: {"messages", "ports", "errors", "clock", "marker", "names", "output", "beneath", "note", "commands", "asking", "secrecy"},
+    0: {
+        "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
+        "note", "commands", "asking", "secrecy", "audit",
+    },
     1: {"permissions", "schedule", "signature", "script", "moments"},
     2: {"manifest", "bundle", "timetable"},
     3: {"router", "prompt", "transcript"},

@@ -24,7 +24,7 @@ from openclaw.manifest.snapshot import Agent, Heartbeat, Snapshot
 from openclaw.messages import SILENT, Account, Quote, Reply, ToolCall, ToolSpec, Usage, UserEntry
 from openclaw.names import file_name, fresh
 from openclaw.permissions.facts import Facts
-from openclaw.ports import Journal, Queued, Watcher
+from openclaw.ports import Audit, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
 from openclaw.supervisor import Generation, Supervisor
 from openclaw.tally import Tally
@@ -102,6 +102,7 @@ class Answering:
     house: House
     supervisor: Supervisor
     journal: Journal
+    audit: Audit
     approvals: Approvals
     facts: Facts
     clock: Clock
@@ -206,7 +207,8 @@ class Answering:
         queued, now = job.queued, self.clock.now()
         who = job.who if job.beat is None else replace(job.who, timezone=job.beat.timezone)
         facts = prompt.Facts(now, who, self.house.workspace(job.agent))
-        return UserEntry(fresh(), now, prompt.user_content(queued.message, queued.route.text, facts), queued.id)
+        said = SECRETS.mask_all(prompt.user_content(queued.message, queued.route.text, facts))
+        return UserEntry(fresh(), now, tuple(said), queued.id, prompt.untrusted(queued.message))
 
     def _calls(self, job: Job, specs: tuple[ToolSpec, ...]) -> Calls:
         snapshot = job.generation.snapshot
@@ -220,6 +222,7 @@ class Answering:
             memory=self.house.memory(job.agent, job.who),
             protected=(self.house.project, self.house.state),
             heartbeat=job.heartbeat,
+            transcript=job.log.transcript,
         )
         bench = Bench(
             snapshot=snapshot,
@@ -229,6 +232,7 @@ class Answering:
             facts=self.facts,
             clock=self.clock,
             reachable=lambda approvers: self.reachable(job.queued, approvers),
+            audit=self.audit,
         )
         return Calls(scene, bench, specs, job.tell)
 

@@ -34,6 +34,7 @@ from openclaw.manifest.snapshot import Snapshot
 from openclaw.messages import Address, Approval, quote_line
 from openclaw.pairing import Pairings
 from openclaw.permissions.facts import Disk
+from openclaw.permissions.policy import policy_digest
 from openclaw.ports import Channel, Doorbell, Place, Queued, Store
 from openclaw.project import Options, Project, asked_models, load
 from openclaw.reload import Attempt, Reload, keep
@@ -155,6 +156,7 @@ class App:
             self.house,
             self.supervisor,
             self.store.journal,
+            self.store.audit,
             self.approvals,
             Disk(),
             self.clock,
@@ -168,6 +170,7 @@ class App:
         )
         sessions.delivered = self.delivery.grown
         sessions.beats = self.heartbeats
+        sessions.left = self.approvals.forget
         sessions.paired = self.pairings.admits
         self.desk.attach(sessions)
         return sessions
@@ -258,13 +261,17 @@ class App:
             await self.intake.undo(fresh)
             raise
         self.heartbeats.replan()
-        self.approvals.cancel(self._lapsed, reason="who may answer it was changed meanwhile")
+        self.approvals.cancel(self._lapsed, reason="its policy, or who may answer it, was changed meanwhile")
         for key in changed:
             self.intake.replace(key, snapshot.channels.get(key), fresh)
 
     def _lapsed(self, approval: Approval) -> bool:
-        """Whether somebody who may answer an open question may not do so under the snapshot in force."""
-        return not set(approval.approvers) <= set(approvers_of(approval.agent, self._snapshot()))
+        """Whether the policy that asks is another one now, or somebody who may answer may not any more."""
+        snapshot = self._snapshot()
+        agent = snapshot.agents.get(approval.agent)
+        if agent is None or policy_digest(snapshot.policies[agent.policy]) != approval.policy:
+            return True
+        return not set(approval.approvers) <= set(approvers_of(approval.agent, snapshot))
 
     async def _control(self) -> None:
         from openclaw.control import serve

@@ -13,9 +13,9 @@ import asyncio
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
 from openclaw.clock import Clock
@@ -23,11 +23,14 @@ from openclaw.errors import ApprovalError, StateTooNew
 from openclaw.messages import Address, Answer, Approval, Asked, Settled
 from openclaw.permissions import binding, display, profiles, programs
 from openclaw.permissions.decide import Attempt, Decision, Policy, Rule, label
+from openclaw.permissions.policy import policy_digest
 from openclaw.ports import Marks, Watcher
+from openclaw.secrecy import SECRETS
 
 log = logging.getLogger(__name__)
 
 DOCUMENT = "exec-approvals"
+SPENT = "spent-approvals"  # ids of answers that were used, until they would have expired
 VERSION = 1  # of that document
 MOST_PENDING = 20  # open questions of one session; a flood is refused, not shown
 _KEPT = 1000  # settled questions that are still known by name
@@ -59,7 +62,8 @@ class Approvals:
         self._open: dict[str, _Question] = {}
         self._granted: OrderedDict[str, binding.Binding] = OrderedDict()
         self._settled: OrderedDict[str, str] = OrderedDict()  # what a late answer is told
-        self._denied: dict[tuple[str, str], datetime] = {}  # a "no" holds as long as the question would have
+        self._denied: OrderedDict[tuple[str, str], str] = OrderedDict()  # a "no" holds for the session; by whom
+        self._answered_by: OrderedDict[str, str] = OrderedDict()
         self._remembered: dict[str, dict[str, Any]] = {}  # by standing digest
         self._listeners: list[tuple[str, Watcher]] = []  # by the channel whose approvers they speak to
 
@@ -93,9 +97,9 @@ class Approvals:
             agent=attempt.agent,
             tool=attempt.tool.name,
             asked_for=asked_for,
-            lines=display.lines(attempt, decision),
+            lines=tuple(map(SECRETS.mask, display.lines(attempt, decision))),
             cwd=display.escaped(str(decision.details.get("cwd", attempt.workspace))),
-            reason=decision.reason,
+            reason=_why(attempt, decision),
             rules=tuple(_told(rule) for rule in decision.rules),
             approvers=approvers,
             offers=("allow-once", "allow-always", "deny") if may_be_remembered(decision) else ("allow-once", "deny"),
@@ -105,18 +109,18 @@ class Approvals:
             chat=chat,
             topic=topic,
             there=there,
+            policy=policy_digest(policy),
         )
         self._built[approval.id] = _Built(bound, _record(attempt, decision))
         _trim(self._built)
         return approval
 
     async def ask(self, approval: Approval, *, announce: Callable[[Approval], None]) -> Outcome:
-        """Waits for the answer. A call that was just refused in this session is refused again, unasked."""
+        """Waits for the answer. A call that was refused in this session is refused again, unasked."""
         built = self._built.pop(approval.id, None)
         if built is None or built.bound.digest != approval.digest:
             raise ApprovalError(f"approval {approval.id} was not built here, or was asked before")
-        now = self._clock.now()
-        if self._denied.get((approval.session, approval.digest), now) > now:
+        if (approval.session, approval.digest) in self._denied:
             return "deny"
         if sum(open.approval.session == approval.session for open in self._open.values()) >= MOST_PENDING:
             return "cancelled"
@@ -195,6 +199,8 @@ class Approvals:
         # From here to the next await nobody else runs: the first answer takes the question out.
         del self._open[id]
         self._note(id, "was answered before")
+        self._answered_by[id] = str(by)
+        _trim(self._answered_by)
         try:
             if answer == "allow-always":
                 await self._remember(question.record, by)
@@ -202,19 +208,25 @@ class Approvals:
             question.settled.set_result("deny")
             raise
         if answer == "deny":
-            self._sticky(approval)
+            self._denied[approval.session, approval.digest] = str(by)
+            _trim(self._denied)
         else:
             self._granted[id] = question.bound
             _trim(self._granted)
         if not question.settled.done():
             question.settled.set_result(answer)
 
-    def _sticky(self, approval: Approval) -> None:
-        now = self._clock.now()
-        self._denied = {key: until for key, until in self._denied.items() if until > now}
-        self._denied[approval.session, approval.digest] = approval.expires
+    def answered_by(self, approval: Approval) -> str:
+        """Who settled it, or said no to the same call before; "" where nobody did."""
+        return self._answered_by.get(approval.id) or self._denied.get((approval.session, approval.digest), "")
 
-    def verify(self, approval: Approval, attempt: Attempt, decision: Decision) -> str | None:
+    def forget(self, session: str) -> None:
+        """The session starts afresh: its open questions are withdrawn, and what was refused in it may be asked."""
+        self.cancel(lambda approval: approval.session == session, reason="the conversation was put aside")
+        for key in [key for key in self._denied if key[0] == session]:
+            del self._denied[key]
+
+    async def verify(self, approval: Approval, attempt: Attempt, decision: Decision) -> str | None:
         """Spends the answer: None once, if running now is what was agreed to; else why it is not."""
         bound = self._granted.pop(approval.id, None)
         if bound is None:
@@ -223,7 +235,20 @@ class Approvals:
             return "it is another question now"
         if self._clock.now() >= approval.expires:
             return "it has expired"
+        if not await self._spend(approval):
+            return "it was used before"
         return bound.difference(binding.bind(attempt, decision, approval.session))
+
+    async def _spend(self, approval: Approval) -> bool:
+        """Writes down that the answer is used; False where that stands there already. Of two that try at the same
+        time, in this process or another, one is told so by the version of the document."""
+        while True:
+            document, version = await self._marks.get(SPENT)
+            spent = {id: at for id, at in (document or {}).items() if at > self._clock.now().isoformat()}
+            if approval.id in spent:
+                return False
+            if await self._marks.put(SPENT, {**spent, approval.id: approval.expires.isoformat()}, version):
+                return True
 
     def _note(self, id: str, words: str) -> None:
         self._settled[id] = words
@@ -231,11 +256,11 @@ class Approvals:
 
     # ── for ever ─────────────────────────────────────────────────────────────────────────────────
 
-    def allows(self, attempt: Attempt, decision: Decision) -> bool:
-        """Whether a person has said `allow-always` to exactly this call."""
+    def allows(self, attempt: Attempt, decision: Decision) -> Mapping[str, Any] | None:
+        """What is remembered where a person has said `allow-always` to exactly this call."""
         if not self._remembered or not may_be_remembered(decision):
-            return False
-        return binding.standing(attempt, decision) in self._remembered
+            return None
+        return self._remembered.get(binding.standing(attempt, decision))
 
     async def remembered(self) -> list[dict[str, Any]]:
         """What is remembered, oldest first; `id` revokes it."""
@@ -264,8 +289,9 @@ def _concerns(approval: Approval, channel: str) -> bool:
 
 
 def may_be_remembered(decision: Decision) -> bool:
-    """The fixed menu of `allow-always`: exact calls, and of commands only understood ones of profiled programs."""
-    if decision.refusal is not None:
+    """The fixed menu of `allow-always`: exact calls, and of commands only understood ones of profiled programs. What
+    asks because of strangers' material asks each time."""
+    if decision.refusal is not None or any(rule.when.tainted for rule in decision.rules):
         return False
     if decision.command is None or decision.details.get("template"):
         return True
@@ -274,14 +300,14 @@ def may_be_remembered(decision: Decision) -> bool:
 
 def _plain(program: str) -> bool:
     known = profiles.profile(program)
-    return known is not None and known.asks is None and (programs.kind(program) is None or program == "find")
+    return known is not None and known.objection is None and (programs.kind(program) is None or program == "find")
 
 
 def _record(attempt: Attempt, decision: Decision) -> dict[str, Any]:
     return {
         "agent": attempt.agent,
         "tool": attempt.tool.name,
-        "lines": list(display.lines(attempt, decision)),
+        "lines": [SECRETS.mask(line) for line in display.lines(attempt, decision)],
         "cwd": str(decision.details.get("cwd", attempt.workspace)),
         "digest": binding.standing(attempt, decision),
     }
@@ -299,10 +325,16 @@ def _entries(document: Any) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry.get("digest"), str) and isinstance(entry.get("id"), str)]
 
 
+def _why(attempt: Attempt, decision: Decision) -> str:
+    """Why it is asked, and what of strangers' words is in the conversation that led to it."""
+    brought = f"; in this conversation: {display.escaped(attempt.untrusted)}" if attempt.untrusted else ""
+    return SECRETS.mask(decision.reason + brought)
+
+
 def _told(rule: Rule) -> str:
     return f"{rule.origin.file}:{rule.origin.line} {label(rule)} {rule.effect.name.lower()}"
 
 
-def _trim(kept: OrderedDict[str, Any]) -> None:
+def _trim(kept: OrderedDict[Any, Any]) -> None:
     while len(kept) > _KEPT:
         kept.popitem(last=False)

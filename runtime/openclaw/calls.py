@@ -1,7 +1,8 @@
 """One call of a tool: is it a call at all, may it be made, does a person agree, and what came of it.
 
 The law: nothing runs that was not decided, what was decided is what runs, and the tighter of the policy the
-turn began under and the policy in force now decides. Every refusal is a result that tells the model why.
+turn began under and the policy in force now decides. Every refusal is a result that tells the model why, and
+every decision and every execution is a line of the audit. No secret leaves in a result.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+from openclaw import output
 from openclaw.approvals import Approvals
 from openclaw.clock import Clock
 from openclaw.errors import StorageFailed, ToolError
 from openclaw.manifest.people import Sender, approvers_of
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import (
+    Approval,
     Asked,
     Call,
     Message,
@@ -32,12 +36,18 @@ from openclaw.messages import (
     ToolStarted,
     quote_line,
 )
+from openclaw.names import INCOMING
+from openclaw.permissions import record
+from openclaw.permissions.conditions import host_of
 from openclaw.permissions.decide import Attempt, Decision, Effect, decide
 from openclaw.permissions.facts import Facts
-from openclaw.ports import Begin, Tools, Watcher
+from openclaw.ports import Audit, Begin, Tools, Watcher
+from openclaw.secrecy import SECRETS
+from openclaw.transcript import Transcript
 
 log = logging.getLogger(__name__)
 
+_KEPT = frozenset({INCOMING, output.SPILL[0]})
 GRACE = 30.0  # seconds a tool gets beyond its own timeout before it is cut off from outside
 
 
@@ -54,6 +64,7 @@ class Scene:
     memory: str | None
     protected: tuple[Path, ...]
     heartbeat: str | None = None  # the one that rules are to see
+    transcript: Transcript = field(default_factory=Transcript)  # of the session, as it grows
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,16 @@ class Bench:
     facts: Facts
     clock: Clock
     reachable: Callable[[tuple[str, ...]], bool]
+    audit: Audit
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """How a person's answer came to a decision: the question's id, or that of what is remembered."""
+
+    id: str
+    answer: str
+    by: str = ""
 
 
 class Calls:
@@ -87,7 +108,7 @@ class Calls:
     async def perform(self, call: ToolCall, begin: Begin) -> ToolResult:
         """The call's one result. `begin` is awaited after the decision and before the effect."""
         started = self._bench.clock.monotonic()
-        self._tell(ToolStarted(call, line(call)))
+        self._tell(ToolStarted(call, SECRETS.mask(line(call))))
         try:
             result = await self._perform(call, begin)
         except (asyncio.CancelledError, StorageFailed):
@@ -102,11 +123,14 @@ class Calls:
         """A call that no model made and nobody is asked about: what is not allowed as it stands does not run."""
         spec, input = self._specs[call.name], completed(self._specs[call.name], call.input)
         if wrong := input_problem(spec, input):
-            return ToolResult(f"not run: {wrong}", is_error=True)
+            return self._unmade(call, f"not run: {wrong}")
         attempt = self._attempt(spec, input)
         decision = self._decide(attempt)
         if decision.effect is not Effect.ALLOW:
-            return ToolResult(f"not run: it is not allowed without asking ({decision.reason})", is_error=True)
+            decision = replace(decision, reason=f"it is not allowed without asking ({decision.reason})")
+            self._note_decided(attempt, replace(decision, effect=Effect.DENY), call.id)
+            return ToolResult(SECRETS.mask(f"not run: {decision.reason}"), is_error=True)
+        self._note_decided(attempt, decision, call.id)
         try:
             return await self._run(spec, attempt, decision, call.id)
         except (asyncio.CancelledError, StorageFailed):
@@ -119,16 +143,15 @@ class Calls:
         spec = self._specs.get(call.name)
         if spec is None:
             known = ", ".join(sorted(self._specs)) or "none"
-            return ToolResult(f"there is no tool `{call.name}`; there are: {known}", is_error=True)
+            return self._unmade(call, f"there is no tool `{call.name}`; there are: {known}")
         input = completed(spec, call.input)
         if wrong := input_problem(spec, input):
-            return ToolResult(f"not run: {wrong}", is_error=True)
+            return self._unmade(call, f"not run: {wrong}")
         attempt = self._attempt(spec, input)
-        decision = self._decide(attempt)
-        if decision.effect is Effect.ASK and not self._bench.approvals.allows(attempt, decision):
-            decision = await self._ask(attempt, decision)
+        decision, agreed = await self._permitted(attempt, self._decide(attempt), call.id)
+        self._note_decided(attempt, decision, call.id, agreed)
         if decision.effect is Effect.DENY:
-            return ToolResult(f"refused: {decision.reason}", is_error=True)
+            return ToolResult(SECRETS.mask(f"refused: {decision.reason}"), is_error=True)
         await begin()
         return await self._run(spec, attempt, decision, call.id)
 
@@ -149,6 +172,7 @@ class Calls:
             workspace=scene.workspace,
             protected=scene.protected,
             now=self._bench.clock.now().isoformat(),
+            untrusted=scene.transcript.untrusted,
         )
 
     def _decide(self, attempt: Attempt) -> Decision:
@@ -162,7 +186,17 @@ class Calls:
             decision, decide(attempt, current.policies[now.policy], self._bench.facts), key=lambda found: found.effect
         )
 
-    async def _ask(self, attempt: Attempt, decision: Decision) -> Decision:
+    async def _permitted(self, attempt: Attempt, decision: Decision, id: str) -> tuple[Decision, Agreed | None]:
+        """The decision with nothing left to be asked, and the answer that it rests on."""
+        if decision.effect is not Effect.ASK:
+            return decision, None
+        remembered = self._bench.approvals.allows(attempt, decision)
+        if remembered is not None:
+            agreed = Agreed(str(remembered["id"]), "remembered", str(remembered.get("by", "")))
+            return replace(decision, effect=Effect.ALLOW), agreed
+        return await self._ask(attempt, decision, id)
+
+    async def _ask(self, attempt: Attempt, decision: Decision, id: str) -> tuple[Decision, Agreed | None]:
         """Puts the question to a person. What comes back allows or denies, and carries what was agreed to."""
         bench = self._bench
         policy = bench.snapshot.policies[self._scene.agent.policy]
@@ -170,7 +204,8 @@ class Calls:
             self._scene.agent.id, bench.snapshot
         )
         if not bench.reachable(approvers):
-            return replace(decision, effect=Effect.DENY, reason=f"{decision.reason}; nobody who may agree is reachable")
+            reason = f"{decision.reason}; nobody who may agree is reachable"
+            return replace(decision, effect=Effect.DENY, reason=reason), None
         approval = bench.approvals.build(
             attempt,
             decision,
@@ -182,6 +217,7 @@ class Calls:
             topic=self._scene.message.topic,
             there=self._scene.message.can_ask,
         )
+        self._note_decided(attempt, decision, id, asked=approval)
         async with self._asking:
             self._waiting_since = bench.clock.monotonic()
             try:
@@ -189,10 +225,12 @@ class Calls:
             finally:
                 self.waited, self._waiting_since = self.waiting(), None
             self._tell(Settled(approval.id, answer))
+        agreed = Agreed(approval.id, answer, bench.approvals.answered_by(approval))
         if answer not in ("allow-once", "allow-always"):
-            return replace(decision, effect=Effect.DENY, reason=_declined(answer))
+            return replace(decision, effect=Effect.DENY, reason=_declined(answer)), agreed
         again = self._decide(attempt)
-        return self._agreed(approval.id, bench.approvals.verify(approval, attempt, again), again)
+        differs = await bench.approvals.verify(approval, attempt, again)
+        return self._agreed(approval.id, differs, again), agreed
 
     def _agreed(self, approval: str, differs: str | None, again: Decision) -> Decision:
         """What a person agreed to runs only if nothing about it has changed since they were asked."""
@@ -201,6 +239,40 @@ class Calls:
         if differs:
             return replace(again, effect=Effect.DENY, reason=f"approval {approval} no longer fits: {differs}")
         return replace(again, effect=Effect.ALLOW)
+
+    # ── write it down ────────────────────────────────────────────────────────────────────────────
+
+    def _note_decided(
+        self,
+        attempt: Attempt,
+        decision: Decision,
+        id: str,
+        agreed: Agreed | None = None,
+        asked: Approval | None = None,
+    ) -> None:
+        """One place for all: calls of models and of heartbeats' checks, asked, allowed and denied."""
+        found = record.decided(attempt, decision, self._scene.session)
+        if agreed is not None:
+            found["approval"] = {"id": agreed.id, "answer": agreed.answer, "by": agreed.by}
+        if asked is not None:
+            found["approval"] = {"id": asked.id, "approvers": list(asked.approvers)}
+        who = record.call(attempt, self._scene.session, id)
+        self._note("decided" if asked is None else "asked", {**who, **found})
+
+    def _unmade(self, call: ToolCall, why: str) -> ToolResult:
+        scene = self._scene
+        who = {"session": scene.session, "agent": scene.agent.id, "sender": str(scene.sender.address)}
+        self._note("decided", {**who, "call": call.id, "tool": call.name, **record.unmade(call, why)})
+        return ToolResult(SECRETS.mask(why), is_error=True)
+
+    def _note_ran(self, attempt: Attempt, id: str, began: float, outcome: str, size: int = 0) -> None:
+        seconds = round(self._bench.clock.monotonic() - began, 3)
+        who = record.call(attempt, self._scene.session, id)
+        self._note("ran", {**who, "outcome": outcome, "seconds": seconds, "characters": size})
+
+    def _note(self, type: str, found: Mapping[str, Any]) -> None:
+        at = self._bench.clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._bench.audit.note(SECRETS.mask_all({"at": at, "type": type, **found}))
 
     # ── do it ────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,14 +288,26 @@ class Calls:
             memory=scene.memory,
             chat=scene.message.chat,
             topic=scene.message.topic,
+            untrusted=attempt.untrusted,
         )
+        began, outcome, result = self._bench.clock.monotonic(), "broken off", None
+        try:
+            outcome, result = await self._ended(spec, attempt.input, call)
+        finally:
+            self._note_ran(attempt, id, began, outcome, len(result.text) if result else 0)
+        source = result.untrusted or _strangers(spec, attempt, decision)
+        return replace(result, text=SECRETS.mask(result.text), untrusted=source)
+
+    async def _ended(self, spec: ToolSpec, input: Mapping[str, Any], call: Call) -> tuple[str, ToolResult]:
         try:
             async with asyncio.timeout(spec.timeout + GRACE):
-                return await self._bench.tools(spec).run(spec.name, attempt.input, call)
+                result = await self._bench.tools(spec).run(spec.name, input, call)
         except TimeoutError:
-            return ToolResult(f"{spec.name} did not end within {spec.timeout:g} s and was cut off", is_error=True)
+            text = f"{spec.name} did not end within {spec.timeout:g} s and was cut off"
+            return "cut off", ToolResult(text, is_error=True)
         except ToolError as error:
-            return ToolResult(str(error), is_error=True)
+            return "failed", ToolResult(str(error), is_error=True)
+        return "failed" if result.is_error else "done", result
 
 
 def _declined(answer: str) -> str:
@@ -231,6 +315,17 @@ def _declined(answer: str) -> str:
         "deny": "the person said no; do not try it again in another way",
         "expired": "nobody answered in time, which counts as no",
     }.get(answer, "the question was withdrawn")
+
+
+def _strangers(spec: ToolSpec, attempt: Attempt, decision: Decision) -> str:
+    """Whose words a result holds: of a tool that brings them, or of files that came with messages and outputs that
+    were put aside, in whose conversation ever."""
+    if spec.untrusted:
+        urls = (attempt.input.get(name) for name, kind in spec.judged.items() if kind == "url")
+        return " ".join([spec.name, *(host for host in map(host_of, urls) if host)])
+    named = [str(path) for path in decision.details.get("paths", ())]
+    named += [word for step in (decision.command.steps if decision.command else ()) for word in step.argv[1:]]
+    return f"{spec.name} of kept material" if any(_KEPT & set(Path(word).parts) for word in named) else ""
 
 
 # ── the input ────────────────────────────────────────────────────────────────────────────────────

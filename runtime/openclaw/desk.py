@@ -21,6 +21,7 @@ from openclaw.commands import COMMANDS
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
 from openclaw.messages import Accepted, Address, Answer, Approval, Entry, Message, Refused
+from openclaw.names import INCOMING
 from openclaw.pairing import Pairings
 from openclaw.ports import Letter, Pairing, SessionSummary, Settlement, Store, Watcher
 from openclaw.reload import Reload
@@ -29,8 +30,6 @@ from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory, Remembered
-
-INCOMING = "incoming"  # in a workspace: files that came with messages
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 
+INCOMING = "incoming"  # in a workspace: files that came with messages
 LONGEST = 120
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 

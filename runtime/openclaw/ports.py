@@ -312,6 +312,14 @@ class Marks(Protocol):
         those that were run. Kept for `KEPT` days, and the last `KEPT_LEAST` of each schedule for ever."""
 
 
+class Audit(Protocol):
+    """What was decided and done, for whoever asks later. Lines are only ever added."""
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        """Takes a JSON object whose secrets are struck out. It is written before whatever the store is asked for
+        after it, and nobody waits."""
+
+
 class Store(Protocol):
     """One state folder. Constructed as `Store(folder: str, clock)`; `open` takes the lock."""
 
@@ -319,6 +327,7 @@ class Store(Protocol):
     outbox: Outbox
     journal: Journal
     marks: Marks
+    audit: Audit
 
     async def open(self) -> None: ...
 

@@ -106,6 +106,7 @@ class Sessions:
         self.paired: Callable[[Address], bool] = lambda sender: False  # whether a code let this stranger in
         self.stopping = False
         self.beats: Beats | None = None
+        self.left: Callable[[str], None] = lambda session: None  # told when a session was put aside
         self.delivered: Callable[[str], None] = lambda channel: None  # told when a channel's outbox has grown
 
     # ── taking in ────────────────────────────────────────────────────────────────────────────────
@@ -374,6 +375,7 @@ class Sessions:
             await self.stop(session)
             await running.ended.wait()
         self._warm.pop(session, None)
+        self.left(session)
         return await self._store.journal.archive(session)
 
 

@@ -125,7 +125,7 @@ def test_two_channels_at_once_settle_it_once_in_a_thousand_trials(tmp_path: Path
         assert [type(outcome) for outcome in outcomes].count(ApprovalError) == 1
         winner = answers[[outcome is None for outcome in outcomes].index(True)][0]
         assert await asking == winner
-        runs = [desk.approvals.verify(approval, attempt, desk.decide(attempt)) for _ in range(2)]
+        runs = [await desk.approvals.verify(approval, attempt, desk.decide(attempt)) for _ in range(2)]
         assert runs.count(None) == (1 if winner == "allow-once" else 0)
 
     async def play(desk: Desk) -> None:
@@ -171,7 +171,7 @@ def test_silence_is_no(tmp_path: Path) -> None:
         assert await asking == "expired"
         with pytest.raises(ApprovalError, match="has expired"):
             await desk.approvals.answer(approval.id, "allow-once", NADER)
-        assert desk.approvals.verify(approval, desk.attempt(), desk.decide(desk.attempt())) is not None
+        assert await desk.approvals.verify(approval, desk.attempt(), desk.decide(desk.attempt())) is not None
 
     scene(play, tmp_path)
 
@@ -221,7 +221,7 @@ def test_a_turn_that_is_stopped_takes_its_question_with_it(tmp_path: Path) -> No
     scene(play, tmp_path)
 
 
-def test_a_no_holds_for_the_same_call_as_long_as_the_question_would_have(tmp_path: Path) -> None:
+def test_a_no_holds_for_the_same_call_until_the_conversation_is_put_aside(tmp_path: Path) -> None:
     async def play(desk: Desk) -> None:
         await desk.granted(desk.attempt(), "deny")
         assert await desk.ask(desk.build(desk.attempt())) == "deny"
@@ -231,7 +231,10 @@ def test_a_no_holds_for_the_same_call_as_long_as_the_question_would_have(tmp_pat
         await settle()
         assert len(desk.shown) == 3
         await desk.clock.advance(301)
-        await asyncio.gather(other, elsewhere)
+        assert await asyncio.gather(other, elsewhere) == ["expired", "expired"]
+        assert await desk.ask(desk.build(desk.attempt())) == "deny"
+        assert len(desk.shown) == 3
+        desk.approvals.forget("s")
         again = desk.ask(desk.build(desk.attempt()))
         await settle()
         assert len(desk.shown) == 4
@@ -284,8 +287,9 @@ def test_an_answer_is_used_once(tmp_path: Path) -> None:
     async def play(desk: Desk) -> None:
         attempt = desk.attempt()
         approval = await desk.granted(attempt)
-        assert desk.approvals.verify(approval, attempt, desk.decide(attempt)) is None
-        assert desk.approvals.verify(approval, attempt, desk.decide(attempt)) == "it was not given, or was used before"
+        assert await desk.approvals.verify(approval, attempt, desk.decide(attempt)) is None
+        again = await desk.approvals.verify(approval, attempt, desk.decide(attempt))
+        assert again == "it was not given, or was used before"
 
     scene(play, tmp_path)
 
@@ -293,7 +297,7 @@ def test_an_answer_is_used_once(tmp_path: Path) -> None:
 def test_a_denied_question_verifies_nothing(tmp_path: Path) -> None:
     async def play(desk: Desk) -> None:
         approval = await desk.granted(desk.attempt(), "deny")
-        assert desk.approvals.verify(approval, desk.attempt(), desk.decide(desk.attempt())) is not None
+        assert await desk.approvals.verify(approval, desk.attempt(), desk.decide(desk.attempt())) is not None
 
     scene(play, tmp_path)
 
@@ -317,7 +321,7 @@ def test_nothing_about_the_call_may_change(
     async def play(desk: Desk) -> None:
         approval = await desk.granted(desk.attempt())
         changed = change(desk.attempt())
-        differs = desk.approvals.verify(approval, changed, desk.decide(changed))
+        differs = await desk.approvals.verify(approval, changed, desk.decide(changed))
         assert differs is not None and words in differs
 
     scene(play, tmp_path)
@@ -327,7 +331,7 @@ def test_the_session_may_not_change(tmp_path: Path) -> None:
     async def play(desk: Desk) -> None:
         approval = await desk.granted(desk.attempt())
         elsewhere = replace(approval, session="other")
-        assert desk.approvals.verify(elsewhere, desk.attempt(), desk.decide(desk.attempt())) is not None
+        assert await desk.approvals.verify(elsewhere, desk.attempt(), desk.decide(desk.attempt())) is not None
 
     scene(play, tmp_path)
 
@@ -337,12 +341,12 @@ def test_the_policy_may_not_change(tmp_path: Path) -> None:
         approval = await desk.granted(desk.attempt())
         tighter = replace(POLICY, rules=(Rule(Effect.ASK, ("x",), Condition()),))
         assert (
-            desk.approvals.verify(approval, desk.attempt(), desk.decide(desk.attempt(), tighter))
+            await desk.approvals.verify(approval, desk.attempt(), desk.decide(desk.attempt(), tighter))
             == "the policy was changed"
         )
         approval = await desk.granted(desk.attempt())
         same = replace(POLICY)
-        assert desk.approvals.verify(approval, desk.attempt(), desk.decide(desk.attempt(), same)) is None
+        assert await desk.approvals.verify(approval, desk.attempt(), desk.decide(desk.attempt(), same)) is None
 
     scene(play, tmp_path)
 
@@ -359,7 +363,7 @@ def test_the_program_may_not_be_exchanged(tmp_path: Path) -> None:
         status = tool.stat()
         tool.write_text("#!/bin/sh\necho b\n")
         os.utime(tool, ns=(status.st_atime_ns, status.st_mtime_ns))
-        assert desk.approvals.verify(approval, attempt, desk.decide(attempt)) == "a program was exchanged"
+        assert await desk.approvals.verify(approval, attempt, desk.decide(attempt)) == "a program was exchanged"
 
     scene(play, tmp_path)
 
@@ -372,7 +376,7 @@ def test_a_script_may_not_be_edited(tmp_path: Path) -> None:
         attempt = desk.attempt("sh report.sh")
         approval = await desk.granted(attempt)
         script.write_text("echo b\n")
-        assert desk.approvals.verify(approval, attempt, desk.decide(attempt)) == "a script was changed"
+        assert await desk.approvals.verify(approval, attempt, desk.decide(attempt)) == "a script was changed"
 
     scene(play, tmp_path)
 
@@ -388,7 +392,7 @@ def test_a_link_may_not_be_turned(tmp_path: Path) -> None:
         approval = await desk.granted(attempt)
         link.unlink()
         link.symlink_to("two")
-        assert desk.approvals.verify(approval, attempt, desk.decide(attempt)) is not None
+        assert await desk.approvals.verify(approval, attempt, desk.decide(attempt)) is not None
 
     scene(play, tmp_path)
 
@@ -402,7 +406,7 @@ def test_the_folder_may_not_be_another_one_of_the_same_name(tmp_path: Path) -> N
         approval = await desk.granted(attempt)
         folder.rename(tmp_path / "old")
         folder.mkdir()
-        assert desk.approvals.verify(approval, attempt, desk.decide(attempt)) == "the folder is another one now"
+        assert await desk.approvals.verify(approval, attempt, desk.decide(attempt)) == "the folder is another one now"
 
     scene(play, tmp_path)
 

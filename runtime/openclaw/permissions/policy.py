@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -127,11 +127,12 @@ _digests: dict[int, tuple[Policy, str]] = {}
 
 
 def policy_digest(policy: Policy) -> str:
-    """A hash of everything a policy says; worked out once for each policy in force."""
+    """A hash of everything a policy says, wherever in a file it says it; worked out once for each policy in force."""
     known = _digests.get(id(policy))
     if known is None or known[0] is not policy:
         if len(_digests) >= 64:
             _digests.clear()
-        known = (policy, hashlib.sha256(repr(policy).encode("utf-8", "surrogatepass")).hexdigest())
+        said = replace(policy, rules=tuple(replace(rule, origin=Origin("", 0, 0)) for rule in policy.rules))
+        known = (policy, hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).hexdigest())
         _digests[id(policy)] = known
     return known[1]

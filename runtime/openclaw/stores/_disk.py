@@ -13,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
@@ -40,6 +41,11 @@ class Disk:
         return await asyncio.shield(
             asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, *args)
         )
+
+    def post(self, work: Callable[[], None]) -> None:
+        """The same, and nobody waits for it: a failure is told to whoever asks next. Nothing where it is closed."""
+        if self._thread is not None:
+            self._thread.submit(partial(self._guarded, work))
 
     async def finish(self, *last: Callable[[], None]) -> None:
         """Does all that was asked, then `last`, also after a failure; then the thread ends."""

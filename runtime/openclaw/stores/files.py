@@ -6,6 +6,7 @@ event loop never waits for a disk. One runtime per folder. Knows nothing of what
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from openclaw.clock import Clock
 from openclaw.messages import Accepted, Entry, Message, Reply, Route
 from openclaw.ports import Cause, Outgoing, Queued, Run, SessionSummary, Settlement
+from openclaw.stores._audit import Trail
 from openclaw.stores._disk import Disk
 from openclaw.stores._document import Document
 from openclaw.stores._jsonl import Damage, Transcripts
@@ -139,6 +141,30 @@ class Marks:
         return await self._disk.run(self._rows.runs, schedule, limit, since, ran)
 
 
+class Audit:
+    """Notes are handed over in bunches: one that comes while others wait goes with them."""
+
+    def __init__(self, disk: Disk, trail: Trail) -> None:
+        self._disk = disk
+        self._trail = trail
+        self._waiting: deque[Mapping[str, Any]] = deque()
+        self._called = False
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        self._waiting.append(record)
+        if not self._called:
+            self._called = True
+            self._disk.post(self._write)
+
+    def _write(self) -> None:
+        self._called = False  # first: what is noted from here on calls again
+        taken = []
+        while self._waiting:
+            taken.append(self._waiting.popleft())
+        if taken:
+            self._trail.append(taken)
+
+
 class Store:
     """`damage` lists what could not be read of the transcripts that were opened so far."""
 
@@ -152,6 +178,8 @@ class Store:
         self.inbox = Inbox(self._disk, self._rows)
         self.outbox = Outbox(self._disk, self._rows)
         self.journal = Journal(self._disk, self._transcripts)
+        self._trail = Trail(root / "logs")
+        self.audit = Audit(self._disk, self._trail)
         self.marks = Marks(self._disk, self._rows, Document(root / f"{APPROVALS}.json"))
 
     async def open(self) -> None:
@@ -167,6 +195,6 @@ class Store:
 
     async def close(self) -> None:
         try:
-            await self._disk.finish(self._transcripts.close, self._rows.close)
+            await self._disk.finish(self._transcripts.close, self._trail.close, self._rows.close)
         finally:
             self._lock.release()

@@ -274,6 +274,14 @@ class Marks:
                 del fires[instant]
 
 
+class Audit:
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        self.records.append(copy.deepcopy(dict(record)))
+
+
 class Store:
     """`folder` is not touched. Two stores never share anything."""
 
@@ -284,6 +292,7 @@ class Store:
         self.outbox.told = self.inbox.take
         self.journal = Journal(clock)
         self.marks = Marks(self.inbox)
+        self.audit = Audit()
         self._open = False
 
     async def open(self) -> None:

@@ -1,0 +1,92 @@
+"""Show and verify the audit: what was decided about each call of a tool, and what came of it.
+
+Every line carries the hash of the line before it. `verify` follows the chain through all files and names the first line
+that was changed, added or taken away. Both read the files as they are, also beside a running runtime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from openclaw import audit
+from openclaw.cli import _listing, spoken
+
+_SHOWN = 50
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = actions.add_parser("list", help="the latest lines, the newest last")
+    listed.add_argument("--json", action="store_true", help="as JSON, every line whole")
+    listed.add_argument("--limit", type=int, default=_SHOWN, metavar="N", help=f"at most N lines (default: {_SHOWN})")
+    listed.add_argument("--session", type=spoken, metavar="KEY", help="of one session")
+    listed.add_argument("--tool", type=spoken, metavar="NAME", help="of one tool")
+    verify = actions.add_parser("verify", help="exit code 1, and the first line, where the chain is broken")
+    verify.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    return _list(args) if args.action == "list" else _verify(args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    found = list(deque(_wanted(args), maxlen=max(args.limit, 0)))
+    if args.json:
+        _listing.as_json(found)
+    elif found:
+        rows = [(_at(one), one.get("tool", ""), one.get("agent", ""), _outcome(one), _what(one)) for one in found]
+        _listing.table(("AT (UTC)", "TOOL", "AGENT", "OUTCOME", "WHAT"), rows)
+    else:
+        print("Nothing was decided yet.")
+    return 0
+
+
+def _wanted(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for record in audit.records(args.state / "logs"):
+        if args.session in (None, record.get("session")) and args.tool in (None, record.get("tool")):
+            yield record
+
+
+def _verify(args: argparse.Namespace) -> int:
+    verdict = audit.verify(args.state / "logs")
+    if args.json:
+        broken = verdict.broken
+        place = None if broken is None else {"file": broken.file, "line": broken.line, "why": broken.why}
+        _listing.as_json({"lines": verdict.lines, "broken": place, "notes": list(verdict.notes)})
+    else:
+        for note in verdict.notes:
+            print(f"note: {_listing.quote_line(note)}", file=sys.stderr)
+        print(_listing.quote_line(_verdict(verdict)))
+    return 1 if verdict.broken is not None else 0
+
+
+def _verdict(verdict: audit.Verdict) -> str:
+    if verdict.broken is not None:
+        return f"broken at {verdict.broken}"
+    return f"whole: {verdict.lines} line{'s'[: verdict.lines != 1]}"
+
+
+def _at(record: dict[str, Any]) -> str:
+    return str(record.get("at", ""))[:19].replace("T", " ")
+
+
+def _outcome(record: dict[str, Any]) -> str:
+    if record.get("type") == "ran":
+        return f"{record.get('outcome')} in {record.get('seconds')} s"
+    if record.get("type") == "asked":
+        return "asked"
+    approval = record.get("approval") or {}
+    by = f" ({approval.get('answer')} by {approval.get('by') or 'nobody'})" if approval else ""
+    return f"{record.get('decision')}{by}"
+
+
+def _what(record: dict[str, Any]) -> str:
+    if record.get("type") == "ran":
+        return f"call {record.get('call')}"
+    if "argv" in record:
+        return " ".join(word for argv in record["argv"] for word in argv)
+    return " ".join(f"{key}={value}" for key, value in dict(record.get("input") or {}).items())

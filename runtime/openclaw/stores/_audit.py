@@ -1,0 +1,109 @@
+"""The writer of logs/audit.jsonl: a few lines at a time, appended, sealed, and divided by size. Synchronous.
+
+Law: what was noted is written in its order, before whatever the disk thread was asked for after it: so a decision is in
+the file before the intent that follows from it, and with it before the effect. It is not forced out to the disk: a
+process that is killed loses nothing that was handed over, a machine that loses power perhaps the last lines.
+Runs in the disk thread alone; the form of a line is `openclaw.audit`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from openclaw import audit
+from openclaw.stores._disk import make_folder, sync_folder, write_all
+
+LARGEST = 16 << 20  # bytes of one part
+_TAIL = 1 << 20  # bytes in which the last line is sought first
+
+
+class Trail:
+    def __init__(self, folder: Path, largest: int = LARGEST) -> None:
+        self._folder = folder
+        self._largest = largest
+        self._file: int | None = None
+        self._size = 0
+        self._next = 1
+        self._before = audit.GENESIS
+
+    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
+        if self._file is None:
+            self._open()
+        if self._size >= self._largest:
+            self._divide()
+        self._write(records)
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = None
+
+    def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        assert self._file is not None
+        lines = b"".join(self._sealed(record) for record in records)
+        write_all(self._file, lines)
+        self._size += len(lines)
+
+    def _sealed(self, record: Mapping[str, Any]) -> bytes:
+        line = audit.sealed(record, self._next, self._before)
+        self._next, self._before = self._next + 1, audit.seal(line)
+        return line + b"\n"
+
+    def _open(self) -> None:
+        """Goes on where the last run ended. A line that it left unfinished gets its end, and a line that says so."""
+        make_folder(self._folder)
+        last, torn = self._last()
+        ended = audit.parsed(torn) is None  # else the line is whole, and only its end is missing
+        last = last if ended else torn
+        self._file = os.open(self._folder / audit.NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self._size = os.fstat(self._file).st_size
+        if last:
+            number = (audit.parsed(last) or {}).get("n")
+            # Whatever somebody made of it, the chain goes on; `verify` tells where it was broken.
+            self._next = number + 1 if isinstance(number, int) else 1
+            self._before = audit.seal(last)
+        if torn:
+            write_all(self._file, b"\n")
+            self._size += 1
+        if torn and ended:
+            self._before = audit.seal(torn)
+            self._write([{"type": audit.TORN, "bytes": len(torn)}])
+
+    def _last(self) -> tuple[bytes, bytes]:
+        """The last whole line, of whichever part, and what of a line stands after it."""
+        torn = b""
+        for path in reversed(audit.files(self._folder)):
+            *lines, rest = _end(path).split(b"\n")
+            torn = torn or rest
+            whole = next((line for line in reversed(lines) if audit.parsed(line) is not None), None)
+            if whole is not None:
+                return whole, torn
+        return b"", torn
+
+    def _divide(self) -> None:
+        """The part is full: it gets a number, and the chain goes on in a new one."""
+        assert self._file is not None
+        os.fsync(self._file)
+        os.close(self._file)
+        self._file = None
+        numbers = [audit.part_number(path.name) or 0 for path in audit.files(self._folder)]
+        (self._folder / audit.NAME).rename(self._folder / audit.part(max(numbers, default=0) + 1))
+        sync_folder(self._folder)
+        self._file = os.open(self._folder / audit.NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        self._size = 0
+
+
+def _end(path: Path) -> bytes:
+    """The end of a file, from a line's beginning on: all of a small one, and of any as much as holds a whole line."""
+    size, take = path.stat().st_size, _TAIL
+    with path.open("rb") as file:
+        while True:
+            file.seek(max(size - take, 0))
+            end = file.read()
+            if take >= size or end.count(b"\n") > 1:
+                return end if take >= size else end.partition(b"\n")[2]
+            take *= 4
