@@ -1,7 +1,8 @@
 """Entries of `commands:`: tokens against tokens, never text against text.
 
-An entry that permits must cover every token: a program alone means the program within its profile (or,
-without one, without any argument); `*` is one token; a final `**` any further tokens. An entry that
+An entry that permits must cover every token: a program alone, or with a subcommand that has a profile, means
+whatever that profile vets (a program without a profile: no argument); `*` is one token; a final `**` any
+further tokens. An entry that
 forbids is wider: the program by any path and spelling, then the tokens it names, whatever follows.
 Knows no paths, senders or tools.
 """
@@ -65,16 +66,31 @@ def _tokens(pattern: str) -> tuple[str, ...]:
 
 
 def permits(pattern: str, argv: Sequence[str]) -> bool:
-    """Whether an entry covers these tokens, all of them; a lone profiled program covers any, its profile decides."""
+    """Whether an entry covers these tokens, all of them; where a profile decides, it covers any."""
     tokens = _tokens(pattern)
     if not tokens or tokens[0] != argv[0]:
         return False
-    if len(tokens) == 1 and profiles.profile(argv[0]) is not None:
+    known = profiles.profile(argv[0])
+    if known is not None and (len(tokens) == 1 or _subcommand(known, tokens, argv)):
         return True
+    return _spelt(tokens, argv)
+
+
+def _spelt(tokens: Sequence[str], argv: Sequence[str]) -> bool:
     if tokens[-1] == "**":
         tokens = tokens[:-1]
         return len(argv) >= len(tokens) and _each(tokens, argv[: len(tokens)])
     return len(argv) == len(tokens) and _each(tokens, argv)
+
+
+def _subcommand(known: profiles.Profile, tokens: Sequence[str], argv: Sequence[str]) -> bool:
+    """`git log`, or `git stash list`: names of subcommands down to one that has a profile of its own."""
+    for token, word in zip(tokens[1:], argv[1:], strict=False):
+        inner = known.subcommands.get(token)
+        if token != word or inner is None:
+            return False
+        known = inner
+    return len(argv) >= len(tokens)
 
 
 def _each(tokens: Sequence[str], argv: Sequence[str]) -> bool:
@@ -106,7 +122,7 @@ def _same_program(named: str, called: str) -> bool:
 def excuses(pattern: str, argv: Sequence[str]) -> bool:
     """Whether an entry of `except` covers these tokens; a lone program covers any arguments."""
     tokens = _tokens(pattern)
-    return bool(tokens) and tokens[0] == argv[0] and (len(tokens) == 1 or permits(pattern, argv))
+    return bool(tokens) and tokens[0] == argv[0] and (len(tokens) == 1 or _spelt(tokens, argv))
 
 
 def rule_test(rule: Rule, command: str) -> bool:
@@ -125,4 +141,4 @@ def _within(entry: str, argv: Sequence[str]) -> bool:
     if not permits(entry, argv):
         return False
     known = profiles.profile(argv[0])
-    return known is None or not isinstance(known.vet(argv), str)
+    return known is None or not isinstance(known.vet(argv, repository=True), str)

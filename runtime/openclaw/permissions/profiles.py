@@ -1,8 +1,9 @@
-"""Profiles: what each read-only program may be given without asking. The data is profiles.yaml beside this file.
+"""Profiles: what each read-only program may be given without asking. The data is in the folder `vetted`.
 
 Its law: an argument that is not listed is not vetted. Flags are exact, abbreviations are unknown, every
 argument is a listed flag, a flag's value or an operand of a known kind; what a program would open comes
-back as a path for others to judge. Knows no rules, no disk and no workspace.
+back as a path for others to judge. A program that runs what a repository's configuration names is vetted
+only for a repository that somebody trusts. Knows no rules, no disk, no workspace and no trust.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 Kind: TypeAlias = str
-"""text, path, number, or `=REGEX` that the whole argument must match."""
+"""text, path, number, object (of a repository: `REV`, a path, or `REV:path`), or `=REGEX` for the whole argument."""
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?[A-Za-z]{0,3}")
 _EVERYWHERE = frozenset({"--help", "--version"})
+_STAGED = re.compile(r":[0-3]:")
+_REPOSITORY = "runs programs that the repository's own configuration names, and nobody said that this one is trusted"
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One program. Values that may be left out are in `optional`; see profiles.yaml for the meaning of each key."""
+    """One program. Values that may be left out are in `optional`; see vetted/README.md for the meaning of each key."""
 
     name: str
     flags: frozenset[str]
@@ -39,20 +42,57 @@ class Profile:
     dashes: bool
     anything: bool
     never: re.Pattern[str] | None
-    asks: str | None
-    subcommands: frozenset[str]
+    requires: frozenset[str]
+    descends: frozenset[str]
+    probes: bool
+    repository: bool
+    alone: bool
+    subcommands: Mapping[str, Profile]
 
-    def vet(self, argv: Sequence[str]) -> tuple[str, ...] | str:
-        """The paths these arguments make the program read; or, as text, why they are not vetted."""
-        if self.asks is not None:
-            return self.asks
+    @property
+    def objection(self) -> str | None:
+        """What stands against the program wherever it is started, until its repository is one that somebody trusts."""
+        return f"{self.name} {_REPOSITORY}" if self.repository else None
+
+    def vet(self, argv: Sequence[str], *, repository: bool = False) -> tuple[str, ...] | str:
+        """The paths these arguments make the program read; or, as text, why they are not vetted.
+
+        `repository`: the repository of the current folder is one that somebody trusts.
+        """
+        if self.objection is not None and not repository:
+            return self.objection
         if self.anything:
             return ()
         if self.never is not None:
             for argument in argv[1:]:
                 if self.never.search(argument):
                     return f"`{argument}` is not in the profile of {self.name}"
+        inner, rest = self._inner(argv)
+        if inner is not None:
+            return inner.vet(rest)
+        if self.repository and list(argv[1:]) == ["--version"]:
+            return ()
+        if self.subcommands and not self.alone:
+            return f"{self.name} is vetted only with the subcommands {', '.join(sorted(self.subcommands))}"
         return _Reading(self, argv).result()
+
+    def reads_below(self, argv: Sequence[str]) -> bool:
+        """Whether vetted arguments make the program read every file below its folders, the protected ones too."""
+        inner, rest = self._inner(argv)
+        if inner is not None:
+            return inner.reads_below(rest)
+        if "*" in self.descends:
+            return True
+        reading = _Reading(self, argv)
+        reading.result()
+        return bool(self.descends & reading.given)
+
+    def _inner(self, argv: Sequence[str]) -> tuple[Profile | None, Sequence[str]]:
+        """The subcommand's own profile and its arguments."""
+        rest = argv[1:]
+        if self.repository and rest and rest[0] == "--no-pager":
+            rest = rest[1:]
+        return (self.subcommands.get(rest[0]) if rest else None), rest
 
 
 @dataclass(slots=True)
@@ -83,7 +123,7 @@ class _Reading:
         profile = self.profile
         if argument in profile.words:
             return all(self._next(kind) for kind in profile.words[argument])
-        if argument in _EVERYWHERE:
+        if argument in _EVERYWHERE and profile.probes:
             return True
         if argument.startswith("--"):
             return self._long(argument)
@@ -134,12 +174,25 @@ class _Reading:
             if value != "-":
                 self.paths.append(value)
             return True
+        if kind == "object":
+            return self._object(value)
         if kind == "number":
             return _NUMBER.fullmatch(value) is not None
         return re.fullmatch(kind[1:], value) is not None
 
+    def _object(self, value: str) -> bool:
+        """A revision or a path: both are judged as paths, and so is whatever follows a colon."""
+        if value[:1] == ":" and _STAGED.match(value) is None:
+            return False  # the many meanings of a leading colon
+        self.paths.append(value)
+        self.paths.extend(value[index + 1 :] for index, char in enumerate(value) if char == ":" and value[index + 1 :])
+        return True
+
     def _operands(self) -> tuple[str, ...] | str:
         profile = self.profile
+        missing = profile.requires and not profile.requires & self.given
+        if missing and (self.operands or not profile.operands):
+            return f"{profile.name} is vetted only with one of {', '.join(sorted(profile.requires))}"
         kinds = profile.operands
         if kinds and profile.drops_first & self.given:
             kinds = kinds[1:]
@@ -170,13 +223,32 @@ def _all() -> Mapping[str, Profile]:
 
 
 def read() -> Mapping[str, Mapping[str, Any]]:
-    """The data as written."""
+    """The data as written, by program; what several entries share (`like`) is put into each."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    text = Path(__file__).with_name("profiles.yaml").read_bytes()
-    entries: Mapping[str, Mapping[str, Any]] = yaml.load(text, Loader=loader)
+    entries: dict[str, Mapping[str, Any]] = {}
+    for file in sorted(Path(__file__).with_name("vetted").glob("*.yaml")):
+        written: Mapping[str, Mapping[str, Any]] = yaml.load(file.read_bytes(), Loader=loader)
+        shared = {name: entry for name, entry in written.items() if name.startswith(".")}
+        entries |= {name: _whole(entry, shared) for name, entry in written.items() if name not in shared}
     return entries
+
+
+def _whole(entry: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    whole = dict(entry)
+    for name in whole.pop("like", ()):
+        for key, more in shared[name].items():
+            whole[key] = _joined(whole.get(key), more)
+    if "subcommands" in whole:
+        whole["subcommands"] = {name: _whole(inner, shared) for name, inner in whole["subcommands"].items()}
+    return whole
+
+
+def _joined(own: Any, more: Any) -> Any:
+    if own is None:
+        return more
+    return {**more, **own} if isinstance(own, dict) else own + more
 
 
 def _compiled(name: str, entry: Mapping[str, Any]) -> Profile:
@@ -201,6 +273,10 @@ def _compiled(name: str, entry: Mapping[str, Any]) -> Profile:
         dashes=entry.get("dashes", "words" not in entry),
         anything=entry.get("anything", False),
         never=re.compile(entry["never"]) if "never" in entry else None,
-        asks=entry.get("asks"),
-        subcommands=frozenset(entry.get("subcommands", [])),
+        requires=frozenset(entry.get("requires", [])),
+        descends=frozenset(entry.get("descends", [])),
+        probes=entry.get("probes", True),
+        repository=entry.get("repository", False),
+        alone=entry.get("alone", False),
+        subcommands={key: _compiled(f"{name} {key}", inner) for key, inner in entry.get("subcommands", {}).items()},
     )

@@ -99,8 +99,8 @@ def _asks(argv: Sequence[str]) -> str | None:
     """The standing objection against a program, wherever in the arguments it would be started."""
     for found in scan.of_argv(argv):
         known = profiles.profile(found[0].rsplit("/", 1)[-1])
-        if known is not None and known.asks is not None:
-            return known.asks
+        if known is not None and known.objection is not None:
+            return known.objection
     return None
 
 
