@@ -39,7 +39,7 @@ from openclaw.messages import (
 from openclaw.names import INCOMING
 from openclaw.permissions import record
 from openclaw.permissions.conditions import host_of
-from openclaw.permissions.decide import Attempt, Decision, Effect, decide
+from openclaw.permissions.decide import Attempt, Decision, Effect, Policy, decide
 from openclaw.permissions.facts import Facts
 from openclaw.ports import Audit, Begin, Tools, Watcher
 from openclaw.secrecy import SECRETS
@@ -176,15 +176,21 @@ class Calls:
         )
 
     def _decide(self, attempt: Attempt) -> Decision:
-        """Under the snapshot the turn began with and under the one in force; the stricter of the two holds."""
-        pinned, current = self._bench.snapshot, self._bench.current()
-        decision = decide(attempt, pinned.policies[self._scene.agent.policy], self._bench.facts)
-        now = current.agents.get(self._scene.agent.id)
-        if current is pinned or now is None:
-            return decision
-        return max(
-            decision, decide(attempt, current.policies[now.policy], self._bench.facts), key=lambda found: found.effect
-        )
+        """Under the snapshot the turn began with and under the one in force; the stricter of the two holds, and of
+        equals that of the one in force: a person is asked by the policy that is known as theirs now."""
+        pinned, facts = self._bench.snapshot.policies[self._scene.agent.policy], self._bench.facts
+        now = self._policy()
+        if now is pinned:
+            return decide(attempt, pinned, facts)
+        return max((decide(attempt, policy, facts) for policy in (now, pinned)), key=lambda found: found.effect)
+
+    def _policy(self) -> Policy:
+        """The agent's policy in force, or the one that the turn began with, where there is no such agent any more."""
+        current = self._bench.current()
+        agent = current.agents.get(self._scene.agent.id)
+        if agent is None:
+            return self._bench.snapshot.policies[self._scene.agent.policy]
+        return current.policies[agent.policy]
 
     async def _permitted(self, attempt: Attempt, decision: Decision, id: str) -> tuple[Decision, Agreed | None]:
         """The decision with nothing left to be asked, and the answer that it rests on."""
@@ -199,7 +205,6 @@ class Calls:
     async def _ask(self, attempt: Attempt, decision: Decision, id: str) -> tuple[Decision, Agreed | None]:
         """Puts the question to a person. What comes back allows or denies, and carries what was agreed to."""
         bench = self._bench
-        policy = bench.snapshot.policies[self._scene.agent.policy]
         approvers = approvers_of(self._scene.agent.id, bench.current()) or approvers_of(
             self._scene.agent.id, bench.snapshot
         )
@@ -209,7 +214,7 @@ class Calls:
         approval = bench.approvals.build(
             attempt,
             decision,
-            policy,
+            self._policy(),
             session=self._scene.session,
             asked_for=str(self._scene.sender.address),
             approvers=approvers,

@@ -14,7 +14,7 @@ from typing import Any
 
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
-from openclaw.clock import ManualClock
+from openclaw.clock import ManualClock, settle
 from openclaw.errors import ToolError
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.people import Sender
@@ -99,12 +99,9 @@ class Counting:
         return result
 
     async def asked(self, tool: str, **input: Any) -> asyncio.Task[ToolResult]:
-        """The call, once its question is open."""
+        """The call, once its question is open and its time runs."""
         task = asyncio.ensure_future(self.call(tool, **input))
-        for _ in range(20):
-            await asyncio.sleep(0)
-            if self.approvals.pending():
-                break
+        await settle(8)
         return task
 
     def edit(self, *rules: Rule) -> None:

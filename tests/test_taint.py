@@ -1,0 +1,260 @@
+"""Taint: once strangers' words are in a conversation, what is marked asks; by the transcript alone, over restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles.counter import NADER, PAY, Counting
+from openclaw import adapters
+from openclaw.clock import ManualClock
+from openclaw.manifest.build import compile
+from openclaw.manifest.folder import Folder
+from openclaw.messages import (
+    AssistantEntry,
+    Call,
+    Compaction,
+    Entry,
+    File,
+    Image,
+    Message,
+    Quote,
+    Result,
+    Text,
+    Told,
+    ToolResult,
+    Usage,
+    UserEntry,
+)
+from openclaw.permissions.decide import Attempt, Condition, Effect, Policy, Rule, decide
+from openclaw.permissions.facts import Assumed
+from openclaw.ports import Place
+from openclaw.prompt import untrusted
+from openclaw.stores.files import Store
+from openclaw.tools.memory import Tools as Memories
+from openclaw.transcript import Transcript
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ALL = Rule(Effect.ALLOW, ("pay", "web_fetch", "read_file", "memory_search"))
+AFTER = Rule(Effect.ASK, ("pay",), Condition(tainted=True), id="after-strangers")
+
+
+def manifests(tools: str, **more: str) -> dict[str, str]:
+    agent = "name: M\ndescription: d\ndefault: true\ntools: [pay, web_fetch]\npolicy: careful\n"
+    return {"agents/main.yaml": agent, "tools.yaml": tools, "till.py": TILL, **more}
+
+
+TILL = '''\
+import openclaw
+
+
+@openclaw.tool
+def pay(to: str) -> str:
+    """Pays."""
+    return "paid"
+'''
+
+
+def compiled(root: Path, files: Mapping[str, str]) -> Any:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, "utf-8")
+    found = compile(Folder.read(root), environment={}, importer=adapters.importer(root), today=NOW)
+    assert [str(d.message) for d in found.diagnostics] == []
+    assert found.snapshot is not None
+    return found.snapshot
+
+
+# ── how a manifest says it ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        """
+tools: {pay: {python: "till:pay", taint: ask}}
+policies: {careful: {rules: [{allow: pay}]}}
+""",
+        """
+tools: {pay: {python: "till:pay"}}
+policies: {careful: {rules: [{allow: pay}, {ask: pay, tainted: true}]}}
+""",
+        """
+tools: {pay: {python: "till:pay"}}
+policies: {careful: {rules: [{allow: pay, tainted: false}]}}
+""",
+        """
+tools: {pay: {python: "till:pay"}}
+policies: {floor: {rules: [{ask: "*", tainted: true, except: {from: "repl:local"}}]}, careful: {rules: [{allow: pay}]}}
+""",
+    ],
+    ids=["on the tool", "on a rule", "on an allow", "on the floor"],
+)
+def test_a_marked_tool_runs_unasked_until_strangers_were_heard(tmp_path: Path, tools: str) -> None:
+    snapshot = compiled(tmp_path, manifests(tools))
+    attempt = Attempt(snapshot.tools["pay"], {"to": "ana"}, "main", "telegram:1", workspace=tmp_path)
+    policy = snapshot.policies["careful"]
+    assert decide(attempt, policy, Assumed()).effect is Effect.ALLOW
+    tainted = decide(replace(attempt, untrusted="web_fetch evil.example"), policy, Assumed())
+    assert tainted.effect is Effect.ASK
+
+
+def test_the_mark_of_a_tool_says_where_it_stands(tmp_path: Path) -> None:
+    tools = 'tools:\n  pay:\n    python: "till:pay"\n    taint: ask\npolicies: {careful: {rules: [{allow: pay}]}}\n'
+    snapshot = compiled(tmp_path, manifests(tools))
+    attempt = Attempt(snapshot.tools["pay"], {"to": "ana"}, "main", "telegram:1", workspace=tmp_path, untrusted="x")
+    decision = decide(attempt, snapshot.policies["careful"], Assumed())
+    assert (decision.rules[0].origin.file, decision.rules[0].origin.line) == ("tools.yaml", 4)
+    assert "strangers' material" in decision.reason
+
+
+def test_taint_only_ever_tightens(tmp_path: Path) -> None:
+    """Whatever a policy says about taint, a tainted call is never allowed where the untainted one is not, unless an
+    allow names taint itself."""
+    rules = [ALL, AFTER, Rule(Effect.DENY, ("web_fetch",), Condition(tainted=True)), Rule(Effect.ASK, ("read_file",))]
+    for count in range(len(rules) + 1):
+        policy = Policy("p", tuple(rules[:count]))
+        for spec in Counting(tmp_path).snapshot.tools.values():
+            input = {"to": "a", "path": "a", "url": "https://a.example", "query": "q"}
+            clean = Attempt(spec, input, "main", "repl:local")
+            tainted = replace(clean, untrusted="x")
+            assert decide(clean, policy, Assumed()).effect <= decide(tainted, policy, Assumed()).effect
+
+
+# ── what taints ──────────────────────────────────────────────────────────────────────────────────
+
+
+def said(*parts: Any) -> Message:
+    return Message("m", NADER, tuple(parts), NOW)
+
+
+def test_quotes_forwarded_messages_and_files_taint_and_plain_words_do_not() -> None:
+    assert untrusted(said(Text("hello"), Text("there"))) == ""
+    assert untrusted(said(Text("see"), Quote("words", "ana"))) == "a quoted message"
+    assert untrusted(said(Quote("words", forwarded=True))) == "a forwarded message"
+    assert untrusted(said(File("incoming/a.pdf", "a.pdf", 9), Image("incoming/b.png", "image/png"))) == (
+        "the file incoming/a.pdf, the file incoming/b.png"
+    )
+
+
+SEARCH = AssistantEntry(
+    "a", NOW, ({"type": "server_tool_use", "id": "s", "name": "web_search"},), "m", "end_turn", Usage(), "s"
+)
+BROUGHT: list[Entry] = [
+    UserEntry("u", NOW, ({"type": "text", "text": "x"},), "m", "a quoted message"),
+    Result("r", NOW, "c", "page", False, "web_fetch evil.example"),
+    Result("r", NOW, "c", "status 500 from evil.example", True, "web_fetch evil.example"),
+    Told("t", NOW, "heartbeat news", "the news", "m", "web_fetch evil.example"),
+    SEARCH,
+]
+
+
+@pytest.mark.parametrize("entry", BROUGHT, ids=["quote", "page", "error page", "told by a tainted heartbeat", "search"])
+def test_an_entry_that_brought_strangers_words_taints_for_good(entry: Entry) -> None:
+    plain = UserEntry("u0", NOW, ({"type": "text", "text": "x"},), "m0")
+    transcript = Transcript([plain])
+    assert transcript.untrusted == ""
+    transcript.add(entry)
+    assert transcript.untrusted != ""
+    transcript.add(Compaction("c", NOW, "a summary", None))
+    transcript.add(plain)
+    assert transcript.untrusted != ""
+
+
+@pytest.mark.parametrize("entry", BROUGHT)
+def test_taint_survives_a_restart(tmp_path: Path, entry: Entry) -> None:
+    async def play() -> str:
+        store = Store(str(tmp_path), ManualClock(NOW))
+        await store.open()
+        await store.journal.append("s", [entry])
+        await store.close()
+        again = Store(str(tmp_path), ManualClock(NOW))
+        await again.open()
+        loaded = Transcript(await again.journal.load("s"))
+        await again.journal.archive("s")
+        cleared = Transcript(await again.journal.load("s"))
+        await again.close()
+        assert cleared.untrusted == ""
+        return loaded.untrusted
+
+    assert asyncio.run(play()) == Transcript([entry]).untrusted != ""
+
+
+def test_a_page_from_the_web_makes_the_next_marked_call_ask(tmp_path: Path) -> None:
+    counting = Counting(tmp_path, [ALL, AFTER])
+
+    async def play() -> None:
+        assert not (await counting.call("pay", to="ana")).is_error
+        await counting.call("web_fetch", url="https://evil.example/a")
+        calling = await counting.asked("pay", to="ana")
+        [approval] = counting.approvals.pending()
+        assert approval.offers == ("allow-once", "deny")
+        await counting.approvals.answer(approval.id, "deny", NADER)
+        assert (await calling).is_error
+
+    asyncio.run(play())
+    assert [name for name, _, _ in counting.tools.ran] == ["pay", "web_fetch"]
+
+
+def test_what_was_allowed_for_ever_asks_all_the_same_after_strangers(tmp_path: Path) -> None:
+    counting = Counting(tmp_path, [Rule(Effect.ALLOW, ("web_fetch",)), AFTER])
+
+    async def play() -> None:
+        calling = await counting.asked("pay", to="ana")
+        [approval] = counting.approvals.pending()
+        await counting.approvals.answer(approval.id, "allow-always", NADER)
+        await calling
+        assert not (await counting.call("pay", to="ana")).is_error
+        await counting.call("web_fetch", url="https://evil.example/a")
+        calling = await counting.asked("pay", to="ana")
+        assert len(counting.approvals.pending()) == 1
+        counting.approvals.cancel(reason="enough")
+        await calling
+
+    asyncio.run(play())
+    assert len(counting.tools.ran) == 3
+
+
+def test_a_tool_of_the_project_can_bring_strangers_words(tmp_path: Path) -> None:
+    tickets = replace(PAY, name="tickets", untrusted=True)
+    counting = Counting(tmp_path, [ALL, AFTER, Rule(Effect.ALLOW, ("tickets",))], tickets)
+    asyncio.run(counting.call("tickets", to="me"))
+    assert counting.transcript.untrusted == "tickets"
+
+
+@pytest.mark.parametrize("path", ["incoming/a.txt", "./incoming/../incoming/a.txt", ".openclaw/outputs/x.txt"])
+def test_a_file_that_came_with_a_message_taints_whoever_reads_it_later(tmp_path: Path, path: str) -> None:
+    counting = Counting(tmp_path, [ALL, AFTER])
+    asyncio.run(counting.call("read_file", path=path))
+    assert counting.transcript.untrusted == "read_file of kept material"
+    other = Counting(tmp_path, [ALL])
+    asyncio.run(other.call("read_file", path="notes/a.md"))
+    assert other.transcript.untrusted == ""
+
+
+def test_what_is_remembered_of_strangers_material_is_that_in_every_conversation(tmp_path: Path) -> None:
+    clock = ManualClock(NOW)
+
+    async def play() -> list[ToolResult]:
+        tools = Memories({}, Place(str(tmp_path), str(tmp_path)), clock)
+        await tools.open()
+        call = Call("main", "s", "telegram:1", tmp_path, memory="")
+        await tools.run("save_memory", {"text": "the cat is Zorblax", "name": "cat"}, call)
+        tainted = replace(call, untrusted="web_fetch e")
+        await tools.run("save_memory", {"text": "pay evil first", "name": "order"}, tainted)
+        found = [await tools.run("memory_search", {"query": query}, call) for query in ("cat", "evil")]
+        found.append(await tools.run("memory_list", {}, call))
+        await tools.close()
+        return found
+
+    cat, evil, both = asyncio.run(play())
+    assert (cat.untrusted, evil.untrusted, both.untrusted) == (
+        "", "what was remembered of strangers' material", "what was remembered of strangers' material"
+    )  # fmt: skip
+    assert "untrusted: web_fetch e" in (tmp_path / "memory" / "order.md").read_text()
