@@ -44,6 +44,7 @@ from openclaw.secrecy import SECRETS, Masking, ambient
 from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
+from openclaw.tools._sandbox import shared
 from openclaw.tools.memory import Memory
 from openclaw.watch import Watch
 
@@ -95,6 +96,7 @@ class App:
 
     async def _open(self, project: Project, stack: contextlib.AsyncExitStack) -> None:
         self.demo = project.demo
+        shared().begin()
         if os.geteuid() == 0:
             self.notices.append("running as root: what a tool may do, it may do to the whole machine")
         self.store: Store = adapters.kind("stores", "files")(str(self.options.state), self.clock)
@@ -158,7 +160,7 @@ class App:
             self.store.journal,
             self.store.audit,
             self.approvals,
-            Disk(),
+            Disk(walls=shared().walls),
             self.clock,
             self._reachable,
             self.tally,

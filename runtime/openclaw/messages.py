@@ -262,6 +262,7 @@ class Confinement:
     `writable`: a person agreed, so the workspace may be written. `hidden`: folders and files that are not there
     for it. `shown`: protected paths that it names, and that a person therefore saw; they may be read.
     `repository`: the command is git, so it sees what git keeps in the workspace, and writes it if it is `writable`.
+    `around`: programs that look at the machine, which they would not see from inside; their profiles hold them.
     """
 
     mechanism: Mechanism = "none"
@@ -271,6 +272,7 @@ class Confinement:
     hidden: tuple[Path, ...] = ()
     shown: tuple[Path, ...] = ()
     repository: bool = False
+    around: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 
 from openclaw.clock import SystemClock
 from openclaw.errors import ToolError
-from openclaw.messages import Call, CommandLine, Step, ToolResult, ToolSpec
+from openclaw.messages import Call, CommandLine, Confinement, Step, ToolResult, ToolSpec
 from openclaw.permissions import grammar
 from openclaw.permissions.facts import Disk
 from openclaw.permissions.policy import Refusal
@@ -28,7 +28,7 @@ def judged(text: str) -> CommandLine:
     parsed = grammar.parse(text)
     assert not isinstance(parsed, Refusal), parsed
     facts = Disk()
-    return CommandLine(tuple(resolved(step, facts)[0] for step in parsed.steps))
+    return unheld(*(resolved(step, facts)[0] for step in parsed.steps))
 
 
 def spec(timeout: float = 20.0, env: Mapping[str, str] | None = None) -> ToolSpec:
@@ -58,7 +58,12 @@ def run(
 
 def script(text: str) -> CommandLine:
     """A shell script as one judged argument: what a person may have agreed to."""
-    return CommandLine((Step(("sh", "-c", text), program="/bin/sh"),))
+    return unheld(Step(("sh", "-c", text), program="/bin/sh"))
+
+
+def unheld(*steps: Step) -> CommandLine:
+    """Without a sandbox, as on a machine that has none; what they hold is tried in test_sandbox.py."""
+    return CommandLine(steps, Confinement())
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
@@ -138,7 +143,7 @@ def test_a_file_that_cannot_be_executed_fails_alone(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text("no program")
     result = run(
-        tmp_path, CommandLine((Step(("plain",), program=str(plain)), Step(("echo", "on"), ";", program="/bin/echo")))
+        tmp_path, unheld(Step(("plain",), program=str(plain)), Step(("echo", "on"), ";", program="/bin/echo"))
     )
     assert result == ToolResult("plain: could not be started: Permission denied\non\n")
 
@@ -167,7 +172,7 @@ def test_a_child_sees_only_what_is_listed(tmp_path: Path) -> None:
     os.environ["OPENCLAW_TEST_SECRET"] = "zorblax"
     try:
         seen = run(
-            tmp_path, CommandLine((Step(("env",), program="/usr/bin/env"),)), env={"LC_ALL": "C", "GREETING": "hi"}
+            tmp_path, unheld(Step(("env",), program="/usr/bin/env")), env={"LC_ALL": "C", "GREETING": "hi"}
         ).text
     finally:
         del os.environ["OPENCLAW_TEST_SECRET"]
@@ -209,8 +214,8 @@ def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 
 
 def test_every_program_of_a_pipeline_is_stopped(tmp_path: Path) -> None:
-    line = CommandLine(
-        (*script("echo $$ >a; sleep 60").steps, Step(("sh", "-c", "echo $$ >b; cat"), "|", program="/bin/sh"))
+    line = unheld(
+        *script("echo $$ >a; sleep 60").steps, Step(("sh", "-c", "echo $$ >b; cat"), "|", program="/bin/sh")
     )
     assert run(tmp_path, line, timeout=0.5).is_error
     assert all(gone(int((tmp_path / name).read_text())) for name in ("a", "b"))

@@ -24,7 +24,7 @@ from openclaw.messages import Address, ToolSpec, quote_line
 from openclaw.permissions import decide as permissions
 from openclaw.permissions import profiles
 from openclaw.permissions.decide import Attempt, Condition, Decision, Effect, Policy, Refusal, Rule
-from openclaw.permissions.facts import Disk
+from openclaw.permissions.facts import BUBBLEWRAP, Disk
 
 if TYPE_CHECKING:
     from openclaw.manifest.snapshot import Agent, Snapshot
@@ -47,9 +47,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sandbox",
         choices=("assume", "real"),
-        default="real",
-        help="whether to assume a working sandbox; no decision depends on one, git asks with and without",
+        help="assume a sandbox that works (default with --batch), or try out what works here (default otherwise)",
     )
+    parser.add_argument("--trust-repo", action="store_true", help="trust the repository of the workspace")
     parser.add_argument("--exit-code", action="store_true", help=f"end with {DENIED} unless everything is allowed")
     parser.add_argument("--json", action="store_true", help="answer as JSON")
 
@@ -73,13 +73,17 @@ class _Bench:
     attempt: Attempt
     policy: Policy
     facts: Disk
+    trusted: tuple[Path, ...] = ()
     offered: bool = True
 
     def judge(self, input: Mapping[str, Any], policy: Policy | None = None) -> Decision:
         input, wrong = _as_run(self.attempt.tool, input)
         if wrong is not None:
             return _refused("invalid_input", wrong)
-        return permissions.decide(replace(self.attempt, input=input), policy or self.policy, self.facts)
+        policy = policy or self.policy
+        if self.trusted:
+            policy = _trusting(policy, self.trusted)
+        return permissions.decide(replace(self.attempt, input=input), policy, self.facts)
 
 
 def _refused(code: str, message: str) -> Decision:
@@ -169,6 +173,23 @@ def _allowing(names: tuple[str, ...]) -> Policy:
     return Policy("--allow", (rule,))
 
 
+@lru_cache(maxsize=256)
+def _trusting(policy: Policy, roots: tuple[Path, ...]) -> Policy:
+    return replace(policy, trusted_repositories=(*policy.trusted_repositories, *roots))
+
+
+def _disk(args: argparse.Namespace) -> Disk:
+    if (args.sandbox or ("assume" if args.batch else "real")) == "assume":
+        return Disk(walls=lambda: BUBBLEWRAP)
+    from openclaw.tools._sandbox import shared
+
+    return Disk(walls=shared().walls)
+
+
+def _trusted(args: argparse.Namespace, workspace: Path) -> tuple[Path, ...]:
+    return (workspace.resolve(),) if args.trust_repo else ()
+
+
 def _bench(args: argparse.Namespace) -> _Bench:
     workspace = Path(args.cwd).expanduser().absolute() if args.cwd else None
     if workspace is not None and not workspace.is_dir():
@@ -186,7 +207,7 @@ def _alone(args: argparse.Namespace, names: Sequence[str], workspace: Path) -> _
     if tool is None or _command_input(tool) is None:
         raise UsageError("--allow judges commands; the tool is run_command")
     attempt = _attempt(tool, "none", args.sender or "repl:local", workspace, (args.state,))
-    return _Bench(attempt, _allowing(tuple(names)), Disk())
+    return _Bench(attempt, _allowing(tuple(names)), _disk(args), _trusted(args, workspace))
 
 
 def _attempt(tool: ToolSpec, agent: str, sender: str, workspace: Path, protected: tuple[Path, ...]) -> Attempt:
@@ -214,7 +235,8 @@ def _in_project(args: argparse.Namespace, workspace: Path | None) -> _Bench:
     workspace = workspace or _workspace(agent, args.state)
     attempt = _attempt(tool, agent.id, str(who.address), workspace, (args.project, args.state))
     attempt = replace(attempt, person=who.person, groups=who.groups)
-    return _Bench(attempt, snapshot.policies[agent.policy], Disk(), args.tool in agent.tools)
+    policy, trusted = snapshot.policies[agent.policy], _trusted(args, workspace)
+    return _Bench(attempt, policy, _disk(args), trusted, args.tool in agent.tools)
 
 
 def _snapshot(project: Path) -> Snapshot:

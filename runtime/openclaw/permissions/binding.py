@@ -35,6 +35,7 @@ _CHANGED = {
     "cwd": "the folder is another one now",
     "environment": "the environment is another one now",
     "policy": "the policy was changed",
+    "walls": "what holds it while it runs is something else now",
 }
 
 
@@ -67,6 +68,7 @@ def bind(attempt: Attempt, decision: Decision, session: str) -> Binding:
         "cwd": _canonical([cwd, _identity(cwd)]),
         "environment": _hash(attempt.tool.options.get("env", {})),
         "policy": str(decision.details.get("policy", "")),
+        "walls": repr(decision.command.confinement if decision.command is not None else None),
     }
     return Binding(parts, _hash(parts))
 

@@ -9,11 +9,11 @@ machine is asked through `Facts`, and nothing is run, written or remembered here
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from openclaw.messages import CommandLine
-from openclaw.permissions import conditions, grammar, rules, scan, segments, subjects
+from openclaw.messages import CommandLine, Step
+from openclaw.permissions import conditions, grammar, held, rules, scan, segments, subjects
 from openclaw.permissions.facts import Facts
 from openclaw.permissions.policy import (
     Attempt,
@@ -120,6 +120,7 @@ class _Judgement:
     found: list[Stop] = field(default_factory=list)
     matched: list[Rule] = field(default_factory=list)
     outcomes: tuple[Segment, ...] = ()
+    vetted: tuple[Step, ...] = ()  # steps that their profiles hold
 
     def decision(self) -> Decision:
         subject = subjects.of(self.attempt, self.facts)
@@ -135,6 +136,8 @@ class _Judgement:
         else:
             self._call(subject, allows, forbidding)
         worst = max(self.found, key=lambda stop: stop.effect)
+        if command is not None:
+            command = self._held(command, subject, worst.effect)
         told = {id(rule): rule for rule in self.matched}
         return Decision(
             worst.effect,
@@ -150,6 +153,20 @@ class _Judgement:
                 "policy": policy_digest(self.policy),
             },
         )
+
+    def _held(self, command: CommandLine, subject: Subjects, effect: Effect) -> CommandLine:
+        """The command with what will hold it while it runs."""
+        confinement = held.confinement(
+            command,
+            self.attempt,
+            self.policy,
+            self.facts,
+            cwd=subject.cwd,
+            asked=effect is not Effect.ALLOW,
+            network=any(rule.network for rule in self.matched if rule.effect is not Effect.DENY),
+            vetted=self.vetted,
+        )
+        return replace(command, confinement=confinement)
 
     def _call(self, subject: Subjects, allows: Sequence[Rule], forbidding: Sequence[Rule]) -> None:
         """A call without a command: every rule looks at the whole of it."""
@@ -184,7 +201,11 @@ class _Judgement:
     ) -> CommandLine:
         """A command that is understood: each program by itself, and all must be allowed."""
         workspace = self.facts.resolve(".", self.attempt.workspace) or self.attempt.workspace
-        examined = [segments.examine(step, subject, workspace, self.attempt, self.facts) for step in command.steps]
+        roots = self.policy.trusted_repositories
+        examined = [
+            segments.examine(step, subject, workspace, self.attempt, self.facts, roots) for step in command.steps
+        ]
+        self.vetted = tuple(each.step for each in examined if isinstance(each.vetted, tuple) and each.stray is None)
         held = self._forbid(subject, forbidding, examined)
         whole = [rule for rule in allows if rules.permits_call(rule, self.attempt, subject)] if subject.template else []
         self.outcomes = tuple(self._step(each, subject, allows, forbidding, whole, held) for each in examined)
@@ -202,9 +223,11 @@ class _Judgement:
         """One program's outcome. The policy's default speaks only where no rule does, about it or the whole call."""
         argv = examined.step.argv
         if subject.template:
-            effect, reason, named = segments.in_template(examined, whole, subject, self.policy)
+            effect, reason, named = segments.in_template(examined, whole, subject, self.policy, self.facts.walls())
         else:
-            effect, reason, named = segments.permit(examined, allows, self.attempt, subject, self.policy)
+            effect, reason, named = segments.permit(
+                examined, allows, self.attempt, subject, self.policy, self.facts.walls()
+            )
         self.matched.extend(named)
         if effect is Effect.ALLOW:
             reason = f"{reason} by {label(named[0])}" if reason == "allowed" else reason
@@ -247,4 +270,3 @@ def _invocations(examined: Examined) -> list[scan.Invocation]:
     if examined.program is not None:
         found.append((examined.program.path, *argv[1:]))
     return found
-

@@ -57,6 +57,9 @@ class Facts(Protocol):
     def walls(self) -> Walls:
         """What holds back the commands that are run here."""
 
+    def trusts(self, folder: Path, roots: tuple[Path, ...]) -> bool:
+        """Whether the repository that git would follow in this folder is one of these, and what it seems to be."""
+
     def find_program(self, name: str) -> Program | None:
         """The program of a bare name, or of an absolute path; None where it is not installed."""
 
@@ -75,6 +78,17 @@ class Disk:
 
     def walls(self) -> Walls:
         return self._walls()
+
+    def trusts(self, folder: Path, roots: tuple[Path, ...]) -> bool:
+        for place in (folder, *folder.parents) if roots else ():
+            kept = _mode(place / ".git")
+            if kept is None and not _looks_bare(place):
+                if place in roots:
+                    return True  # there is none here, and the sandbox holds nothing above
+                continue
+            plain = kept is not None and stat.S_ISDIR(kept) and _mode(place / ".git" / "commondir") is None
+            return place in roots and plain and not _looks_bare(place)
+        return False
 
     def find_program(self, name: str) -> Program | None:
         age = self._age()
@@ -113,6 +127,18 @@ class Disk:
             return None
 
 
+def _mode(path: Path) -> int | None:
+    try:
+        return path.lstat().st_mode
+    except OSError:
+        return None
+
+
+def _looks_bare(folder: Path) -> bool:
+    """Whether git would take the folder itself for a repository: anybody who may write in it can make it so."""
+    return all(_mode(folder / name) is not None for name in ("HEAD", "objects", "refs"))
+
+
 def _program(name: str, place: str, owners: set[int]) -> Program | None:
     try:
         real = os.path.realpath(place, strict=True)
@@ -141,6 +167,9 @@ class Assumed:
 
     def walls(self) -> Walls:
         return BUBBLEWRAP
+
+    def trusts(self, folder: Path, roots: tuple[Path, ...]) -> bool:
+        return any(folder.is_relative_to(root) for root in roots)
 
     def find_program(self, name: str) -> Program | None:
         if "/" in name:

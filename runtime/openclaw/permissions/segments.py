@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openclaw.messages import Step
-from openclaw.permissions import paths, profiles, programs, scan, subjects
-from openclaw.permissions.facts import Facts, Program
+from openclaw.permissions import held, paths, profiles, programs, scan, subjects
+from openclaw.permissions.facts import Facts, Program, Walls
 from openclaw.permissions.policy import Attempt, Effect, Policy, Rule
 from openclaw.permissions.rules import permits_step
 from openclaw.permissions.subjects import PathSubject, Stop, Subjects
@@ -29,14 +29,20 @@ class Examined:
     vetted: tuple[str, ...] | str | None  # None: no profile; text: why it is not vetted
     operands: tuple[PathSubject, ...] = ()
     stray: str | None = None  # what is wrong with one of its paths
+    below: bool = False  # it reads all that lies in its folders
+    trusted: bool = False  # what its repository says is what a trusted one says
 
 
-def examine(step: Step, subject: Subjects, workspace: Path, attempt: Attempt, facts: Facts) -> Examined:
+def examine(
+    step: Step, subject: Subjects, workspace: Path, attempt: Attempt, facts: Facts, roots: tuple[Path, ...] = ()
+) -> Examined:
+    """`roots`: of the repositories that the policy trusts."""
     step, program = subjects.resolved(step, facts)
     known = profiles.profile(step.argv[0])
     if known is None:
         return Examined(step, program, None)
-    vetted = known.vet(step.argv)
+    trusted = known.repository and facts.trusts(subject.cwd, roots)
+    vetted = known.vet(step.argv, repository=trusted)
     if isinstance(vetted, str):
         return Examined(step, program, vetted)
     operands: list[PathSubject] = []
@@ -48,7 +54,7 @@ def examine(step: Step, subject: Subjects, workspace: Path, attempt: Attempt, fa
             continue
         operands.append(operand)
         stray = stray or _stray(operand, workspace, attempt)
-    return Examined(step, program, vetted, tuple(operands), stray)
+    return Examined(step, program, vetted, tuple(operands), stray, known.reads_below(step.argv), trusted)
 
 
 def _stray(operand: PathSubject, workspace: Path, attempt: Attempt) -> str | None:
@@ -59,7 +65,7 @@ def _stray(operand: PathSubject, workspace: Path, attempt: Attempt) -> str | Non
 
 
 def permit(
-    examined: Examined, allows: Sequence[Rule], attempt: Attempt, subject: Subjects, policy: Policy
+    examined: Examined, allows: Sequence[Rule], attempt: Attempt, subject: Subjects, policy: Policy, walls: Walls
 ) -> tuple[Effect, str, list[Rule]]:
     """The outcome of the allow rules for one step: effect, reason, and the rules that named it."""
     unlisted = max(Effect.ASK, policy.default)
@@ -69,7 +75,7 @@ def permit(
     if not named:
         return unlisted, f"no rule allows `{argv[0]}`" + ("" if len(argv) == 1 else " with these arguments"), []
     matched = [rule for rule, _ in named]
-    asking = _asks(argv)
+    asking = None if examined.trusted else _asks(argv)
     if asking is not None:
         return Effect.ASK, asking, matched
     untrusted = _untrusted(examined, subject)
@@ -77,22 +83,37 @@ def permit(
         return unlisted, untrusted, matched
     reasons = [_doubt(examined, rule, entry) for rule, entry in named]
     doubt = None if None in reasons else reasons[0]
+    if doubt is None:
+        doubt = _unheld(examined, matched, policy, walls)
     if doubt is not None:
         return unlisted, doubt, matched
     return Effect.ALLOW, "allowed" if examined.program is not None else "allowed; not-installed", matched
 
 
 def in_template(
-    examined: Examined, whole: Sequence[Rule], subject: Subjects, policy: Policy
+    examined: Examined, whole: Sequence[Rule], subject: Subjects, policy: Policy, walls: Walls
 ) -> tuple[Effect, str, list[Rule]]:
     """One step of a shell template: allowed as written where a rule allows the tool, if its program is trusted."""
     unlisted = max(Effect.ASK, policy.default)
     if not whole:
         return unlisted, "no rule allows this call", []
-    untrusted = _untrusted(examined, subject)
-    if untrusted is not None:
-        return unlisted, untrusted, list(whole)
+    doubt = _untrusted(examined, subject) or _unheld(examined, whole, policy, walls)
+    if doubt is not None:
+        return unlisted, doubt, list(whole)
     return Effect.ALLOW, "allowed" if examined.program is not None else "allowed; not-installed", list(whole)
+
+
+def _unheld(examined: Examined, matched: Sequence[Rule], policy: Policy, walls: Walls) -> str | None:
+    """What the sandbox of this machine would have to give, and does not."""
+    return held.objection(
+        examined.step,
+        policy,
+        walls,
+        vetted=isinstance(examined.vetted, tuple),
+        confined=examined.stray is None,
+        network=any(rule.network for rule in matched),
+        below=examined.below,
+    )
 
 
 def _asks(argv: Sequence[str]) -> str | None:

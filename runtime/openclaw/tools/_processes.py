@@ -21,11 +21,13 @@ from typing import Any
 
 from openclaw.clock import Clock
 from openclaw.messages import CommandLine, Step
+from openclaw.tools._sandbox import MEMORY, PROCESSES, Box, Launch
 
 HEAD = 3 * 2**20  # bytes kept from the beginning
 TAIL = 2**20  # and from the end
 TERM_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 LINGER = 0.5  # seconds a finished command's output may stay open
+WATCH = 0.25  # seconds between looks at how much a command has started
 _AT_ONCE = 16  # reads before others get their turn
 
 
@@ -65,28 +67,38 @@ class Job:
     """One run of one command line."""
 
     def __init__(
-        self, command: CommandLine, cwd: Path, environment: Mapping[str, str], clock: Clock, seconds: float
+        self, command: CommandLine, cwd: Path, environment: Mapping[str, str], clock: Clock, seconds: float, box: Box
     ) -> None:
         self._pipelines = _pipelines(command.steps)
         self._cwd = cwd
         self._environment = dict(environment)
         self._clock = clock
         self._seconds = seconds
+        self._box = box
         self._running: list[asyncio.subprocess.Process] = []
         self._groups: list[int] = []
         self._read = self._write = -1
         self._closed = asyncio.Event()
         self.capture = Capture()
+        self.excess = ""  # what it was stopped for having too much of
 
     async def run(self) -> Ended:
         """Runs to the end; the caller bounds it in time, and calls `end` however it ended."""
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         asyncio.get_running_loop().add_reader(self._read, self._drain)
+        watching = asyncio.ensure_future(self._watch())
+        try:
+            return await self._all()
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+
+    async def _all(self) -> Ended:
         code, argv = 0, self._pipelines[0][-1].argv
         for pipeline in self._pipelines:
             after = pipeline[0].after
-            if (after == "&&" and code != 0) or (after == "||" and code == 0):
+            if self.excess or (after == "&&" and code != 0) or (after == "||" and code == 0):
                 continue
             code, argv = await self._pipeline(pipeline), pipeline[-1].argv
         self._close_write()
@@ -97,7 +109,7 @@ class Job:
         """Its exit code is that of its last program, as in every shell."""
         with ExitStack() as ours:
             incoming = asyncio.subprocess.DEVNULL
-            processes: list[asyncio.subprocess.Process | None] = []
+            processes: list[tuple[asyncio.subprocess.Process, Launch] | None] = []
             for index, step in enumerate(steps):
                 following, outgoing = (-1, self._write) if index == len(steps) - 1 else os.pipe()
                 if following != -1:
@@ -107,20 +119,23 @@ class Job:
                         until_started.callback(_close, outgoing)
                     processes.append(await self._start(step, incoming, outgoing))
                 incoming = following
-        codes = [126 if process is None else await process.wait() for process in processes]
+        codes = [126 if started is None else _code(await started[0].wait(), started[1]) for started in processes]
         return codes[-1]
 
-    async def _start(self, step: Step, incoming: int, outgoing: int) -> asyncio.subprocess.Process | None:
+    async def _start(
+        self, step: Step, incoming: int, outgoing: int
+    ) -> tuple[asyncio.subprocess.Process, Launch] | None:
         null = asyncio.subprocess.DEVNULL
         try:
+            launch = self._box.launch(step, self._cwd, self._environment, self._seconds)
             process = await asyncio.create_subprocess_exec(
-                *step.argv,
-                executable=step.program,
+                *launch.argv,
+                executable=launch.program,
                 stdin=incoming,
                 stdout=null if step.stdout == "null" else outgoing,
                 stderr={"": self._write, "null": null, "stdout": outgoing}[step.stderr],
                 cwd=self._cwd,
-                env=self._environment,
+                env=dict(launch.environment),
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
@@ -130,7 +145,24 @@ class Job:
         self._running.append(process)
         self._groups.append(process.pid)
         _limit(process.pid, self._seconds)
-        return process
+        return process, launch
+
+    async def _watch(self) -> None:
+        """Ends what starts too many programs or takes too much memory; not every mechanism can, nor for everybody."""
+        while not self.excess:
+            await self._clock.sleep(WATCH)
+            found = _tree([process.pid for process in self._running if process.returncode is None])
+            if len(found) > PROCESSES:
+                self.excess = f"more than {PROCESSES} processes at a time"
+            elif sum(map(_memory, found)) > MEMORY:
+                self.excess = f"more than {MEMORY // 2**30} GB of memory"
+        while found:
+            self._signal(signal.SIGKILL)
+            for pid in found:
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            found = _tree([process.pid for process in self._running if process.returncode is None])
+            await asyncio.sleep(0)
 
     # ── output ───────────────────────────────────────────────────────────────────────────────────
 
@@ -209,6 +241,33 @@ def _pipelines(steps: Iterable[Step]) -> list[list[Step]]:
         else:
             grouped.append([step])
     return grouped
+
+
+def _code(code: int, launch: Launch) -> int:
+    """As of the program itself: a shell, and some sandboxes, give the signal that ended it as 128 and its number."""
+    return 128 - code if launch.shelled and 128 < code <= 128 + signal.NSIG else code
+
+
+def _tree(roots: Iterable[int]) -> set[int]:
+    """These processes and all that came from them, as far as it is needed to see that they are too many."""
+    found: set[int] = set()
+    waiting = [*roots]
+    while waiting and len(found) <= 4 * PROCESSES:
+        pid = waiting.pop()
+        if pid in found:
+            continue
+        found.add(pid)
+        with suppress(OSError, ValueError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+    return found
+
+
+def _memory(pid: int) -> int:
+    """Bytes that are really there."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    return 0
 
 
 def _close(descriptor: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,12 +19,14 @@ from typing import Any
 from openclaw import output
 from openclaw.clock import Clock
 from openclaw.errors import ToolError
-from openclaw.messages import Call, ToolResult, ToolSpec
+from openclaw.messages import Call, Confinement, ToolResult, ToolSpec
 from openclaw.permissions.facts import TRUSTED_PATH
 from openclaw.permissions.paths import within
 from openclaw.ports import Place
 from openclaw.tools._processes import Ended, Job
+from openclaw.tools._sandbox import Box, shared
 
+_OFFLINE = re.compile(r"resolve host|name resolution|Network is unreachable|Name or service not known", re.I)
 _INHERITED = ("LANG", "LANGUAGE", "TZ")
 _FIXED = {
     "PATH": ":".join(TRUSTED_PATH),
@@ -33,6 +36,16 @@ _FIXED = {
     "GIT_PAGER": "cat",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
+}
+
+
+# A folder that looks like a repository is none, and neither is one around the workspace.
+_FOR_GIT = {
+    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_KEY_0": "safe.bareRepository",
+    "GIT_CONFIG_VALUE_0": "explicit",
+    "GIT_CONFIG_KEY_1": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_1": "false",
 }
 
 
@@ -60,11 +73,16 @@ class Tools:
             if not step.program:
                 raise ToolError(f"`{step.argv[0]}` is not installed here; nothing was run")
         folder = _folder(input if "template" not in spec.options else {}, call)
-        job = Job(call.command, folder, environment(spec, call.workspace), self._clock, spec.timeout)
+        confinement = call.command.confinement
+        if confinement is None:
+            raise ToolError(f"{name}: nothing was decided about what holds the command back, so it was not run")
+        box = await self._box(confinement, several=len(call.command.steps) > 1)
+        surroundings = environment(spec, call.workspace) | (_FOR_GIT if confinement.repository else {})
+        job = Job(call.command, folder, surroundings, self._clock, spec.timeout, box)
         try:
             ended = await self._within(job, spec.timeout)
         finally:
-            await self._end(job)
+            await self._end(job, box)
         return await asyncio.to_thread(_result, job, ended, spec, call)
 
     async def _within(self, job: Job, seconds: float) -> Ended | None:
@@ -80,12 +98,33 @@ class Tools:
                 task.cancel()
             await asyncio.wait(both)
 
-    async def _end(self, job: Job) -> None:
+    async def _box(self, confinement: Confinement, *, several: bool) -> Box:
+        """Put up beside the loop, and taken away again where nobody waits for it any more."""
+        made = asyncio.ensure_future(asyncio.to_thread(shared().box, confinement, several=several))
+        try:
+            return await asyncio.shield(made)
+        except asyncio.CancelledError:
+            made.add_done_callback(_unused)
+            raise
+
+    async def _end(self, job: Job, box: Box) -> None:
         """Ends the job whatever happens to us meanwhile: a second cancellation does not leave a process behind."""
-        ending = asyncio.ensure_future(job.end())
+        ending = asyncio.ensure_future(_ended(job, box))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         await asyncio.shield(ending)
+
+
+def _unused(made: asyncio.Future[Box]) -> None:
+    if not made.cancelled() and made.exception() is None:
+        made.result().close()
+
+
+async def _ended(job: Job, box: Box) -> None:
+    try:
+        await job.end()
+    finally:
+        await asyncio.to_thread(box.close)
 
 
 def environment(spec: ToolSpec, workspace: Path) -> dict[str, str]:
@@ -112,9 +151,25 @@ def _folder(input: Mapping[str, Any], call: Call) -> Path:
 def _result(job: Job, ended: Ended | None, spec: ToolSpec, call: Call) -> ToolResult:
     text = job.capture.text()
     note = _ending_in_words(ended, spec.timeout)
+    if job.excess:
+        note = f"[stopped: it had {job.excess}]"
+    elif ended is not None and ended.code and call.command is not None:
+        note += _held(call.command.confinement, text)
     body = text.rstrip("\n") if note else text
     whole = "\n".join(part for part in (body, note) if part) or output.NOTHING
     return ToolResult(output.fit(whole, call), is_error=bool(note))
+
+
+def _held(confinement: Confinement | None, text: str) -> str:
+    """What the sandbox may have to do with a failure, so that nobody looks for it elsewhere."""
+    if confinement is None or confinement.mechanism == "none":
+        return ""
+    if "Read-only file system" in text or "Permission denied" in text:
+        where = "outside the workspace" if confinement.writable else "for commands that run unasked"
+        return f"\n[the sandbox lets nothing be written {where}]"
+    if not confinement.network and _OFFLINE.search(text):
+        return "\n[the sandbox has no network; a rule with `network: true` gives a command one]"
+    return ""
 
 
 def _ending_in_words(ended: Ended | None, seconds: float) -> str:

@@ -1,0 +1,220 @@
+"""What holds commands back on this machine: chosen by trying it out, and put around every program.
+
+The law: a mechanism counts only after a program that it held tried to get out and could not: it is started exactly
+as commands are. First bubblewrap, then Landlock, then nothing; what that means is for decisions to say. Asked once
+and then remembered. Knows no rules and no tools.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openclaw.errors import ToolError
+from openclaw.messages import Confinement, Step
+from openclaw.permissions.facts import BUBBLEWRAP, LANDLOCK, NO_WALLS, TRUSTED_PATH, Disk, Walls
+from openclaw.tools import _sandbox_bubblewrap, _sandbox_landlock, _sandbox_seatbelt
+from openclaw.tools._sandbox_bubblewrap import Bubblewrap
+from openclaw.tools._sandbox_masks import Guards, Masks
+
+log = logging.getLogger(__name__)
+
+PROCESSES = 512  # of one command line
+MEMORY = 4 * 2**30  # bytes of one program's own memory
+FILE = 4 * 2**30  # bytes of one file it writes
+OPEN = 4096  # files it holds open
+
+_PREFIX = "openclaw-sandbox-"
+_LAUNCHER = Path(_sandbox_landlock.__file__)
+# Of /proc not the processes: this mechanism does not keep their environment from who may see them.
+_PROC = ("self", "cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "sys", "uptime", "version")
+_WRITABLE_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How one program is really started."""
+
+    argv: tuple[str, ...]
+    program: str
+    environment: Mapping[str, str]
+    shelled: bool = False  # it ends as in a shell: 128 and the signal
+
+
+@dataclass(slots=True)
+class Box:
+    """What was put together for one command line; `close` takes all of it away again."""
+
+    sandbox: Sandbox
+    confinement: Confinement
+    masks: Masks = field(default_factory=Masks)
+    tmp: Path | None = None
+
+    def launch(self, step: Step, cwd: Path, environment: Mapping[str, str], seconds: float) -> Launch:
+        argv, program = step.argv, step.program
+        match "none" if step in self.confinement.around else self.confinement.mechanism:
+            case "bubblewrap":
+                bwrap = self.sandbox.bubblewrap(seconds)
+                line = bwrap.argv(self.confinement, self.masks, cwd, argv, program, self.tmp)
+                return Launch(tuple(line), bwrap.program, environment, shelled=True)
+            case "landlock":
+                assert self.tmp is not None
+                line = _landlocked(self.confinement, self.tmp, step, seconds)
+                return Launch(tuple(line), line[0], {**environment, "TMPDIR": str(self.tmp)})
+            case "seatbelt":
+                assert self.tmp is not None
+                line = _sandbox_seatbelt.argv(self.confinement, self.tmp, program, argv)
+                return Launch(tuple(line), line[0], {**environment, "TMPDIR": str(self.tmp)})
+            case _:
+                return Launch(argv, program, environment)
+
+    def close(self) -> None:
+        self.sandbox.guards.release(self.masks)
+        if self.tmp is not None:
+            shutil.rmtree(self.tmp, ignore_errors=True)
+
+
+class Sandbox:
+    """The mechanism of this machine, found out when it is first asked for; `begin` asks ahead of that."""
+
+    def __init__(self, find: Callable[[str], str | None] | None = None) -> None:
+        """`find` names the file of a program, or None where it is not installed."""
+        self._find = find or _installed
+        self._lock = threading.RLock()
+        self._walls: Walls | None = None
+        self._folder: Path | None = None
+        self.guards = Guards()
+
+    def begin(self) -> None:
+        """Finds out in the background."""
+        threading.Thread(target=self.walls, name="sandbox", daemon=True).start()
+
+    def walls(self) -> Walls:
+        """Waits for the answer where it is not known yet: some hundredths of a second, once."""
+        known = self._walls
+        if known is not None:
+            return known
+        with self._lock:
+            if self._walls is None:
+                self._walls = self._chosen()
+            return self._walls
+
+    def close(self) -> None:
+        """Takes away what was prepared; what is asked afterwards prepares it anew."""
+        with self._lock:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder, self._walls = None, None
+
+    def _chosen(self) -> Walls:
+        from openclaw.tools._sandbox_trial import holds
+
+        for walls in candidates(self._find):
+            if holds(self, walls):
+                return walls
+        log.warning(
+            "no sandbox works here, so only vetted commands that read run unasked; `openclaw doctor` says more"
+        )
+        return NO_WALLS
+
+    def box(self, confinement: Confinement, *, several: bool) -> Box:
+        """Raises ToolError where the walls that were decided on cannot be put up. `several` programs share a /tmp."""
+        box = Box(self, confinement)
+        try:
+            if confinement.mechanism == "bubblewrap":
+                box.masks = self.guards.masks(confinement)
+                box.tmp = _private_folder() if several else None
+            elif confinement.mechanism != "none":
+                box.tmp = _private_folder()
+        except OSError as error:
+            box.close()
+            raise ToolError(f"the sandbox could not be put up: {error.strerror}; nothing was run") from error
+        return box
+
+    def bubblewrap(self, seconds: float) -> Bubblewrap:
+        program = self._find("bwrap")
+        if program is None:
+            raise ToolError("bubblewrap is not installed any more; nothing was run")
+        wanted = {"core": 0, "cpu": _cpu(seconds), "fsize": FILE, "nofile": OPEN, "data": MEMORY, "nproc": PROCESSES}
+        limits = _sandbox_bubblewrap.limits({"prlimit": self._find("prlimit")}, wanted.items())
+        return Bubblewrap(program, self._prepared(), limits)
+
+    def _prepared(self) -> Path:
+        with self._lock:
+            if self._folder is None or not (self._folder / "empty").exists():
+                _sweep()
+                folder = _private_folder()
+                _sandbox_bubblewrap.prepare(folder)
+                self._folder = folder
+            return self._folder
+
+
+def candidates(find: Callable[[str], str | None] | None = None) -> list[Walls]:
+    """What could work here, the strongest first; each has yet to be tried."""
+    find = find or _installed
+    found = []
+    if sys.platform.startswith("linux"):
+        if find("bwrap") is not None:
+            found.append(BUBBLEWRAP)
+        if _sandbox_landlock.version() >= 1:
+            found.append(LANDLOCK)
+    elif sys.platform == "darwin" and os.access(_sandbox_seatbelt.PROGRAM, os.X_OK):
+        found.append(Walls("seatbelt", masks=True, network=True))
+    return found
+
+
+def _installed(name: str) -> str | None:
+    """Sought where commands are sought, and taken only if nobody but root can exchange it."""
+    found = Disk(TRUSTED_PATH).find_program(name)
+    return found.path if found is not None and found.trusted else None
+
+
+def _landlocked(confinement: Confinement, tmp: Path, step: Step, seconds: float) -> list[str]:
+    workspace = str(confinement.workspace)
+    etc = [f"/etc/{name}" for name in _sandbox_bubblewrap.ETC]
+    proc = [f"/proc/{name}" for name in _PROC]
+    shown = [str(path) for path in confinement.shown if len(path.parts) > 1]
+    wanted = {
+        "read": [*_sandbox_bubblewrap.SYSTEM, *etc, *proc, "/dev", "/sys", step.program, workspace, *shown],
+        "write": [*_WRITABLE_DEVICES, str(tmp), *([workspace] if confinement.writable else [])],
+        "network": confinement.network,
+        "limits": {"CORE": 0, "CPU": _cpu(seconds), "FSIZE": FILE, "NOFILE": OPEN, "DATA": MEMORY},
+    }
+    python = os.path.realpath(sys.executable)
+    return [python, "-I", "-S", str(_LAUNCHER), json.dumps(wanted), step.program, *step.argv]
+
+
+def _cpu(seconds: float) -> int:
+    return int(seconds) + 6
+
+
+def _private_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+
+
+def _sweep() -> None:
+    """Takes away what runtimes of ours that were killed have left."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        with suppress(OSError):
+            if pid.isdigit() and not Path(f"/proc/{pid}").exists() and folder.lstat().st_uid == os.getuid():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def shared() -> Sandbox:
+    """The one of this process: what holds on a machine holds for everything that runs on it."""
+    sandbox = Sandbox()
+    atexit.register(sandbox.close)
+    return sandbox
