@@ -80,10 +80,7 @@ class _Bench:
         input, wrong = _as_run(self.attempt.tool, input)
         if wrong is not None:
             return _refused("invalid_input", wrong)
-        policy = policy or self.policy
-        if self.trusted:
-            policy = _trusting(policy, self.trusted)
-        return permissions.decide(replace(self.attempt, input=input), policy, self.facts)
+        return permissions.decide(replace(self.attempt, input=input), policy or self.policy, self.facts)
 
 
 def _refused(code: str, message: str) -> Decision:
@@ -157,7 +154,7 @@ def _line(bench: _Bench, line: bytes) -> Decision:
         input = _of_command(tool, row["command"]) if "command" in row else row["input"]
         if not isinstance(input, dict):
             return _refused("bad_line", '"input" is a JSON object')
-        return bench.judge(input, _allowing(tuple(map(str, row["allow"]))) if "allow" in row else None)
+        return bench.judge(input, _allowing(tuple(map(str, row["allow"])), bench.trusted) if "allow" in row else None)
     except Exception as error:  # one bad line must not cost the others their answers
         return _refused("bad_line", str(error) or type(error).__name__)
 
@@ -166,16 +163,11 @@ def _line(bench: _Bench, line: bytes) -> Decision:
 
 
 @lru_cache(maxsize=256)
-def _allowing(names: tuple[str, ...]) -> Policy:
+def _allowing(names: tuple[str, ...], trusted: tuple[Path, ...]) -> Policy:
     """These programs within their profiles, and nothing else; one without a profile is asked about."""
     known = tuple(name for name in names if profiles.profile(name) is not None)
     rule = Rule(Effect.ALLOW, ("*",), Condition(commands=known), id="allow", policy="--allow")
-    return Policy("--allow", (rule,))
-
-
-@lru_cache(maxsize=256)
-def _trusting(policy: Policy, roots: tuple[Path, ...]) -> Policy:
-    return replace(policy, trusted_repositories=(*policy.trusted_repositories, *roots))
+    return Policy("--allow", (rule,), trusted_repositories=trusted)
 
 
 def _disk(args: argparse.Namespace) -> Disk:
@@ -187,7 +179,11 @@ def _disk(args: argparse.Namespace) -> Disk:
 
 
 def _trusted(args: argparse.Namespace, workspace: Path) -> tuple[Path, ...]:
-    return (workspace.resolve(),) if args.trust_repo else ()
+    """With --trust-repo, the root of the repository that the workspace lies in; the workspace where it is none."""
+    if not args.trust_repo:
+        return ()
+    here = workspace.resolve()
+    return (next((place for place in (here, *here.parents) if (place / ".git").exists()), here),)
 
 
 def _bench(args: argparse.Namespace) -> _Bench:
@@ -207,7 +203,8 @@ def _alone(args: argparse.Namespace, names: Sequence[str], workspace: Path) -> _
     if tool is None or _command_input(tool) is None:
         raise UsageError("--allow judges commands; the tool is run_command")
     attempt = _attempt(tool, "none", args.sender or "repl:local", workspace, (args.state,))
-    return _Bench(attempt, _allowing(tuple(names)), _disk(args), _trusted(args, workspace))
+    trusted = _trusted(args, workspace)
+    return _Bench(attempt, _allowing(tuple(names), trusted), _disk(args), trusted)
 
 
 def _attempt(tool: ToolSpec, agent: str, sender: str, workspace: Path, protected: tuple[Path, ...]) -> Attempt:
@@ -236,6 +233,7 @@ def _in_project(args: argparse.Namespace, workspace: Path | None) -> _Bench:
     attempt = _attempt(tool, agent.id, str(who.address), workspace, (args.project, args.state))
     attempt = replace(attempt, person=who.person, groups=who.groups)
     policy, trusted = snapshot.policies[agent.policy], _trusted(args, workspace)
+    policy = replace(policy, trusted_repositories=(*policy.trusted_repositories, *trusted))
     return _Bench(attempt, policy, _disk(args), trusted, args.tool in agent.tools)
 
 
