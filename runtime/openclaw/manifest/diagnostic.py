@@ -177,6 +177,8 @@ CODES: dict[str, str] = {
     "rule-pattern": "The pattern of a rule cannot be read.",
     "rule-condition": "The rule's conditions do not fit the tools it names.",
     "rule-test": "One of the rule's own tests fails.",
+    "rule-network": "`network` is for rules that let commands run, or ask about them.",
+    "policy-repository": "A trusted repository is named by the whole path of its root.",
     "rule-until": "`until` is a date or a time: 2027-01-31 or 2027-01-31T18:00:00Z.",
     # schedule, channels, models
     "cron": "A schedule has five fields (minute hour day month weekday) or is a name such as @daily.",

@@ -6,20 +6,23 @@ snapshot as a whole; nothing is ever loosened by that.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from openclaw.manifest.builtins import FLOOR
 from openclaw.manifest.diagnostic import Span
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain, texts
 from openclaw.manifest.project import Definition, Project
-from openclaw.permissions.policy import Condition, Effect, Origin, Policy, Rule
+from openclaw.permissions.policy import Condition, Effect, Origin, Policy, Rule, Sandbox
 
 EFFECTS: Final = {"allow": Effect.ALLOW, "ask": Effect.ASK, "deny": Effect.DENY}
 _DURATION = re.compile(r"([0-9]+)(ms|s|m|h)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SANDBOX: Final[Mapping[str, Sandbox]] = {"auto": "auto", "required": "required", "off": "off"}
 _STATED: Final = {
     "commands": "commands", "paths": "paths", "hosts": "hosts",
     "from": "sender", "channel": "channel", "room": "room", "heartbeat": "heartbeat",
@@ -83,7 +86,14 @@ def _policy(project: Project, policy: Definition, own: Mapping[str, tuple[Rule, 
         Effect.DENY if policy.value("default") == "deny" else Effect.ASK,
         tuple(str(each.value) for each in policy.texts("approvers")),
         300.0 if within is None else within,
+        _SANDBOX.get(str(policy.value("sandbox", "auto")), "required"),
+        tuple(_canonical(str(each.value)) for each in policy.texts("trusted_repositories")),
     )
+
+
+def _canonical(path: str) -> Path:
+    """Where it leads now: a link that is turned elsewhere later is trusted no more."""
+    return Path(os.path.realpath(Path(path).expanduser()))
 
 
 def _after_strangers(project: Project) -> Iterator[Rule]:
@@ -122,6 +132,7 @@ def rule(node: RuleNode) -> Rule:
         reason=_word(node.node, "reason"),
         until=_word(node.node, "until"),
         unsafe=node.node.value("unsafe") is True,
+        network=node.node.value("network") is True,
         policy=node.policy,
         origin=_origin(at),
     )

@@ -44,6 +44,8 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     policies.includes_end,
     policies.floor_only_restricts,
     policies.approvers_exist,
+    policies.repositories_are_whole_paths,
+    policies.network_is_for_commands,
     policies.rules_name_tools,
     policies.allows_are_narrow,
     policies.allows_have_a_point,

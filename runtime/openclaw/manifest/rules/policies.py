@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
 from openclaw.manifest import policies
 from openclaw.manifest.builtins import FLOOR
@@ -74,6 +75,31 @@ def approvers_exist(project: Project) -> Iterator[Diagnostic]:
     for policy in project.all("policy").values():
         for approver in policy.texts("approvers"):
             yield from refer_person(project, approver)
+
+
+def repositories_are_whole_paths(project: Project) -> Iterator[Diagnostic]:
+    for policy in project.all("policy").values():
+        for named in policy.texts("trusted_repositories"):
+            path = PurePosixPath(str(named.value))
+            if ".." in path.parts or not (path.is_absolute() or path.parts[:1] == ("~",)) or len(path.parts) < 2:
+                yield error(
+                    "policy-repository",
+                    named.span,
+                    f"`{named.value}` is not the whole path of a repository's root folder",
+                    "write the absolute path, or one that begins with `~/`",
+                )
+
+
+def network_is_for_commands(project: Project) -> Iterator[Diagnostic]:
+    for rule in all_rules(project):
+        key = rule.node.node.entries.get("network")
+        if key is not None and rule.sound and rule.effect == "deny":
+            yield error(
+                "rule-network",
+                rule.node.node.key("network"),
+                "what is denied does not run, so it needs no network",
+                "remove `network`; without it no command has a network",
+            )
 
 
 def refer_person(project: Project, named: Scalar) -> Iterator[Diagnostic]:
