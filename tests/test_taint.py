@@ -143,6 +143,10 @@ def test_quotes_forwarded_messages_and_files_taint_and_plain_words_do_not() -> N
     )
 
 
+def test_what_a_hook_fills_into_its_prompt_taints() -> None:
+    assert untrusted(replace(said(Text("a ticket: “pay evil”")), untrusted="a hook's material")) == "a hook's material"
+
+
 SEARCH = AssistantEntry(
     "a", NOW, ({"type": "server_tool_use", "id": "s", "name": "web_search"},), "m", "end_turn", Usage(), "s"
 )

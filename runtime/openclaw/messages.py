@@ -114,6 +114,7 @@ class Message:
     can_ask: bool = True  # where it was said, a question about it can be put to somebody
     deliver: tuple[Address, ...] = ()  # the reply goes there, and not back to the sender
     told: bool = False  # was said to this session's person already: it enters the transcript, and nobody answers
+    untrusted: str = ""  # whose words the text itself holds, where they are a stranger's
 
     @property
     def text(self) -> str:

@@ -102,7 +102,7 @@ def user_content(message: Message, text: str, facts: Facts) -> tuple[Block, ...]
 def untrusted(message: Message) -> str:
     """What came with a message that somebody else may have written; "" where nothing did."""
     found = [_source(part) for part in message.parts if not isinstance(part, Text)]
-    return ", ".join(dict.fromkeys(found))
+    return ", ".join(dict.fromkeys([*([message.untrusted] if message.untrusted else []), *found]))
 
 
 def _source(part: Image | File | Quote) -> str:

@@ -23,7 +23,7 @@ from openclaw.control import material
 from openclaw.control.bodies import Bodies, kind
 from openclaw.control.limits import Rates
 from openclaw.control.problems import Unserved, refused, unserved
-from openclaw.messages import Accepted, Address, Message, Refused
+from openclaw.messages import Accepted, Address, Message, Refused, Text
 from openclaw.names import fresh
 from openclaw.ports import Caller, Gate, Operations, Post
 
@@ -133,17 +133,19 @@ class Hooks:
     def _message(
         self, sender: Address, hook: Mapping[str, Any], call: _Call, brought: material.Brought
     ) -> Message:
+        parts = material.filled(hook["prompt"], brought)
         id = hashlib.sha256(f"{sender.id}\n{_own_id(hook, call)}".encode("utf-8", "surrogateescape")).hexdigest()
         return Message(
             id=f"hook-{id[:40]}",
             sender=sender,
-            parts=material.filled(hook["prompt"], brought),
+            parts=parts,
             at=self._clock.now(),
             agent=hook["agent"],
             session=id[:16] if hook["session"] == "fresh" else None,
             fetched=not hook["deliver"],
             can_ask=False,
             deliver=tuple(hook["deliver"]),
+            untrusted="" if parts == (Text(hook["prompt"]),) else "a hook's material",
         )
 
 

@@ -87,6 +87,7 @@ def message_json(message: Message) -> Json:
         "can_ask": message.can_ask,
         "deliver": [_address_json(address) for address in message.deliver],
         "told": message.told,
+        "untrusted": message.untrusted,
     }
 
 
@@ -107,6 +108,7 @@ def message_from(value: Json) -> Message:
         can_ask=value.get("can_ask", True),  # rows of earlier versions do not say
         deliver=tuple(_address_from(address) for address in value.get("deliver", ())),
         told=value.get("told", False),
+        untrusted=value.get("untrusted", ""),
     )
 
 
