@@ -33,6 +33,7 @@ def names(text: str) -> set[str]:
         "python3 -c 'import os; os.system(\"rm x\")' > f", "ssh host rm x > f", "watch 'rm x' > f",
         "echo \"unclosed; rm x",
         "rm\t-rf > f", "command rm x > f", "busybox rm x > f", "ls |& rm x", "[[ -n $(rm x) ]]", "x=(`rm y`)",
+        "bash -c 'r\\m x' > f", "sh -c 'r\"\"m x' > f", "python3 -c 'import os; os.system(\"rm\")' > f",
         "parallel rm ::: a > f", "docker run a rm x > f", "git ls-files | xargs -0 -n1 rm > f",
     ],
 )  # fmt: skip
@@ -55,6 +56,11 @@ def test_a_name_in_the_place_of_a_command_is_found(text: str) -> None:
 )
 def test_a_mere_argument_is_not_taken_for_a_command(text: str) -> None:
     assert "rm" not in names(text)
+
+
+def test_words_of_the_shell_that_run_others_are_found_too() -> None:
+    assert {"time", "ls"} <= names("time ls > f")
+    assert {"coproc", "ls"} <= names("coproc ls > f")
 
 
 def test_understood_commands_are_searched_inside_wrappers_too() -> None:

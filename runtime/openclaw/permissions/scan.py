@@ -2,7 +2,8 @@
 
 Its law is the reverse of the grammar's: better to find too much. What it finds can only forbid, never
 allow. It reads quotes the way a shell does and, where a text hides commands inside quotes (substitution,
-`sh -c`, heredocs), once more as if there were no quotes. Linear in the text; knows no rules.
+`sh -c`, heredocs), once more as if there were no quotes. Linear in the text; knows no rules. A whole grammar
+of bash (tree-sitter) was held against it and found no command that this does not, and several it missed.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _QUOTES = re.compile(r"[\"'\\]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(\[[^\]]*\])?\+?=")
 _INNER = re.compile(r"[\s;|&()`<>{},=]+")
 _PASSED_OVER = KEYWORDS | {"!", "{", "}", "[[", "]]", "((", "))"}
+_PREFIXES = frozenset({"time", "coproc"})  # words of the shell that a rule may mean as programs
 _RUNS_OTHERS = frozenset({"shell", "interpreter", "wrapper"})
 _FAR = 32  # words after a program that a rule can name
 _FIND_ACTIONS = frozenset({"-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch"})
@@ -73,6 +75,8 @@ class _Reader:
             self.end_command()
         elif self.words or not (self.word in _PASSED_OVER or _ASSIGNMENT.match(self.word)):
             self.words.append(self.word)
+        elif self.word in _PREFIXES:
+            self.found.append((self.word,))
         self.word = None
 
     def end_command(self) -> None:
@@ -140,10 +144,11 @@ def _with_inner(argv: Invocation) -> Iterator[Invocation]:
         return
     for index in range(1, len(argv)):
         yield argv[index : index + _FAR]
-        inner = [word for word in _INNER.split(argv[index]) if word]
-        if len(inner) > 1:
-            for start in range(len(inner)):
-                yield tuple(inner[start : start + _FAR])
+        for text in dict.fromkeys((argv[index], _QUOTES.sub("", argv[index]))):
+            inner = [word for word in _INNER.split(text) if word]
+            if len(inner) > 1 or text != argv[index]:
+                for start in range(len(inner)):
+                    yield tuple(inner[start : start + _FAR])
 
 
 def _runs_others(argv: Invocation) -> bool:
