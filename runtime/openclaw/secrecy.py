@@ -69,13 +69,18 @@ class Secrets:
         return _without_shapes(text)
 
     def mask_all(self, value: Any) -> Any:
-        """The same value with every text in it masked, also those that are keys."""
+        """The same JSON value with every text in it masked, also those that are keys."""
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        # Nearly always there is nothing to strike out, which is sooner seen of the whole than of its parts.
+        return value if self.mask(text) == text else self._parts(value)
+
+    def _parts(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.mask(value)
         if isinstance(value, Mapping):
-            return {self.mask(str(key)): self.mask_all(item) for key, item in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [self.mask_all(item) for item in value]
+            return {self.mask(str(key)): self._parts(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._parts(item) for item in value]
         return value
 
 
