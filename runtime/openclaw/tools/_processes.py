@@ -156,13 +156,14 @@ class Job:
                 self.excess = f"more than {PROCESSES} processes at a time"
             elif sum(map(_memory, found)) > MEMORY:
                 self.excess = f"more than {MEMORY // 2**30} GB of memory"
-        while found:
-            self._signal(signal.SIGKILL)
-            for pid in found:
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+        stopped: set[int] = set()
+        while found - stopped:  # what is stopped starts nothing more, so that this comes to an end
+            _send(found - stopped, signal.SIGSTOP)
+            stopped |= found
             found = _tree([process.pid for process in self._running if process.returncode is None])
             await asyncio.sleep(0)
+        _send(stopped, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
 
     # ── output ───────────────────────────────────────────────────────────────────────────────────
 
@@ -249,10 +250,10 @@ def _code(code: int, launch: Launch) -> int:
 
 
 def _tree(roots: Iterable[int]) -> set[int]:
-    """These processes and all that came from them, as far as it is needed to see that they are too many."""
+    """These processes and all that came from them and has not been orphaned."""
     found: set[int] = set()
     waiting = [*roots]
-    while waiting and len(found) <= 4 * PROCESSES:
+    while waiting:
         pid = waiting.pop()
         if pid in found:
             continue
@@ -261,6 +262,12 @@ def _tree(roots: Iterable[int]) -> set[int]:
             for task in Path(f"/proc/{pid}/task").iterdir():
                 waiting += map(int, (task / "children").read_text().split())
     return found
+
+
+def _send(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(OSError):
+            os.kill(pid, number)
 
 
 def _memory(pid: int) -> int:

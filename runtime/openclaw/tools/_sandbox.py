@@ -11,6 +11,7 @@ import atexit
 import functools
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -196,7 +197,7 @@ def _landlocked(confinement: Confinement, tmp: Path, step: Step, seconds: float)
 
 
 def _cpu(seconds: float) -> int:
-    return int(seconds) + 6
+    return math.ceil(seconds) + 5
 
 
 def _private_folder() -> Path:

@@ -24,7 +24,7 @@ _FROM_FIVE = (1 << 16) - 1
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | (1 << 14) | (1 << 15)
 _TCP = 3  # bind and connect
 _SCOPES = 3  # abstract sockets and signals
-_NO_NEW_PRIVILEGES, _END_WITH_PARENT = 38, 1
+_NO_NEW_PRIVILEGES, _END_WITH_PARENT, _ADOPT = 38, 1, 36
 
 
 class _Ruleset(ctypes.Structure):
@@ -90,11 +90,15 @@ def _checked(result: int) -> int:
 def main(wanted: Mapping[str, Any], program: str, argv: Sequence[str]) -> None:
     parent = os.getppid()
     _library().prctl(_END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    _library().prctl(_ADOPT, 1, 0, 0, 0)  # what its children leave behind stays with it, where it can be found
     if os.getppid() != parent:
         os._exit(1)  # it ended before it could be watched
     restrict(wanted["read"], wanted["write"], wanted["network"])
     for name, value in wanted["limits"].items():
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+        kind = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(kind)[1]
+        least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (least, least))
     os.execv(program, list(argv))
 
 

@@ -41,7 +41,7 @@ _UNMADE = (
     ".git", ".gitattributes", ".gitmodules", ".gitconfig", ".env", ".envrc", ".mcp.json", ".vscode", ".husky",
     ".claude", ".cursor", ".codex", ".gemini", ".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv", ".ssh",
 )  # fmt: skip
-_GIT_UNMADE = ("hooks", "config.worktree", "commondir")
+_GIT_UNMADE = ("hooks", "config.worktree")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,10 @@ def _read(place: str, changed: int, workspace: Path, roots: Sequence[Path]) -> _
                     guarded.append(path)
             elif is_folder:
                 folders.append(entry.path)
-            elif not entry.is_file(follow_symlinks=False):
-                guarded.append(path)  # sockets, pipes and devices lead out
+            elif entry.is_file(follow_symlinks=False):
+                continue
+            elif stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode):
+                guarded.append(path)  # somebody outside listens there
     return _Folder(changed, tuple(guarded), tuple(folders))
 
 

@@ -77,7 +77,7 @@ class Tools:
         if confinement is None:
             raise ToolError(f"{name}: nothing was decided about what holds the command back, so it was not run")
         box = await self._box(confinement, several=len(call.command.steps) > 1)
-        surroundings = environment(spec, call.workspace) | (_FOR_GIT if confinement.repository else {})
+        surroundings = environment(spec, call.workspace) | _for_git(confinement)
         job = Job(call.command, folder, surroundings, self._clock, spec.timeout, box)
         try:
             ended = await self._within(job, spec.timeout)
@@ -133,6 +133,14 @@ def environment(spec: ToolSpec, workspace: Path) -> dict[str, str]:
     locale = {name: value for name, value in os.environ.items() if name.startswith("LC_")}
     named = {name: str(value) for name, value in (spec.options.get("env") or {}).items()}
     return {**_FIXED, **kept, **locale, "HOME": str(workspace), **named}
+
+
+def _for_git(confinement: Confinement) -> dict[str, str]:
+    """Settings of the person's in the workspace count only in what they agreed to."""
+    if not confinement.repository:
+        return {}
+    theirs = confinement.writable and (confinement.workspace / ".gitconfig").is_file()
+    return _FOR_GIT if theirs else {**_FOR_GIT, "GIT_CONFIG_GLOBAL": os.devnull}
 
 
 def _folder(input: Mapping[str, Any], call: Call) -> Path:

@@ -1,0 +1,506 @@
+"""The sandbox for real: programs inside try to get out, held as commands are held. What this machine cannot do is
+skipped and says so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openclaw.clock import SystemClock
+from openclaw.messages import Call, CommandLine, Confinement, Mechanism, Step, ToolResult, ToolSpec
+from openclaw.ports import Place
+from openclaw.tools import _sandbox_seatbelt
+from openclaw.tools._sandbox import Sandbox, candidates, shared
+from openclaw.tools._sandbox_masks import _OURS, Guards
+from openclaw.tools._sandbox_trial import ATTEMPTS, trial
+from openclaw.tools.shell import Tools
+
+HERE = {walls.mechanism for walls in candidates()}
+bubblewrap = pytest.mark.skipif("bubblewrap" not in HERE, reason="bubblewrap is not installed")
+landlock = pytest.mark.skipif("landlock" not in HERE, reason="this kernel has no Landlock")
+EACH = [pytest.param("bubblewrap", marks=bubblewrap), pytest.param("landlock", marks=landlock)]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A workspace in a folder that holds more, with a repository and a secret."""
+    folder = tmp_path.resolve() / "workspace"
+    (folder / ".git" / "hooks").mkdir(parents=True)
+    (folder / ".git" / "config").write_text("[core]\n")
+    (folder / ".env").write_text("TOKEN=zorblax\n")
+    (folder / "notes.txt").write_text("plain\n")
+    (tmp_path / "secret").write_text("zorblax\n")
+    return folder
+
+
+def held(
+    workspace: Path,
+    text: str,
+    mechanism: Mechanism = "bubblewrap",
+    *,
+    writable: bool = False,
+    network: bool = False,
+    shown: tuple[Path, ...] = (),
+    repository: bool = False,
+    timeout: float = 30.0,
+) -> ToolResult:
+    """What a shell script prints that runs as a command does."""
+    confinement = Confinement(mechanism, workspace, writable, network, (), shown, repository)
+    command = CommandLine((Step(("sh", "-c", text), program="/bin/sh"),), confinement)
+    return asyncio.run(ran(workspace, command, timeout))
+
+
+async def ran(workspace: Path, command: CommandLine, timeout: float) -> ToolResult:
+    spec = ToolSpec("run_command", "", {}, "shell", {}, {"command": "command"}, timeout=timeout)
+    tools = Tools({"run_command": spec}, Place("/", "/"), SystemClock())
+    try:
+        return await tools.run(spec.name, {}, Call("main", "s", "repl:local", workspace, "call-1", command))
+    finally:
+        await tools.close()
+
+
+# ── the trial ────────────────────────────────────────────────────────────────────────────────────
+
+
+@bubblewrap
+def test_bubblewrap_stops_every_attempt_of_the_trial() -> None:
+    assert trial(shared(), next(w for w in candidates() if w.mechanism == "bubblewrap")) == dict.fromkeys(
+        ATTEMPTS, True
+    )
+
+
+@landlock
+def test_landlock_stops_what_it_promises() -> None:
+    found = trial(shared(), next(w for w in candidates() if w.mechanism == "landlock"))
+    stopped = {name for name, held in found.items() if held}
+    assert stopped >= {"runs", "outside", "workspace", "secret", "environment"}
+    assert "masked" not in stopped
+
+
+def test_the_trial_sees_an_open_door() -> None:
+    from openclaw.permissions.facts import Walls
+
+    found = trial(shared(), Walls())
+    assert not any(found[name] for name in ("outside", "workspace", "secret", "masked", "create", "environment"))
+
+
+def test_walls_that_fail_their_trial_are_not_counted_on(tmp_path: Path) -> None:
+    """A bubblewrap that only runs the program holds nothing."""
+    liar = tmp_path / "bwrap"
+    liar.write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n')
+    liar.chmod(0o755)
+    sandbox = Sandbox({"bwrap": str(liar)}.get)
+    assert sandbox.walls().mechanism != "bubblewrap"
+    sandbox.close()
+
+
+# ── what cannot be reached ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("mechanism", EACH)
+def test_nothing_is_written_outside_the_workspace_not_even_after_approval(
+    mechanism: Mechanism, workspace: Path
+) -> None:
+    held(workspace, "echo x > ../new; echo x > $HOME/../new; rm -f ../secret", mechanism, writable=True)
+    assert sorted(path.name for path in workspace.parent.iterdir()) == ["secret", "workspace"]
+
+
+@pytest.mark.parametrize("mechanism", EACH)
+def test_what_runs_unasked_writes_nothing(mechanism: Mechanism, workspace: Path) -> None:
+    result = held(workspace, "echo x > new", mechanism)
+    assert result.is_error and "lets nothing be written" in result.text
+    assert not (workspace / "new").exists()
+
+
+@pytest.mark.parametrize("mechanism", EACH)
+def test_what_was_approved_writes_in_the_workspace(mechanism: Mechanism, workspace: Path) -> None:
+    assert not held(
+        workspace, "mkdir -p a/b && echo x > a/b/c && mv notes.txt moved", mechanism, writable=True
+    ).is_error
+    assert (workspace / "a/b/c").read_text() == "x\n"
+    assert (workspace / "moved").exists()
+
+
+@pytest.mark.parametrize("mechanism", EACH)
+def test_no_secret_outside_the_workspace_is_read(mechanism: Mechanism, workspace: Path) -> None:
+    result = held(workspace, "cat ../secret /etc/shadow ~root/.bashrc /root/.bashrc 2>&1", mechanism, writable=True)
+    assert "zorblax" not in result.text and "root:" not in result.text
+
+
+@pytest.mark.parametrize("mechanism", EACH)
+def test_the_environment_of_the_runtime_is_not_read(mechanism: Mechanism, workspace: Path) -> None:
+    asked = subprocess.Popen(["sleep", "60"], env={"TOKEN": "zorblax"})
+    try:
+        text = held(workspace, "cat /proc/[0-9]*/environ | tr '\\0' '\\n'", mechanism, writable=True).text
+        text += held(workspace, f"cat /proc/{asked.pid}/environ", mechanism, writable=True).text
+        assert "zorblax" not in text
+        assert "HOME=" in text or mechanism == "landlock"  # it did look, and found itself
+    finally:
+        asked.kill()
+        asked.wait()
+
+
+CONNECT = textwrap.dedent("""
+    import socket
+    for kind, family, where in (
+        ("tcp", socket.SOCK_STREAM, ("127.0.0.1", {tcp})), ("udp", socket.SOCK_DGRAM, ("127.0.0.1", {udp}))
+    ):
+        try:
+            with socket.socket(socket.AF_INET, family) as one:
+                one.connect(where)
+                one.send(b"out")
+            print("reached", kind)
+        except OSError:
+            pass
+    for name in ({path!r}, "\\0openclaw-test-{tcp}"):
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
+                one.connect(name)
+            print("reached unix")
+        except OSError:
+            pass
+    print("tried")
+""")
+
+
+@pytest.fixture
+def listeners(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    path = str(tmp_path / "s")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.socket(socket.AF_UNIX) as unix,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
+        udp.bind(("127.0.0.1", 0))
+        unix.bind(path)
+        unix.listen()
+        port = tcp.getsockname()[1]
+        abstract.bind(f"\0openclaw-test-{port}")
+        abstract.listen()
+        udp.setblocking(False)
+        yield {"tcp": port, "udp": udp.getsockname()[1], "path": path, "heard": lambda: heard(udp)}
+
+
+def heard(udp: socket.socket) -> bool:
+    """Whether anything came; what is sent on this machine is there when it was sent."""
+    try:
+        return udp.recv(10) == b"out"
+    except BlockingIOError:
+        return False
+
+
+def python(workspace: Path, text: str) -> str:
+    (workspace / "try.py").write_text(text)
+    return "/usr/bin/python3 try.py"
+
+
+needs_python = pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="there is no /usr/bin/python3")
+
+
+@needs_python
+@bubblewrap
+def test_bubblewrap_cuts_off_every_network(workspace: Path, listeners: dict[str, Any]) -> None:
+    script = python(workspace, CONNECT.format(**listeners))
+    found = held(workspace, script, writable=True).text
+    assert "tried" in found
+    assert "reached tcp" not in found and "reached unix" not in found
+    assert not listeners["heard"]()
+    assert "reached tcp" in held(workspace, script, writable=True, network=True).text
+    assert listeners["heard"]()
+
+
+@needs_python
+@landlock
+def test_landlock_cuts_off_tcp_and_abstract_sockets(workspace: Path, listeners: dict[str, Any]) -> None:
+    script = python(workspace, CONNECT.format(**{**listeners, "path": "/nowhere"}))
+    found = held(workspace, script, "landlock", writable=True).text
+    assert "tried" in found
+    assert "reached tcp" not in found
+
+
+# ── what is protected in the workspace ───────────────────────────────────────────────────────────
+
+
+@bubblewrap
+def test_a_secret_in_the_workspace_is_not_there_unless_the_person_read_its_name(workspace: Path) -> None:
+    (workspace / "deep" / "er").mkdir(parents=True)
+    (workspace / "deep" / "er" / "id_rsa").write_text("zorblax\n")
+    assert "zorblax" not in held(workspace, "grep -r . . ; cat .env deep/er/id_rsa").text
+    assert "zorblax" not in held(workspace, "grep -r . . ; cat .env deep/er/id_rsa", writable=True).text
+    assert "zorblax" in held(workspace, "cat .env", writable=True, shown=(workspace / ".env",)).text
+
+
+@bubblewrap
+def test_walking_through_the_workspace_stumbles_over_nothing_hidden(workspace: Path) -> None:
+    result = held(workspace, "grep -rc . . >/dev/null && find . >/dev/null && ls -laR >/dev/null && echo whole")
+    assert result == ToolResult("whole\n")
+
+
+@bubblewrap
+@pytest.mark.parametrize(
+    "text",
+    [
+        "echo x > .envrc",
+        "mkdir -p .vscode && echo x > .vscode/tasks.json",
+        "echo x > .git/hooks/post-checkout",
+        "echo x >> .git/config",
+        "mv .git elsewhere && mkdir -p .git/hooks && echo x > .git/hooks/post-checkout",
+        "rm -rf .git; mkdir -p .git/hooks && echo x > .git/hooks/post-checkout",
+        "ln -s /tmp .ssh; mkdir -p .ssh && echo x > .ssh/authorized_keys",
+        "mv .env elsewhere; echo x > .env",
+    ],
+)
+@pytest.mark.parametrize("repository", [False, True])
+def test_protected_files_are_neither_made_nor_changed(text: str, repository: bool, workspace: Path) -> None:
+    before = seen(workspace)
+    held(workspace, text, writable=True, repository=repository)
+    assert seen(workspace) == before
+
+
+def seen(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text() if path.is_file() else ""
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or path.exists()
+    }
+
+
+@bubblewrap
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_commits_where_a_person_agreed_and_its_hooks_stay_as_they_are(workspace: Path) -> None:
+    shutil.rmtree(workspace / ".git")
+    subprocess.run(["git", "init", "-q", str(workspace)], check=True)
+    hooks = sorted((workspace / ".git" / "hooks").iterdir())
+    script = "git add notes.txt && git -c user.name=a -c user.email=a@b commit -qm one && git log --oneline"
+    result = held(workspace, script, writable=True, repository=True)
+    assert result.text.endswith(" one\n"), result.text
+    assert sorted((workspace / ".git" / "hooks").iterdir()) == hooks
+    assert held(workspace, "git log --oneline", repository=True).text.endswith(" one\n")
+
+
+def test_what_was_left_by_a_crash_is_not_taken_for_something_of_the_persons(workspace: Path) -> None:
+    guards, confinement = Guards(), Confinement("bubblewrap", workspace, writable=True)
+    left = guards.masks(confinement)
+    assert workspace / ".envrc" in left.unmade and (workspace / ".envrc").is_dir()
+    assert (workspace / ".envrc").stat().st_mtime_ns == _OURS
+    again = Guards()  # another runtime, after the first was killed
+    masks = again.masks(confinement)
+    assert workspace / ".envrc" in masks.unmade
+    again.release(masks)
+    assert not (workspace / ".envrc").exists()
+
+
+def test_two_commands_at_once_share_what_keeps_files_from_being_made(workspace: Path) -> None:
+    guards, confinement = Guards(), Confinement("bubblewrap", workspace, writable=True)
+    one, other = guards.masks(confinement), guards.masks(confinement)
+    guards.release(one)
+    assert (workspace / ".envrc").is_dir()
+    guards.release(other)
+    assert not (workspace / ".envrc").exists()
+
+
+def test_new_secrets_are_found_without_reading_the_workspace_again(workspace: Path) -> None:
+    guards, confinement = Guards(), Confinement("bubblewrap", workspace)
+    assert guards.masks(confinement).hidden == (workspace / ".env", workspace / ".git")
+    (workspace / "sub").mkdir()
+    (workspace / "sub" / "server.key").write_text("x")
+    assert workspace / "sub" / "server.key" in guards.masks(confinement).hidden
+
+
+@bubblewrap
+def test_a_link_that_a_command_left_leads_no_tool_out(workspace: Path) -> None:
+    """The child makes the link, the parent writes: it must not follow."""
+    from openclaw.errors import ToolError
+    from openclaw.tools.files import Tools as Files
+
+    held(workspace, "ln -s ../secret link; ln -s .. up", writable=True)
+    spec = ToolSpec("write_file", "", {}, "files", {}, {"path": "path"}, writes=True)
+    files = Files({"write_file": spec}, Place("/", "/"), SystemClock())
+    for path in ("link", "up/secret", "up/new"):
+        call = Call("main", "s", "repl:local", workspace, "call-2")
+        with pytest.raises(ToolError):
+            result = asyncio.run(files.run("write_file", {"path": path, "content": "overwritten"}, call))
+            raise ToolError(result.text) if result.is_error else AssertionError(result)
+    assert (workspace.parent / "secret").read_text() == "zorblax\n"
+    assert not (workspace.parent / "new").exists()
+
+
+# ── what people see of it ────────────────────────────────────────────────────────────────────────
+
+
+@bubblewrap
+def test_whoever_agreed_to_a_path_outside_lets_it_be_read(workspace: Path) -> None:
+    secret = workspace.parent / "secret"
+    assert held(workspace, f"cat {secret}", writable=True, shown=(secret,)).text == "zorblax\n"
+    assert held(workspace, f"echo x > {secret}", writable=True, shown=(secret,)).is_error
+    assert secret.read_text() == "zorblax\n"
+
+
+@bubblewrap
+def test_programs_of_one_line_share_a_folder_for_temporary_files(workspace: Path) -> None:
+    steps = (
+        Step(("sh", "-c", "echo shared > /tmp/x"), program="/bin/sh"),
+        Step(("cat", "/tmp/x"), "&&", program="/bin/cat"),
+    )
+    line = CommandLine(steps, Confinement("bubblewrap", workspace, writable=True))
+    assert asyncio.run(ran(workspace, line, 20)).text == "shared\n"
+    assert not Path("/tmp/x").exists()
+
+
+@pytest.mark.parametrize("mechanism", EACH)
+def test_exit_codes_and_signals_are_those_of_the_program(mechanism: Mechanism, workspace: Path) -> None:
+    assert held(workspace, "exit 3", mechanism).text == "[exit code 3]"
+    assert held(workspace, "kill -SEGV $$", mechanism).text == "[sh was ended by SIGSEGV]"
+
+
+@bubblewrap
+def test_programs_that_look_at_the_machine_see_it(workspace: Path) -> None:
+    step = Step(("ps", "-e"), program=str(Path(shutil.which("ps") or "/bin/ps").resolve()))
+    line = CommandLine((step,), Confinement("bubblewrap", workspace))
+    inside = asyncio.run(ran(workspace, line, 20)).text
+    around = asyncio.run(
+        ran(workspace, replace(line, confinement=Confinement("bubblewrap", workspace, around=(step,))), 20)
+    ).text
+    assert len(around.splitlines()) > len(inside.splitlines())
+
+
+# ── limits ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("mechanism", EACH)
+def test_nothing_outlives_its_time(mechanism: Mechanism, workspace: Path) -> None:
+    script = "setsid sleep 61.7 & sh -c 'trap \"\" TERM; sleep 61.7' & sleep 61.7"
+    result = held(workspace, script, mechanism, timeout=1.0)
+    assert "ended after its 1 s were up" in result.text
+    assert eventually(lambda: alive("61.7") == [])
+
+
+def alive(seconds: str) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"sleep\0{seconds}\0".encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def eventually(holds: object, seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    assert callable(holds)
+    while not (found := bool(holds())) and time.monotonic() < deadline:
+        os.sched_yield()
+    return found
+
+
+KILLED = textwrap.dedent("""
+    import asyncio, sys
+    sys.path.insert(0, {tests!r})
+    from pathlib import Path
+    from tools.test_sandbox import held
+    held(Path({workspace!r}), "echo started > started; sleep 62.3 & sleep 62.3", {mechanism!r}, writable=True)
+""")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mechanism", EACH)
+def test_no_command_outlives_a_killed_runtime(mechanism: Mechanism, workspace: Path) -> None:
+    tests = str(Path(__file__).parent.parent)
+    script = KILLED.format(tests=tests, workspace=str(workspace), mechanism=mechanism)
+    runtime = subprocess.Popen([sys.executable, "-c", script])
+    try:
+        assert eventually((workspace / "started").exists, 30)
+        assert eventually(lambda: alive("62.3") != [])
+    finally:
+        runtime.send_signal(signal.SIGKILL)
+        runtime.wait()
+    if mechanism == "bubblewrap":
+        assert eventually(lambda: alive("62.3") == [])
+    else:  # only the program itself goes with the runtime; what it started in the background does not
+        assert eventually(lambda: len(alive("62.3")) <= 2)
+        for pid in alive("62.3"):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mechanism", EACH)
+def test_a_fork_bomb_is_stopped(mechanism: Mechanism, workspace: Path) -> None:
+    result = held(workspace, "bomb() { bomb | bomb & }; bomb; sleep 57.9", mechanism, timeout=40)
+    assert result.is_error, result
+    assert eventually(lambda: alive("57.9") == [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mechanism", EACH)
+def test_a_gigabyte_of_output_is_counted_and_not_kept(mechanism: Mechanism, workspace: Path) -> None:
+    result = held(workspace, "head -c 1000000000 /dev/zero | tr '\\0' x", mechanism, timeout=120)
+    assert not result.is_error
+    assert len(result.text) < 10 * 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mechanism", EACH)
+def test_too_much_memory_ends_a_program(mechanism: Mechanism, workspace: Path) -> None:
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("there is no /usr/bin/python3")
+    result = held(workspace, "/usr/bin/python3 -c 'x = bytearray(6 * 2**30); print(len(x))'", mechanism)
+    assert result.is_error
+    assert str(6 * 2**30) not in result.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@bubblewrap
+def test_it_holds_for_somebody_who_is_not_root() -> None:
+    """The trial as uid 65534, with the interpreter that the system has if ours cannot be read by others."""
+    script = (
+        "from openclaw.tools._sandbox import *; from openclaw.tools._sandbox_trial import trial; import json\n"
+        "print(json.dumps({w.mechanism: trial(Sandbox(), w) for w in candidates()}))"
+    )
+    done = subprocess.run(
+        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={"PATH": "/usr/bin:/bin", "TMPDIR": "/tmp"},
+    )
+    if done.returncode != 0:
+        pytest.skip(f"another user cannot start this interpreter: {done.stderr.strip().splitlines()[-1:]}")
+    assert '"bubblewrap": {"runs": true' in done.stdout
+    assert "false" not in done.stdout.partition('"landlock"')[0]
+
+
+# ── macOS, as text ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_profile_for_macos_denies_by_default_and_protects_last() -> None:
+    confinement = Confinement("seatbelt", Path("/w (1)"), writable=True, hidden=(Path("/state"),))
+    text = _sandbox_seatbelt.profile(confinement, Path("/tmp/x"))
+    assert text.startswith("(version 1)\n(deny default)\n")
+    assert "network" not in text
+    assert '(subpath "/w (1)")' in text
+    allowed, denied = text.rindex("(allow "), text.index('(deny file-write* (regex #"^/w\\ \\(1\\)/(.*/)?\\.git/(hooks')
+    assert allowed < denied
+    assert text.rstrip().endswith('(deny file-read* file-write* (subpath "/state"))')
+
+
+def test_the_profile_for_macos_gives_the_network_and_the_workspace_only_when_told() -> None:
+    confinement = Confinement("seatbelt", Path("/w"))
+    text = _sandbox_seatbelt.profile(confinement, Path("/tmp/x"))
+    assert '(allow file-write* (subpath "/tmp/x") (literal "/dev/null"))' in text
+    assert "(allow network*" in _sandbox_seatbelt.profile(replace(confinement, network=True), Path("/tmp/x"))
