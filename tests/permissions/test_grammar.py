@@ -140,6 +140,8 @@ def test_three_redirections_are_understood(text: str, stdout: str, stderr: str) 
         ("'A'=1 ls", "assignment", 1),
         ("if true", "keyword", 1),
         ("time ls", "keyword", 1),
+        ("%1", "job", 1),
+        ("ls; '%s' a", "job", 5),
         ("echo 'a", "quote", 6),
         ('echo "a', "quote", 6),
         ("echo $'a'", "dollar", 6),

@@ -193,6 +193,8 @@ def _finished(draft: Draft) -> Refusal | None:
     name = "".join(piece.text for piece in first)
     if not name:
         return Refusal("empty", "the name of the program is empty", first[0].column)
+    if name.startswith("%"):
+        return Refusal("job", f"`{name}` would mean a job of the shell, not a program", first[0].column)
     if _ASSIGNMENT.match(name):
         return Refusal("assignment", "a variable is set before the command", first[0].column)
     if name in KEYWORDS and not any(piece.quoted for piece in first):
