@@ -27,7 +27,8 @@ HEAD = 3 * 2**20  # bytes kept from the beginning
 TAIL = 2**20  # and from the end
 TERM_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 LINGER = 0.5  # seconds a finished command's output may stay open
-WATCH = 0.25  # seconds between looks at how much a command has started
+WATCH = 0.05  # seconds between looks at how much a command has started
+NICE = 5  # how far commands stand back behind the runtime, which has to be able to stop them
 _AT_ONCE = 16  # reads before others get their turn
 
 
@@ -151,19 +152,23 @@ class Job:
         """Ends what starts too many programs or takes too much memory; not every mechanism can, nor for everybody."""
         while not self.excess:
             await self._clock.sleep(WATCH)
-            found = _tree([process.pid for process in self._running if process.returncode is None])
+            found = self._tree()
             if len(found) > PROCESSES:
                 self.excess = f"more than {PROCESSES} processes at a time"
             elif sum(map(_memory, found)) > MEMORY:
                 self.excess = f"more than {MEMORY // 2**30} GB of memory"
+        self._signal(signal.SIGKILL)  # which ends all there is in a sandbox with processes of its own
+        found = self._tree()
         stopped: set[int] = set()
         while found - stopped:  # what is stopped starts nothing more, so that this comes to an end
             _send(found - stopped, signal.SIGSTOP)
             stopped |= found
-            found = _tree([process.pid for process in self._running if process.returncode is None])
+            found = self._tree()
             await asyncio.sleep(0)
         _send(stopped, signal.SIGKILL)
-        self._signal(signal.SIGKILL)
+
+    def _tree(self) -> set[int]:
+        return _tree([process.pid for process in self._running if process.returncode is None])
 
     # ── output ───────────────────────────────────────────────────────────────────────────────────
 
@@ -284,6 +289,8 @@ def _close(descriptor: int) -> None:
 
 def _limit(pid: int, seconds: float) -> None:
     """Set from outside, just after the start: code between fork and exec is not safe beside threads."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, NICE)
     cpu = math.ceil(seconds) + 5
     wanted = (
         (resource.RLIMIT_CORE, 0),

@@ -124,9 +124,7 @@ class Sandbox:
         for walls in candidates(self._find):
             if holds(self, walls):
                 return walls
-        log.warning(
-            "no sandbox works here, so only vetted commands that read run unasked; `openclaw doctor` says more"
-        )
+        log.warning("no sandbox works here, so only vetted commands that read run unasked; `openclaw doctor` says more")
         return NO_WALLS
 
     def box(self, confinement: Confinement, *, several: bool) -> Box:
@@ -190,6 +188,7 @@ def _landlocked(confinement: Confinement, tmp: Path, step: Step, seconds: float)
         "read": [*_sandbox_bubblewrap.SYSTEM, *etc, *proc, "/dev", "/sys", step.program, workspace, *shown],
         "write": [*_WRITABLE_DEVICES, str(tmp), *([workspace] if confinement.writable else [])],
         "network": confinement.network,
+        "processes": PROCESSES,
         "limits": {"CORE": 0, "CPU": _cpu(seconds), "FSIZE": FILE, "NOFILE": OPEN, "DATA": MEMORY},
     }
     python = os.path.realpath(sys.executable)

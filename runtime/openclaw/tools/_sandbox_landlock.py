@@ -2,7 +2,7 @@
 
     python -I -S _sandbox_landlock.py JSON PROGRAM ARGV...
 
-JSON: {"read": [...], "write": [...], "network": false, "limits": {"NOFILE": 4096}}. The law: what cannot be
+JSON: {"read": [], "write": [], "network": false, "processes": 512, "limits": {"NOFILE": 4096}}. The law: what cannot be
 restricted is not run. It ends when its parent does. Knows nothing of masks: a folder that may be read may be read
 whole. UDP and sockets that are files stay open to it, which is why nothing that counts on them runs unasked.
 """
@@ -87,14 +87,28 @@ def _checked(result: int) -> int:
     return int(result)
 
 
+def _processes(user: int) -> int:
+    """How many threads this user has by now: the kernel counts all of them, not only ours. Root is not counted."""
+    threads = 0
+    for name in os.listdir("/proc"):  # noqa: PTH208 - nothing is imported that is not needed
+        try:
+            if name.isdigit() and os.stat(f"/proc/{name}").st_uid == user:  # noqa: PTH116
+                threads += len(os.listdir(f"/proc/{name}/task"))  # noqa: PTH208
+        except OSError:
+            continue
+    return threads
+
+
 def main(wanted: Mapping[str, Any], program: str, argv: Sequence[str]) -> None:
     parent = os.getppid()
     _library().prctl(_END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
     _library().prctl(_ADOPT, 1, 0, 0, 0)  # what its children leave behind stays with it, where it can be found
     if os.getppid() != parent:
         os._exit(1)  # it ended before it could be watched
+    processes = _processes(os.getuid())
     restrict(wanted["read"], wanted["write"], wanted["network"])
-    for name, value in wanted["limits"].items():
+    limits = {**wanted["limits"], "NPROC": wanted["processes"] + processes}
+    for name, value in limits.items():
         kind = getattr(resource, f"RLIMIT_{name}")
         hard = resource.getrlimit(kind)[1]
         least = value if hard == resource.RLIM_INFINITY else min(value, hard)
