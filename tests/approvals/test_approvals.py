@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from openclaw.permissions.facts import Disk
 from openclaw.stores.volatile import Store
 
 RUN = ToolSpec("run_command", "", {"properties": {}}, "shell", judged={"command": "command", "cwd": "path"})
+FOLDERS = "/usr/local/bin:/usr/bin:/bin"
 REFUND = ToolSpec("refund", "", {"properties": {}}, "python", {"reference": "desk:refund"})
 POLICY = Policy("careful", answer_within=300)
 NADER = Address("telegram", "1")
@@ -522,12 +524,14 @@ def test_two_writers_lose_nothing(tmp_path: Path) -> None:
 
 def test_the_whole_command_is_shown_one_argument_a_line(tmp_path: Path) -> None:
     async def play(desk: Desk) -> None:
+        programs = {name: os.path.realpath(str(shutil.which(name, path=FOLDERS))) for name in ("grep", "sort")}
         approval = desk.build(desk.attempt("grep -n 'a b' '' x 2>/dev/null | sort -o out"))
         assert approval.lines == (
             "run_command",
             "  grep", "    -n", "    a b", "    ''", "    x", "    2>/dev/null",
             "  |",
             "  sort", "    -o", "    out",
+            f"runs {programs['grep']}, {programs['sort']}",
         )  # fmt: skip
         assert approval.cwd == str(tmp_path)
         assert approval.reason

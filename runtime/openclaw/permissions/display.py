@@ -16,7 +16,14 @@ def lines(attempt: Attempt, decision: Decision) -> tuple[str, ...]:
     """Never shortened. A warning comes first where anything had to be escaped."""
     shown = list(_command(decision.command) if decision.command is not None else _inputs(attempt))
     warned = [WARNING] if any("\\u{" in line for line in shown) else []
-    return (*warned, attempt.tool.name, *shown)
+    return (*warned, attempt.tool.name, *shown, *_programs(decision.command))
+
+
+def _programs(command: CommandLine | None) -> Iterable[str]:
+    """The files that will run, not indented as every argument is: so no argument can pass for them."""
+    found = dict.fromkeys(step.program for step in (command.steps if command is not None else ()) if step.program)
+    if found:
+        yield f"runs {', '.join(map(escaped, found))}"
 
 
 def _command(command: CommandLine) -> Iterable[str]:
