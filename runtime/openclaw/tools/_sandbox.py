@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import json
 import logging
 import math
 import os
@@ -184,15 +183,18 @@ def _landlocked(confinement: Confinement, tmp: Path, step: Step, seconds: float)
     etc = [f"/etc/{name}" for name in _sandbox_bubblewrap.ETC]
     proc = [f"/proc/{name}" for name in _PROC]
     shown = [str(path) for path in confinement.shown if len(path.parts) > 1]
-    wanted = {
-        "read": [*_sandbox_bubblewrap.SYSTEM, *etc, *proc, "/dev", "/sys", step.program, workspace, *shown],
-        "write": [*_WRITABLE_DEVICES, str(tmp), *([workspace] if confinement.writable else [])],
-        "network": confinement.network,
-        "processes": PROCESSES,
-        "limits": {"CORE": 0, "CPU": _cpu(seconds), "FSIZE": FILE, "NOFILE": OPEN, "DATA": MEMORY},
-    }
+    limits = {"CORE": 0, "CPU": _cpu(seconds), "FSIZE": FILE, "NOFILE": OPEN, "DATA": MEMORY}
+    read = [*_sandbox_bubblewrap.SYSTEM, *etc, *proc, "/dev", "/sys", step.program, workspace, *shown]
+    write = [*_WRITABLE_DEVICES, str(tmp), *([workspace] if confinement.writable else [])]
+    wanted = [
+        *(f"read={path}" for path in read),
+        *(f"write={path}" for path in write),
+        f"network={int(confinement.network)}",
+        f"processes={PROCESSES}",
+        *(f"{name}={value}" for name, value in limits.items()),
+    ]
     python = os.path.realpath(sys.executable)
-    return [python, "-I", "-S", str(_LAUNCHER), json.dumps(wanted), step.program, *step.argv]
+    return [python, "-I", "-S", str(_LAUNCHER), *wanted, "--", step.program, *step.argv]
 
 
 def _cpu(seconds: float) -> int:

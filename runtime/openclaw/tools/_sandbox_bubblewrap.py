@@ -34,7 +34,7 @@ _FRESH = ("/proc", "/dev")
 
 @dataclass(frozen=True, slots=True)
 class Bubblewrap:
-    """`folder` holds `etc`, a copy of what programs need of /etc, and `empty`, a file; see `prepare`."""
+    """`folder` holds a copy of what programs need of /etc, and a file and a folder that are empty; see `prepare`."""
 
     program: str
     folder: Path
@@ -52,7 +52,7 @@ class Bubblewrap:
             *self._machine(confinement),
             *(("--bind", str(tmp), "/tmp") if tmp else ("--size", str(_SMALL), "--tmpfs", "/tmp")),
             *self._program(program),
-            *_workspace(confinement, masks, self.folder / "empty"),
+            *_workspace(confinement, masks, self.folder),
             "--chdir", str(cwd),
             *self._command(argv, program),
         ]  # fmt: skip
@@ -88,7 +88,7 @@ def _of_system(program: str) -> bool:
     return program.startswith(tuple(f"{place}/" for place in SYSTEM))
 
 
-def _workspace(confinement: Confinement, masks: Masks, empty: Path) -> Iterator[str]:
+def _workspace(confinement: Confinement, masks: Masks, folder: Path) -> Iterator[str]:
     workspace = confinement.workspace
     outside = [path for path in confinement.shown if not path.is_relative_to(workspace)]
     for path in sorted(outside, key=lambda each: len(each.parts)):
@@ -100,9 +100,9 @@ def _workspace(confinement: Confinement, masks: Masks, empty: Path) -> Iterator[
     for path in masks.kept:
         yield from ("--ro-bind", str(path), str(path))
     for path in masks.hidden:
-        yield from _hidden(path, empty)
+        yield from ("--ro-bind", str(folder / ("nothing" if _is_folder(path) else "empty")), str(path))
     for path in masks.unmade:
-        yield from ("--perms", "0555", "--tmpfs", str(path), "--remount-ro", str(path))
+        yield from ("--ro-bind", str(folder / "nothing"), str(path))
 
 
 def _worth_showing(path: Path) -> bool:
@@ -111,19 +111,13 @@ def _worth_showing(path: Path) -> bool:
     return len(path.parts) > 1 and not there and os.path.lexists(path)
 
 
-def _hidden(path: Path, empty: Path) -> Iterator[str]:
-    """Empty rather than forbidden, so that programs that walk through the workspace do not stumble over it."""
-    if _is_folder(path):
-        yield from ("--perms", "0555", "--tmpfs", str(path), "--remount-ro", str(path))
-    else:
-        yield from ("--ro-bind", str(empty), str(path))
-
-
 def prepare(folder: Path) -> None:
     """Copies what programs need of /etc: one mount instead of forty. Raises OSError."""
     etc = folder / "etc"
     etc.mkdir(parents=True)
+    # What is hidden is empty rather than forbidden: programs that walk through the workspace do not stumble over it.
     (folder / "empty").touch(0o444)
+    (folder / "nothing").mkdir(0o555)
     for name in ETC:
         source = Path("/etc", name)
         with suppress(OSError, shutil.Error):  # a file that is not ours to read is not the program's either

@@ -1,10 +1,10 @@
 """Landlock, as a program: restricts itself and then becomes the program it is told to run. Imports nothing of ours.
 
-    python -I -S _sandbox_landlock.py JSON PROGRAM ARGV...
+    python -I -S _sandbox_landlock.py [read=PATH | write=PATH | network=1 | processes=N | CPU=N]... -- PROGRAM ARGV...
 
-JSON: {"read": [], "write": [], "network": false, "processes": 512, "limits": {"NOFILE": 4096}}. The law: what cannot be
-restricted is not run. It ends when its parent does. Knows nothing of masks: a folder that may be read may be read
-whole. UDP and sockets that are files stay open to it, which is why nothing that counts on them runs unasked.
+The law: what cannot be restricted is not run. It ends when its parent does. Knows nothing of masks: a folder that may
+be read may be read whole. UDP and sockets that are files stay open to it, which is why nothing that counts on them runs
+unasked. It imports as little as it can, because every command waits for that.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # system calls, the same on every architecture
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
@@ -24,6 +26,7 @@ _FROM_FIVE = (1 << 16) - 1
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | (1 << 14) | (1 << 15)
 _TCP = 3  # bind and connect
 _SCOPES = 3  # abstract sockets and signals
+_SIGKILL = 9
 _NO_NEW_PRIVILEGES, _END_WITH_PARENT, _ADOPT = 38, 1, 36
 
 
@@ -99,16 +102,20 @@ def _processes(user: int) -> int:
     return threads
 
 
-def main(wanted: Mapping[str, Any], program: str, argv: Sequence[str]) -> None:
+def main(wanted: Sequence[str], program: str, argv: Sequence[str]) -> None:
     parent = os.getppid()
-    _library().prctl(_END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    _library().prctl(_END_WITH_PARENT, _SIGKILL, 0, 0, 0)
     _library().prctl(_ADOPT, 1, 0, 0, 0)  # what its children leave behind stays with it, where it can be found
     if os.getppid() != parent:
         os._exit(1)  # it ended before it could be watched
     processes = _processes(os.getuid())
-    restrict(wanted["read"], wanted["write"], wanted["network"])
-    limits = {**wanted["limits"], "NPROC": wanted["processes"] + processes}
-    for name, value in limits.items():
+    told = [(name, value) for name, _, value in (each.partition("=") for each in wanted)]
+    network = ("network", "1") in told
+    restrict([v for name, v in told if name == "read"], [v for name, v in told if name == "write"], network)
+    for name, text in told:
+        if not name.isupper() and name != "processes":
+            continue
+        name, value = ("NPROC", processes + int(text)) if name == "processes" else (name, int(text))
         kind = getattr(resource, f"RLIMIT_{name}")
         hard = resource.getrlimit(kind)[1]
         least = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -117,10 +124,9 @@ def main(wanted: Mapping[str, Any], program: str, argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    import json
-
+    given = sys.argv.index("--")
     try:
-        main(json.loads(sys.argv[1]), sys.argv[2], sys.argv[3:])
+        main(sys.argv[1:given], sys.argv[given + 1], sys.argv[given + 2 :])
     except OSError as problem:
-        print(f"{sys.argv[3]}: could not be started: {problem.strerror or problem}", file=sys.stderr)
+        print(f"{sys.argv[given + 2]}: could not be started: {problem.strerror or problem}", file=sys.stderr)
         sys.exit(126)
