@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-inpu
 HAVE_PIP = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 LOCK   := uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -q
 
-.PHONY: run test test-fast test-slow programs lint bench docs requirements clean
+.PHONY: run test test-fast test-slow programs lint bench bench-decisions docs requirements clean
 
 run: $(VENV)/.run
 	@$(BIN)/openclaw run --demo-if-no-key
@@ -21,10 +21,11 @@ test-fast: $(VENV)/.dev
 test-slow: $(VENV)/.dev programs
 	$(BIN)/python -m pytest -m slow --timeout 1500
 
-# A browser for the web page and strace for disk calls, which pip cannot install. Where they are missing the tests that
-# need them are skipped and say so; only a throw-away machine (CI is set) is given them.
+# A browser for the web page, strace for disk calls and bubblewrap for the sandbox, which pip cannot install. Where they
+# are missing the tests that need them are skipped and say so; only a throw-away machine (CI is set) is given them.
 programs:
 	@missing=; for program in chromium strace; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	command -v bwrap >/dev/null || missing="$$missing bubblewrap"; \
 	if [ -n "$$missing" ] && [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "Installing$$missing" >&2; \
 	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null || true; \
@@ -39,6 +40,10 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@cd tests && for script in bench/[!_]*.py; do \
 	    echo "$$script"; ../$(BIN)/python -m bench.$$(basename $$script .py) || exit 1; done
+
+# How right and how quick decisions are; CORPORA=FOLDER adds the rows of a folder of one's own.
+bench-decisions: $(VENV)/.dev
+	@cd tests && ../$(BIN)/python -m bench.decisions $(if $(CORPORA),--corpora $(abspath $(CORPORA))) $(if $(EDITS),--edits $(EDITS))
 
 # Writes the pages that are derived from the code; a test fails when they are out of date.
 docs: $(VENV)/.dev
