@@ -36,6 +36,8 @@ def _command(command: CommandLine) -> Iterable[str]:
             yield "    >/dev/null"
         if step.stderr:
             yield "    2>/dev/null" if step.stderr == "null" else "    2>&1"
+    if command.confinement is not None and command.confinement.network:
+        yield "  (it may use the network)"
 
 
 def _inputs(attempt: Attempt) -> Iterable[str]:

@@ -7,11 +7,12 @@ vetted, and git, which runs what its repository names, needs all of them. Knows 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from openclaw.messages import CommandLine, Confinement, Step
-from openclaw.permissions import paths, profiles, scan
+from openclaw.permissions import paths, profiles
 from openclaw.permissions.facts import Facts, Walls
 from openclaw.permissions.policy import Attempt, Policy
 
@@ -20,6 +21,7 @@ _LOOK_AROUND = frozenset(
     {"df", "free", "last", "lsblk", "lscpu", "pgrep", "ps", "uptime", "users", "vmstat", "w", "who"}
 )  # fmt: skip
 _MOST_SHOWN = 64
+_WORD = re.compile(r"[^\s'\"()<>|;&$`]+")
 
 
 def objection(
@@ -112,8 +114,4 @@ def _words(command: CommandLine) -> Iterable[str]:
     for step in command.steps:
         yield from step.argv[1:]
         if len(step.argv) == 3 and step.argv[1] == "-c":
-            yield from _inner(step.argv)
-
-
-def _inner(argv: Sequence[str]) -> Iterable[str]:
-    return [word for invocation in scan.of_text(argv[2]).invocations for word in invocation[1:]]
+            yield from _WORD.findall(step.argv[2])

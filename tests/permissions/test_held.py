@@ -1,0 +1,178 @@
+"""What runs unasked on which machine: the sandbox that works there, what the policy says of it, and what it holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openclaw.manifest.builtins import BUILTINS
+from openclaw.messages import Confinement
+from openclaw.permissions import binding
+from openclaw.permissions.decide import Attempt, Condition, Decision, Effect, Policy, Rule, decide
+from openclaw.permissions.facts import BUBBLEWRAP, LANDLOCK, NO_WALLS, Disk, Walls
+from openclaw.permissions.policy import Sandbox
+
+MACHINES = {"bubblewrap": BUBBLEWRAP, "landlock": LANDLOCK, "none": NO_WALLS}
+NAMES = ("ls", "cat", "grep", "git", "ps", "touch made")
+
+
+def judged(
+    command: str,
+    workspace: Path,
+    walls: Walls = BUBBLEWRAP,
+    *,
+    sandbox: Sandbox = "auto",
+    trusted: tuple[Path, ...] = (),
+    network: bool = False,
+    protected: tuple[Path, ...] = (),
+) -> Decision:
+    rule = Rule(Effect.ALLOW, ("run_command",), Condition(commands=NAMES), network=network)
+    policy = Policy("p", (rule,), sandbox=sandbox, trusted_repositories=trusted)
+    attempt = Attempt(
+        BUILTINS["run_command"], {"command": command}, "main", "repl:local", workspace=workspace, protected=protected
+    )
+    return decide(attempt, policy, Disk(walls=lambda: walls))
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path.resolve() / "site"
+    (folder / ".git").mkdir(parents=True)
+    (folder / "sub").mkdir()
+    return folder
+
+
+TABLE = {
+    #                       auto                       required                   off
+    #                       bwrap  landlock none       bwrap  landlock none       any
+    "ls -la":              ("allow", "allow", "allow", "allow", "allow", "ask",   "allow"),
+    "cat notes | grep x":  ("allow", "allow", "allow", "allow", "allow", "ask",   "allow"),
+    "grep -r x .":         ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "allow"),
+    "touch made":          ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "allow"),
+    "git status":          ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "ask"),
+    "ls -la; git status":  ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "ask"),
+    "rm -rf x":            ("ask",   "ask",   "ask",   "ask",   "ask",   "ask",   "ask"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", TABLE)
+def test_what_runs_unasked_depends_on_what_works_here(command: str, repository: Path) -> None:
+    machines = [("auto", *one) for one in MACHINES.items()] + [("required", *one) for one in MACHINES.items()]
+    found = [
+        judged(command, repository, walls, sandbox=sandbox, trusted=(repository,))  # type: ignore[arg-type]
+        for sandbox, _, walls in [*machines, ("off", "none", NO_WALLS)]
+    ]
+    assert tuple(each.effect.name.lower() for each in found) == TABLE[command]
+
+
+def test_the_reason_says_what_is_missing(repository: Path) -> None:
+    def reason(command: str, walls: Walls, sandbox: Sandbox = "auto") -> str:
+        return judged(command, repository, walls, sandbox=sandbox, trusted=(repository,)).reason
+
+    assert "no sandbox works here" in reason("touch made", NO_WALLS)
+    assert "(landlock) cannot hide single files or cut off every network" in reason("git status", LANDLOCK)
+    assert "would read what is protected" in reason("grep -r x .", LANDLOCK)
+    assert "the policy requires a sandbox" in reason("ls", NO_WALLS, "required")
+    assert "switched the sandbox off" in reason("git status", BUBBLEWRAP, "off")
+
+
+# ── repositories ─────────────────────────────────────────────────────────────────────────────────
+
+
+def asks(workspace: Path, *roots: Path) -> bool:
+    return judged("git status", workspace, trusted=roots).effect is Effect.ASK
+
+
+def test_git_reads_unasked_only_in_the_repository_that_is_trusted(repository: Path) -> None:
+    assert asks(repository)
+    assert asks(repository, repository.parent / "other")
+    assert asks(repository, repository.parent / "sit")
+    assert not asks(repository, repository)
+    assert not asks(repository / "sub", repository)
+    assert asks(repository.parent, repository)
+
+
+def test_a_forged_pointer_is_not_followed(repository: Path) -> None:
+    (repository / "sub" / ".git").write_text("gitdir: /tmp/evil\n")
+    assert asks(repository / "sub", repository)
+    assert asks(repository / "sub", repository, repository / "sub")
+
+
+def test_a_repository_that_points_elsewhere_is_not_trusted(repository: Path) -> None:
+    (repository / ".git" / "commondir").write_text("/tmp/evil\n")
+    assert asks(repository, repository)
+
+
+def test_a_link_in_the_place_of_the_repository_is_not_trusted(repository: Path) -> None:
+    (repository / ".git").rename(repository / "kept")
+    (repository / ".git").symlink_to("kept")
+    assert asks(repository, repository)
+
+
+def test_a_root_that_is_a_link_is_not_trusted_itself(repository: Path) -> None:
+    link = repository.parent / "link"
+    link.symlink_to(repository)
+    assert asks(repository, link)
+    assert not asks(link, repository)
+
+
+def test_a_folder_that_looks_like_a_repository_is_not_trusted(repository: Path) -> None:
+    for name in ("HEAD", "objects", "refs"):
+        (repository / "sub" / name).mkdir()
+    assert asks(repository / "sub", repository)
+    assert not asks(repository, repository)
+
+
+def test_a_repository_inside_the_trusted_one_is_another(repository: Path) -> None:
+    (repository / "sub" / ".git").mkdir()
+    assert asks(repository / "sub", repository)
+
+
+# ── what holds it ────────────────────────────────────────────────────────────────────────────────
+
+
+def confinement(decision: Decision) -> Confinement:
+    assert decision.command is not None and decision.command.confinement is not None
+    return decision.command.confinement
+
+
+def test_unasked_reads_and_agreed_writes(repository: Path) -> None:
+    unasked = confinement(judged("ls", repository))
+    assert (unasked.mechanism, unasked.writable, unasked.network) == ("bubblewrap", False, False)
+    asked = confinement(judged("rm x", repository))
+    assert (asked.writable, asked.workspace) == (True, repository)
+    assert confinement(judged("ls", repository, sandbox="off")).mechanism == "none"
+    assert confinement(judged("ls", repository, NO_WALLS)).mechanism == "none"
+
+
+def test_only_a_rule_gives_a_network_and_only_to_what_it_names(repository: Path) -> None:
+    assert confinement(judged("touch made", repository, network=True)).network
+    assert not confinement(judged("rm x", repository, network=True)).network
+
+
+def test_what_is_named_by_a_command_that_asks_is_shown_and_nothing_else(repository: Path) -> None:
+    state = repository.parent / "state"
+    state.mkdir()
+    asked = confinement(judged("cat .env ../other notes --x=/etc/fstab", repository, protected=(state,)))
+    assert set(asked.shown) == {repository / ".env", repository.parent / "other", Path("/etc/fstab")}
+    assert asked.hidden == (state,)
+    through_shell = confinement(judged("cat $(cat .env) /etc/fstab > out", repository))
+    assert set(through_shell.shown) >= {repository / ".env", Path("/etc/fstab")}
+    assert confinement(judged("cat notes", repository)).shown == ()
+
+
+@pytest.mark.skipif(not Path("/bin/ps").exists(), reason="there is no ps")
+def test_what_looks_at_the_machine_looks_from_outside_unless_a_sandbox_is_required(repository: Path) -> None:
+    assert [step.argv for step in confinement(judged("ps aux | grep x", repository)).around] == [("ps", "aux")]
+    assert confinement(judged("ps aux", repository, sandbox="required")).around == ()
+
+
+def test_an_answer_is_bound_to_what_holds_the_command(repository: Path) -> None:
+    one = judged("rm x", repository)
+    attempt = Attempt(BUILTINS["run_command"], {"command": "rm x"}, "main", "repl:local", workspace=repository)
+    assert one.command is not None
+    other = replace(one, command=replace(one.command, confinement=Confinement("none", repository, writable=True)))
+    difference = binding.bind(attempt, one, "s").difference(binding.bind(attempt, other, "s"))
+    assert difference == "what holds it while it runs is something else now"
