@@ -24,7 +24,7 @@ _FILES = _words("""
     .exrc .nanorc .emacs .screenrc .tmux.conf .wgetrc .curlrc .gdbinit .lldbinit .envrc .mcp.json
     authorized_keys known_hosts credentials credentials.json secrets.json secrets.yaml secrets.yml
     service-account.json exec-approvals.json control.sock http-token .vault-token .boto .s3cfg rclone.conf
-    .viminfo .lesshst
+    .viminfo .lesshst .jq .magic .magic.mgc .ripgreprc
     .python_history .psql_history .mysql_history .node_repl_history
     wallet.dat
 """)
