@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from doubles import warm
+from openclaw.cli import main
 
 TOOLS = """\
 policies:
@@ -187,3 +188,20 @@ def test_an_invalid_project_is_told(project: Path) -> None:
     done = why(project, "run_command", "--command", "ls")
     assert done.returncode == 3
     assert "tools.yaml:1" in done.stderr
+
+
+# ── the sandbox and trusted repositories ─────────────────────────────────────────────────────────
+
+
+def test_git_is_judged_by_trust_and_by_the_sandbox(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "repo" / ".git").mkdir(parents=True)
+    (tmp_path / "repo" / "sub").mkdir()
+
+    def effect(folder: str, *more: str) -> str:
+        place = str(tmp_path / folder)
+        main(["why", "run_command", "--allow", "git", "--command", "git status", "--cwd", place, "--json", *more])
+        return str(json.loads(capsys.readouterr().out)["decision"])
+
+    assert effect("repo", "--sandbox", "assume") == "ask"
+    assert effect("repo", "--sandbox", "assume", "--trust-repo") == "allow"
+    assert effect("repo/sub", "--sandbox", "assume", "--trust-repo") == "allow"
