@@ -1,7 +1,8 @@
 """What is due next of many heartbeats, without looking at all of them. Pure but for the times it is told.
 
 Law: a plan says up to which instant everything was fired or passed over; what comes after that and is not later than
-now has come. A clock that was put back brings instants again; whoever fires them knows those that were.
+now has come. A clock that was put back brings instants again; whoever fires them knows those that were, and what the
+clock has shown before is not owed a second time.
 """
 
 from __future__ import annotations
@@ -45,24 +46,39 @@ class Plan:
     timetable: Timetable
     done: datetime
     looked: datetime  # failures before a person looked at it do not count
+    seen: datetime  # the same of a clock that was put back behind `done`: what comes up to there comes again
     stopped: str = ""  # why nothing of it runs until somebody looks
     at: datetime | None = None  # when it is looked at next
 
     @classmethod
     def of(cls, heartbeat: Heartbeat, done: datetime, looked: datetime) -> Plan:
-        zone = ZoneInfo(heartbeat.timezone)
-        return cls(heartbeat, Timetable.of(heartbeat.cron, zone, heartbeat.active_hours, heartbeat.once), done, looked)
+        timetable = Timetable.of(
+            heartbeat.cron, ZoneInfo(heartbeat.timezone), heartbeat.active_hours, heartbeat.once
+        )
+        return cls(heartbeat, timetable, done, looked, done)
+
+    def dealt(self, instant: datetime) -> None:
+        """Everything up to this instant was fired or passed over."""
+        self.done, self.seen = max(self.done, instant), instant
+
+    def put_back(self, now: datetime) -> None:
+        """The clock was put back to `now`."""
+        self.seen = now
+
+    def _start(self, now: datetime) -> datetime:
+        """After which instant others have come, or are to come."""
+        return self.done if now >= self.done else min(self.seen, now)
 
     def due(self, now: datetime) -> datetime | None:
         """When the next instant that was not dealt with is to run; None where nothing more comes."""
-        instant = None if self.stopped else self.timetable.next(min(self.done, now))
+        instant = None if self.stopped else self.timetable.next(self._start(now))
         return None if instant is None else self.runs_at(instant)
 
     def runs_at(self, instant: datetime) -> datetime:
         return instant.astimezone(UTC) + late(self.heartbeat.name, instant, self.heartbeat.jitter)
 
     def come(self, now: datetime) -> Backlog:
-        start, span = min(self.done, now), timedelta(days=1)
+        start, span = self._start(now), timedelta(days=1)
         while True:
             begin = max(start, now - span)
             found = [at.astimezone(UTC) for at in self.timetable.between(begin, now) if self.runs_at(at) <= now]

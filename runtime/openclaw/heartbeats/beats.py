@@ -242,8 +242,9 @@ class Heartbeats:
     def _new(self, heartbeat: Heartbeat, entry: Mapping[str, Any], last: datetime | None) -> Plan:
         resumed = _time(self._standing.get(heartbeat.name, {}).get("resumed"))
         done = max(last or EVER, datetime.fromisoformat(entry["since"]), resumed)
-        plan = Plan.of(heartbeat, done, max(_looked(entry), resumed))
-        plan.at = plan.due(self._clock.now())
+        plan, now = Plan.of(heartbeat, done, max(_looked(entry), resumed)), self._clock.now()
+        plan.put_back(min(done, now))  # while nothing ran, perhaps
+        plan.at = plan.due(now)
         return plan
 
     async def _clear_away(self) -> None:
@@ -285,6 +286,7 @@ class Heartbeats:
         if self._ahead is not None and ahead < self._ahead - 1:
             log.warning("the clock was put back by %.0f s", self._ahead - ahead)
             for plan in self._plans.values():
+                plan.put_back(self._clock.now())
                 plan.at = plan.due(self._clock.now())
             self._agenda.fill(self._plans.values())
         self._ahead = ahead
@@ -318,7 +320,7 @@ class Heartbeats:
             runs = []
         for instant in runs:
             await self._fire(plan, instant)
-        plan.done = backlog.instants[-1]
+        plan.dealt(backlog.instants[-1])
 
     async def _hindrance(
         self, plan: Plan, runs: Sequence[datetime], busy: frozenset[str], now: datetime
@@ -336,7 +338,7 @@ class Heartbeats:
         if await self._store.marks.fire(heartbeat.name, instant, message, route):
             log.info("heartbeat %s runs for %s", heartbeat.name, instant.isoformat())
             self._ring(route.session)
-        plan.done = instant
+        plan.dealt(instant)
 
     async def _miss(self, plan: Plan, backlog: Backlog, instants: Sequence[datetime]) -> None:
         """Recorded one by one, but for those that are too many, which are recorded at their last."""
