@@ -19,6 +19,7 @@ from openclaw.timetable import Timetable, late
 
 CATCH_UP = 100  # instants of one heartbeat that are told apart after downtime; the latest of them
 COUNTED = 20_000  # those before them are counted up to here
+ON_TIME = timedelta(minutes=1)  # later than this, an instant counts as missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Plan:
     timetable: Timetable
     done: datetime
     looked: datetime  # failures before a person looked at it do not count
-    seen: datetime  # the same of a clock that was put back behind `done`: what comes up to there comes again
+    seen: datetime  # the same of a clock that was put back behind `done`: what comes between them comes again
     stopped: str = ""  # why nothing of it runs until somebody looks
     at: datetime | None = None  # when it is looked at next
 
@@ -66,8 +67,9 @@ class Plan:
         self.seen = now
 
     def _start(self, now: datetime) -> datetime:
-        """After which instant others have come, or are to come."""
-        return self.done if now >= self.done else min(self.seen, now)
+        """After which instant others have come, or are to come; of those that come again only what is on time."""
+        late = ON_TIME + timedelta(seconds=self.heartbeat.jitter)
+        return min(self.done, max(self.seen, now - late))
 
     def due(self, now: datetime) -> datetime | None:
         """When the next instant that was not dealt with is to run; None where nothing more comes."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from openclaw.clock import Clock
 from openclaw.errors import OpenClawError, StorageFailed
-from openclaw.heartbeats.agenda import COUNTED, Agenda, Backlog, Plan
+from openclaw.heartbeats.agenda import COUNTED, ON_TIME, Agenda, Backlog, Plan
 from openclaw.heartbeats.failures import GIVEN_UP, Failures
 from openclaw.heartbeats.history import heartbeat_json, run_json, standing_json
 from openclaw.manifest.snapshot import Heartbeat, Snapshot
@@ -26,7 +26,6 @@ from openclaw.ports import Queued, Store
 
 MARK = "heartbeats"  # since when each schedule counts
 STANDING = "heartbeats-standing"  # what people said of each: paused, resumed
-ON_TIME = timedelta(minutes=1)  # later than this, an instant counts as missed
 STEP = 30.0  # seconds of sleep at most: the clock on the wall may jump meanwhile
 AGAIN = timedelta(seconds=30)  # after which what the disk refused is tried again
 AT_ONCE = 200  # plans made before others get their turn
