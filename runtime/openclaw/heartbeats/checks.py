@@ -38,7 +38,7 @@ class _Past:
     """What is remembered of one check. `streak`: times in a row that it was amiss; `woken`: when the model was last
     woken in that row; `seen`: what it last said; `message` and `verdict`: the last run that was judged."""
 
-    check: str = ""  # the description that all this is of
+    check: str = ""  # the digest of the description that all this is of
     streak: int = 0
     woken: str | None = None
     seen: str | None = None
@@ -114,7 +114,8 @@ def _found(check: Check, line: str, said: str) -> str:
 
 def _past(document: Any, check: Check) -> _Past:
     """What is remembered, as long as it is of the same check."""
-    description = json.dumps([check.tool, dict(check.input), check.wake], sort_keys=True, default=str)
+    text = json.dumps([check.tool, dict(check.input), check.wake], sort_keys=True, default=str)
+    description = hashlib.sha256(text.encode()).hexdigest()  # its input may hold a secret
     if isinstance(document, dict) and document.get("check") == description:
         return _Past(**{key: document[key] for key in asdict(_Past()) if key in document})
     return _Past(check=description)
