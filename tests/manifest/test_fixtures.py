@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from openclaw.adapters import importer
 from openclaw.manifest import report
@@ -84,7 +85,12 @@ def encoded(files: dict[str, str], spelling: str) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.parametrize("spelling", ["plain", "crlf", "bom", "astral", "unended"])
+def _slow(spelling: str) -> ParameterSet:
+    """Good fixtures are read in this spelling too, and in the fast part."""
+    return pytest.param(spelling, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("spelling", ["plain", "crlf", "astral", _slow("bom"), _slow("unended")])
 @pytest.mark.parametrize("fixture", BAD, ids=lambda path: path.stem)
 def test_a_bad_fixture_says_exactly_what_stands_beside_it(fixture: Path, spelling: str, tmp_path: Path) -> None:
     files, expected = files_of(fixture)
