@@ -233,8 +233,8 @@ def _heartbeats(
     found = {}
     for heartbeat in project.all("heartbeat").values():
         notify = beats.notify(heartbeat)
-        told = tuple(dict.fromkeys(owners)) if notify is None else places(notify)
         deliver = places(_list(heartbeat, "deliver") or ())
+        told = tuple(dict.fromkeys(owners)) or deliver if notify is None else places(notify)
         found[heartbeat.name] = replace(_heartbeat(project, beats, heartbeat), deliver=deliver, notify=told)
     return found
 
