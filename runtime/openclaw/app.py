@@ -207,9 +207,9 @@ class App:
         tasks: dict[str, Runner] = {
             "doorbell": lambda: self.doorbell.serve(self._wake, SIDE_BY_SIDE),
             "control": self._control,
-            "heartbeats": self.heartbeats.run,
         }
-        if self._given is None:  # a one-shot question does not live long enough to see an edit
+        if self._given is None:  # who asks one question wants no heartbeat made up for, and will see no edit
+            tasks["heartbeats"] = self.heartbeats.run
             tasks["watch"] = lambda: Watch(self.reload.folders, self.clock).run(self.reload.look)
         return tasks
 
