@@ -63,9 +63,10 @@ def test_a_run_by_hand_is_in_the_history_and_changes_no_schedule() -> None:
         begun = await beats.run_now("h")
         assert isinstance(begun, Accepted) and house.rung == ["cron:h"]
         again = await beats.run_now("h")
-        assert isinstance(again, Accepted)
+        assert isinstance(again, Accepted) and again.id != begun.id  # also in the same instant
         await house.end(beats, "seen")
         rows = await beats.history("h", 10, None)
+        assert len(rows) == 2
         assert [(row["cause"], row["outcome"], row["reply"]) for row in rows][-1] == ("hand", "answered", "seen")
         assert rows[-1]["message"] == begun.id
         house.snapshot = snapshot(HOURLY)

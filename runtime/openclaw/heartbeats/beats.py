@@ -104,9 +104,11 @@ class Heartbeats:
         heartbeat = self.named(name)
         if heartbeat is None:
             return Refused("heartbeat", f"there is no heartbeat {name}")
-        now = self._clock.now()
-        message, route = _message(heartbeat, f"{now.isoformat()}-by-hand", now), _route(heartbeat)
-        await self._store.marks.fire(name, now, message, route, "hand")
+        now, route = self._clock.now(), _route(heartbeat)
+        message = _message(heartbeat, f"{now.isoformat()}-by-hand", now)
+        while not await self._store.marks.fire(name, now, message, route, "hand"):  # this very instant has a mark
+            now += timedelta(microseconds=1)
+            message = _message(heartbeat, f"{now.isoformat()}-by-hand", now)
         accepted = await self._store.inbox.accept(message, route)  # is there already; tells its id
         self._ring(accepted.session)
         return accepted
