@@ -199,9 +199,9 @@ def test_an_anchor_that_contains_itself_is_refused(text: str) -> None:
 def test_alias_bombs_are_defused_however_many_levels_they_have(levels: int) -> None:
     lines = ["l0: &l0 [x,x,x,x,x,x,x,x,x,x]"]
     lines += [f"l{n}: &l{n} [{','.join([f'*l{n - 1}'] * 10)}]" for n in range(1, levels)]
-    started = time.monotonic()
+    started = time.process_time()
     result = read("f.yaml", "\n".join(lines).encode())
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert [(each.code, each.line) for each in result.diagnostics] == [("yaml-alias-size", 5)]
 
 
