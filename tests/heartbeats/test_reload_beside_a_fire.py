@@ -1,6 +1,6 @@
-"""A reload in the same second as a fire loses no instant and doubles none: the whole runtime, edited around its minute.
+"""A reload in the same second as a fire loses no instant and doubles none: a whole runtime, edited around its minute.
 
-The clock stands still but where a round moves it over the minute; how far the reload has come by then is left to chance.
+The clock stands still but where a round moves it over the minute; how far the reload has come by then is up to chance.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def beats(round: int) -> str:
 async def ended(app: App, instant: datetime) -> Run:
     """The run of this instant, once it is over."""
     async with asyncio.timeout(30):
-        while True:  # noqa: ASYNC110 - the row is on disk
+        while True:
             [run, *_] = await app.store.marks.runs("beat", 1) or [None]
             if run is not None and run.instant >= instant and run.ended is not None:
                 return run
@@ -78,7 +78,7 @@ def rounds(tmp_path: Path, model: MessagesServer, number: int) -> None:
     project(root, model.url, files={"heartbeats.yaml": BEATS.format(prompt="first", minute=0)})
 
     async def scene(app: App, operator: Program) -> None:
-        while (await app.store.marks.get("heartbeats"))[0] is None:  # since when it counts
+        while (await app.store.marks.get("heartbeats"))[0] is None:  # noqa: ASYNC110 - since when it counts
             await asyncio.sleep(0.002)
         for round in range(number):
             await one(app, clock, root, round, chance)
