@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from doubles import warm
 
 TESTS = Path(__file__).parents[1]
