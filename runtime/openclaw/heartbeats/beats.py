@@ -67,6 +67,7 @@ class Heartbeats:
         self._agenda = Agenda()
         self._standing: dict[str, dict[str, Any]] = {}
         self._looked: dict[str, datetime] = {}
+        self._well: set[str] = set()  # those whose last run went well, as far as this process saw
         self._stale = True
         self._changed = asyncio.Event()
         self._ahead: float | None = None  # the clock on the wall less the one that never jumps
@@ -192,6 +193,7 @@ class Heartbeats:
         heartbeat = self.named(queued.message.heartbeat)
         if heartbeat is None:
             return ()
+        (self._well.discard if reply.failed else self._well.add)(heartbeat.name)
         by_hand = queued.message.id.endswith("-by-hand")
         if by_hand and reply.failed:  # whoever asked for it sees that
             return ()
@@ -229,6 +231,7 @@ class Heartbeats:
             if number % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
         self._plans = plans
+        self._well &= plans.keys()
         self._agenda.fill(plans.values())
         await self._clear_away()
 
@@ -262,13 +265,19 @@ class Heartbeats:
         while True:
             known, version = await self._store.marks.get(MARK)
             known = known if isinstance(known, dict) else {}
-            document = {name: self._entry(heartbeat, known.get(name)) for name, heartbeat in wanted.items()}
+            document = {}
+            for number, (name, heartbeat) in enumerate(wanted.items()):
+                document[name] = self._entry(heartbeat, known.get(name))
+                if number % AT_ONCE == AT_ONCE - 1:
+                    await asyncio.sleep(0)
             if document == known or await self._store.marks.put(MARK, document, version):
                 self._looked = {name: _looked(entry) for name, entry in document.items()}
                 return document
 
     def _entry(self, heartbeat: Heartbeat, known: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """What is remembered of one: its schedule and since when it counts, and since when it reads as it does."""
+        if known is not None and "looked" in known and self._kept(heartbeat) is not None:
+            return known
         schedule: dict[str, Any] = {"cron": list(heartbeat.cron), "timezone": heartbeat.timezone}
         if heartbeat.active_hours:
             schedule["active_hours"] = list(heartbeat.active_hours)
@@ -329,6 +338,8 @@ class Heartbeats:
         catching_up = plan.heartbeat.missed == "all" and len(runs) > 1
         if not catching_up and _session(plan.heartbeat) in busy:
             return "the run before it had not ended"
+        if plan.heartbeat.name in self._well:
+            return ""
         why, stopped = await self._failures.holds(plan.heartbeat.name, plan.looked, now)
         plan.stopped = why if stopped else ""
         return why
