@@ -51,6 +51,7 @@ class House:
         await self.store.open()
         beats = Heartbeats(self.store, self.clock, lambda: self._snapshot, lambda session: None)
         await beats.open()
+        self.beats = beats
         task = asyncio.create_task(beats.run())
         await self.answer()
         try:
@@ -79,6 +80,8 @@ class House:
         while (queued := await self.store.inbox.next(f"cron:{self.beat.name}")) is not None:
             self.answered.append(queued.message.id)
             await self.store.inbox.settle(queued.id, "done", None)
+            await self.beats.settled(queued)
+            await settle()  # what was missed is made up for one after the other
 
     async def edit(self, beats: Heartbeats) -> None:
         """A reload that changes this one's prompt, and another's schedule."""

@@ -49,6 +49,7 @@ class Plan:
     looked: datetime  # failures before a person looked at it do not count
     seen: datetime  # the same of a clock that was put back behind `done`: what comes between them comes again
     stopped: str = ""  # why nothing of it runs until somebody looks
+    behind: bool = False  # makes up for what was missed, one run after the other
     at: datetime | None = None  # when it is looked at next
 
     @classmethod
@@ -114,7 +115,10 @@ class Agenda:
         """Those whose time has come, in the order of their times."""
         taken = []
         while self._heap and self._heap[0][0] <= now:
-            taken.append(heapq.heappop(self._heap)[2])
+            at, _, plan = heapq.heappop(self._heap)
+            if plan.at == at:  # it was not put elsewhere since
+                plan.at = None
+                taken.append(plan)
         return taken
 
     def next(self) -> datetime | None:

@@ -196,8 +196,10 @@ class Rows:
     def lasts(self) -> Mapping[str, datetime]:
         return fires.lasts(self._db)
 
-    def runs(self, schedule: str | None, limit: int, since: datetime | None, ran: bool) -> Sequence[Run]:
-        return fires.runs(self._db, schedule, limit, since, ran)
+    def runs(
+        self, schedule: str | None, limit: int, since: datetime | None, until: datetime | None, ran: bool
+    ) -> Sequence[Run]:
+        return fires.runs(self._db, schedule, limit, since, until, ran)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 

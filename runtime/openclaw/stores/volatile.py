@@ -286,13 +286,19 @@ class Marks:
         return {schedule: instant for schedule, instant in found.items() if instant is not None}
 
     async def runs(
-        self, schedule: str | None, limit: int, *, since: datetime | None = None, ran: bool = False
+        self,
+        schedule: str | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ran: bool = False,
     ) -> Sequence[Run]:
         of = self._fires if schedule is None else {schedule} & self._fires.keys()
         all_of_them = merge(*(self._fires[name] for name in sorted(of)), key=lambda run: run.instant, reverse=True)
         since = since or datetime.min.replace(tzinfo=UTC)
         kept = takewhile(lambda run: run.instant > since, all_of_them)
-        wanted = (run for run in kept if run.ran or not ran)
+        wanted = (run for run in kept if (run.ran or not ran) and (until is None or run.instant <= until))
         return [self._inbox.run(run) for run in islice(wanted, max(limit, 0))]
 
     def _mark(self, run: Run) -> bool:
