@@ -162,18 +162,16 @@ def test_a_failure_goes_to_the_owner_and_not_to_whoever_the_reply_is_for(
 
 
 def test_a_reminder_is_set_by_the_agent_comes_once_and_can_be_answered(tmp_path: Path, model: MessagesServer) -> None:
-    model.say(Reply(tool("remind_me", **{"text": "Drink water, Nader.", "in": "1m"})), "I will.", "You should drink.")
+    model.say(Reply(tool("remind_me", **{"text": "Drink water, Nader.", "in": "1s"})), "I will.", "You should drink.")
     tools = TOOLS.replace("[list_files, add, probe]", "[list_files, add, probe, remind_me]")
     agent = AGENT.replace("[list_files, add]", "[list_files, add, remind_me]")
 
     async def scene(app: App, operator: Program) -> None:
-        assert (await operator.say("remind me to drink in a minute")).json()["reply"] == "I will."
-        [name] = app.reminders.heartbeats()
-        listed = (await operator.http.get("/api/heartbeats")).json()["heartbeats"]
-        assert [(one["name"], one["origin"]) for one in listed] == [("dawn", "manifest"), (name, "reminder")]
-        row = await beat(operator, name)
-        assert (row["outcome"], row["reply"], row["model"]) == ("answered", "Drink water, Nader.", None)
+        name = "reminder.1"
+        assert (await operator.say("remind me to drink in a second")).json()["reply"] == "I will."
         await until(lambda: not app.reminders.heartbeats(), "the end of the reminder")
+        [row] = (await operator.http.get(f"/api/heartbeats/history?heartbeat={name}")).json()["runs"]
+        assert (row["outcome"], row["reply"], row["model"]) == ("answered", "Drink water, Nader.", None)
         assert (await operator.say("what was that?")).json()["reply"] == "You should drink."
 
     run(tmp_path, model, scene, **{"tools.yaml": tools, "agents/main.yaml": agent})

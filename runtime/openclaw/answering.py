@@ -142,7 +142,7 @@ class Answering:
         await abandon(self._log(queued, transcript))
 
     def _job(self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher) -> Job:
-        beat = self.beats.named(queued.message.heartbeat)
+        beat = self.beats.of(queued.message)
         agent = _as_asked(generation.snapshot.agents[queued.route.agent], beat, generation.snapshot)
         voice = speak(agent, generation)
         return Job(queued, self._log(queued, transcript), agent, voice, generation, tell, beat)
@@ -164,7 +164,7 @@ class Answering:
 
     async def _outcome(self, job: Job, calls: Calls) -> tuple[Verdict | None, str]:
         """What its check found, where it is a heartbeat with one, and the reply."""
-        if job.beat is None and job.queued.message.heartbeat is not None:  # deleted before its run was taken up
+        if job.beat is None and job.queued.message.heartbeat is not None:  # deleted or paused before this was taken up
             await abandon(job.log)
             return None, SILENT
         if job.beat is None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from openclaw.heartbeats.standing import EVER
 from openclaw.manifest.snapshot import Heartbeat
 from openclaw.timetable import Timetable, late
 
@@ -47,17 +48,18 @@ class Plan:
     timetable: Timetable
     done: datetime
     looked: datetime  # failures before a person looked at it do not count
+    resumed: datetime  # when a person had it go on, as far as this plan knows
     seen: datetime  # the same of a clock that was put back behind `done`: what comes between them comes again
     stopped: str = ""  # why nothing of it runs until somebody looks
     behind: bool = False  # makes up for what was missed, one run after the other
     at: datetime | None = None  # when it is looked at next
 
     @classmethod
-    def of(cls, heartbeat: Heartbeat, done: datetime, looked: datetime) -> Plan:
+    def of(cls, heartbeat: Heartbeat, done: datetime, looked: datetime, resumed: datetime = EVER) -> Plan:
         timetable = Timetable.of(
             heartbeat.cron, ZoneInfo(heartbeat.timezone), heartbeat.active_hours, heartbeat.once
         )
-        return cls(heartbeat, timetable, done, looked, done)
+        return cls(heartbeat, timetable, done, looked, resumed, done)
 
     def dealt(self, instant: datetime) -> None:
         """Everything up to this instant was fired or passed over."""

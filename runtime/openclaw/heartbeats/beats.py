@@ -19,11 +19,12 @@ from openclaw.clock import Clock
 from openclaw.errors import OpenClawError, StorageFailed
 from openclaw.heartbeats import posting
 from openclaw.heartbeats.agenda import COUNTED, ON_TIME, Agenda, Backlog, Plan
-from openclaw.heartbeats.failures import GIVEN_UP, Failures, Hold
-from openclaw.heartbeats.history import heartbeat_json, run_json, standing_json
+from openclaw.heartbeats.failures import Failures, Hold
+from openclaw.heartbeats.history import run_json
+from openclaw.heartbeats.overview import Overview
 from openclaw.heartbeats.standing import EVER, Standing, time_of
 from openclaw.manifest.snapshot import Heartbeat, Snapshot
-from openclaw.messages import Accepted, Address, Refused, Reply
+from openclaw.messages import Accepted, Address, Message, Refused, Reply
 from openclaw.ports import Queued, Store
 
 MARK = "heartbeats"  # since when each schedule counts
@@ -66,6 +67,7 @@ class Heartbeats:
         self._plans: dict[str, Plan] = {}
         self._agenda = Agenda()
         self._standing = Standing(store.marks, clock)
+        self._overview = Overview(store.marks, clock, self._failures, self._standing, self._looked_at)
         self._looked: dict[str, datetime] = {}
         self._well: set[str] = set()  # those whose last run went well, as far as this process saw
         self._stale = True
@@ -82,6 +84,14 @@ class Heartbeats:
 
     def named(self, name: str | None) -> Heartbeat | None:
         return self.all().get(name) if name else None
+
+    def of(self, message: Message) -> Heartbeat | None:
+        """The heartbeat whose run this is; None where it was deleted, paused or switched off since, unless a person
+        asked for the run."""
+        heartbeat = self.named(message.heartbeat)
+        if heartbeat is None or posting.by_hand(message):
+            return heartbeat
+        return heartbeat if heartbeat.enabled and not self._standing.paused(heartbeat.name) else None
 
     def replan(self) -> None:
         """The snapshot in force is another one. Unchanged heartbeats go on as they were."""
@@ -142,41 +152,16 @@ class Heartbeats:
 
     async def told(self) -> Sequence[Mapping[str, Any]]:
         """Every heartbeat, what is described of it, and how it stands."""
-        lasts = await self._store.marks.lasts()
-        return [await self._told(heartbeat, lasts.get(heartbeat.name)) for heartbeat in self.all().values()]
-
-    async def _told(self, heartbeat: Heartbeat, last: datetime | None) -> Mapping[str, Any]:
-        name, now = heartbeat.name, self._clock.now()
-        row = await self._failures.row(name, await self._looked_at(name), now)
-        paused = self._standing.paused(name)
-        off = not heartbeat.enabled or paused or row.given_up
-        found = await self._store.marks.runs(name, 1)
-        standing = standing_json(
-            next=None if off else Plan.of(heartbeat, now, now).timetable.next(now),
-            last=last,
-            paused=paused,
-            stopped=GIVEN_UP if row.given_up else "",
-            failures=row.length,
-            last_run=found[0] if found else None,
-        )
-        return {**heartbeat_json(heartbeat, reminder=name not in self._snapshot().heartbeats), **standing}
+        return await self._overview.told(self.all(), self._snapshot().heartbeats)
 
     async def history(self, name: str | None, limit: int, since: datetime | None) -> Sequence[Mapping[str, Any]]:
         return [run_json(run) for run in await self._store.marks.runs(name, limit, since=since)]
 
     async def coming(self, until: datetime, limit: int) -> Sequence[Mapping[str, Any]]:
-        """What is on from now up to `until`, soonest first; of each heartbeat at most `limit`."""
-        found: list[tuple[datetime, str]] = []
-        now = self._clock.now()
-        for name, heartbeat in self.all().items():
-            plan = self._plans.get(name)
-            if not heartbeat.enabled or self._standing.paused(name) or (plan is not None and plan.stopped):
-                continue
-            for number, at in enumerate(Plan.of(heartbeat, now, now).timetable.between(now, until)):
-                if number == limit:
-                    break
-                found.append((at, name))
-        return [{"heartbeat": name, "at": at.isoformat()} for at, name in sorted(found)[:limit]]
+        """What is on from now up to `until`, soonest first."""
+        stopped = {name for name, plan in self._plans.items() if plan.stopped}
+        on = [heartbeat for name, heartbeat in self.all().items() if name not in stopped]
+        return await self._overview.coming(on, until, limit)
 
     async def ended(self, queued: Queued, reply: Reply) -> Sequence[Reply]:
         """A run is about to be settled with this reply: what its owner is told of it."""
@@ -197,7 +182,7 @@ class Heartbeats:
         heartbeat = self.named(queued.message.heartbeat)
         if heartbeat is None:
             return
-        if heartbeat.once is not None and self._extra is not None:
+        if heartbeat.once is not None and self._extra is not None and not posting.by_hand(queued.message):
             await self._extra.fired(heartbeat.name)
         plan = self._plans.get(heartbeat.name)
         if plan is not None and plan.behind:
@@ -208,8 +193,8 @@ class Heartbeats:
         """Since when failures of it count."""
         if name not in self._looked:
             document, _ = await self._store.marks.get(MARK)
-            entry = (document or {}).get(name)
-            self._looked[name] = time_of(entry.get("looked") if isinstance(entry, dict) else None)
+            entry = _readable(document.get(name) if isinstance(document, dict) else None)
+            self._looked[name] = _looked(entry or {})
         return max(self._looked[name], self._standing.resumed(name))
 
     # ── planning ─────────────────────────────────────────────────────────────────────────────────
@@ -233,14 +218,16 @@ class Heartbeats:
     def _kept(self, heartbeat: Heartbeat) -> Plan | None:
         """The plan so far, where nothing about it has changed."""
         plan = self._plans.get(heartbeat.name)
-        return plan if plan is not None and plan.heartbeat == heartbeat else None
+        if plan is None or plan.heartbeat != heartbeat or plan.resumed != self._standing.resumed(heartbeat.name):
+            return None
+        return plan
 
     def _new(self, heartbeat: Heartbeat, entry: Mapping[str, Any], last: datetime | None) -> Plan:
         resumed = self._standing.resumed(heartbeat.name)
         done = max(last or EVER, datetime.fromisoformat(entry["since"]), resumed)
         if heartbeat.once is not None:  # owed until it has a mark, whatever was paused or switched off meanwhile
             done = last or heartbeat.once.astimezone(UTC) - timedelta(seconds=1)
-        plan, now = Plan.of(heartbeat, done, max(_looked(entry), resumed)), self._clock.now()
+        plan, now = Plan.of(heartbeat, done, max(_looked(entry), resumed), resumed), self._clock.now()
         plan.put_back(min(done, now))  # while nothing ran, perhaps
         plan.at = plan.due(now)
         return plan
@@ -262,7 +249,7 @@ class Heartbeats:
             known = known if isinstance(known, dict) else {}
             document = {}
             for number, (name, heartbeat) in enumerate(wanted.items()):
-                document[name] = self._entry(heartbeat, known.get(name))
+                document[name] = self._entry(heartbeat, _readable(known.get(name)))
                 if number % AT_ONCE == AT_ONCE - 1:
                     await asyncio.sleep(0)
             if document == known or await self._store.marks.put(MARK, document, version):
@@ -324,6 +311,8 @@ class Heartbeats:
         if runs and (why := await self._hindrance(plan, busy, now)):
             await self._skip(plan, runs, why)
             runs = []
+        if self._superseded(plan):
+            return now
         for instant in runs:
             await self._fire(plan, instant)
         plan.dealt(backlog.instants[-1])
@@ -343,10 +332,16 @@ class Heartbeats:
             await self._skip(plan, runs, hold.why)
             plan.dealt(runs[-1])
             return None
+        if self._superseded(plan):
+            return now
         await self._fire(plan, runs[0])
         plan.dealt(runs[0])
         plan.behind = len(runs) > 1
         return now + AGAIN if plan.behind else plan.due(now)
+
+    def _superseded(self, plan: Plan) -> bool:
+        """Whether an edit, a pause or a deletion came while the disk was waited for: then it is planned anew first."""
+        return self._stale or self._plans.get(plan.heartbeat.name) is not plan
 
     async def _hindrance(self, plan: Plan, busy: frozenset[str], now: datetime) -> str:
         if posting.session(plan.heartbeat) in busy:
@@ -414,3 +409,14 @@ def _chosen(plan: Plan, due: Sequence[datetime], now: datetime) -> Sequence[date
 
 def _looked(entry: Mapping[str, Any]) -> datetime:
     return time_of(entry.get("looked"))
+
+
+def _readable(entry: Any) -> Mapping[str, Any] | None:
+    """None for what a hand has spoilt: the schedule counts from now then."""
+    try:
+        for key in ("since", "looked"):
+            if key == "since" or key in entry:
+                datetime.fromisoformat(entry[key])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return entry if isinstance(entry, dict) else None

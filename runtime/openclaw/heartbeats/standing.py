@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from openclaw.clock import Clock
 from openclaw.messages import Address
-from openclaw.ports import Marks
+from openclaw.ports import KEPT, Marks
 
 MARK = "heartbeats-standing"
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -33,21 +33,26 @@ class Standing:
         return time_of(self._said.get(name, {}).get("resumed"))
 
     async def pause(self, name: str, by: Address | None, known: Iterable[str]) -> None:
-        """On disk when this returns; of those that are not `known` nothing is remembered any more."""
+        """On disk when this returns. Of those that are not `known` it is remembered for a time: they may come back."""
         await self._say(name, {"paused": {"at": self._clock.now().isoformat(), "by": str(by) if by else None}}, known)
 
     async def resume(self, name: str, known: Iterable[str]) -> None:
         await self._say(name, {"resumed": self._clock.now().isoformat()}, known)
 
     async def _say(self, name: str, said: Mapping[str, Any], known: Iterable[str]) -> None:
-        names = {*known, name}
+        names, oldest = {*known, name}, self._clock.now() - timedelta(days=KEPT)
         while True:
             document, version = await self._marks.get(MARK)
-            kept = {each: entry for each, entry in (document or {}).items() if each in names}
+            said_before = document if isinstance(document, dict) else {}
+            kept = {each: one for each, one in said_before.items() if each in names or _when(one) > oldest}
             kept[name] = dict(said)
             if await self._marks.put(MARK, kept, version):
                 break
         self._said = kept
+
+
+def _when(said: Mapping[str, Any]) -> datetime:
+    return time_of((said.get("paused") or {}).get("at") or said.get("resumed"))
 
 
 def time_of(text: str | None) -> datetime:
