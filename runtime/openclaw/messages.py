@@ -230,10 +230,16 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of a call. `text` is already cut to what a model should read."""
+    """What came of a call. `text` is already cut to what a model should read. `plain` is what the tool really said,
+    where `text` holds more that differs each time, such as the date or a file's name; a check compares that."""
 
     text: str
     is_error: bool = False
+    plain: str | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def said(self) -> str:
+        return self.text if self.plain is None else self.plain
 
 
 @dataclass(frozen=True, slots=True)

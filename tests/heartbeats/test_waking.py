@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from heartbeats.beat_house import HOURLY
+from openclaw import output
 from openclaw.clock import ManualClock
 from openclaw.heartbeats.checks import LONGEST, Checks, Verdict
 from openclaw.manifest.snapshot import Check
-from openclaw.messages import ToolResult
+from openclaw.messages import Call, ToolResult
 from openclaw.output import NOTHING
 from openclaw.stores import volatile
+from openclaw.tools import web
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 WELL, DOWN = ToolResult("200 OK"), ToolResult("503\nunavailable", is_error=True)
@@ -76,6 +79,23 @@ def test_a_change_wakes_and_what_stays_the_same_does_not() -> None:
     check = replace(PROBE, wake="change")
     assert woken(check, [one, one, two, two, one]) == "..x.x"
     assert woken(check, [one, DOWN, DOWN, one, two, DOWN]) == ".x..xx"  # a failure is no value to compare with
+
+
+def test_what_a_tool_adds_of_its_own_is_no_change(tmp_path: Path) -> None:
+    def fetched(number: int, text: str) -> ToolResult:
+        page = web.Page("https://example.org/", 200, "text/plain", "utf-8", text.encode(), True, "")
+        return web._told(page, f"2026-05-0{number}", call(number))
+
+    def call(number: int) -> Call:
+        return Call("main", "cron:h", "cron:h", tmp_path, f"check-m{number}")
+
+    change, some = replace(PROBE, wake="change"), replace(PROBE, wake="output")
+    assert woken(change, [fetched(n, text) for n, text in enumerate(["one", "one", "two", "two"], 1)]) == "..x."
+    long = ["one\n" * 8000, "one\n" * 8000, "one\n" * 8001]
+    assert woken(change, [output.result(text, call(n)) for n, text in enumerate(long)]) == "..x"
+    middle = ["a" * 20_000 + one + "a" * 20_000 for one in "bbcc"]  # what is left out counts as well
+    assert woken(change, [fetched(n, text) for n, text in enumerate(middle, 1)]) == "..x."
+    assert woken(some, [fetched(n, text) for n, text in enumerate(["", "news", ""], 1)]) == ".x."
 
 
 def test_another_check_starts_from_nothing() -> None:

@@ -66,8 +66,9 @@ class Checks:
 
 
 def _judged(check: Check, past: _Past, result: ToolResult, now: datetime) -> tuple[Verdict, _Past]:
-    said = "" if result.text.strip() == NOTHING else result.text.strip()
-    seen = hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()
+    plain = result.said.strip()
+    said = "" if plain in ("", NOTHING) else result.text.strip()
+    seen = hashlib.sha256(("" if plain == NOTHING else plain).encode("utf-8", "replace")).hexdigest()
     line = _line(check, said, failed=result.is_error)
     changed = past.seen is not None and seen != past.seen
     if check.wake == "change" and not result.is_error:

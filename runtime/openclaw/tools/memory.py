@@ -194,7 +194,7 @@ class Tools:
 
     def _answer(self, name: str, input: Mapping[str, Any], call: Call) -> ToolResult:
         try:
-            return ToolResult(output.fit(_ANSWERS[name](self._memory, input, call), call))
+            return output.result(_ANSWERS[name](self._memory, input, call), call)
         except ToolError as error:
             return ToolResult(str(error), is_error=True)
         except (OSError, sqlite3.Error) as error:

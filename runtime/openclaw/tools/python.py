@@ -60,12 +60,11 @@ class Tools:
         fixed = spec.options.get("with") or {}
         try:
             returned = await self._called(spec, input, call)
-            text = await asyncio.to_thread(_finished, returned, fixed, call)
+            return await asyncio.to_thread(_finished, returned, fixed, call)
         except _Failed as failed:
             words = masked(str(failed), fixed, every=True)
             log.warning("the tool %s failed: %s%s", name, quote_line(words[:300]), failed.place)
             return ToolResult(output.cut(words, LONGEST_ERROR)[0], is_error=True)
-        return ToolResult(text)
 
     async def _called(self, spec: ToolSpec, input: Mapping[str, Any], call: Call) -> Any:
         function = _bound(spec, input, call)
@@ -157,8 +156,8 @@ def _is_async(function: Callable[..., Any]) -> bool:
 # ── what a function returns ──────────────────────────────────────────────────────────────────────
 
 
-def _finished(returned: Any, fixed: Mapping[str, Any], call: Call) -> str:
-    return output.fit(masked(_text(returned), fixed, every=False), call)
+def _finished(returned: Any, fixed: Mapping[str, Any], call: Call) -> ToolResult:
+    return output.result(masked(_text(returned), fixed, every=False), call)
 
 
 def _text(returned: Any) -> str:
