@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from openclaw.clock import ManualClock, settle
 from openclaw.heartbeats import Heartbeats
+from openclaw.heartbeats.beats import Extra
 from openclaw.manifest.snapshot import Heartbeat, Snapshot
 from openclaw.messages import Reply
 from openclaw.stores import volatile
@@ -31,9 +32,9 @@ class House:
         self.rung: list[str] = []
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Heartbeats]:
+    async def running(self, extra: Extra | None = None) -> AsyncIterator[Heartbeats]:
         await self.store.open()
-        beats = Heartbeats(self.store, self.clock, lambda: self.snapshot, self.rung.append)
+        beats = Heartbeats(self.store, self.clock, lambda: self.snapshot, self.rung.append, extra)
         await beats.open()
         self.beats = beats
         task = asyncio.create_task(beats.run())

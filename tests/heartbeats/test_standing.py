@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from heartbeats.beat_house import HOURLY, NOON, House, snapshot
 from openclaw.clock import settle
 from openclaw.heartbeats import Heartbeats
+from openclaw.manifest.snapshot import Heartbeat
 from openclaw.messages import Accepted, Address, Refused
 
 NADER = Address("telegram", "12345")
@@ -134,3 +135,113 @@ def test_what_is_told_of_one_says_how_it_stands() -> None:
         assert row["last_run"]["outcome"] == "silent"
 
     play(house, scene)
+
+
+# ── what comes once ──────────────────────────────────────────────────────────────────────────────
+
+
+class Reminders:
+    """One that comes once, outside the manifests; `there` is whether it can run at present."""
+
+    def __init__(self) -> None:
+        self.one: dict[str, Heartbeat] = {
+            "reminder.1": replace(HOURLY, name="reminder.1", cron=(), once=NOON + timedelta(minutes=30), says=True)
+        }
+        self.there = True
+
+    def heartbeats(self) -> Mapping[str, Heartbeat]:
+        return self.one if self.there else {}
+
+    async def fired(self, name: str) -> None:
+        self.one.pop(name)
+
+    async def delete(self, name: str) -> bool:
+        return self.one.pop(name, None) is not None
+
+
+def reminded(scene: Callable[[House, Heartbeats, Reminders], Coroutine[Any, Any, None]], *, down: float = 0) -> None:
+    """In a house with one reminder, after `down` minutes in which nothing ran."""
+    house, reminders = House(), Reminders()
+
+    async def main() -> None:
+        await house.down(minutes=down)
+        async with house.running(reminders) as beats:
+            await scene(house, beats, reminders)
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_what_comes_once_comes_at_its_time_and_is_over() -> None:
+    async def scene(house: House, beats: Heartbeats, reminders: Reminders) -> None:
+        await house.pass_time(minutes=29)
+        assert await house.take("reminder.1") == []
+        await house.pass_time(minutes=1)
+        assert len(await house.take("reminder.1")) == 1 and reminders.one == {}
+
+    reminded(scene)
+
+
+def test_what_comes_once_comes_late_where_nothing_ran_at_its_time() -> None:
+    async def scene(house: House, beats: Heartbeats, reminders: Reminders) -> None:
+        await house.pass_time(minutes=1)
+        assert len(await house.take("reminder.1")) == 1 and reminders.one == {}
+
+    reminded(scene, down=300)
+
+
+def test_what_comes_once_is_not_lost_where_it_was_paused_or_rested_over_its_time() -> None:
+    async def scene(house: House, beats: Heartbeats, reminders: Reminders) -> None:
+        await beats.pause("reminder.1")
+        await house.pass_time(hours=1)
+        reminders.there = False
+        beats.replan()
+        await house.pass_time(hours=1)
+        assert await beats.pause("reminder.1") is False
+        reminders.there = True
+        beats.replan()
+        await house.pass_time(hours=1)
+        assert await house.take("reminder.1") == []  # still paused
+        await beats.resume("reminder.1")
+        await house.pass_time(minutes=1)
+        assert len(await house.take("reminder.1")) == 1
+
+    reminded(scene)
+
+
+def test_a_run_by_hand_leaves_what_comes_once_to_its_time() -> None:
+    async def scene(house: House, beats: Heartbeats, reminders: Reminders) -> None:
+        await beats.run_now("reminder.1")
+        assert len(await house.take("reminder.1")) == 1 and reminders.one
+        await house.pass_time(minutes=30)
+        assert len(await house.take("reminder.1")) == 1 and not reminders.one
+
+    reminded(scene)
+
+
+def test_a_run_that_waits_is_not_begun_once_it_is_paused_unless_a_person_asked_for_it() -> None:
+    house = House(HOURLY)
+
+    async def scene(beats: Heartbeats) -> None:
+        await house.pass_time(hours=1)
+        await beats.run_now("h")
+        await beats.pause("h")
+        waiting = []
+        while (queued := await house.store.inbox.next("cron:h")) is not None:
+            waiting.append(beats.of(queued.message) is not None)
+            await house.store.inbox.settle(queued.id, "done", None)
+        assert waiting == [False, True]
+
+    play(house, scene)
+
+
+def test_what_is_spoilt_on_disk_counts_from_now() -> None:
+    house = House(HOURLY)
+
+    async def main() -> None:
+        await house.store.marks.put("heartbeats", {"h": {"since": "yesterday"}, "x": 7}, 0)
+        await house.store.marks.put("heartbeats-standing", {"h": 7}, 0)
+        async with house.running():
+            await house.pass_time(hours=1)
+            assert await house.take() == ["05-04T13:00"]
+
+    asyncio.run(asyncio.wait_for(main(), 30))

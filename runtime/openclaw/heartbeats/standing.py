@@ -22,7 +22,8 @@ class Standing:
 
     async def open(self) -> None:
         document, _ = await self._marks.get(MARK)
-        self._said = document if isinstance(document, dict) else {}
+        said = document if isinstance(document, dict) else {}
+        self._said = {name: one for name, one in said.items() if isinstance(one, dict)}
 
     def paused(self, name: str) -> Mapping[str, Any] | None:
         """Since when, and by whom; None where it is not."""
@@ -43,8 +44,9 @@ class Standing:
         names, oldest = {*known, name}, self._clock.now() - timedelta(days=KEPT)
         while True:
             document, version = await self._marks.get(MARK)
-            said_before = document if isinstance(document, dict) else {}
-            kept = {each: one for each, one in said_before.items() if each in names or _when(one) > oldest}
+            before = document if isinstance(document, dict) else {}
+            readable = {each: one for each, one in before.items() if isinstance(one, dict)}
+            kept = {each: one for each, one in readable.items() if each in names or _when(one) > oldest}
             kept[name] = dict(said)
             if await self._marks.put(MARK, kept, version):
                 break
