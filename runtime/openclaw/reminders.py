@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from openclaw import moments
 from openclaw.clock import Clock
-from openclaw.errors import ToolError
+from openclaw.errors import OpenClawError, StorageFailed, ToolError
 from openclaw.manifest.people import Sender, person, sender
 from openclaw.manifest.snapshot import Heartbeat, Snapshot
 from openclaw.messages import SILENT, Address, Call, quote_line
@@ -197,11 +197,20 @@ class Reminders:
                 done = change(document)
                 if not done:
                     return done
-                if await self._marks.put(MARK, document, version):
+                if await self._put(document, version):
                     break
             self._take(document["reminders"])
         self.changed()
         return done
+
+    async def _put(self, document: Mapping[str, Any], version: int) -> bool:
+        """A full disk is what the agent is told; a disk that broke ends the runtime."""
+        try:
+            return await self._marks.put(MARK, document, version)
+        except StorageFailed:
+            raise
+        except OpenClawError as error:
+            raise ToolError(str(error)) from error
 
     def _take(self, entries: Mapping[str, Any]) -> None:
         self._entries, self._kept = entries, _readable(entries)
