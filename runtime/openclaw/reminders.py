@@ -119,9 +119,9 @@ class Reminders:
     async def reminders(self, call: Call) -> Sequence[str]:
         snapshot = self._snapshot()
         who = sender(Address.parse(call.sender), snapshot)
-        seen = [(name, one) for name, one in self._kept.items() if _sees(call, who, one)]
+        seen = [(name, one) for name, one in self._kept.items() if self._sees(call, who, one)]
         lines = [self._line(name, one, snapshot, own=one.of(who)) for name, one in seen]
-        if who.owner and call.chat is None:
+        if _sees_all(call, who):
             lines += [f"{name} cannot be read" for name in self._entries if name not in self._kept]
         return lines
 
@@ -130,10 +130,17 @@ class Reminders:
         name = f"{PREFIX}{name}" if name.isdecimal() else name
         who = sender(Address.parse(call.sender), self._snapshot())
         kept = self._kept.get(name)
-        seen = _sees(call, who, kept) if kept else who.owner and call.chat is None
+        seen = self._sees(call, who, kept) if kept else _sees_all(call, who)
         if not seen or not await self._remove(name):
             raise ToolError(f"there is no reminder `{quote_line(name[:60])}` here; reminder_list shows the names")
         return f"{name} is cancelled{f'; it was to {_what(kept.heartbeat)}' if kept else ''}."
+
+    def _sees(self, call: Call, who: Sender, kept: Kept) -> bool:
+        """In a run of a reminder, whose reply may go to a group, only what goes to the same place."""
+        if not _in_reminder(call):
+            return _sees(call, who, kept)
+        running = self._kept.get(call.session.removeprefix("cron:"))
+        return running is not None and _beside(running, kept) and (kept.of(who) or who.owner)
 
     # ── when ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -243,7 +250,7 @@ def _under(kept: Kept, snapshot: Snapshot) -> Heartbeat:
 def _place(call: Call, snapshot: Snapshot) -> Heartbeat:
     """A heartbeat that goes where the call came from, in that person's zone, without a time or a text yet."""
     by = Address.parse(call.sender)
-    if call.session.startswith(f"cron:{PREFIX}") or (by.channel == "cron" and by.id.startswith(PREFIX)):
+    if _in_reminder(call) or (by.channel == "cron" and by.id.startswith(PREFIX)):
         raise ToolError("a reminder sets no reminder; say in the reply what else is to be done, and when")
     if by.channel == "cron":
         return _place_of(by, snapshot)
@@ -284,6 +291,20 @@ def _sees(call: Call, who: Sender, kept: Kept) -> bool:
         return True
     here = call.chat is None or Address(who.address.channel, call.chat) in kept.heartbeat.deliver
     return who.owner and here
+
+
+def _sees_all(call: Call, who: Sender) -> bool:
+    return who.owner and call.chat is None and not _in_reminder(call)
+
+
+def _in_reminder(call: Call) -> bool:
+    return call.session.startswith(f"cron:{PREFIX}")
+
+
+def _beside(running: Kept, kept: Kept) -> bool:
+    """Whether all who read what a reminder that runs says have read, or will, what this one says."""
+    mine, its = running.heartbeat, kept.heartbeat
+    return (set(mine.deliver), mine.topic) == (set(its.deliver), its.topic)
 
 
 def _setter(heartbeat: Heartbeat) -> str:

@@ -575,3 +575,22 @@ def test_a_document_that_is_none_stays_and_nothing_is_set_up(document: Any) -> N
         assert (await here.marks.get(MARK))[0] == document
 
     desk(scene)
+
+
+def test_a_reminder_that_acts_sees_only_what_goes_where_its_own_reply_goes() -> None:
+    async def scene(here: Desk) -> None:
+        group = call(chat="-5")
+        acting = await here.set("tidy up", by=group, after="1h", act=True)
+        beside = await here.set("to the group", by=group)
+        private = await here.set("for me alone")
+        secret = await here.set("secret of sara", by=call("telegram:8"))
+        run = call(session=f"cron:{acting.name}")
+        assert await here.listed("telegram:7") == [acting.name, beside.name, private.name, secret.name]
+        assert await here.listed("telegram:7", session=run.session) == [acting.name, beside.name]
+        for hidden in (private, secret):
+            with pytest.raises(ToolError, match="there is no reminder"):
+                await here.reminders.unremind(hidden.name, run)
+        assert "is cancelled" in await here.reminders.unremind(beside.name, run)
+        assert await here.listed("telegram:7") == [acting.name, private.name, secret.name]
+
+    desk(scene)
