@@ -322,10 +322,10 @@ def to_the_brim(store):
 def test_a_full_disk_refuses_a_mark_and_takes_it_when_there_is_room(tmp_path):
     async def steps(store):
         await store._disk.run(to_the_brim(store))
-        with pytest.raises(OpenClawError, match="is full.*heartbeat h was not recorded") as skipped:
+        with pytest.raises(OpenClawError, match=r"is full.*heartbeat h was not recorded") as skipped:
             for number in range(1000):
                 await store.marks.skip("h", NOON + timedelta(minutes=number), "x" * 500)
-        with pytest.raises(OpenClawError, match="is full.*nothing was changed in `standing`") as put:
+        with pytest.raises(OpenClawError, match=r"is full.*nothing was changed in `standing`") as put:
             await store.marks.put("standing", ["x" * 20_000], 0)
         assert not isinstance(skipped.value, StorageFailed) and not isinstance(put.value, StorageFailed)
         assert await store.marks.get("standing") == (None, 0)
@@ -341,7 +341,7 @@ def test_a_full_disk_tells_the_agent_that_no_reminder_was_set(tmp_path):
         reminders = Reminders(store.marks, ManualClock(NOON), lambda: SNAPSHOT)
         await reminders.open()
         await store._disk.run(to_the_brim(store))
-        with pytest.raises(ToolError, match="is full.*free some space"):
+        with pytest.raises(ToolError, match=r"is full.*free some space"):
             for _ in range(40):
                 await reminders.remind("x" * 2000, Call("main", "s", "telegram:7", tmp_path, "c"), after="1h")
 
