@@ -12,7 +12,10 @@ import openclaw
 PACKAGE = Path(openclaw.__file__).parent
 
 FLOORS: dict[int, set[str]] = {
-    0: {"messages", "ports", "errors", "clock", "marker", "names", "output", "beneath", "note", "commands", "asking"},
+    0: {
+        "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath", "note", "commands", "asking",
+        "masking",
+    },
     1: {"permissions", "schedule", "signature", "script", "moments"},
     2: {"manifest", "bundle", "timetable"},
     3: {"router", "prompt", "transcript"},

@@ -198,3 +198,38 @@ def test_what_is_deleted_before_its_run_is_taken_up_is_not_run(tmp_path: Path, m
 
     run(tmp_path, model, scene)
     assert len(model.requests) == 1
+
+
+def test_what_is_secret_in_the_input_of_a_check_is_in_nothing_that_comes_of_it(
+    tmp_path: Path, model: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAUGE_KEY", "hunter2-Abc")
+    model.say("It is hot.")
+    tools = TOOLS.replace("cat -- gauge.txt", "cat -- {path}\n    input: {path: {type: path}}")
+    beats = (
+        "heartbeats:\n"
+        "  dawn: {cron: '@daily', prompt: x, check: {tool: probe, wake: output, input: {path: '${GAUGE_KEY}.txt'}}}\n"
+    )
+
+    async def scene(app: App, operator: Program) -> None:
+        check = app.heartbeats.all()["dawn"].check
+        assert check is not None and check.secrets == ("hunter2-Abc",) and "hunter2" not in repr(check)
+        workspace = tmp_path / "state/workspace"
+        workspace.mkdir(exist_ok=True)
+        (workspace / "hunter2-Abc.txt").write_text("hunter2-Abc: 41 degrees\n" * 2000)
+        row = await beat(operator)
+        assert row["check"] == "probe said: ***: 41 degrees (1 in a row)"
+        spilt = [file.read_text() for file in (workspace / ".openclaw/outputs").iterdir()]
+        assert spilt == ["***: 41 degrees\n" * 2000]
+        (workspace / "hunter2-Abc.txt").unlink()
+        model.say("It is gone.")
+        assert "cat: ***.txt: No such file" in (await beat(operator))["check"]
+        model.say("It may not.")
+        (workspace / "hunter2-Abc.txt").symlink_to("/etc/passwd")
+        assert "not run" in (await beat(operator))["check"]
+        known = [await app.store.marks.get(name) for name in ("check/dawn", "heartbeats")]
+        rows = (await operator.http.get("/api/heartbeats/history")).text
+        assert "hunter2" not in json.dumps(known) + rows
+
+    run(tmp_path, model, scene, **{"heartbeats.yaml": beats, "tools.yaml": tools})
+    assert len(model.requests) == 3 and "hunter2" not in json.dumps([one.body for one in model.requests])

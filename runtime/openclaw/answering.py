@@ -189,7 +189,7 @@ class Answering:
         spec = job.generation.snapshot.tools[check.tool]
         calls = self._calls(job, (spec,))
         call = ToolCall(f"check-{job.queued.id}", check.tool, check.input)
-        return await self.checks.judge(beat, job.queued.id, lambda: calls.check(call))
+        return await self.checks.judge(beat, job.queued.id, lambda: calls.check(call, check.secrets))
 
     async def _text(self, job: Job, calls: Calls) -> str:
         agent, log, voice, queued = job.agent, job.log, job.voice, job.queued

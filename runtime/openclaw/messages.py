@@ -275,6 +275,7 @@ class Call:
     memory: str | None = None
     chat: str | None = None  # the group it was asked for in, and its topic
     topic: str | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # of its input, which no output may hold
 
 
 # ── approvals ────────────────────────────────────────────────────────────────────────────────────

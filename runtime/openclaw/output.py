@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from openclaw.beneath import folder, replace
 from openclaw.errors import ToolError
+from openclaw.masking import masked
 from openclaw.messages import Call, ToolResult
 from openclaw.names import file_name
 
@@ -60,7 +61,7 @@ def fit(text: str, call: Call, limit: int = LIMIT) -> str:
     Half surrogates, which no service takes, become `?`; NUL, which makes a file binary, `\\0`. A workspace that
     cannot be written to costs the file, not the result.
     """
-    content = text.encode("utf-8", "replace").replace(b"\0", b"\\0")
+    content = masked(text, call.secrets).encode("utf-8", "replace").replace(b"\0", b"\\0")
     text = content.decode()
     if len(text) <= limit:
         return text

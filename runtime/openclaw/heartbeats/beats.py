@@ -263,7 +263,7 @@ class Heartbeats:
         schedule: dict[str, Any] = {"cron": list(heartbeat.cron), "timezone": heartbeat.timezone}
         if heartbeat.active_hours:
             schedule["active_hours"] = list(heartbeat.active_hours)
-        now, content = self._clock.now().isoformat(), hashlib.sha256(repr(heartbeat).encode()).hexdigest()[:16]
+        now, content = self._clock.now().isoformat(), _content(heartbeat)
         if known is None:
             return {**schedule, "since": now, "content": content, "looked": now}
         same = schedule == {key: known[key] for key in known if key not in ("since", "content", "looked")}
@@ -405,6 +405,12 @@ def _chosen(plan: Plan, due: Sequence[datetime], now: datetime) -> Sequence[date
             return due[-1:]
         case "skip":
             return [instant for instant in due[-1:] if now - plan.runs_at(instant) <= ON_TIME]
+
+
+def _content(heartbeat: Heartbeat) -> str:
+    """A digest of all that is described of one, but for secrets: it stays on disk."""
+    text = repr(heartbeat) + (heartbeat.check.shown if heartbeat.check else "")
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _looked(entry: Mapping[str, Any]) -> datetime:

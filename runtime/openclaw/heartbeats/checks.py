@@ -115,8 +115,7 @@ def _found(check: Check, line: str, said: str) -> str:
 
 def _past(document: Any, check: Check) -> _Past:
     """What is remembered, as long as it is of the same check."""
-    text = json.dumps([check.tool, dict(check.input), check.wake], sort_keys=True, default=str)
-    description = hashlib.sha256(text.encode()).hexdigest()  # its input may hold a secret
+    description = hashlib.sha256(json.dumps([check.tool, check.shown, check.wake]).encode()).hexdigest()
     if isinstance(document, dict) and document.get("check") == description:
         return _Past(**{key: document[key] for key in asdict(_Past()) if key in document})
     return _Past(check=description)
