@@ -233,3 +233,15 @@ def test_what_is_secret_in_the_input_of_a_check_is_in_nothing_that_comes_of_it(
 
     run(tmp_path, model, scene, **{"heartbeats.yaml": beats, "tools.yaml": tools})
     assert len(model.requests) == 3 and "hunter2" not in json.dumps([one.body for one in model.requests])
+
+
+def test_an_outage_that_the_model_could_not_tell_is_told_by_the_next_check(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    model.say(HttpError(400, "invalid_request_error"), "The gauge is gone!")
+
+    async def scene(app: App, operator: Program) -> None:
+        assert [(await beat(operator))["outcome"] for _ in range(3)] == ["failed", "answered", "quiet"]
+
+    run(tmp_path, model, scene, ", check: {tool: probe}")
+    assert len(model.requests) == 2

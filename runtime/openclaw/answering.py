@@ -18,7 +18,7 @@ from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock
 from openclaw.errors import ProviderError
 from openclaw.heartbeats import Heartbeats
-from openclaw.heartbeats.checks import Checks, Verdict
+from openclaw.heartbeats.checks import Verdict
 from openclaw.manifest.people import Sender, room, sender
 from openclaw.manifest.snapshot import Agent, Heartbeat, Snapshot
 from openclaw.messages import SILENT, Account, Quote, Reply, ToolCall, ToolSpec, Usage, UserEntry
@@ -107,7 +107,6 @@ class Answering:
     reachable: Callable[[Queued, tuple[str, ...]], bool]
     tally: Tally
     beats: Heartbeats
-    checks: Checks
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher) -> Reply:
         async with self.supervisor.lease() as generation:
@@ -189,7 +188,7 @@ class Answering:
         spec = job.generation.snapshot.tools[check.tool]
         calls = self._calls(job, (spec,))
         call = ToolCall(f"check-{job.queued.id}", check.tool, check.input)
-        return await self.checks.judge(beat, job.queued.id, lambda: calls.check(call, check.secrets))
+        return await self.beats.checks.judge(beat, job.queued.id, lambda: calls.check(call, check.secrets))
 
     async def _text(self, job: Job, calls: Calls) -> str:
         agent, log, voice, queued = job.agent, job.log, job.voice, job.queued

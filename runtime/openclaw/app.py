@@ -26,7 +26,6 @@ from openclaw.desk import Books, Desk
 from openclaw.errors import StorageFailed
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
-from openclaw.heartbeats.checks import Checks
 from openclaw.intake import Intake, Wiring
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import approvers_of
@@ -153,7 +152,6 @@ class App:
             self._reachable,
             self.tally,
             self.heartbeats,
-            Checks(self.store.marks, self.clock),
         )
         sessions = Sessions(
             self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock

@@ -25,8 +25,10 @@ WELL, DOWN = ToolResult("200 OK"), ToolResult("503\nunavailable", is_error=True)
 PROBE = Check("probe", {"url": "https://example.org"})
 
 
-def verdicts(check: Check, results: Sequence[ToolResult], *, minutes: float = 10) -> list[Verdict]:
-    """One run after the other, `minutes` apart, each in a runtime of its own."""
+def verdicts(
+    check: Check, results: Sequence[ToolResult], *, minutes: float = 10, failed: Sequence[int] = ()
+) -> list[Verdict]:
+    """One run after the other, `minutes` apart, each in a runtime of its own; `failed` are those that end badly."""
 
     async def main() -> list[Verdict]:
         clock = ManualClock(NOON)
@@ -38,15 +40,31 @@ def verdicts(check: Check, results: Sequence[ToolResult], *, minutes: float = 10
             async def run(result: ToolResult = result) -> ToolResult:
                 return result
 
-            found.append(await Checks(store.marks, clock).judge(replace(HOURLY, check=check), f"m{number}", run))
+            beat = replace(HOURLY, check=check)
+            found.append(await Checks(store.marks, clock).judge(beat, f"m{number}", run))
+            if number not in failed:
+                await Checks(store.marks, clock).told(beat, f"m{number}")
             await clock.advance(minutes * 60)
         return found
 
     return asyncio.run(main())
 
 
-def woken(check: Check, results: Sequence[ToolResult], *, minutes: float = 10) -> str:
-    return "".join("x" if verdict.wake else "." for verdict in verdicts(check, results, minutes=minutes))
+def woken(check: Check, results: Sequence[ToolResult], *, minutes: float = 10, failed: Sequence[int] = ()) -> str:
+    found = verdicts(check, results, minutes=minutes, failed=failed)
+    return "".join("x" if verdict.wake else "." for verdict in found)
+
+
+def test_what_a_failed_run_was_to_tell_wakes_again_until_it_is_told() -> None:
+    assert woken(PROBE, [DOWN] * 5, failed=[0, 1]) == "xxx.."
+    assert woken(replace(PROBE, after=2), [DOWN] * 5, failed=[1]) == ".xx.."
+    assert woken(replace(PROBE, repeat=1800), [DOWN] * 6, failed=[3]) == "x..xx."
+    changing = [ToolResult(text) for text in ("one", "two", "two", "two", "one", "two", "two")]
+    assert woken(replace(PROBE, wake="change"), changing, failed=[1, 4]) == ".xx.x.."  # back to what was told last
+    recovering = replace(PROBE, recovered=True)
+    assert woken(recovering, [DOWN, WELL, WELL, WELL], failed=[1]) == "xxx."
+    assert woken(recovering, [DOWN, WELL, DOWN, DOWN, WELL], failed=[1]) == "xxx.x"  # a new row, though
+    assert woken(recovering, [DOWN, WELL], failed=[0]) == "x."  # nobody heard that it was down
 
 
 @pytest.mark.parametrize(
@@ -108,9 +126,13 @@ def test_another_check_starts_from_nothing() -> None:
             return DOWN
 
         checks = Checks(store.marks, clock)
+        found = []
         asked = [PROBE, PROBE, replace(PROBE, input={"url": "https://example.com"}), replace(PROBE, after=1)]
         beats = [replace(HOURLY, check=check) for check in asked]
-        return [(await checks.judge(beat, f"m{number}", down)).wake for number, beat in enumerate(beats)]
+        for number, beat in enumerate(beats):
+            found.append((await checks.judge(beat, f"m{number}", down)).wake)
+            await checks.told(beat, f"m{number}")
+        return found
 
     assert asyncio.run(main()) == [True, False, True, True]
 

@@ -19,6 +19,7 @@ from openclaw.clock import Clock
 from openclaw.errors import OpenClawError, StorageFailed
 from openclaw.heartbeats import posting
 from openclaw.heartbeats.agenda import COUNTED, ON_TIME, Agenda, Backlog, Plan
+from openclaw.heartbeats.checks import Checks
 from openclaw.heartbeats.failures import Failures, Hold
 from openclaw.heartbeats.history import run_json
 from openclaw.heartbeats.overview import Overview
@@ -64,6 +65,7 @@ class Heartbeats:
         self._ring = ring
         self._extra = extra
         self._failures = Failures(store.marks)
+        self.checks = Checks(store.marks, clock)
         self._plans: dict[str, Plan] = {}
         self._agenda = Agenda()
         self._standing = Standing(store.marks, clock)
@@ -168,6 +170,8 @@ class Heartbeats:
         heartbeat = self.named(queued.message.heartbeat)
         if heartbeat is None:
             return ()
+        if not reply.failed and reply.account is not None and reply.account.check:
+            await self.checks.told(heartbeat, queued.id)
         (self._well.discard if reply.failed else self._well.add)(heartbeat.name)
         if reply.failed and posting.by_hand(queued.message):  # whoever asked for it sees that
             return ()
