@@ -102,6 +102,7 @@ class App:
         stack.callback(memory.close)
         self.pairings = Pairings(self.store.marks, self.clock)
         await self.pairings.open()
+        self.reminders.paired = self.pairings.admits
         books = Books(self.approvals, self.pairings, memory, self.tally)
         self.desk = Desk(self.house, self.store, self.supervisor, books, self.clock, self.demo, self.roll)
         self.doorbell: Doorbell = adapters.kind("doorbells", "local")()
