@@ -104,7 +104,15 @@ class Heartbeats:
         """Until cancelled; raises StorageFailed."""
         while True:
             self._changed.clear()
-            await self._plan()
+            try:
+                await self._plan()
+            except StorageFailed:
+                raise
+            except OpenClawError as error:  # a full disk, for example: tried again in a moment
+                log.error("heartbeats wait: %s", error)
+                self._stale = True
+                await self._clock.sleep(AGAIN.total_seconds())
+                continue
             self._mind_the_clock()
             await self._fire_all(self._agenda.take(self._clock.now()))
             await self._rest()
