@@ -450,7 +450,7 @@ def test_signals_stay_the_runtimes_own(path: Path) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(15, heard.set)
         os.kill(os.getpid(), 15)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await heard.wait()
         loop.remove_signal_handler(15)
         assert (await client.get("/healthz")).status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import openclaw
@@ -13,7 +14,7 @@ PACKAGE = Path(openclaw.__file__).parent
 FLOORS: dict[int, set[str]] = {
     0: {
         "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
-        "note", "commands", "asking", "secrecy", "audit",
+        "note", "commands", "asking", "secrecy", "audit", "masking",
     },
     1: {"permissions", "schedule", "signature", "script", "moments"},
     2: {"manifest", "bundle", "timetable"},
@@ -62,7 +63,13 @@ def imports(path: Path) -> Iterator[str]:
                 yield parts[1]
 
 
-def arrows() -> Iterator[tuple[str, str, str]]:
+@cache
+def arrows() -> tuple[tuple[str, str, str], ...]:
+    """Every import of one room by another, and the file it stands in."""
+    return tuple(_arrows())
+
+
+def _arrows() -> Iterator[tuple[str, str, str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         if room in ("__init__", "__main__"):

@@ -162,18 +162,16 @@ def test_a_failure_goes_to_the_owner_and_not_to_whoever_the_reply_is_for(
 
 
 def test_a_reminder_is_set_by_the_agent_comes_once_and_can_be_answered(tmp_path: Path, model: MessagesServer) -> None:
-    model.say(Reply(tool("remind_me", **{"text": "Drink water, Nader.", "in": "1m"})), "I will.", "You should drink.")
+    model.say(Reply(tool("remind_me", **{"text": "Drink water, Nader.", "in": "1s"})), "I will.", "You should drink.")
     tools = TOOLS.replace("[list_files, add, probe]", "[list_files, add, probe, remind_me]")
     agent = AGENT.replace("[list_files, add]", "[list_files, add, remind_me]")
 
     async def scene(app: App, operator: Program) -> None:
-        assert (await operator.say("remind me to drink in a minute")).json()["reply"] == "I will."
-        [name] = app.reminders.heartbeats()
-        listed = (await operator.http.get("/api/heartbeats")).json()["heartbeats"]
-        assert [(one["name"], one["origin"]) for one in listed] == [("dawn", "manifest"), (name, "reminder")]
-        row = await beat(operator, name)
-        assert (row["outcome"], row["reply"], row["model"]) == ("answered", "Drink water, Nader.", None)
+        name = "reminder.1"
+        assert (await operator.say("remind me to drink in a second")).json()["reply"] == "I will."
         await until(lambda: not app.reminders.heartbeats(), "the end of the reminder")
+        [row] = (await operator.http.get(f"/api/heartbeats/history?heartbeat={name}")).json()["runs"]
+        assert (row["outcome"], row["reply"], row["model"]) == ("answered", "Drink water, Nader.", None)
         assert (await operator.say("what was that?")).json()["reply"] == "You should drink."
 
     run(tmp_path, model, scene, **{"tools.yaml": tools, "agents/main.yaml": agent})
@@ -189,7 +187,9 @@ def test_what_is_deleted_before_its_run_is_taken_up_is_not_run(tmp_path: Path, m
         (tmp_path / "project/heartbeats.yaml").write_text("heartbeats: {}\n")
         assert (await operator.http.post("/api/reload")).status_code == 200
         assert await app.desk.stop("cron:dawn")
-        await until(lambda: not app.sessions.running(), "the end of both")
+        async with asyncio.timeout(20):
+            while await app.store.inbox.open():  # noqa: ASYNC110 - the store has no event for it
+                await asyncio.sleep(0.01)
         rows = (await operator.http.get("/api/heartbeats/history")).json()["runs"]
         assert [(row["message"], row["outcome"]) for row in reversed(rows)] == [
             (posted[0].json()["id"], "failed"),
@@ -198,3 +198,50 @@ def test_what_is_deleted_before_its_run_is_taken_up_is_not_run(tmp_path: Path, m
 
     run(tmp_path, model, scene)
     assert len(model.requests) == 1
+
+
+def test_what_is_secret_in_the_input_of_a_check_is_in_nothing_that_comes_of_it(
+    tmp_path: Path, model: MessagesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAUGE_KEY", "hunter2-Abc")
+    model.say("It is hot.")
+    tools = TOOLS.replace("cat -- gauge.txt", "cat -- {path}\n    input: {path: {type: path}}")
+    beats = (
+        "heartbeats:\n"
+        "  dawn: {cron: '@daily', prompt: x, check: {tool: probe, wake: output, input: {path: '${GAUGE_KEY}.txt'}}}\n"
+    )
+
+    async def scene(app: App, operator: Program) -> None:
+        check = app.heartbeats.all()["dawn"].check
+        assert check is not None and check.secrets == ("hunter2-Abc",) and "hunter2" not in repr(check)
+        workspace = tmp_path / "state/workspace"
+        workspace.mkdir(exist_ok=True)
+        (workspace / "hunter2-Abc.txt").write_text("hunter2-Abc: 41 degrees\n" * 2000)
+        row = await beat(operator)
+        assert row["check"] == "probe said: ***: 41 degrees (1 in a row)"
+        spilt = [file.read_text() for file in (workspace / ".openclaw/outputs").iterdir()]
+        assert spilt == ["***: 41 degrees\n" * 2000]
+        (workspace / "hunter2-Abc.txt").unlink()
+        model.say("It is gone.")
+        assert "cat: ***.txt: No such file" in (await beat(operator))["check"]
+        model.say("It may not.")
+        (workspace / "hunter2-Abc.txt").symlink_to("/etc/passwd")
+        assert "not run" in (await beat(operator))["check"]
+        known = [await app.store.marks.get(name) for name in ("check/dawn", "heartbeats")]
+        rows = (await operator.http.get("/api/heartbeats/history")).text
+        assert "hunter2" not in json.dumps(known) + rows
+
+    run(tmp_path, model, scene, **{"heartbeats.yaml": beats, "tools.yaml": tools})
+    assert len(model.requests) == 3 and "hunter2" not in json.dumps([one.body for one in model.requests])
+
+
+def test_an_outage_that_the_model_could_not_tell_is_told_by_the_next_check(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    model.say(HttpError(400, "invalid_request_error"), "The gauge is gone!")
+
+    async def scene(app: App, operator: Program) -> None:
+        assert [(await beat(operator))["outcome"] for _ in range(3)] == ["failed", "answered", "quiet"]
+
+    run(tmp_path, model, scene, ", check: {tool: probe}")
+    assert len(model.requests) == 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,10 +18,22 @@ from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock
 from openclaw.errors import ProviderError
 from openclaw.heartbeats import Heartbeats
-from openclaw.heartbeats.checks import Checks, Verdict
+from openclaw.heartbeats.checks import Verdict
 from openclaw.manifest.people import Sender, room, sender
-from openclaw.manifest.snapshot import Agent, Heartbeat, Snapshot
-from openclaw.messages import SILENT, Account, Quote, Reply, ToolCall, ToolSpec, Usage, UserEntry
+from openclaw.manifest.snapshot import Agent, Heartbeat, Model, Snapshot
+from openclaw.messages import (
+    SILENT,
+    Account,
+    AssistantEntry,
+    Compaction,
+    Entry,
+    Quote,
+    Reply,
+    ToolCall,
+    ToolSpec,
+    Usage,
+    UserEntry,
+)
 from openclaw.names import file_name, fresh
 from openclaw.permissions.facts import Facts
 from openclaw.ports import Audit, Journal, Queued, Watcher
@@ -109,12 +121,11 @@ class Answering:
     reachable: Callable[[Queued, tuple[str, ...]], bool]
     tally: Tally
     beats: Heartbeats
-    checks: Checks
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher) -> Reply:
         async with self.supervisor.lease() as generation:
             job = self._job(queued, transcript, generation, tell)
-            before, started = transcript.usage, self.clock.monotonic()
+            before, begun, started = transcript.usage, _begun(transcript, queued.id), self.clock.monotonic()
             verdict, text, failed, fault = None, "", False, ""
             try:
                 verdict, text = await self._in_time(job)
@@ -123,9 +134,10 @@ class Answering:
                 text, failed, fault = SECRETS.mask(str(error)), True, error.fault
             except BaseExceptionGroup as group:  # of the calls that ran side by side; the first says it all
                 raise group.exceptions[0] from None
-            account = self._account(job, transcript.usage - before, self.clock.monotonic() - started, verdict)
+            account = self._account(job, transcript.entries[begun:], self.clock.monotonic() - started, verdict)
             if account.model:
-                self.tally.turn(job.agent.id, account.model, account.usage, account.seconds, failed=failed)
+                used = transcript.usage - before  # by this process
+                self.tally.turn(job.agent.id, account.model, used, account.seconds, failed=failed)
         message = queued.message
         return Reply(
             to=message.sender,
@@ -144,7 +156,7 @@ class Answering:
         await abandon(self._log(queued, transcript))
 
     def _job(self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher) -> Job:
-        beat = self.beats.named(queued.message.heartbeat)
+        beat = self.beats.of(queued.message)
         agent = _as_asked(generation.snapshot.agents[queued.route.agent], beat, generation.snapshot)
         voice = speak(agent, generation)
         return Job(queued, self._log(queued, transcript), agent, voice, generation, tell, beat)
@@ -152,13 +164,14 @@ class Answering:
     def _log(self, queued: Queued, transcript: Transcript) -> Log:
         return Log(queued.route.session, self.journal, transcript, self.clock)
 
-    def _account(self, job: Job, usage: Usage, seconds: float, verdict: Verdict | None) -> Account:
-        asked, price = usage != Usage(), job.generation.models[job.agent.model].price
+    def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
+        answers, models = [_asked(entry, job) for entry in entries], job.generation.models
+        asked = [(model, usage) for model, usage in answers if usage != Usage()]
         woken = verdict is None or verdict.wake
         return Account(
             model=job.voice.model if asked or (woken and not _says(job)) else "",
-            usage=usage,
-            cost=price.of(usage) if price is not None else None if asked else 0.0,
+            usage=sum((usage for _, usage in asked), Usage()),
+            cost=_cost(asked, models[job.agent.model], models.values()),
             seconds=seconds,
             check=verdict.line if verdict else "",
             woken=woken,
@@ -166,7 +179,7 @@ class Answering:
 
     async def _outcome(self, job: Job, calls: Calls) -> tuple[Verdict | None, str]:
         """What its check found, where it is a heartbeat with one, and the reply."""
-        if job.beat is None and job.queued.message.heartbeat is not None:  # deleted before its run was taken up
+        if job.beat is None and job.queued.message.heartbeat is not None:  # deleted or paused before this was taken up
             await abandon(job.log)
             return None, SILENT
         if job.beat is None:
@@ -191,7 +204,7 @@ class Answering:
         spec = job.generation.snapshot.tools[check.tool]
         calls = self._calls(job, (spec,))
         call = ToolCall(f"check-{job.queued.id}", check.tool, check.input)
-        return await self.checks.judge(beat, job.queued.id, lambda: calls.check(call))
+        return await self.beats.checks.judge(beat, job.queued.id, lambda: calls.check(call, check.secrets))
 
     async def _text(self, job: Job, calls: Calls) -> str:
         agent, log, voice, queued = job.agent, job.log, job.voice, job.queued
@@ -278,6 +291,31 @@ def _as_asked(agent: Agent, beat: Heartbeat | None, snapshot: Snapshot) -> Agent
 
 def _says(job: Job) -> bool:
     return job.beat is not None and job.beat.says
+
+
+def _begun(transcript: Transcript, message: str) -> int:
+    """The place of the first entry that is of this message: one from before a crash, or the next that is made."""
+    entries = enumerate(transcript.entries)
+    own = (place for place, entry in entries if isinstance(entry, UserEntry) and entry.message == message)
+    return next(own, len(transcript.entries))
+
+
+def _asked(entry: Entry, job: Job) -> tuple[str, Usage]:
+    """The id of the model that was asked for this entry, and what that took."""
+    match entry:
+        case AssistantEntry(model=model, usage=usage):
+            return model, usage
+        case Compaction(usage=usage):
+            return job.voice.model, usage
+        case _:
+            return "", Usage()
+
+
+def _cost(asked: Sequence[tuple[str, Usage]], own: Model, models: Iterable[Model]) -> float | None:
+    """US dollars; each answer at the price of the model that gave it, or else of the one that was to give it."""
+    prices = {model.id: model.price for model in (*models, own) if model.price is not None}
+    costs = [price.of(usage) for model, usage in asked if (price := prices.get(model, own.price)) is not None]
+    return sum(costs, 0.0) if len(costs) == len(asked) else None
 
 
 def _asks_to_compact(queued: Queued) -> bool:

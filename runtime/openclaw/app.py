@@ -26,7 +26,6 @@ from openclaw.desk import Books, Desk
 from openclaw.errors import StorageFailed
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
-from openclaw.heartbeats.checks import Checks
 from openclaw.intake import Intake, Wiring
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import approvers_of
@@ -114,6 +113,7 @@ class App:
         stack.callback(memory.close)
         self.pairings = Pairings(self.store.marks, self.clock)
         await self.pairings.open()
+        self.reminders.paired = self.pairings.admits
         books = Books(self.approvals, self.pairings, memory, self.tally)
         self.desk = Desk(self.house, self.store, self.supervisor, books, self.clock, self.demo, self.roll)
         self.doorbell: Doorbell = adapters.kind("doorbells", "local")()
@@ -165,7 +165,6 @@ class App:
             self._reachable,
             self.tally,
             self.heartbeats,
-            Checks(self.store.marks, self.clock),
         )
         sessions = Sessions(
             self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock
@@ -220,9 +219,9 @@ class App:
         tasks: dict[str, Runner] = {
             "doorbell": lambda: self.doorbell.serve(self._wake, SIDE_BY_SIDE),
             "control": self._control,
-            "heartbeats": self.heartbeats.run,
         }
-        if self._given is None:  # a one-shot question does not live long enough to see an edit
+        if self._given is None:  # who asks one question wants no heartbeat made up for, and will see no edit
+            tasks["heartbeats"] = self.heartbeats.run
             tasks["watch"] = lambda: Watch(self.reload.folders, self.clock).run(self.reload.look)
         return tasks
 

@@ -23,6 +23,7 @@ from openclaw.clock import Clock
 from openclaw.errors import StorageFailed, ToolError
 from openclaw.manifest.people import Sender, approvers_of
 from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.masking import masked
 from openclaw.messages import (
     Approval,
     Asked,
@@ -119,10 +120,16 @@ class Calls:
         self._tell(ToolFinished(call, result, self._bench.clock.monotonic() - started))
         return result
 
-    async def check(self, call: ToolCall) -> ToolResult:
-        """A call that no model made and nobody is asked about: what is not allowed as it stands does not run."""
+    async def check(self, call: ToolCall, secrets: tuple[str, ...] = ()) -> ToolResult:
+        """A call that no model made and nobody is asked about: what is not allowed as it stands does not run.
+        `secrets` are of its input, and are in nothing that comes of it."""
+        result = await self._checked(call, secrets)
+        plain = None if result.plain is None else masked(result.plain, secrets)
+        return replace(result, text=masked(result.text, secrets), plain=plain)
+
+    async def _checked(self, call: ToolCall, secrets: tuple[str, ...]) -> ToolResult:
         spec, input = self._specs[call.name], completed(self._specs[call.name], call.input)
-        if wrong := input_problem(spec, input):
+        if wrong := input_problem(spec, input, secrets):
             return self._unmade(call, f"not run: {wrong}")
         attempt = self._attempt(spec, input)
         decision = self._decide(attempt)
@@ -132,11 +139,11 @@ class Calls:
             return ToolResult(SECRETS.mask(f"not run: {decision.reason}"), is_error=True)
         self._note_decided(attempt, decision, call.id)
         try:
-            return await self._run(spec, attempt, decision, call.id)
+            return await self._run(spec, attempt, decision, call.id, secrets)
         except (asyncio.CancelledError, StorageFailed):
             raise
-        except Exception as error:
-            log.exception("the check %s failed", call.name)
+        except Exception as error:  # its words may quote the input
+            log.error("the check %s failed: %s", call.name, type(error).__name__, exc_info=not secrets)
             return ToolResult(f"it failed inside the runtime: {type(error).__name__}", is_error=True)
 
     async def _perform(self, call: ToolCall, begin: Begin) -> ToolResult:
@@ -281,7 +288,9 @@ class Calls:
 
     # ── do it ────────────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self, spec: ToolSpec, attempt: Attempt, decision: Decision, id: str) -> ToolResult:
+    async def _run(
+        self, spec: ToolSpec, attempt: Attempt, decision: Decision, id: str, secrets: tuple[str, ...] = ()
+    ) -> ToolResult:
         scene = self._scene
         call = Call(
             agent=scene.agent.id,
@@ -294,6 +303,7 @@ class Calls:
             chat=scene.message.chat,
             topic=scene.message.topic,
             untrusted=attempt.untrusted,
+            secrets=secrets,
         )
         began, outcome, result = self._bench.clock.monotonic(), "broken off", None
         try:
@@ -367,10 +377,12 @@ def _validator(schema: str) -> Any:
     return Draft202012Validator(json.loads(schema))
 
 
-def input_problem(spec: ToolSpec, input: Mapping[str, Any]) -> str | None:
+def input_problem(spec: ToolSpec, input: Mapping[str, Any], secrets: tuple[str, ...] = ()) -> str | None:
     """What is wrong with a call's arguments, in words for the model; None where nothing is."""
     errors = _validator(json.dumps(spec.input_schema, sort_keys=True, default=str)).iter_errors(input)
-    problems = [f"{'.'.join(map(str, e.absolute_path)) or 'arguments'}: {e.message}"[:300] for e in errors]
+    problems = [
+        f"{'.'.join(map(str, e.absolute_path)) or 'arguments'}: {masked(e.message, secrets)}"[:300] for e in errors
+    ]
     return "; ".join(sorted(problems)) or None
 
 

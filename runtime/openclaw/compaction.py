@@ -8,6 +8,7 @@ was bound to has changed. Knows no tools, no policy, no channel.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 
 from openclaw.errors import ProviderError
 from openclaw.manifest.snapshot import CompactionLimits
@@ -15,7 +16,7 @@ from openclaw.messages import AssistantEntry, Block, Compaction, Entry, Intent, 
 from openclaw.names import fresh
 from openclaw.ports import Completed, Request
 from openclaw.prompt import Voice
-from openclaw.transcript import Log, text_of
+from openclaw.transcript import Log, newest, text_of
 
 CHARS_PER_TOKEN = 3.5  # a careful guess where no usage was reported
 LONGEST = 4000  # tokens of a summary
@@ -34,11 +35,30 @@ def due(log: Log, limits: CompactionLimits) -> bool:
 
 
 def tokens(log: Log) -> int:
-    """What the next request carries at least: reported by the model, else guessed from the text."""
+    """What the next request carries at least: reported by the model for its last call, and guessed for what came since;
+    else guessed from all the text."""
     transcript = log.transcript
     if transcript.context_tokens:
-        return transcript.context_tokens
-    return int(sum(len(_shown(entry)) for entry in transcript.kept()) / CHARS_PER_TOKEN)
+        return transcript.context_tokens + _guess(transcript.since_call())
+    return _guess(transcript.kept())
+
+
+def _guess(entries: Sequence[Entry]) -> int:
+    return int(sum(map(len, _texts(entries))) / CHARS_PER_TOKEN)
+
+
+def _texts(entries: Iterable[Entry]) -> Iterator[str]:
+    """As they are shown, of what the person was told in between only as much as a model is sent."""
+    told: list[Told] = []
+    for entry in entries:
+        if isinstance(entry, Told):
+            told.append(entry)
+            continue
+        if isinstance(entry, UserEntry):
+            yield from map(_shown, newest(told))
+            told = []
+        yield _shown(entry)
+    yield from map(_shown, newest(told))
 
 
 async def compact(log: Log, voice: Voice, limits: CompactionLimits) -> Compaction | None:
@@ -52,7 +72,7 @@ async def compact(log: Log, voice: Voice, limits: CompactionLimits) -> Compactio
     cut = _cut(entries[start:], limits.keep_tokens) + start
     if cut == start:
         return None
-    done = await _summary(voice, "\n".join(_shown(entry) for entry in [*earlier, *entries[start:cut]]))
+    done = await _summary(voice, "\n".join(_texts([*earlier, *entries[start:cut]])))
     summary = f"<summary of the conversation so far>\n{text_of(done.content)}\n</summary>"
     keep_from = entries[cut].id if cut < len(entries) else None
     compaction = Compaction(fresh(), log.clock.now(), summary, keep_from, done.usage)

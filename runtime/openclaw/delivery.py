@@ -113,7 +113,12 @@ class Delivery:
                 state.grown.set()
 
     async def _one(self, outgoing: Outgoing, channel: Channel) -> float | None:
-        """Hands one reply over. Seconds until it should be tried again, or None where it is done with."""
+        """Hands one reply over. Seconds until it should be tried again, or None where it is done with. What waited
+        too long for its channel to come back is given up: nobody wants all of it in a heap."""
+        if self._clock.now() - outgoing.since > LONGEST:
+            log.error("the reply %s to %s waited too long and was given up", outgoing.id, outgoing.reply.place)
+            await self._outbox.sent(outgoing.id, dead=True)
+            return None
         await self._outbox.sending(outgoing.id)
         try:
             await channel.send(outgoing.reply)

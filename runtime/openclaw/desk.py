@@ -206,10 +206,18 @@ class Desk:
         return self.books.pairings.waiting(), self.books.pairings.admitted()
 
     async def pair(self, code: str) -> Pairing:
-        return await self.books.pairings.pair(code)
+        paired = await self.books.pairings.pair(code)
+        self._replan()
+        return paired
 
     async def unpair(self, sender: Address) -> None:
         await self.books.pairings.unpair(sender)
+        self._replan()
+
+    def _replan(self) -> None:
+        """Reminders rest while whoever asked for them is not let in."""
+        if self.beating is not None:
+            self.beating.replan()
 
     # ── letters ──────────────────────────────────────────────────────────────────────────────────
 

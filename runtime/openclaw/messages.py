@@ -232,7 +232,8 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of a call. `text` is already cut to what a model should read.
+    """What came of a call. `text` is already cut to what a model should read. `plain` is what the tool really said,
+    where `text` holds more that differs each time, such as the date or a file's name; a check compares that.
 
     `untrusted`: whose words are in it, where they are a stranger's; from then on the session is tainted.
     """
@@ -240,6 +241,11 @@ class ToolResult:
     text: str
     is_error: bool = False
     untrusted: str = ""
+    plain: str | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def said(self) -> str:
+        return self.text if self.plain is None else self.plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +309,7 @@ class Call:
     chat: str | None = None  # the group it was asked for in, and its topic
     topic: str | None = None
     untrusted: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # of its input, which no output may hold
 
 
 # ── approvals ────────────────────────────────────────────────────────────────────────────────────

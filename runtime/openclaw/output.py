@@ -1,7 +1,7 @@
 """What a tool says, cut to what a model should read; the whole of it kept in a file the agent can read.
 
-`cut` is pure. `fit` also writes the whole text to `.openclaw/outputs/<call>.txt` in the workspace,
-and is blocking: call it in a thread. Knows no tool.
+`cut` is pure. `fit` and `result` also write the whole text to `.openclaw/outputs/<call>.txt` in the
+workspace, and are blocking: call them in a thread. Knows no tool.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from openclaw.beneath import folder, replace
 from openclaw.errors import ToolError
-from openclaw.messages import Call
+from openclaw.masking import masked
+from openclaw.messages import Call, ToolResult
 from openclaw.names import file_name
 
 NOTHING = "(no output)"  # what stands for the output of a tool that said nothing
@@ -60,7 +61,7 @@ def fit(text: str, call: Call, limit: int = LIMIT) -> str:
     Half surrogates, which no service takes, become `?`; NUL, which makes a file binary, `\\0`. A workspace that
     cannot be written to costs the file, not the result.
     """
-    content = text.encode("utf-8", "replace").replace(b"\0", b"\\0")
+    content = masked(text, call.secrets).encode("utf-8", "replace").replace(b"\0", b"\\0")
     text = content.decode()
     if len(text) <= limit:
         return text
@@ -71,6 +72,11 @@ def fit(text: str, call: Call, limit: int = LIMIT) -> str:
         return cut(text, limit, f"the whole could not be kept: {_words(error)}")[0]
     kept = "the whole is" if len(content) <= LARGEST else f"the first {LARGEST >> 20} MiB of {len(content):,} bytes are"
     return cut(text, limit, f"{kept} in {path}")[0]
+
+
+def result(text: str, call: Call, *, is_error: bool = False, untrusted: str = "") -> ToolResult:
+    """What a tool said as its result; blocking like `fit`."""
+    return ToolResult(fit(text, call), is_error, untrusted, text if len(text) > LIMIT else None)
 
 
 def _spill(content: bytes, call: Call, path: str) -> None:

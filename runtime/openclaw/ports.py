@@ -306,10 +306,16 @@ class Marks(Protocol):
         """The same, of all schedules at once."""
 
     async def runs(
-        self, schedule: str | None, limit: int, *, since: datetime | None = None, ran: bool = False
+        self,
+        schedule: str | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ran: bool = False,
     ) -> Sequence[Run]:
-        """The history of one schedule or of all, the latest instants first: those after `since`; with `ran` only
-        those that were run. Kept for `KEPT` days, and the last `KEPT_LEAST` of each schedule for ever."""
+        """The history of one schedule or of all, the latest instants first: those after `since` and up to `until`;
+        with `ran` only those that were run. Kept for `KEPT` days, and the last `KEPT_LEAST` of each for ever."""
 
 
 class Audit(Protocol):

@@ -18,11 +18,12 @@ from zoneinfo import ZoneInfo
 
 from openclaw import moments
 from openclaw.clock import Clock
-from openclaw.errors import ToolError
-from openclaw.manifest.people import Sender, person, sender
+from openclaw.errors import OpenClawError, StorageFailed, ToolError
+from openclaw.manifest.people import TERMINAL, Sender, person, sender
 from openclaw.manifest.snapshot import Heartbeat, Snapshot
-from openclaw.messages import SILENT, Address, Call, quote_line
+from openclaw.messages import SILENT, Address, Call, Message, Refused, quote_line
 from openclaw.ports import Marks
+from openclaw.router import EVER, route
 from openclaw.schedule import Cron, Problem, describe, parse
 
 MARK = "reminders"
@@ -64,8 +65,10 @@ class Reminders:
         self._writing = asyncio.Lock()
         self._entries: Mapping[str, Any] = {}
         self._kept: Mapping[str, Kept] = {}
-        self._planned: tuple[Snapshot, Mapping[str, Kept], Mapping[str, Heartbeat]] | None = None
+        self._planned: tuple[Snapshot, Mapping[str, Kept], frozenset[Address]] | None = None
+        self._able: Mapping[str, Heartbeat] = {}
         self.changed: Callable[[], None] = lambda: None
+        self.paired: Callable[[Address], bool] = lambda sender: False  # whether a code let this stranger in
 
     async def open(self) -> None:
         document, _ = await self._marks.get(MARK)
@@ -75,12 +78,15 @@ class Reminders:
         self._take(entries if isinstance(entries, dict) else {})
 
     def heartbeats(self) -> Mapping[str, Heartbeat]:
-        """Those that can run under the snapshot in force; the same mapping until that or they change."""
+        """Those that can run under the snapshot in force; the same mapping until that, they or who is let in change."""
         snapshot, kept = self._snapshot(), self._kept
-        if self._planned is None or self._planned[0] is not snapshot or self._planned[1] is not kept:
-            able = {name: _under(one, snapshot) for name, one in kept.items() if not resting(one, snapshot)}
-            self._planned = snapshot, kept, able
-        return self._planned[2]
+        askers = {one.asked_by for one in kept.values() if one.asked_by is not None}
+        paired = frozenset(filter(self.paired, askers))
+        known = self._planned
+        if known is None or known[0] is not snapshot or known[1] is not kept or known[2] != paired:
+            able = {name: _under(one, snapshot) for name, one in kept.items() if not self._resting(one, snapshot)}
+            self._planned, self._able = (snapshot, kept, paired), able
+        return self._able
 
     async def delete(self, name: str) -> bool:
         """False where there is none of this name."""
@@ -119,9 +125,9 @@ class Reminders:
     async def reminders(self, call: Call) -> Sequence[str]:
         snapshot = self._snapshot()
         who = sender(Address.parse(call.sender), snapshot)
-        seen = [(name, one) for name, one in self._kept.items() if _sees(call, who, one)]
+        seen = [(name, one) for name, one in self._kept.items() if self._sees(call, who, one)]
         lines = [self._line(name, one, snapshot, own=one.of(who)) for name, one in seen]
-        if who.owner and call.chat is None:
+        if _sees_all(call, who):
             lines += [f"{name} cannot be read" for name in self._entries if name not in self._kept]
         return lines
 
@@ -130,10 +136,21 @@ class Reminders:
         name = f"{PREFIX}{name}" if name.isdecimal() else name
         who = sender(Address.parse(call.sender), self._snapshot())
         kept = self._kept.get(name)
-        seen = _sees(call, who, kept) if kept else who.owner and call.chat is None
+        seen = self._sees(call, who, kept) if kept else _sees_all(call, who)
         if not seen or not await self._remove(name):
             raise ToolError(f"there is no reminder `{quote_line(name[:60])}` here; reminder_list shows the names")
         return f"{name} is cancelled{f'; it was to {_what(kept.heartbeat)}' if kept else ''}."
+
+    def _resting(self, kept: Kept, snapshot: Snapshot) -> str:
+        by = kept.asked_by
+        return resting(kept, snapshot, paired=by is not None and self.paired(by))
+
+    def _sees(self, call: Call, who: Sender, kept: Kept) -> bool:
+        """In a run of a reminder, whose reply may go to a group, only what goes to the same place."""
+        if not _in_reminder(call):
+            return _sees(call, who, kept)
+        running = self._kept.get(call.session.removeprefix("cron:"))
+        return running is not None and _beside(running, kept) and (kept.of(who) or who.owner)
 
     # ── when ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -164,7 +181,7 @@ class Reminders:
 
     def _line(self, name: str, kept: Kept, snapshot: Snapshot, *, own: bool) -> str:
         by = "" if own else f" (asked for by {kept.person or kept.asked_by})"
-        why = resting(kept, snapshot)
+        why = self._resting(kept, snapshot)
         return f"{name}: {self._when(kept.heartbeat)}: {_what(kept.heartbeat)}{by}{f' (rests: {why})' if why else ''}"
 
     # ── the document ─────────────────────────────────────────────────────────────────────────────
@@ -197,17 +214,26 @@ class Reminders:
                 done = change(document)
                 if not done:
                     return done
-                if await self._marks.put(MARK, document, version):
+                if await self._put(document, version):
                     break
             self._take(document["reminders"])
         self.changed()
         return done
 
+    async def _put(self, document: Mapping[str, Any], version: int) -> bool:
+        """A full disk is what the agent is told; a disk that broke ends the runtime."""
+        try:
+            return await self._marks.put(MARK, document, version)
+        except StorageFailed:
+            raise
+        except OpenClawError as error:
+            raise ToolError(str(error)) from error
+
     def _take(self, entries: Mapping[str, Any]) -> None:
         self._entries, self._kept = entries, _readable(entries)
 
 
-def resting(kept: Kept, snapshot: Snapshot) -> str:
+def resting(kept: Kept, snapshot: Snapshot, *, paired: bool) -> str:
     """Why it does not run under this snapshot; "" where it does."""
     heartbeat, by = kept.heartbeat, kept.asked_by
     if heartbeat.agent not in snapshot.agents:
@@ -216,7 +242,23 @@ def resting(kept: Kept, snapshot: Snapshot) -> str:
         setter = snapshot.heartbeats.get(by.id)
         return f"there is no heartbeat {by.id} any more" if setter is None else "" if setter.enabled else f"{by} is off"
     gone = kept.person is not None and kept.person not in snapshot.people and by and person(by, snapshot) is None
-    return f"{kept.person} is no longer among the people" if gone else ""
+    return f"{kept.person} is no longer among the people" if gone else _unasked(kept, snapshot, paired)
+
+
+def _unasked(kept: Kept, snapshot: Snapshot, paired: bool) -> str:
+    """Why whoever asked for it could not ask this agent for it any more, where they did; "" where they could."""
+    by, place = kept.asked_by, next(iter(kept.heartbeat.deliver), None)
+    if by is None:
+        return ""
+    skipped = snapshot.channels[by.channel].skipped if by.channel in snapshot.channels else None
+    if skipped is not None:
+        return f"channel {by.channel} takes no part: {skipped}"
+    chat = place.id if place is not None and place != by else None
+    asking = Message("", by, (), EVER, agent=kept.heartbeat.agent, chat=chat, topic=kept.heartbeat.topic)
+    refused = route(asking, snapshot, paired=paired)
+    if not isinstance(refused, Refused) or (by == TERMINAL and refused.code == "sender"):
+        return ""  # whoever owns the state folder may always ask
+    return refused.reason if refused.code == "agent" else f"{by} may not ask here any more"
 
 
 def _under(kept: Kept, snapshot: Snapshot) -> Heartbeat:
@@ -234,7 +276,7 @@ def _under(kept: Kept, snapshot: Snapshot) -> Heartbeat:
 def _place(call: Call, snapshot: Snapshot) -> Heartbeat:
     """A heartbeat that goes where the call came from, in that person's zone, without a time or a text yet."""
     by = Address.parse(call.sender)
-    if call.session.startswith(f"cron:{PREFIX}") or (by.channel == "cron" and by.id.startswith(PREFIX)):
+    if _in_reminder(call) or (by.channel == "cron" and by.id.startswith(PREFIX)):
         raise ToolError("a reminder sets no reminder; say in the reply what else is to be done, and when")
     if by.channel == "cron":
         return _place_of(by, snapshot)
@@ -275,6 +317,20 @@ def _sees(call: Call, who: Sender, kept: Kept) -> bool:
         return True
     here = call.chat is None or Address(who.address.channel, call.chat) in kept.heartbeat.deliver
     return who.owner and here
+
+
+def _sees_all(call: Call, who: Sender) -> bool:
+    return who.owner and call.chat is None and not _in_reminder(call)
+
+
+def _in_reminder(call: Call) -> bool:
+    return call.session.startswith(f"cron:{PREFIX}")
+
+
+def _beside(running: Kept, kept: Kept) -> bool:
+    """Whether all who read what a reminder that runs says have read, or will, what this one says."""
+    mine, its = running.heartbeat, kept.heartbeat
+    return (set(mine.deliver), mine.topic) == (set(its.deliver), its.topic)
 
 
 def _setter(heartbeat: Heartbeat) -> str:

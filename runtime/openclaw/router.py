@@ -53,11 +53,18 @@ def there(
     place: Address, snapshot: Snapshot, choice: str | None = None, topic: str | None = None, *, group: bool = False
 ) -> Route:
     """Who answers what is said at a place next, and in which session: of a person, of a room, or of another `group`."""
-    group = group or any(room.id == place for room in snapshot.rooms.values())
+    group = group or any(room.id == place for room in snapshot.rooms.values()) or _numbered_as_group(place, snapshot)
     message = Message("", place, (), EVER, chat=place.id if group else None, topic=topic if group else None)
     agent, _ = _agent(message, snapshot, choice)
     assert agent is not None, "only a message that names an agent may find none"
     return Route(agent.id, session_key(message, snapshot, agent.id), "")
+
+
+def _numbered_as_group(place: Address, snapshot: Snapshot) -> bool:
+    """Telegram numbers groups below zero and people above; elsewhere only `rooms` tells them apart."""
+    channel = snapshot.channels.get(place.channel)
+    kind = channel.options.kind if channel else place.channel
+    return kind == "telegram" and place.id.startswith("-")
 
 
 def _admit_sender(message: Message, snapshot: Snapshot, paired: bool) -> Refused | None:

@@ -273,7 +273,7 @@ class Sessions:
 
     async def _settle(self, queued: Queued, state: Literal["done", "failed", "parked"], reply: Reply) -> None:
         deliver = self._deliveries(queued, reply)
-        beats = self.beats if queued.message.heartbeat is not None else None
+        beats = self.beats if queued.message.heartbeat is not None and not queued.message.told else None
         if beats is not None:
             deliver += await beats.ended(queued, reply)
         await self._store.inbox.settle(queued.id, state, reply, deliver=deliver)
@@ -292,9 +292,14 @@ class Sessions:
             return [] if message.fetched or message.heartbeat is not None else [plain]
         if reply.text.strip() == SILENT or (message.heartbeat is not None and reply.failed):
             return []
-        return [
-            replace(plain, to=place, answers=None, told=self._told(queued, place, reply)) for place in message.deliver
-        ]
+        told: dict[str, Route] = {}  # one person may be reached at several places
+        replies = []
+        for place in message.deliver:
+            here = self._told(queued, place, reply)
+            new = here is not None and here.session not in told
+            replies.append(replace(plain, to=place, answers=None, told=here if new else None))
+            told |= {here.session: here} if here is not None else {}
+        return replies
 
     def _told(self, queued: Queued, place: Address, reply: Reply) -> Route | None:
         """Where a heartbeat's reply enters, so that whoever gets it can answer it."""
@@ -309,9 +314,10 @@ class Sessions:
     def _rerouted(self, queued: Queued) -> Queued:
         """The agent of a waiting message may be gone by now: then the default one answers, and says so."""
         snapshot = self._snapshot()
-        if queued.route.agent in snapshot.agents:
-            return queued
-        return replace(queued, route=replace(queued.route, agent=snapshot.default_agent.id))
+        beat = self.beats.named(queued.message.heartbeat) if self.beats is not None else None
+        agent = beat.agent if beat is not None else queued.route.agent
+        agent = agent if agent in snapshot.agents else snapshot.default_agent.id
+        return queued if agent == queued.route.agent else replace(queued, route=replace(queued.route, agent=agent))
 
     # ── watching and stopping ────────────────────────────────────────────────────────────────────
 

@@ -2,7 +2,8 @@
 
 Pure and append-only: `add` is the one way in, and what was sent once is sent again byte for byte, because
 a model's thinking is bound to everything before it. What the person was told from elsewhere waits for what
-they say next and goes before it, in the same message: so it never stands between a call and its result.
+they say next and goes before it, in the same message: so it never stands between a call and its result. Of very much
+that they were told the model is shown the newest.
 `Log` puts the journal under it: disk first, then memory.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
 
@@ -37,6 +38,9 @@ _THINKING = ("thinking", "redacted_thinking")
 _CALL = "tool_use"
 _SEARCHED = ("server_tool_use", "web_search_tool_result")  # what the model's own service looked up for it
 _NAMED = 5  # sources of strangers' material that are told apart
+MOST_TOLD = 20  # entries that one message of the person carries with it
+LONGEST_TOLD = 20_000  # characters of all of them
+_CALLED = (AssistantEntry, Compaction)
 _BORDER = re.compile(r"<(?=\s*/?\s*context)", re.IGNORECASE)  # where a text could open or end what we put around it
 
 
@@ -49,7 +53,7 @@ class Transcript:
         self._setup: str | None = None  # the setup that `_messages` is rendered for
         self._open: dict[str, Result | None] = {}  # calls of the last answer, in its order
         self._asked: dict[str, Result | None] = {}  # the same, of the last answer in `_messages`
-        self._told: list[Block] = []  # what the next message of the person carries with it
+        self._told: list[Told] = []  # what the next message of the person carries with it
         self._intents: dict[str, Intent] = {}
         self._begun: set[str] = set()
         self._untrusted: dict[str, None] = {}
@@ -115,6 +119,11 @@ class Transcript:
         """Whether this inbox message is in the transcript already: its turn is taken up again, or it was told."""
         return message in self._begun
 
+    def since_call(self) -> list[Entry]:
+        """What came after the last answer or summary: the last call of the model did not carry it."""
+        at = next((i for i in range(len(self.entries), 0, -1) if isinstance(self.entries[i - 1], _CALLED)), 0)
+        return self.entries[at:]
+
     def final_answer(self) -> AssistantEntry | None:
         """The last entry, where it is an answer that asks for no tool: the turn only lacks its reply."""
         last = self.entries[-1] if self.entries else None
@@ -139,10 +148,10 @@ class Transcript:
         match entry:
             case UserEntry():
                 self._close_calls()
-                self._messages.append({"role": "user", "content": [*self._told, *entry.content]})
+                self._messages.append({"role": "user", "content": [*_blocks(self._told), *entry.content]})
                 self._told = []
             case Told():
-                self._told.append({"type": "text", "text": _telling(entry)})
+                self._told.append(entry)
             case AssistantEntry():
                 self._close_calls()
                 content = entry.content if thinking else _without_thinking(entry.content)
@@ -217,11 +226,41 @@ def text_of(content: Iterable[Block]) -> str:
     return "".join(str(b.get("text") or "") for b in content if b.get("type") == "text").strip()
 
 
+def newest(told: Sequence[Told]) -> list[Told]:
+    """The last of what the person was told, as much as a message may carry: never none, if need be shortened."""
+    shown: list[Told] = []
+    length = 0
+    for entry in reversed(told[-MOST_TOLD:]):
+        length += len(_telling(entry))
+        if length > LONGEST_TOLD:
+            break
+        shown.append(entry)
+    if told and not shown:
+        shown = [replace(told[-1], text=_shortened(told[-1].text))]
+    return shown[::-1]
+
+
+def _blocks(told: Sequence[Told]) -> list[Block]:
+    shown = newest(told)
+    texts = [_telling(entry) for entry in shown]
+    if more := len(told) - len(shown):
+        texts.insert(0, f"<context>\nThey were told {more:,} more before this, the first {_at(told[0])}.\n</context>")
+    return [{"type": "text", "text": text} for text in texts]
+
+
+def _shortened(text: str) -> str:
+    """Each line may be marked, so that half of what is left is sure to have room."""
+    return f"{text[: LONGEST_TOLD // 8]}\n(shortened: it was {len(text):,} characters)"
+
+
+def _at(told: Told) -> str:
+    return told.at.astimezone(UTC).strftime("at %A %Y-%m-%d %H:%M UTC")
+
+
 def _telling(told: Told) -> str:
     """Line by line behind a mark, as all that others said, and the end of the context stays ours."""
-    at = told.at.astimezone(UTC).strftime("%A %Y-%m-%d %H:%M UTC")
     quoted = [f"> {_BORDER.sub('&lt;', line)}" for line in told.text.splitlines()]
-    return "\n".join(["<context>", f"{quote_line(told.by)} told them this at {at}:", *quoted, "</context>"])
+    return "\n".join(["<context>", f"{quote_line(told.by)} told them this {_at(told)}:", *quoted, "</context>"])
 
 
 def _without_thinking(content: Sequence[Block]) -> Sequence[Block]:

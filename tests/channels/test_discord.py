@@ -423,8 +423,12 @@ def test_no_address_that_the_bot_writes_is_looked_up_by_the_service() -> None:
             used = [server.command(name, {"text": "x"}, channel=GENERAL) for name in ("help", "research")]
             await until(lambda: all(server.interactions[one].edits for one in used), "the answers")
             await stage.channel.send(reply("w" * 20_000))
-            bodies = [call.body for call in server.calls if isinstance(call.body, dict) and "content" in call.body]
-            assert len(bodies) >= 7 and all(body["flags"] & 4 for body in bodies)
+
+            def bodies() -> list[dict[str, Any]]:
+                return [call.body for call in server.calls if isinstance(call.body, dict) and "content" in call.body]
+
+            await until(lambda: len(bodies()) >= 7, "the card's end, which nobody above waits for")
+            assert all(body["flags"] & 4 for body in bodies())
 
     play(scenario)
 

@@ -12,7 +12,7 @@ import pytest
 
 from doubles.beats import beat, ran
 from doubles.desk import Desk
-from doubles.http_house import before, code
+from doubles.http_house import before, code, until
 from openclaw.clock import ManualClock
 
 NOW = datetime(2026, 11, 28, 2, 30, tzinfo=UTC)
@@ -30,6 +30,13 @@ def play(scene: Scene, token: str = "operator-secret") -> None:
             await asyncio.wait_for(scene(desk, client), 20)
 
     asyncio.run(whole())
+
+
+async def ended(client: httpx2.AsyncClient, place: str) -> None:
+    async def done() -> bool:
+        return bool((await client.get(place)).json()["status"] == "done")
+
+    await until(done)
 
 
 def test_heartbeats_and_reminders_are_told_with_how_they_stand() -> None:
@@ -103,7 +110,10 @@ def test_a_query_that_means_nothing_is_refused(query: str) -> None:
 def test_the_operator_runs_pauses_and_resumes_one() -> None:
     async def scene(desk: Desk, client: httpx2.AsyncClient) -> None:
         begun = await client.post("/api/heartbeats/night/run")
-        assert (begun.status_code, begun.headers["location"]) == (202, "/api/messages/night-by-hand")
+        assert (begun.status_code, begun.headers["location"]) == (202, f"/api/messages/{begun.json()['id']}")
+        await ended(client, begun.headers["location"])
+        [run] = (await client.get("/api/heartbeats/history", params={"heartbeat": "night"})).json()["runs"]
+        assert (run["cause"], run["message"], run["reply"]) == ("hand", begun.json()["id"], "You said: Look round")
         paused = await client.post("/api/heartbeats/night/pause")
         assert paused.json() == {"name": "night", "paused": True}
         assert desk.beats["night"]["paused"]["by"] == "http:operator"

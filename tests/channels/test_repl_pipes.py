@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from doubles import warm
 
 TESTS = Path(__file__).parents[1]
@@ -65,7 +63,6 @@ def test_an_unasked_reply_is_printed_with_its_origin() -> None:
     assert b"openclaw: heartbeat morning:\n" in done.stderr
 
 
-@pytest.mark.slow  # a finished turn waits some seconds for its delivery before it ends without it
 def test_a_reader_that_leaves_ends_the_conversation() -> None:
     read, write = os.pipe()
     os.close(read)

@@ -709,7 +709,7 @@ def test_a_refused_token_ends_the_channel_with_words_that_do_not_carry_it(
         async with working(server, Desk(), made, polls=when != "at the start") as running:
             server.revoke()
             with pytest.raises(CredentialsError, match="refused the bot's token") as caught:
-                await asyncio.wait_for(running, 5)
+                await asyncio.wait_for(running, 20)
             assert TOKEN not in str(caught.value)
 
     with TelegramServer() as server:
@@ -739,7 +739,7 @@ def test_it_stops_in_the_middle_of_a_poll_at_once() -> None:
         made = channel(server)
         async with working(server, Desk(), made) as running:
             running.cancel()
-            await asyncio.wait_for(asyncio.gather(running, made.close(), return_exceptions=True), 2)
+            await asyncio.wait_for(asyncio.gather(running, made.close(), return_exceptions=True), 15)
             return 0.0
 
     with TelegramServer() as server:

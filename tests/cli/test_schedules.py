@@ -1,17 +1,18 @@
-"""`cron` and `heartbeats`: as processes, the way a person and a program call them."""
+"""`cron`, and what `heartbeats` reads of a project: as processes, the way a person and a program call them."""
 
 import json
 import os
-import subprocess
 import sys
 
 import pytest
 
+from doubles import warm
+
 
 def openclaw(*arguments, project="/nonexistent"):
-    return subprocess.run(
-        [sys.executable, "-m", "openclaw", "-C", str(project), *arguments],
-        capture_output=True,
+    state = f"{project}/none"  # no runtime was ever there
+    return warm.run(
+        [sys.executable, "-m", "openclaw", "-C", str(project), "--state", state, *arguments],
         text=True,
         timeout=30,
         env={**os.environ, "NO_COLOR": "1", "TZ": "Asia/Tokyo"},
@@ -94,9 +95,9 @@ def test_the_list_says_when_each_heartbeat_runs_in_words(project):
     done = openclaw("heartbeats", "list", project=project)
     assert (done.returncode, done.stderr) == (0, "")
     head, morning, night = done.stdout.splitlines()
-    assert head.split() == ["NAME", "AGENT", "NEXT", "ZONE", "WHEN"]
-    assert morning.endswith("Europe/London  at 07:30, Monday to Friday; at 09:00, Saturday")
-    assert night.split() == ["night", "main", "off", "UTC", "at", "00:00,", "every", "day"]
+    assert head.split() == ["NAME", "AGENT", "NEXT", "ZONE", "LAST", "WHEN"]
+    assert morning.endswith("Europe/London  -     at 07:30, Monday to Friday; at 09:00, Saturday")
+    assert night.split() == ["night", "main", "off", "UTC", "-", "at", "00:00,", "every", "day"]
 
 
 def test_the_list_for_programs(project):

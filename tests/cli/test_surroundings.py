@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from doubles import warm
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,7 +40,8 @@ def test_a_question_without_standard_input_is_wrong_usage(tmp_path: Path) -> Non
 def test_a_state_folder_that_is_a_file_is_said(tmp_path: Path, command: str) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
-    done = shell(f"$oc {command}", file)
+    start = [sys.executable, "-m", "openclaw", "-C", str(ROOT), "--state", str(file), *command.split()]
+    done = warm.run(start, text=True, timeout=60, stdin=subprocess.DEVNULL)
     assert (1, "", True) == (done.returncode, done.stdout, f"{file} cannot be used" in done.stderr)
 
 
@@ -66,7 +69,8 @@ def test_memory_on_a_full_disk_is_said_with_its_cure(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["-C", "--state"])
 @pytest.mark.parametrize("place", ["", "a" * 300, "a/" * 3000])
 def test_a_place_that_could_never_be_is_wrong_usage(tmp_path: Path, option: str, place: str) -> None:
-    done = shell(f"$oc validate {option} '{place}'", tmp_path)
+    start = [sys.executable, "-m", "openclaw", "--state", str(tmp_path), "validate", option, place]
+    done = warm.run(start, text=True, timeout=60, cwd=ROOT)
     assert (2, 1) == (done.returncode, done.stderr.count("\n")), done.stderr
 
 

@@ -764,6 +764,8 @@ def test_history_is_of_one_or_of_all_latest_first_bounded_and_since(play):
         assert await seen(None, 5) == [("b", 4), ("h", 3), ("b", 2), ("h", 2), ("b", 1)]
         assert await seen(None, 3, ran=True) == [("b", 2), ("h", 2), ("b", 1)]
         assert await seen(None, 9, since=NOON + 2 * MINUTE) == [("b", 4), ("h", 3)]
+        assert await seen("h", 2, until=NOON + MINUTE) == [("h", 1), ("h", 0)]
+        assert await seen(None, 9, since=NOON, until=(NOON + MINUTE).astimezone()) == [("b", 1), ("h", 1)]
         assert await seen("h", 0) == await seen("nobody", 9) == []
 
     play(steps)

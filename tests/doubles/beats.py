@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from openclaw.messages import Accepted, Address, Refused
+from openclaw.messages import Address
 
 Row = dict[str, Any]
 
@@ -35,7 +35,7 @@ def ran(name: str, scheduled: str, outcome: str = "answered", **more: Any) -> Ro
 
 
 class Beats:
-    """The part of Operations that is about heartbeats."""
+    """The part of Operations that is about heartbeats, but for running them."""
 
     def __init__(self) -> None:
         self.beats: dict[str, Row] = {}
@@ -53,11 +53,6 @@ class Beats:
 
     async def coming(self, until: datetime, limit: int) -> Sequence[Mapping[str, Any]]:
         return [one for one in self.soon if datetime.fromisoformat(one["at"]) <= until][:limit]
-
-    async def run_heartbeat(self, name: str) -> Accepted | Refused:
-        if name not in self.beats:
-            return Refused("heartbeat", f"there is no heartbeat {name}")
-        return Accepted(f"{name}-by-hand", "main", f"cron:{name}")
 
     async def pause_heartbeat(self, name: str, by: Address | None = None) -> bool:
         if name not in self.beats:

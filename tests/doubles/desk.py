@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from doubles.beats import Beats
+from doubles.beats import Beats, ran
 from openclaw.channels.repl import Channel
 from openclaw.clock import Clock, SystemClock
 from openclaw.errors import ApprovalError, PairingError
@@ -355,6 +355,24 @@ class Desk(Beats):
 
     def letter(self, channel: str) -> Letter | None:
         return self.letters.get(channel)
+
+    async def run_heartbeat(self, name: str) -> Accepted | Refused:
+        if name not in self.beats:
+            return Refused("heartbeat", f"there is no heartbeat {name}")
+        now, id = self.clock.now(), f"{name}-by-hand-{next(self._ids)}"
+        said = Text(self.beats[name]["prompt"])
+        taken = await self(Message(id, Address("cron", name), (said,), now, heartbeat=name, fetched=True))
+        if isinstance(taken, Accepted):
+            self.watch(taken.id, lambda event: self._ran(name, taken, event))
+        assert not isinstance(taken, Answered), "a heartbeat is no command"
+        return taken
+
+    def _ran(self, name: str, taken: Accepted, event: Progress) -> None:
+        if isinstance(event, Finished):
+            reply, now = event.reply, self.clock.now().isoformat()
+            outcome = "failed" if reply.failed else "silent" if reply.text == "NO_REPLY" else "answered"
+            row = ran(name, now, outcome, cause="hand", message=taken.id, session=taken.session, reply=reply.text)
+            self.runs.insert(0, row)
 
     async def memories(self, query: str, limit: int) -> Sequence[Mapping[str, Any]]:
         return []

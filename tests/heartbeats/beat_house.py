@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from openclaw.clock import ManualClock, settle
 from openclaw.heartbeats import Heartbeats
+from openclaw.heartbeats.beats import Extra
 from openclaw.manifest.snapshot import Heartbeat, Snapshot
 from openclaw.messages import Reply
 from openclaw.stores import volatile
@@ -31,10 +32,11 @@ class House:
         self.rung: list[str] = []
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Heartbeats]:
+    async def running(self, extra: Extra | None = None) -> AsyncIterator[Heartbeats]:
         await self.store.open()
-        beats = Heartbeats(self.store, self.clock, lambda: self.snapshot, self.rung.append)
+        beats = Heartbeats(self.store, self.clock, lambda: self.snapshot, self.rung.append, extra)
         await beats.open()
+        self.beats = beats
         task = asyncio.create_task(beats.run())
         await settle()
         try:
@@ -60,6 +62,8 @@ class House:
         while (queued := await self.store.inbox.next(f"cron:{name}")) is not None:
             ids.append(queued.message.id)
             await self.store.inbox.settle(queued.id, "done", None)
+            await self.beats.settled(queued)
+            await settle()  # what was missed is made up for one after the other
         return [id.removeprefix(f"{name}@2026-").removesuffix(":00+00:00") for id in ids]
 
     async def end(self, beats: Heartbeats, text: str = "fine", *, failed: bool = False, name: str = "h") -> list[str]:

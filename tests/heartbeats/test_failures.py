@@ -135,3 +135,82 @@ def test_nobody_is_told_where_nobody_is_named() -> None:
         assert await hours(house, beats, failed=True, count=6) == []
 
     play(house, scene)
+
+
+# ── what was missed is made up for one after the other ───────────────────────────────────────────
+
+
+def test_what_was_missed_rests_and_stops_as_any_run_does() -> None:
+    house = House(replace(MINUTELY, missed="all"))
+
+    async def before(beats: Heartbeats) -> None:
+        del beats
+
+    async def scene(beats: Heartbeats) -> None:
+        told = []
+        for _ in range(150):
+            told += await house.end(beats, "no answer", failed=True)
+            await house.pass_time(minutes=1)
+        assert len(told) == 2 and "is stopped" in told[1]
+        assert len(await house.store.marks.runs("h", 1000, ran=True)) == 5
+
+    play(house, before)
+    asyncio.run(house.down(hours=1))
+    play(house, scene)
+
+
+def test_a_pause_holds_what_is_still_to_be_made_up_for() -> None:
+    house = House(replace(MINUTELY, missed="all"))
+
+    async def before(beats: Heartbeats) -> None:
+        del beats
+
+    async def scene(beats: Heartbeats) -> None:
+        await house.end(beats)
+        await beats.pause("h")
+        await settle()
+        await house.end(beats)
+        ran = len(await house.store.marks.runs("h", 1000, ran=True))
+        await house.pass_time(minutes=5)
+        assert len(await house.store.marks.runs("h", 1000, ran=True)) == ran < 59
+
+    play(house, before)
+    asyncio.run(house.down(hours=1))
+    play(house, scene)
+
+
+# ── clocks and hands ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_failures_of_a_clock_that_ran_ahead_do_not_count() -> None:
+    house = House(WATCHED)
+
+    async def scene(beats: Heartbeats) -> None:
+        house.clock.jump(86400)
+        await house.pass_time(minutes=1)
+        await house.end(beats, "no answer", failed=True)
+        await hours(house, beats, failed=True, count=4)
+        house.clock.jump(-86400)
+        await house.pass_time(minutes=1)
+        await house.take()
+        assert await beats.resume("h")
+        await settle()
+        await house.pass_time(hours=2)
+        assert await house.take() != []
+
+    play(house, scene)
+
+
+def test_what_failed_by_hand_neither_counts_nor_swallows_a_notice() -> None:
+    house = House(WATCHED)
+
+    async def scene(beats: Heartbeats) -> None:
+        await beats.run_now("h")
+        assert await house.end(beats, "no answer", failed=True) == []
+        assert len(await hours(house, beats, failed=True, count=4)) == 1
+        await beats.run_now("h")
+        assert await house.end(beats, "no answer", failed=True) == []
+        [told] = await hours(house, beats, failed=True, count=1)
+        assert "is stopped" in told
+
+    play(house, scene)

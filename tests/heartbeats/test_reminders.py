@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from openclaw import moments
 from openclaw.clock import ManualClock
 from openclaw.errors import ToolError
-from openclaw.manifest.snapshot import Agent, Heartbeat, Person, Snapshot
+from openclaw.manifest.snapshot import Agent, Channel, Heartbeat, Person, Room, Snapshot
 from openclaw.messages import Address, Call
 from openclaw.permissions.policy import Policy
-from openclaw.ports import Marks
+from openclaw.ports import ChannelOptions, Marks
 from openclaw.reminders import MARK, MOST, MOST_OF_ONE, Reminders
 from openclaw.stores import files, volatile
 
@@ -54,7 +54,9 @@ SNAPSHOT = Snapshot(
     agents={"main": agent("main"), "scout": agent("scout")},
     tools={},
     policies={"p": Policy("p")},
-    channels={},
+    channels={
+        key: Channel(key, ChannelOptions(key, key, {"strangers": "pair"})) for key in ("repl", "telegram", "discord")
+    },
     people={"nader": NADER, "sara": SARA},
     rooms={},
     heartbeats={"morning": MORNING, "silent": replace(MORNING, name="silent", deliver=())},
@@ -74,12 +76,14 @@ class Desk:
         self.snapshot = SNAPSHOT
         self.marks = marks
         self.changes = 0
+        self.let_in = {Address("telegram", "99")}
         self.reminders = self.another()
 
     def another(self) -> Reminders:
         """As after a restart, before it is opened."""
         made = Reminders(self.marks, self.clock, lambda: self.snapshot)
         made.changed = self._changed
+        made.paired = lambda sender: sender in self.let_in
         return made
 
     def _changed(self) -> None:
@@ -573,5 +577,62 @@ def test_a_document_that_is_none_stays_and_nothing_is_set_up(document: Any) -> N
         assert here.reminders.heartbeats() == {}
         assert "cannot be read, so nothing was changed" in await refused(here, after="1h")
         assert (await here.marks.get(MARK))[0] == document
+
+    desk(scene)
+
+
+def test_a_reminder_that_acts_sees_only_what_goes_where_its_own_reply_goes() -> None:
+    async def scene(here: Desk) -> None:
+        group = call(chat="-5")
+        acting = await here.set("tidy up", by=group, after="1h", act=True)
+        beside = await here.set("to the group", by=group)
+        private = await here.set("for me alone")
+        secret = await here.set("secret of sara", by=call("telegram:8"))
+        run = call(session=f"cron:{acting.name}")
+        assert await here.listed("telegram:7") == [acting.name, beside.name, private.name, secret.name]
+        assert await here.listed("telegram:7", session=run.session) == [acting.name, beside.name]
+        for hidden in (private, secret):
+            with pytest.raises(ToolError, match="there is no reminder"):
+                await here.reminders.unremind(hidden.name, run)
+        assert "is cancelled" in await here.reminders.unremind(beside.name, run)
+        assert await here.listed("telegram:7") == [acting.name, private.name, secret.name]
+
+    desk(scene)
+
+
+def with_channel(**change: Any) -> Snapshot:
+    channel = replace(SNAPSHOT.channels["telegram"], **change)
+    return replace(SNAPSHOT, channels={**SNAPSHOT.channels, "telegram": channel})
+
+
+def test_one_rests_while_whoever_asked_for_it_could_not_ask_any_more() -> None:
+    async def scene(here: Desk) -> None:
+        await here.set(by=call("telegram:99"))
+        await here.set(by=call("telegram:8", chat="-5"))
+        await here.set(by=call("discord:80"))
+        able = here.reminders.heartbeats
+
+        async def rests() -> dict[str, str]:
+            lines = [line for line in await here.reminders.reminders(call("repl:local")) if "(rests: " in line]
+            assert len(lines) + len(able()) == 3
+            return {line.partition(":")[0][-1]: line.partition("(rests: ")[2].removesuffix(")") for line in lines}
+
+        assert await rests() == {}
+        here.let_in.clear()
+        assert await rests() == {"1": "telegram:99 may not ask here any more"}
+        here.let_in.add(Address("telegram", "99"))
+        here.snapshot = with_channel(allow=())
+        assert await rests() == {n: f"telegram:{id} may not ask here any more" for n, id in (("1", "99"), ("2", "8"))}
+        here.snapshot = with_channel(skipped="`${BOT}` has no value")
+        off = "channel telegram takes no part: `${BOT}` has no value"
+        assert await rests() == {"1": off, "2": off}
+        here.snapshot = replace(SNAPSHOT, channels={"repl": SNAPSHOT.channels["repl"]})
+        assert list(await rests()) == ["1", "2", "3"]
+        here.snapshot = with_channel(agents=("scout",))
+        assert await rests() == dict.fromkeys("12", "agent `main` does not answer here")
+        here.snapshot = replace(SNAPSHOT, rooms={"ops": Room("ops", Address("telegram", "-5"), agents=("scout",))})
+        assert await rests() == {"2": "agent `main` does not answer here"}
+        here.snapshot = SNAPSHOT
+        assert await rests() == {}
 
     desk(scene)

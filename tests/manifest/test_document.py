@@ -50,19 +50,26 @@ def sound(result: Document) -> None:
         assert not any(word in each.message for word in JARGON)
 
 
-@settings(max_examples=400, deadline=2000)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     sound(read("f.yaml", content))
 
 
-@settings(max_examples=1000, deadline=2000)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_any_text_of_yaml_pieces_is_read_or_refused(text: str) -> None:
     sound(read("f.yaml", text.encode("utf-8", "surrogatepass")))
 
 
-@settings(max_examples=200, deadline=2000)
+@pytest.mark.slow
+@settings(max_examples=5000, deadline=None)
+@given(st.binary(max_size=300) | st.lists(PIECES, max_size=40).map(lambda pieces: "".join(pieces).encode()))
+def test_a_long_sweep_of_bytes_and_pieces_is_read_or_refused(content: bytes) -> None:
+    sound(read("f.yaml", content))
+
+
+@settings(max_examples=100, deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_the_pure_loader_is_read_by_the_same_words(text: str) -> None:
     """Where libyaml is missing nothing gets worse: a tree or diagnostics, never an exception."""
@@ -86,9 +93,20 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=75, deadline=None)
 @given(VALUES.filter(lambda value: value is not None), st.booleans())
 def test_what_was_written_is_what_is_read(value: object, flow: bool) -> None:
+    written_is_read(value, flow)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None)
+@given(VALUES.filter(lambda value: value is not None), st.booleans())
+def test_whatever_was_written_is_what_is_read(value: object, flow: bool) -> None:
+    written_is_read(value, flow)
+
+
+def written_is_read(value: object, flow: bool) -> None:
     # Quoted throughout, so that no rule on plain text can tell the two apart.
     text = yaml.safe_dump(value, default_style='"', allow_unicode=True, default_flow_style=flow)
     result = read("f.yaml", text.encode())
@@ -107,7 +125,7 @@ def nodes_of(node: Node) -> list[Scalar]:
             return [each for entry in entries.values() for each in (entry.key, *nodes_of(entry.value))]
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.text(string.ascii_letters + "👋é", min_size=1, max_size=6), min_size=1, max_size=8, unique=True),
     st.sampled_from(["\n", "\r\n"]),
@@ -181,9 +199,9 @@ def test_an_anchor_that_contains_itself_is_refused(text: str) -> None:
 def test_alias_bombs_are_defused_however_many_levels_they_have(levels: int) -> None:
     lines = ["l0: &l0 [x,x,x,x,x,x,x,x,x,x]"]
     lines += [f"l{n}: &l{n} [{','.join([f'*l{n - 1}'] * 10)}]" for n in range(1, levels)]
-    started = time.monotonic()
+    started = time.process_time()
     result = read("f.yaml", "\n".join(lines).encode())
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert [(each.code, each.line) for each in result.diagnostics] == [("yaml-alias-size", 5)]
 
 

@@ -370,3 +370,19 @@ models:
     assert found["free"].price == Price(0, 0, 0, 0)
     assert found["home"].price is None and found["relayed"].price is None
     assert "price" not in found["mine"].options
+
+
+def test_people_are_told_where_they_can_be_reached_while_they_are_away_from_the_terminal() -> None:
+    files = {
+        "channels.yaml": "channels:\n  repl: {kind: repl}\n  telegram: {kind: telegram, token: '${BOT}'}\n"
+        "people: {nader: {ids: ['repl:local', 'telegram:7'], owner: true}}\n",
+        "heartbeats.yaml": "heartbeats:\n  a: {cron: '@daily', prompt: x, deliver: nader}\n"
+        "  b: {cron: '@daily', prompt: x, deliver: 'repl:local'}\n",
+    }
+    terminal, telegram = Address("repl", "local"), Address("telegram", "7")
+    beats = snapshot(files, BOT="1:a").heartbeats
+    assert (beats["a"].deliver, beats["a"].notify) == ((telegram,), (telegram,))
+    assert beats["b"].deliver == (terminal,)
+    files["channels.yaml"] = files["channels.yaml"].replace("kind: telegram", "kind: telegram, enabled: false")
+    beats = snapshot(files, BOT="1:a").heartbeats
+    assert (beats["a"].deliver, beats["a"].notify) == ((terminal,), (terminal,))

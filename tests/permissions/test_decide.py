@@ -484,8 +484,7 @@ def templated(text: str, **inputs: Mapping[str, Any]) -> ToolSpec:
     template = compile_template(text, inputs)
     assert isinstance(template, Template)
     paths = {name: "path" for name, declared in inputs.items() if declared.get("type") == "path"}
-    return ToolSpec("disk_usage", "", {"properties": {}}, "shell",
-    {"template": template}, paths)  # type: ignore[arg-type]
+    return ToolSpec("disk_usage", "", {"properties": {}}, "shell", {"template": template}, paths)  # type: ignore[arg-type]
 
 
 DISK_USAGE = templated(

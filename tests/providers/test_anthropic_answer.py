@@ -34,6 +34,7 @@ def wire(*blocks: dict[str, Any], piece: int = 5) -> bytes:
 
 
 WHOLE = wire(*BLOCKS)
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
 
 
 def read(chunks: list[bytes]) -> Answer:
@@ -58,8 +59,19 @@ def test_no_beginning_of_an_answer_counts_as_one(end: int) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)))
+@given(st.dictionaries(st.text(max_size=8), st.recursive(LEAVES, st.lists, max_leaves=6), max_size=3))
 def test_the_input_of_a_call_survives_whatever_it_holds(input: dict[str, Any]) -> None:
+    survives(input)
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.text(), st.recursive(LEAVES, st.lists)))
+def test_large_inputs_of_calls_survive_too(input: dict[str, Any]) -> None:
+    survives(input)
+
+
+def survives(input: dict[str, Any]) -> None:
     call = {"type": "tool_use", "id": "1", "name": "add", "input": input}
     assert read([wire(call, piece=3)]).completed().content == (call,)
 

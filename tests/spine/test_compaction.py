@@ -129,3 +129,16 @@ def test_what_a_heartbeat_told_is_summarised_or_kept_like_all_else(tmp_path: Pat
 
     done = asyncio.run(scene())
     assert done is not None and "Zorblax" in done.summary and done.keep_from == "t1"
+
+
+def test_what_came_since_the_last_call_counts_as_much_as_is_sent_of_it(tmp_path: Path) -> None:
+    said = UserEntry("u", NOW, ({"type": "text", "text": "hi"},), "m")
+    answer = AssistantEntry("a", NOW, ({"type": "text", "text": "hello"},), "m", "end_turn", Usage(2_000, 10), "s")
+    log, _ = stage(tmp_path, SUMMARY, [said, answer])
+    assert compaction.tokens(log) == 2_010
+    log.transcript.add(UserEntry("v", NOW, ({"type": "text", "text": "x" * 70_000},), "n"))
+    assert compaction.tokens(log) > 22_000
+    assert compaction.due(log, CompactionLimits(at_tokens=20_000))
+    for number in range(5_000):
+        log.transcript.add(Told(f"t{number}", NOW, "heartbeat disk", "x" * 400, f"told{number}"))
+    assert compaction.tokens(log) < 22_500 + 20_000 / compaction.CHARS_PER_TOKEN

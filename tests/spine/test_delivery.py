@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from openclaw.clock import ManualClock, settle
-from openclaw.delivery import TRIES, Delivery
+from openclaw.delivery import LONGEST, TRIES, Delivery
 from openclaw.errors import DeliveryError
 from openclaw.messages import Address, Reply
 from openclaw.ports import Operations, Post
@@ -193,5 +193,21 @@ def test_many_replies_to_many_places_each_arrive_once_in_order() -> None:
             assert sorted(int(text) for _, text in house.mail.arrived) == list(range(200))
             for place in range(37):
                 assert house.mail.to(str(place)) == [str(n) for n in range(200) if n % 37 == place]
+
+    asyncio.run(main())
+
+
+def test_what_is_too_old_when_its_channel_comes_back_is_given_up_and_the_rest_is_sent() -> None:
+    async def main() -> None:
+        house = House()
+        for number in range(3):
+            await house.put("a", f"old {number}")
+        await house.clock.advance((LONGEST + timedelta(minutes=1)).total_seconds())
+        await house.put("a", "new")
+        async with house:
+            await settle()
+            assert house.mail.arrived == [("a", "new")]
+            assert house.mail.tried == 1
+            assert await house.outbox.due("mail") == []
 
     asyncio.run(main())

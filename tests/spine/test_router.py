@@ -16,7 +16,7 @@ from openclaw.messages import Address, Message, Refused, Route, Text
 from openclaw.names import LONGEST, file_name
 from openclaw.permissions.decide import Policy
 from openclaw.ports import ChannelOptions
-from openclaw.router import route, session_key
+from openclaw.router import route, session_key, there
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -144,3 +144,11 @@ def test_what_only_looks_like_a_command_is_text(text: str) -> None:
 def test_a_command_has_a_name_and_the_rest_as_argument() -> None:
     assert commands.read("/memory  cats and dogs ") == commands.Line("memory", "cats and dogs")
     assert "did you mean /help?" in commands.unknown("hepl", [])
+
+
+def test_what_is_told_to_a_telegram_group_enters_the_session_that_people_there_answer_in() -> None:
+    group = Address("telegram", "-200")
+    answer = Message("1", Address("telegram", "9"), (Text("ok"),), NOW, chat=group.id)
+    assert there(group, SNAPSHOT).session == session_key(answer, SNAPSHOT, "main") == "agent:main:telegram:chat:-200"
+    assert there(Address("telegram", "9"), SNAPSHOT).session == "agent:main:person:ana"
+    assert there(Address("repl", "-200"), SNAPSHOT).session == "agent:main:repl:-200"

@@ -303,3 +303,24 @@ def test_strangers_are_refused_before_anything_is_stored() -> None:
             assert list(await room.store.inbox.open()) == []
 
     run(scene)
+
+
+def test_a_reply_enters_a_session_once_however_many_places_lead_there() -> None:
+    async def scene() -> None:
+        async with serving() as room:
+            nader = HERE.people["nader"].ids
+            place = Address("telegram", "-100")
+            await room.say("tick", "cron:beat", "beat1", heartbeat="beat", deliver=(*nader, place))
+            await settle(100)
+            entered = []
+            for channel in sorted({address.channel for address in (*nader, place)}):
+                for outgoing in await room.store.outbox.due(channel):
+                    entered += [session] if (session := await room.store.outbox.sent(outgoing.id)) else []
+            assert sorted(entered) == ["agent:main:person:nader", "agent:ops:telegram:chat:-100"]
+            for session in entered:
+                room.doorbell.ring(session)
+            await settle(100)
+            transcript = await room.sessions.transcript("agent:main:person:nader")
+            assert [(entry.by, entry.text) for entry in transcript.entries] == [("heartbeat beat", "you said tick")]
+
+    run(scene)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from doubles.messages_rules import merged
 from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, Usage, UserEntry
-from openclaw.transcript import Transcript, calls, text_of
+from openclaw.transcript import LONGEST_TOLD, MOST_TOLD, Transcript, calls, text_of
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -226,3 +226,39 @@ def test_every_rendering_answers_each_call_once_and_right_after_it(turns: list[t
 
 def test_the_text_of_an_answer_is_its_text_blocks_alone() -> None:
     assert text_of([THOUGHT, {"type": "text", "text": " a"}, use("t"), {"type": "text", "text": "b "}]) == "ab"
+
+
+def lengths(messages: Any) -> list[int]:
+    return [len(block["text"]) for block in messages[-1]["content"]]
+
+
+def test_of_very_much_that_a_person_was_told_the_newest_is_shown_and_the_rest_is_counted() -> None:
+    entries = [told(f"t{number}", f"number {number}") for number in range(MOST_TOLD + 1_000)]
+    transcript = Transcript([*entries, user("u")])
+    blocks = transcript.messages("s1")[0]["content"]
+    assert len(blocks) == MOST_TOLD + 2
+    assert "told 1,000 more before this, the first at Monday 2026-11-23 00:00 UTC" in blocks[0]["text"]
+    assert "> number 1000\n" in blocks[1]["text"]
+    assert "> number 1019\n" in blocks[-2]["text"]
+
+
+def test_what_a_person_was_told_takes_so_many_characters_and_no_more() -> None:
+    several = Transcript([*(told(f"t{number}", "x" * 9_000) for number in range(5)), user("u")])
+    assert sum(lengths(several.messages("s1"))) < LONGEST_TOLD + 200
+    assert "told 3 more" in several.messages("s1")[0]["content"][0]["text"]
+    one = Transcript([told("t", "\n<context>" * 50_000), user("u")])
+    assert sum(lengths(one.messages("s1"))) < LONGEST_TOLD
+    assert "shortened: it was 500,000 characters" in one.messages("s1")[0]["content"][0]["text"]
+
+
+def test_what_was_left_out_once_is_left_out_the_same_way_again() -> None:
+    entries: list[Entry] = [told(f"t{number}") for number in range(50)]
+    entries += [user("u"), assistant("a", TEXT), *(told(f"v{number}") for number in range(30)), user("w")]
+    growing, sent = Transcript(), []
+    growing.messages("s1")
+    for entry in entries:
+        growing.add(entry)
+        sent.append([dict(message) for message in growing.messages("s1")])
+    whole = Transcript(entries).messages("s1")
+    assert all(before == whole[: len(before)] for before in sent)
+    assert whole == growing.messages("s1")

@@ -1,24 +1,30 @@
 """The state folder itself: who may open it, what is refused, and what a full disk does."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from openclaw.clock import ManualClock
-from openclaw.errors import StateError, StateLocked, StateTooNew, StorageFailed
-from openclaw.messages import Address, Message, Route, Text
+from openclaw.errors import OpenClawError, StateError, StateLocked, StateTooNew, StorageFailed, ToolError
+from openclaw.manifest.snapshot import Snapshot
+from openclaw.messages import Address, Call, Message, Route, Text
+from openclaw.reminders import Reminders
 from openclaw.stores import _sqlite
 from openclaw.stores.files import Store
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
+SNAPSHOT = Snapshot(
+    digest="", root="/p", agents={}, tools={}, policies={}, channels={}, people={}, rooms={}, heartbeats={}, models={}
+)
 
 
 def message(id, text="hello"):
@@ -294,3 +300,50 @@ def test_a_full_disk_refuses_a_message_and_takes_the_next_when_there_is_room(ful
         assert (await store.inbox.next("s")).message.id == "before"
 
     opened(full_disk, steps)
+
+
+def to_the_brim(store):
+    """What the disk thread does so that the database has no page left to grow into; no mount is needed for it."""
+
+    def fill():
+        db = store._rows._db
+        db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
+        for size in (1000, 10):
+            with contextlib.suppress(sqlite3.OperationalError):
+                while True:
+                    db.execute("INSERT INTO marks VALUES (hex(randomblob(8)), 1, hex(randomblob(?)))", (size,))
+        with contextlib.suppress(sqlite3.OperationalError):
+            while True:
+                row = "INSERT INTO fires (schedule, instant, at) VALUES (hex(randomblob(20)), ?, 'x')"
+                db.execute(row, ("y" * 90,))
+
+    return fill
+
+
+def test_a_full_disk_refuses_a_mark_and_takes_it_when_there_is_room(tmp_path):
+    async def steps(store):
+        await store._disk.run(to_the_brim(store))
+        with pytest.raises(OpenClawError, match=r"is full.*heartbeat h was not recorded") as skipped:
+            for number in range(1000):
+                await store.marks.skip("h", NOON + timedelta(minutes=number), "x" * 500)
+        with pytest.raises(OpenClawError, match=r"is full.*nothing was changed in `standing`") as put:
+            await store.marks.put("standing", ["x" * 20_000], 0)
+        assert not isinstance(skipped.value, StorageFailed) and not isinstance(put.value, StorageFailed)
+        assert await store.marks.get("standing") == (None, 0)
+        await store._disk.run(lambda: store._rows._db.execute("PRAGMA max_page_count = 1000000"))
+        assert await store.marks.put("standing", ["x" * 20_000], 0)
+        assert await store.marks.skip("h", NOON + timedelta(days=9), "full")
+
+    opened(tmp_path, steps)
+
+
+def test_a_full_disk_tells_the_agent_that_no_reminder_was_set(tmp_path):
+    async def steps(store):
+        reminders = Reminders(store.marks, ManualClock(NOON), lambda: SNAPSHOT)
+        await reminders.open()
+        await store._disk.run(to_the_brim(store))
+        with pytest.raises(ToolError, match=r"is full.*free some space"):
+            for _ in range(40):
+                await reminders.remind("x" * 2000, Call("main", "s", "telegram:7", tmp_path, "c"), after="1h")
+
+    opened(tmp_path, steps)

@@ -294,10 +294,11 @@ def test_no_question_about_history_walks_through_all_of_it(tmp_path: Path) -> No
     db.set_trace_callback(asked.append)
     for schedule in ("h", None):
         for since in (None, NOON):
-            for ran in (True, False):
-                rows.runs(schedule, 6, since, ran)
+            for until in (None, NOON):
+                for ran in (True, False):
+                    rows.runs(schedule, 6, since, until, ran)
     assert rows.fire("h", NOON, beat("h@0"), Route("main", "cron:h", "go"), "schedule")
-    rows.runs("h", 6, None, True)
+    rows.runs("h", 6, None, None, True)
     rows.last("h")
     rows.lasts()
     db.set_trace_callback(None)

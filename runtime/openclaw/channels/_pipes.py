@@ -87,9 +87,11 @@ class Pipes:
         turn = self._waiting.get(reply.answers or "")
         if turn is None:
             await self._say(f"openclaw: {quote_line(provenance(reply))}:")
-        await self._print(reply)
-        if turn is not None:
-            turn.deliver()
+        try:
+            await self._print(reply)
+        finally:  # also where nobody reads any more: nothing is waited for then
+            if turn is not None:
+                turn.deliver()
 
     async def _print(self, reply: Reply) -> None:
         self._shown.add(reply.answers)

@@ -75,8 +75,8 @@ class Runtime:
     def __init__(self, client: httpx2.Client) -> None:
         self._client = client
 
-    def get(self, *path: str) -> Any:
-        return self._ask("GET", path, None)
+    def get(self, *path: str, query: Mapping[str, str] | None = None) -> Any:
+        return self._ask("GET", path, None, query)
 
     def post(self, *path: str, body: Json | None = None) -> Any:
         return self._ask("POST", path, body or {})
@@ -86,11 +86,18 @@ class Runtime:
 
     def events(self, body: Json) -> Iterator[tuple[str, Json]]:
         """Posts a message and gives the events of its turn, to the last."""
+        return self._streamed("POST", "/api/messages", body)
+
+    def follow(self, message: str) -> Iterator[tuple[str, Json]]:
+        """The events of the turn of a message that was accepted, to the last."""
+        return self._streamed("GET", f"/api/messages/{quote(message, safe='')}/events", None)
+
+    def _streamed(self, method: str, place: str, body: Json | None) -> Iterator[tuple[str, Json]]:
         import httpx2
 
         headers = {"Accept": "text/event-stream"}
         try:
-            with self._client.stream("POST", "/api/messages", json=body, headers=headers) as response:
+            with self._client.stream(method, place, json=body, headers=headers) as response:
                 if response.is_error:
                     response.read()
                     raise _problem(response)
@@ -98,12 +105,14 @@ class Runtime:
         except httpx2.TransportError as error:
             raise OpenClawError(f"the runtime went away: {error or type(error).__name__}") from error
 
-    def _ask(self, method: str, path: tuple[str, ...], body: Json | None) -> Any:
+    def _ask(
+        self, method: str, path: tuple[str, ...], body: Json | None, query: Mapping[str, str] | None = None
+    ) -> Any:
         import httpx2
 
         place = "/api/" + "/".join(quote(part, safe="") for part in path)
         try:
-            response = self._client.request(method, place, json=body)
+            response = self._client.request(method, place, json=body, params=query)
         except httpx2.TransportError as error:
             raise OpenClawError(f"the runtime does not answer: {error or type(error).__name__}") from error
         if response.is_error:
@@ -171,8 +180,8 @@ def ask(
                     return _answer(name, content, as_json)
                 elif name == "approval":
                     _approve(runtime, content, as_json)
-                elif (progress := _progress(name, content)) is not None:
-                    show(progress)
+                elif (what := progress(name, content)) is not None:
+                    show(what)
         except KeyboardInterrupt:
             if asked_in:
                 runtime.post("sessions", asked_in, "stop")
@@ -189,7 +198,7 @@ def _answer(name: str, content: Json, as_json: bool) -> int:
     return 0 if name == "reply" else 1
 
 
-def _progress(name: str, content: Json) -> Progress | None:
+def progress(name: str, content: Json) -> Progress | None:
     match name:
         case "text":
             return TextDelta(content["text"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,3 +21,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for row in cells:
         start = "".join(cell.ljust(width + 2) for cell, width in zip(row, widths, strict=False))
         print((start + row[-1]).rstrip())
+
+
+def note(text: str) -> None:
+    """A word of the command's own, beside what it was asked for."""
+    print(quote_line(f"openclaw: {text}"), file=sys.stderr, flush=True)

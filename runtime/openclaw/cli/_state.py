@@ -13,9 +13,10 @@ from openclaw.stores.files import Store
 T = TypeVar("T")
 
 
-def with_store(state: Path, ask: Callable[[Store], Awaitable[T]], *, nothing: T) -> T:
-    """What `ask` finds; `nothing` where no runtime has ever used this folder, which then stays as it is."""
-    if not (state / "runtime.db").exists():
+def with_store(state: Path, ask: Callable[[Store], Awaitable[T]], *, nothing: T, make: bool = False) -> T:
+    """What `ask` finds; `nothing` where no runtime has ever used this folder, which then stays as it is, unless it is
+    to be made."""
+    if not make and not (state / "runtime.db").exists():
         return nothing
 
     async def asked() -> T:

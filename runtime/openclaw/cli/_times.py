@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import islice
 from zoneinfo import ZoneInfo
 
 from openclaw.cli import _listing
 from openclaw.errors import UsageError
-from openclaw.schedule import Cron
+from openclaw.timetable import Timetable
 
 
 def arguments(parser: argparse.ArgumentParser, timezone_help: str) -> None:
@@ -22,19 +22,10 @@ def arguments(parser: argparse.ArgumentParser, timezone_help: str) -> None:
     parser.add_argument("--json", action="store_true", help="a JSON list of ISO 8601 times with offset")
 
 
-def following(crons: Sequence[Cron], after: datetime, zone: tzinfo) -> Iterator[datetime]:
-    """The times of several expressions as one schedule, in order, each minute once."""
-    upcoming: datetime | None = after
-    while upcoming is not None:
-        upcoming = min((fire for cron in crons if (fire := cron.next(upcoming, zone))), default=None)
-        if upcoming is not None:
-            yield upcoming
-
-
-def asked(crons: Sequence[Cron], args: argparse.Namespace, zone: ZoneInfo) -> list[datetime]:
-    """The next times of a schedule that follows the clock of `zone`, written in the zone that was asked for."""
-    shown = args.timezone or zone
-    times = islice(following(crons, _after(args.after, shown), zone), args.count)
+def asked(timetable: Timetable, args: argparse.Namespace) -> list[datetime]:
+    """The next times of a schedule, written in the zone that was asked for, else in its own."""
+    shown = args.timezone or timetable.zone
+    times = islice(timetable.following(_after(args.after, shown)), args.count)
     return [time.astimezone(shown) for time in times]
 
 
@@ -46,7 +37,7 @@ def show(times: Sequence[datetime], as_json: bool) -> None:
         print(f"{time:%a %Y-%m-%d %H:%M} {time.isoformat()[19:]}")
 
 
-def _after(text: str | None, zone: ZoneInfo) -> datetime:
+def _after(text: str | None, zone: tzinfo) -> datetime:
     if text is None:
         return datetime.now(UTC)
     try:

@@ -98,7 +98,7 @@ async def _ask(args: argparse.Namespace, question: Question) -> int:
 
     app = App(_options(args, Options), channels={"repl": question})
     app.can_ask = can_ask()
-    ended = _cancel_on_signals()
+    ended = cancel_on_signals()
     try:
         async with app.opened():
             await app.run()
@@ -109,7 +109,7 @@ async def _ask(args: argparse.Namespace, question: Question) -> int:
     return question.exit_code
 
 
-def _cancel_on_signals() -> list[int]:
+def cancel_on_signals() -> list[int]:
     """Ctrl-C, SIGTERM and SIGHUP end a question together with its tools. Gives those that came."""
     came: list[int] = []
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

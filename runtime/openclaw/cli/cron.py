@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from openclaw.cli import _times
 from openclaw.errors import UsageError
 from openclaw.schedule import Problem, describe, parse
+from openclaw.timetable import Timetable
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if isinstance(cron, Problem):
         raise UsageError(_explained(args.expression, cron))
     zone = args.timezone or ZoneInfo("UTC")
-    times = _times.asked([cron], args, zone)
+    times = _times.asked(Timetable((cron,), zone), args)
     print(f"{describe(cron)} ({zone.key})", file=sys.stderr if args.json else sys.stdout)
     _times.show(times, args.json)
     return 0

@@ -1,7 +1,8 @@
 """What is due next of many heartbeats, without looking at all of them. Pure but for the times it is told.
 
 Law: a plan says up to which instant everything was fired or passed over; what comes after that and is not later than
-now has come. A clock that was put back brings instants again; whoever fires them knows those that were.
+now has come. A clock that was put back brings instants again; whoever fires them knows those that were, and what the
+clock has shown before is not owed a second time.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from openclaw.heartbeats.standing import EVER
 from openclaw.manifest.snapshot import Heartbeat
 from openclaw.timetable import Timetable, late
 
 CATCH_UP = 100  # instants of one heartbeat that are told apart after downtime; the latest of them
 COUNTED = 20_000  # those before them are counted up to here
+ON_TIME = timedelta(minutes=1)  # later than this, an instant counts as missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +48,42 @@ class Plan:
     timetable: Timetable
     done: datetime
     looked: datetime  # failures before a person looked at it do not count
+    resumed: datetime  # when a person had it go on, as far as this plan knows
+    seen: datetime  # the same of a clock that was put back behind `done`: what comes between them comes again
     stopped: str = ""  # why nothing of it runs until somebody looks
+    behind: bool = False  # makes up for what was missed, one run after the other
     at: datetime | None = None  # when it is looked at next
 
     @classmethod
-    def of(cls, heartbeat: Heartbeat, done: datetime, looked: datetime) -> Plan:
-        zone = ZoneInfo(heartbeat.timezone)
-        return cls(heartbeat, Timetable.of(heartbeat.cron, zone, heartbeat.active_hours, heartbeat.once), done, looked)
+    def of(cls, heartbeat: Heartbeat, done: datetime, looked: datetime, resumed: datetime = EVER) -> Plan:
+        timetable = Timetable.of(
+            heartbeat.cron, ZoneInfo(heartbeat.timezone), heartbeat.active_hours, heartbeat.once
+        )
+        return cls(heartbeat, timetable, done, looked, resumed, done)
+
+    def dealt(self, instant: datetime) -> None:
+        """Everything up to this instant was fired or passed over."""
+        self.done, self.seen = max(self.done, instant), instant
+
+    def put_back(self, now: datetime) -> None:
+        """The clock was put back to `now`."""
+        self.seen = now
+
+    def _start(self, now: datetime) -> datetime:
+        """After which instant others have come, or are to come; of those that come again only what is on time."""
+        late = ON_TIME + timedelta(seconds=self.heartbeat.jitter)
+        return min(self.done, max(self.seen, now - late))
 
     def due(self, now: datetime) -> datetime | None:
         """When the next instant that was not dealt with is to run; None where nothing more comes."""
-        instant = None if self.stopped else self.timetable.next(min(self.done, now))
+        instant = None if self.stopped else self.timetable.next(self._start(now))
         return None if instant is None else self.runs_at(instant)
 
     def runs_at(self, instant: datetime) -> datetime:
         return instant.astimezone(UTC) + late(self.heartbeat.name, instant, self.heartbeat.jitter)
 
     def come(self, now: datetime) -> Backlog:
-        start, span = min(self.done, now), timedelta(days=1)
+        start, span = self._start(now), timedelta(days=1)
         while True:
             begin = max(start, now - span)
             found = [at.astimezone(UTC) for at in self.timetable.between(begin, now) if self.runs_at(at) <= now]
@@ -96,7 +117,10 @@ class Agenda:
         """Those whose time has come, in the order of their times."""
         taken = []
         while self._heap and self._heap[0][0] <= now:
-            taken.append(heapq.heappop(self._heap)[2])
+            at, _, plan = heapq.heappop(self._heap)
+            if plan.at == at:  # it was not put elsewhere since
+                plan.at = None
+                taken.append(plan)
         return taken
 
     def next(self) -> datetime | None:

@@ -17,20 +17,21 @@ from typing import Any, Protocol
 
 from openclaw.clock import Clock
 from openclaw.errors import OpenClawError, StorageFailed
-from openclaw.heartbeats.agenda import COUNTED, Agenda, Backlog, Plan
-from openclaw.heartbeats.failures import GIVEN_UP, Failures
-from openclaw.heartbeats.history import heartbeat_json, run_json, standing_json
+from openclaw.heartbeats import posting
+from openclaw.heartbeats.agenda import COUNTED, ON_TIME, Agenda, Backlog, Plan
+from openclaw.heartbeats.checks import Checks
+from openclaw.heartbeats.failures import Failures, Hold
+from openclaw.heartbeats.history import run_json
+from openclaw.heartbeats.overview import Overview
+from openclaw.heartbeats.standing import EVER, Standing, time_of
 from openclaw.manifest.snapshot import Heartbeat, Snapshot
-from openclaw.messages import Accepted, Address, Message, Refused, Reply, Route, Text, escape
+from openclaw.messages import Accepted, Address, Message, Refused, Reply
 from openclaw.ports import Queued, Store
 
 MARK = "heartbeats"  # since when each schedule counts
-STANDING = "heartbeats-standing"  # what people said of each: paused, resumed
-ON_TIME = timedelta(minutes=1)  # later than this, an instant counts as missed
 STEP = 30.0  # seconds of sleep at most: the clock on the wall may jump meanwhile
 AGAIN = timedelta(seconds=30)  # after which what the disk refused is tried again
 AT_ONCE = 200  # plans made before others get their turn
-EVER = datetime.min.replace(tzinfo=UTC)
 MISSED = "nothing ran then"
 
 log = logging.getLogger("openclaw.heartbeats")
@@ -64,18 +65,20 @@ class Heartbeats:
         self._ring = ring
         self._extra = extra
         self._failures = Failures(store.marks)
+        self.checks = Checks(store.marks, clock)
         self._plans: dict[str, Plan] = {}
         self._agenda = Agenda()
-        self._standing: dict[str, dict[str, Any]] = {}
+        self._standing = Standing(store.marks, clock)
+        self._overview = Overview(store.marks, clock, self._failures, self._standing, self._looked_at)
         self._looked: dict[str, datetime] = {}
+        self._well: set[str] = set()  # those whose last run went well, as far as this process saw
         self._stale = True
         self._changed = asyncio.Event()
         self._ahead: float | None = None  # the clock on the wall less the one that never jumps
 
     async def open(self) -> None:
         """Reads what people said of heartbeats before."""
-        document, _ = await self._store.marks.get(STANDING)
-        self._standing = dict(document) if isinstance(document, dict) else {}
+        await self._standing.open()
 
     def all(self) -> Mapping[str, Heartbeat]:
         extra = self._extra.heartbeats() if self._extra else {}
@@ -83,6 +86,14 @@ class Heartbeats:
 
     def named(self, name: str | None) -> Heartbeat | None:
         return self.all().get(name) if name else None
+
+    def of(self, message: Message) -> Heartbeat | None:
+        """The heartbeat whose run this is; None where it was deleted, paused or switched off since, unless a person
+        asked for the run."""
+        heartbeat = self.named(message.heartbeat)
+        if heartbeat is None or posting.by_hand(message):
+            return heartbeat
+        return heartbeat if heartbeat.enabled and not self._standing.paused(heartbeat.name) else None
 
     def replan(self) -> None:
         """The snapshot in force is another one. Unchanged heartbeats go on as they were."""
@@ -93,7 +104,15 @@ class Heartbeats:
         """Until cancelled; raises StorageFailed."""
         while True:
             self._changed.clear()
-            await self._plan()
+            try:
+                await self._plan()
+            except StorageFailed:
+                raise
+            except OpenClawError as error:  # a full disk, for example: tried again in a moment
+                log.error("heartbeats wait: %s", error)
+                self._stale = True
+                await self._clock.sleep(AGAIN.total_seconds())
+                continue
             self._mind_the_clock()
             await self._fire_all(self._agenda.take(self._clock.now()))
             await self._rest()
@@ -105,9 +124,11 @@ class Heartbeats:
         heartbeat = self.named(name)
         if heartbeat is None:
             return Refused("heartbeat", f"there is no heartbeat {name}")
-        now = self._clock.now()
-        message, route = _message(heartbeat, f"{now.isoformat()}-by-hand", now), _route(heartbeat)
-        await self._store.marks.fire(name, now, message, route, "hand")
+        now, route = self._clock.now(), posting.route(heartbeat)
+        message = posting.message(heartbeat, now, by_hand=True)
+        while not await self._store.marks.fire(name, now, message, route, "hand"):  # this very instant has a mark
+            now += timedelta(microseconds=1)
+            message = posting.message(heartbeat, now, by_hand=True)
         accepted = await self._store.inbox.accept(message, route)  # is there already; tells its id
         self._ring(accepted.session)
         return accepted
@@ -116,32 +137,24 @@ class Heartbeats:
         """Nothing of it runs by itself until it is resumed; False where there is none of this name."""
         if self.named(name) is None:
             return False
-        if "paused" not in self._standing.get(name, {}):
-            paused = {"at": self._clock.now().isoformat(), "by": str(by) if by else None}
-            await self._stand(name, {"paused": paused})
+        if self._standing.paused(name) is None:
+            await self._standing.pause(name, by, self.all())
+            self._renew(name)
         return True
 
     async def resume(self, name: str) -> bool:
         """It goes on from now, also where it had stopped after failures; False where there is none of this name."""
         if self.named(name) is None:
             return False
-        await self._stand(name, {"resumed": self._clock.now().isoformat()})
+        await self._standing.resume(name, self.all())
+        self._renew(name)
         return True
 
     async def forget(self, name: str) -> bool:
         """Deletes one that is in no manifest."""
         return self._extra is not None and await self._extra.delete(name)
 
-    async def _stand(self, name: str, standing: Mapping[str, Any]) -> None:
-        """On disk when this returns."""
-        known = self.all()
-        while True:
-            document, version = await self._store.marks.get(STANDING)
-            kept = {each: entry for each, entry in (document or {}).items() if each in known}
-            kept[name] = dict(standing)
-            if await self._store.marks.put(STANDING, kept, version):
-                break
-        self._standing = kept
+    def _renew(self, name: str) -> None:
         self._plans.pop(name, None)
         self.replan()
 
@@ -149,70 +162,52 @@ class Heartbeats:
 
     async def told(self) -> Sequence[Mapping[str, Any]]:
         """Every heartbeat, what is described of it, and how it stands."""
-        lasts = await self._store.marks.lasts()
-        return [await self._told(heartbeat, lasts.get(heartbeat.name)) for heartbeat in self.all().values()]
-
-    async def _told(self, heartbeat: Heartbeat, last: datetime | None) -> Mapping[str, Any]:
-        name, now = heartbeat.name, self._clock.now()
-        row = await self._failures.row(name, await self._looked_at(name))
-        paused = self._standing.get(name, {}).get("paused")
-        off = not heartbeat.enabled or paused or row.given_up
-        found = await self._store.marks.runs(name, 1)
-        standing = standing_json(
-            next=None if off else Plan.of(heartbeat, now, now).timetable.next(now),
-            last=last,
-            paused=paused,
-            stopped=GIVEN_UP if row.given_up else "",
-            failures=row.length,
-            last_run=found[0] if found else None,
-        )
-        return {**heartbeat_json(heartbeat, reminder=name not in self._snapshot().heartbeats), **standing}
+        return await self._overview.told(self.all(), self._snapshot().heartbeats)
 
     async def history(self, name: str | None, limit: int, since: datetime | None) -> Sequence[Mapping[str, Any]]:
         return [run_json(run) for run in await self._store.marks.runs(name, limit, since=since)]
 
     async def coming(self, until: datetime, limit: int) -> Sequence[Mapping[str, Any]]:
-        """What is on from now up to `until`, soonest first; of each heartbeat at most `limit`."""
-        found: list[tuple[datetime, str]] = []
-        now = self._clock.now()
-        for name, heartbeat in self.all().items():
-            paused = "paused" in self._standing.get(name, {})
-            plan = self._plans.get(name)
-            if not heartbeat.enabled or paused or (plan is not None and plan.stopped):
-                continue
-            for number, at in enumerate(Plan.of(heartbeat, now, now).timetable.between(now, until)):
-                if number == limit:
-                    break
-                found.append((at, name))
-        return [{"heartbeat": name, "at": at.isoformat()} for at, name in sorted(found)[:limit]]
+        """What is on from now up to `until`, soonest first."""
+        stopped = {name for name, plan in self._plans.items() if plan.stopped}
+        on = [heartbeat for name, heartbeat in self.all().items() if name not in stopped]
+        return await self._overview.coming(on, until, limit)
 
     async def ended(self, queued: Queued, reply: Reply) -> Sequence[Reply]:
         """A run is about to be settled with this reply: what its owner is told of it."""
         heartbeat = self.named(queued.message.heartbeat)
         if heartbeat is None:
             return ()
-        by_hand = queued.message.id.endswith("-by-hand")
-        if by_hand and reply.failed:  # whoever asked for it sees that
+        if not reply.failed and reply.account is not None and reply.account.check:
+            await self.checks.told(heartbeat, queued.id)
+        (self._well.discard if reply.failed else self._well.add)(heartbeat.name)
+        if reply.failed and posting.by_hand(queued.message):  # whoever asked for it sees that
             return ()
-        notices = await self._failures.notices(heartbeat, reply, await self._looked_at(heartbeat.name))
+        looked = await self._looked_at(heartbeat.name)
+        notices = await self._failures.notices(heartbeat, reply, looked, self._clock.now())
         if not reply.failed and (plan := self._plans.get(heartbeat.name)) is not None and plan.stopped:
-            await self._stand(heartbeat.name, {"resumed": self._clock.now().isoformat()})
+            await self.resume(heartbeat.name)
         return notices
 
     async def settled(self, queued: Queued) -> None:
-        """The run is in the history: what comes once is over."""
+        """The run is in the history: what comes once is over, and what was missed may go on."""
         heartbeat = self.named(queued.message.heartbeat)
-        if heartbeat is not None and heartbeat.once is not None and self._extra is not None:
+        if heartbeat is None:
+            return
+        if heartbeat.once is not None and self._extra is not None and not posting.by_hand(queued.message):
             await self._extra.fired(heartbeat.name)
+        plan = self._plans.get(heartbeat.name)
+        if plan is not None and plan.behind:
+            self._agenda.put(plan, self._clock.now())
+            self._changed.set()
 
     async def _looked_at(self, name: str) -> datetime:
         """Since when failures of it count."""
-        resumed = _time(self._standing.get(name, {}).get("resumed"))
         if name not in self._looked:
             document, _ = await self._store.marks.get(MARK)
-            entry = (document or {}).get(name)
-            self._looked[name] = _time(entry.get("looked") if isinstance(entry, dict) else None)
-        return max(self._looked[name], resumed)
+            entry = _readable(document.get(name) if isinstance(document, dict) else None)
+            self._looked[name] = _looked(entry or {})
+        return max(self._looked[name], self._standing.resumed(name))
 
     # ── planning ─────────────────────────────────────────────────────────────────────────────────
 
@@ -220,7 +215,7 @@ class Heartbeats:
         if not self._stale:
             return
         self._stale = False  # at once: an edit while this waits for the disk makes it stale again
-        wanted = {name: one for name, one in self.all().items() if one.enabled and not self._paused(name)}
+        wanted = {name: one for name, one in self.all().items() if one.enabled and not self._standing.paused(name)}
         since, lasts = await self._since(wanted), await self._store.marks.lasts()
         plans: dict[str, Plan] = {}
         for number, (name, heartbeat) in enumerate(wanted.items()):
@@ -228,31 +223,35 @@ class Heartbeats:
             if number % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
         self._plans = plans
+        self._well &= plans.keys()
         self._agenda.fill(plans.values())
-        await self._clear_away()
-
-    def _paused(self, name: str) -> bool:
-        return "paused" in self._standing.get(name, {})
+        await self._clear_away(lasts)
 
     def _kept(self, heartbeat: Heartbeat) -> Plan | None:
         """The plan so far, where nothing about it has changed."""
         plan = self._plans.get(heartbeat.name)
-        return plan if plan is not None and plan.heartbeat == heartbeat else None
-
-    def _new(self, heartbeat: Heartbeat, entry: Mapping[str, Any], last: datetime | None) -> Plan:
-        resumed = _time(self._standing.get(heartbeat.name, {}).get("resumed"))
-        done = max(last or EVER, datetime.fromisoformat(entry["since"]), resumed)
-        plan = Plan.of(heartbeat, done, max(_looked(entry), resumed))
-        plan.at = plan.due(self._clock.now())
+        if plan is None or plan.heartbeat != heartbeat or plan.resumed != self._standing.resumed(heartbeat.name):
+            return None
         return plan
 
-    async def _clear_away(self) -> None:
+    def _new(self, heartbeat: Heartbeat, entry: Mapping[str, Any], last: datetime | None) -> Plan:
+        resumed = self._standing.resumed(heartbeat.name)
+        done = max(last or EVER, datetime.fromisoformat(entry["since"]), resumed)
+        if heartbeat.once is not None:  # owed until it has a mark, whatever was paused or switched off meanwhile
+            done = last or heartbeat.once.astimezone(UTC) - timedelta(seconds=1)
+        plan, now = Plan.of(heartbeat, done, max(_looked(entry), resumed), resumed), self._clock.now()
+        plan.put_back(min(done, now))  # while nothing ran, perhaps
+        plan.at = plan.due(now)
+        return plan
+
+    async def _clear_away(self, lasts: Mapping[str, datetime]) -> None:
         """One-shots whose run ended just before a crash."""
-        over = [plan for plan in self._plans.values() if plan.heartbeat.once is not None and plan.at is None]
+        shots = [(plan, plan.heartbeat.once) for plan in self._plans.values()]
+        over = [plan for plan, once in shots if once and lasts.get(plan.heartbeat.name, EVER) >= once]
         if over and self._extra is not None:
             busy = await self._store.inbox.open()
             for plan in over:
-                if _session(plan.heartbeat) not in busy:
+                if posting.session(plan.heartbeat) not in busy:
                     await self._extra.fired(plan.heartbeat.name)
 
     async def _since(self, wanted: Mapping[str, Heartbeat]) -> Mapping[str, Mapping[str, Any]]:
@@ -260,17 +259,23 @@ class Heartbeats:
         while True:
             known, version = await self._store.marks.get(MARK)
             known = known if isinstance(known, dict) else {}
-            document = {name: self._entry(heartbeat, known.get(name)) for name, heartbeat in wanted.items()}
+            document = {}
+            for number, (name, heartbeat) in enumerate(wanted.items()):
+                document[name] = self._entry(heartbeat, _readable(known.get(name)))
+                if number % AT_ONCE == AT_ONCE - 1:
+                    await asyncio.sleep(0)
             if document == known or await self._store.marks.put(MARK, document, version):
                 self._looked = {name: _looked(entry) for name, entry in document.items()}
                 return document
 
     def _entry(self, heartbeat: Heartbeat, known: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """What is remembered of one: its schedule and since when it counts, and since when it reads as it does."""
+        if known is not None and "looked" in known and self._kept(heartbeat) is not None:
+            return known
         schedule: dict[str, Any] = {"cron": list(heartbeat.cron), "timezone": heartbeat.timezone}
         if heartbeat.active_hours:
             schedule["active_hours"] = list(heartbeat.active_hours)
-        now, content = self._clock.now().isoformat(), hashlib.sha256(repr(heartbeat).encode()).hexdigest()[:16]
+        now, content = self._clock.now().isoformat(), _content(heartbeat)
         if known is None:
             return {**schedule, "since": now, "content": content, "looked": now}
         same = schedule == {key: known[key] for key in known if key not in ("since", "content", "looked")}
@@ -285,6 +290,7 @@ class Heartbeats:
         if self._ahead is not None and ahead < self._ahead - 1:
             log.warning("the clock was put back by %.0f s", self._ahead - ahead)
             for plan in self._plans.values():
+                plan.put_back(self._clock.now())
                 plan.at = plan.due(self._clock.now())
             self._agenda.fill(self._plans.values())
         self._ahead = ahead
@@ -298,45 +304,77 @@ class Heartbeats:
     async def _attempt(self, plan: Plan, busy: frozenset[str]) -> datetime | None:
         """When it is to be looked at next."""
         try:
-            await self._fire_due(plan, busy)
+            return await self._fire_due(plan, busy)
         except StorageFailed:
             raise
         except OpenClawError as error:  # a full disk, for example: tried again in a moment
             log.error("heartbeat %s waits: %s", plan.heartbeat.name, error)
             return self._clock.now() + AGAIN
-        return plan.due(self._clock.now())
 
-    async def _fire_due(self, plan: Plan, busy: frozenset[str]) -> None:
+    async def _fire_due(self, plan: Plan, busy: frozenset[str]) -> datetime | None:
         now = self._clock.now()
         backlog = plan.come(now)
         if not backlog.instants:
-            return
+            return plan.due(now)
         runs = _chosen(plan, backlog.instants, now)
         await self._miss(plan, backlog, [instant for instant in backlog.instants if instant not in runs])
-        if runs and (why := await self._hindrance(plan, runs, busy, now)):
+        if plan.heartbeat.missed == "all" and (plan.behind or len(runs) > 1):
+            return await self._catch_up(plan, runs, busy, now)
+        if runs and (why := await self._hindrance(plan, busy, now)):
             await self._skip(plan, runs, why)
             runs = []
+        if self._superseded(plan):
+            return now
         for instant in runs:
             await self._fire(plan, instant)
-        plan.done = backlog.instants[-1]
+        plan.dealt(backlog.instants[-1])
+        return plan.due(now)
 
-    async def _hindrance(
+    async def _catch_up(
         self, plan: Plan, runs: Sequence[datetime], busy: frozenset[str], now: datetime
-    ) -> str:
-        catching_up = plan.heartbeat.missed == "all" and len(runs) > 1
-        if not catching_up and _session(plan.heartbeat) in busy:
+    ) -> datetime | None:
+        """One after the other, so that a failure, a pause and an edit count before the next."""
+        plan.behind = True
+        if posting.session(plan.heartbeat) in busy:
+            return now + AGAIN  # or when that run has ended
+        hold = await self._hold(plan, now)
+        if hold is not None and hold.until is not None:
+            return hold.until
+        if hold is not None:
+            await self._skip(plan, runs, hold.why)
+            plan.dealt(runs[-1])
+            return None
+        if self._superseded(plan):
+            return now
+        await self._fire(plan, runs[0])
+        plan.dealt(runs[0])
+        plan.behind = len(runs) > 1
+        return now + AGAIN if plan.behind else plan.due(now)
+
+    def _superseded(self, plan: Plan) -> bool:
+        """Whether an edit, a pause or a deletion came while the disk was waited for: then it is planned anew first."""
+        return self._stale or self._plans.get(plan.heartbeat.name) is not plan
+
+    async def _hindrance(self, plan: Plan, busy: frozenset[str], now: datetime) -> str:
+        if posting.session(plan.heartbeat) in busy:
             return "the run before it had not ended"
-        why, stopped = await self._failures.holds(plan.heartbeat.name, plan.looked, now)
-        plan.stopped = why if stopped else ""
-        return why
+        hold = await self._hold(plan, now)
+        return hold.why if hold is not None else ""
+
+    async def _hold(self, plan: Plan, now: datetime) -> Hold | None:
+        if plan.heartbeat.name in self._well:
+            return None
+        hold = await self._failures.holds(plan.heartbeat.name, plan.looked, now)
+        plan.stopped = hold.why if hold is not None and hold.until is None else ""
+        return hold
 
     async def _fire(self, plan: Plan, instant: datetime) -> None:
         heartbeat = plan.heartbeat
-        message, route = _message(heartbeat, instant.isoformat(), instant), _route(heartbeat)
+        message, route = posting.message(heartbeat, instant), posting.route(heartbeat)
         if await self._store.marks.fire(heartbeat.name, instant, message, route):
             log.info("heartbeat %s runs for %s", heartbeat.name, instant.isoformat())
             self._ring(route.session)
-        plan.done = instant
+        plan.dealt(instant)
 
     async def _miss(self, plan: Plan, backlog: Backlog, instants: Sequence[datetime]) -> None:
         """Recorded one by one, but for those that are too many, which are recorded at their last."""
@@ -381,30 +419,22 @@ def _chosen(plan: Plan, due: Sequence[datetime], now: datetime) -> Sequence[date
             return [instant for instant in due[-1:] if now - plan.runs_at(instant) <= ON_TIME]
 
 
-def _message(heartbeat: Heartbeat, when: str, at: datetime) -> Message:
-    return Message(
-        id=f"{heartbeat.name}@{when}",
-        sender=Address("cron", heartbeat.name),
-        parts=(Text(heartbeat.prompt),),
-        at=at,
-        name=heartbeat.name,
-        topic=heartbeat.topic,
-        heartbeat=heartbeat.name,
-        deliver=heartbeat.deliver,
-    )
-
-
-def _route(heartbeat: Heartbeat) -> Route:
-    return Route(heartbeat.agent, _session(heartbeat), heartbeat.prompt)
-
-
-def _session(heartbeat: Heartbeat) -> str:
-    return f"cron:{escape(heartbeat.name)}"
-
-
-def _time(text: str | None) -> datetime:
-    return datetime.fromisoformat(text) if text else EVER
+def _content(heartbeat: Heartbeat) -> str:
+    """A digest of all that is described of one, but for secrets: it stays on disk."""
+    text = repr(heartbeat) + (heartbeat.check.shown if heartbeat.check else "")
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _looked(entry: Mapping[str, Any]) -> datetime:
-    return _time(entry.get("looked"))
+    return time_of(entry.get("looked"))
+
+
+def _readable(entry: Any) -> Mapping[str, Any] | None:
+    """None for what a hand has spoilt: the schedule counts from now then."""
+    try:
+        for key in ("since", "looked"):
+            if key == "since" or key in entry:
+                datetime.fromisoformat(entry[key])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return entry if isinstance(entry, dict) else None

@@ -1,8 +1,8 @@
 """Whether a heartbeat's check wakes the model: what its tool said this time, and the times before.
 
 Law: a check that cannot run has failed; it never passes as well. The same run judged again, after a crash, gets the
-same verdict. What the tool said is material for the model, never an instruction. Runs no tool; it is handed what
-one said.
+same verdict. What was found counts as told only when the run that it woke has ended well. What the tool said is
+material for the model, never an instruction. Runs no tool; it is handed what one said.
 """
 
 from __future__ import annotations
@@ -36,14 +36,17 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class _Past:
     """What is remembered of one check. `streak`: times in a row that it was amiss; `woken`: when the model was last
-    woken in that row; `seen`: what it last said; `message` and `verdict`: the last run that was judged."""
+    woken in that row; `told`: whether it was told that it is amiss, and not yet that it is over; `seen`: what it
+    last said; `message` and `verdict`: the last run that was judged; `pending`: what holds once that has ended well."""
 
-    check: str = ""  # the description that all this is of
+    check: str = ""  # the digest of the description that all this is of
     streak: int = 0
     woken: str | None = None
+    told: bool = False
     seen: str | None = None
     message: str = ""
     verdict: Mapping[str, Any] | None = None
+    pending: Mapping[str, Any] | None = None
 
 
 class Checks:
@@ -60,31 +63,49 @@ class Checks:
             return Verdict(**past.verdict)
         result = await run()
         verdict, now = _judged(heartbeat.check, past, result, self._clock.now())
-        kept = asdict(replace(now, message=message, verdict=asdict(verdict)))
-        await self._marks.put(_mark(heartbeat.name), kept, version)  # one run at a time, so nobody else writes
+        kept = replace(now, message=message, verdict=asdict(verdict), pending=None)
+        if verdict.wake:
+            kept = replace(kept, **_telling(past), pending=_telling(now))
+        await self._marks.put(_mark(heartbeat.name), asdict(kept), version)  # one run at a time: nobody else writes
         return verdict
+
+    async def told(self, heartbeat: Heartbeat, message: str) -> None:
+        """The run of this inbox id has ended well: what its check found needs no telling again."""
+        if heartbeat.check is None:
+            return
+        document, version = await self._marks.get(_mark(heartbeat.name))
+        past = _past(document, heartbeat.check)
+        if past.message == message and past.pending is not None:
+            now = replace(past, **past.pending, pending=None)
+            await self._marks.put(_mark(heartbeat.name), asdict(now), version)
+
+
+def _telling(past: _Past) -> dict[str, Any]:
+    return {"woken": past.woken, "told": past.told, "seen": past.seen}
 
 
 def _judged(check: Check, past: _Past, result: ToolResult, now: datetime) -> tuple[Verdict, _Past]:
-    said = "" if result.text.strip() == NOTHING else result.text.strip()
-    seen = hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()
+    plain = result.said.strip()
+    said = "" if plain in ("", NOTHING) else result.text.strip()
+    seen = hashlib.sha256(("" if plain == NOTHING else plain).encode("utf-8", "replace")).hexdigest()
     line = _line(check, said, failed=result.is_error)
     changed = past.seen is not None and seen != past.seen
     if check.wake == "change" and not result.is_error:
         verdict = Verdict(changed, f"{'changed' if changed else 'unchanged'}: {line}", _found(check, line, said))
-        return verdict, replace(past, streak=0, woken=None, seen=seen)
+        return verdict, replace(past, streak=0, woken=None, told=False, seen=seen)
     if not (result.is_error or (check.wake == "output" and said)):
         return _well(check, past, line, said)
     streak = past.streak + 1
-    if not _wakes(check, streak, past.woken, now):
-        return Verdict(False, f"{line} ({streak} in a row)"), replace(past, streak=streak)
+    woken = past.woken if past.streak else None  # of this row
+    if not _wakes(check, streak, woken, now):
+        return Verdict(False, f"{line} ({streak} in a row)"), replace(past, streak=streak, woken=woken)
     verdict = Verdict(True, f"{line} ({streak} in a row)", _found(check, f"{line}, {streak} in a row", said))
-    return verdict, replace(past, streak=streak, woken=now.isoformat())
+    return verdict, replace(past, streak=streak, woken=now.isoformat(), told=True)
 
 
 def _well(check: Check, past: _Past, line: str, said: str) -> tuple[Verdict, _Past]:
-    over = replace(past, streak=0, woken=None)
-    if check.recovered and past.woken is not None:
+    over = replace(past, streak=0, woken=None, told=False)
+    if check.recovered and past.told:
         return Verdict(True, f"recovered: {line}", _found(check, f"it has recovered: {line}", said)), over
     return Verdict(False, line), over
 
@@ -114,9 +135,10 @@ def _found(check: Check, line: str, said: str) -> str:
 
 def _past(document: Any, check: Check) -> _Past:
     """What is remembered, as long as it is of the same check."""
-    description = json.dumps([check.tool, dict(check.input), check.wake], sort_keys=True, default=str)
+    description = hashlib.sha256(json.dumps([check.tool, check.shown, check.wake]).encode()).hexdigest()
     if isinstance(document, dict) and document.get("check") == description:
-        return _Past(**{key: document[key] for key in asdict(_Past()) if key in document})
+        known = {"told": document.get("woken") is not None, **document}
+        return _Past(**{key: known[key] for key in asdict(_Past()) if key in known})
     return _Past(check=description)
 
 

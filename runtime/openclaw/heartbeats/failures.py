@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from openclaw.manifest.snapshot import Heartbeat
 from openclaw.messages import Reply
@@ -37,34 +38,44 @@ class Row:
         return self.ended + timedelta(seconds=PAUSES[min(self.length, len(PAUSES)) - 1])
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why nothing is run now, and until when; None: until a person looks."""
+
+    why: str
+    until: datetime | None
+
+
 class Failures:
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
 
-    async def row(self, name: str, looked: datetime) -> Row:
-        """Of the runs that have ended, the failed ones since the last that went well, and since `looked`."""
-        length, ended = 0, None
-        for run in await self._marks.runs(name, STOP + 3, ran=True):
-            if run.state in ("queued", "running"):
-                continue
-            if not run.failed or run.at < looked:
-                break
-            length, ended = length + 1, ended or run.ended or run.at
-        return Row(length, ended)
+    async def row(self, name: str, looked: datetime, now: datetime) -> Row:
+        """Of the runs that have ended, the failed ones since the last that went well, and since `looked`. What a clock
+        that ran ahead brought does not count, nor what failed for a person who asked for it."""
+        limit = STOP + 3
+        while True:
+            runs = await self._marks.runs(name, limit, ran=True, until=now)
+            ended = [run for run in runs if run.state not in ("queued", "running")]
+            counted = [run for run in ended if not (run.cause == "hand" and run.failed)]
+            failed = list(takewhile(lambda run: run.failed and run.at >= looked, counted))
+            if len(failed) >= STOP or len(failed) < len(counted) or len(runs) < limit:
+                return Row(len(failed), min(failed[0].ended or failed[0].at, now) if failed else None)
+            limit *= 4  # others lie between
 
-    async def holds(self, name: str, looked: datetime, now: datetime) -> tuple[str, bool]:
-        """Why a run must wait, "" where it need not; True where it waits for a person."""
-        row = await self.row(name, looked)
+    async def holds(self, name: str, looked: datetime, now: datetime) -> Hold | None:
+        """Why a run must wait; None where it need not."""
+        row = await self.row(name, looked, now)
         if row.given_up:
-            return f"stopped: {GIVEN_UP}", True
+            return Hold(f"stopped: {GIVEN_UP}", None)
         until = row.rests_until()
         if until is not None and now < until:
-            return f"rests until {until:%H:%M:%S} UTC after {_times(row.length)} in a row", False
-        return "", False
+            return Hold(f"rests until {until:%H:%M:%S} UTC after {_times(row.length)} in a row", until)
+        return None
 
-    async def notices(self, heartbeat: Heartbeat, reply: Reply, looked: datetime) -> Sequence[Reply]:
+    async def notices(self, heartbeat: Heartbeat, reply: Reply, looked: datetime, now: datetime) -> Sequence[Reply]:
         """What the owner is told when a run has ended with this reply, which is not in the history yet."""
-        before = (await self.row(heartbeat.name, looked)).length
+        before = (await self.row(heartbeat.name, looked, now)).length
         text = _notice(heartbeat, reply, before)
         if text is None:
             return ()

@@ -13,7 +13,7 @@ from typing import Any
 from openclaw.manifest.beats import Beats, active_hours, check_input
 from openclaw.manifest.builtins import MODELS, soul
 from openclaw.manifest.models import default_model, price
-from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown
+from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, secrets
 from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.agents import default_soul, soul_path
@@ -59,7 +59,7 @@ def snapshot(project: Project) -> Snapshot:
     people = {person.name: _person(person, _held(project, person.name)) for person in project.all("person").values()}
     rooms = {room.name: _room(room) for room in project.all("room").values()}
     channels = _channels(project, people, rooms)
-    heartbeats = _heartbeats(project, channels, people, rooms)
+    heartbeats = _heartbeats(project, people, rooms)
     return Snapshot(
         digest=digest,
         root=project.folder.root,
@@ -139,7 +139,7 @@ def _expanded(names: tuple[str, ...], tools: Mapping[str, ToolSpec]) -> tuple[st
 def _channels(project: Project, people: Mapping[str, Person], rooms: Mapping[str, Room]) -> dict[str, Channel]:
     if "channels.yaml" not in project.folder.files:
         return {"repl": Channel("repl", ChannelOptions("repl", "repl"))}
-    address = partial(_address, people=people, rooms=rooms)
+    address = partial(_address, people=people, rooms=rooms, reached=_reaching(project))
     return {channel.name: _channel(channel, address) for channel in project.all("channel").values()}
 
 
@@ -181,10 +181,26 @@ def _hook(hook: Definition, address: Callable[[str], Address]) -> dict[str, Any]
     return {**_HOOK, **given, "deliver": deliver, "window": _seconds(hook, "window", 300.0)}
 
 
-def _address(name: str, people: Mapping[str, Person], rooms: Mapping[str, Room]) -> Address:
+def _address(name: str, people: Mapping[str, Person], rooms: Mapping[str, Room], reached: Mapping[str, int]) -> Address:
     if name in people:
-        return people[name].ids[0]
+        return _reached(people[name], reached)
     return rooms[name].id if name in rooms else Address.parse(name)
+
+
+def _reaching(project: Project) -> Mapping[str, int]:
+    """How well each channel reaches a person, 0 is best: a terminal reaches nobody who is away from it."""
+
+    def rank(channel: Definition) -> int:
+        if _skipped(channel, channel.node) is not None:
+            return 2
+        return 1 if channel.value("kind") == "repl" else 0
+
+    return {channel.name: rank(channel) for channel in project.all("channel").values()}
+
+
+def _reached(person: Person, reached: Mapping[str, int]) -> Address:
+    """The first of their ids on a channel that takes part and is no terminal, else the next best."""
+    return min(person.ids, key=lambda id: reached.get(id.channel, 3))
 
 
 def _senders(node: Node | None) -> tuple[str, ...] | None:
@@ -221,11 +237,12 @@ def _room(room: Definition) -> Room:
 
 
 def _heartbeats(
-    project: Project, channels: Mapping[str, Channel], people: Mapping[str, Person], rooms: Mapping[str, Room]
+    project: Project, people: Mapping[str, Person], rooms: Mapping[str, Room]
 ) -> dict[str, Heartbeat]:
     beats = Beats.of(project)
-    owners = tuple(_reached(person, channels) for person in people.values() if person.owner and person.ids)
-    address = partial(_address, people=people, rooms=rooms)
+    reached = _reaching(project)
+    owners = tuple(_reached(person, reached) for person in people.values() if person.owner and person.ids)
+    address = partial(_address, people=people, rooms=rooms, reached=reached)
 
     def places(names: tuple[str, ...]) -> tuple[Address, ...]:
         return tuple(dict.fromkeys(map(address, names)))
@@ -233,17 +250,10 @@ def _heartbeats(
     found = {}
     for heartbeat in project.all("heartbeat").values():
         notify = beats.notify(heartbeat)
-        told = tuple(dict.fromkeys(owners)) if notify is None else places(notify)
         deliver = places(_list(heartbeat, "deliver") or ())
+        told = tuple(dict.fromkeys(owners)) or deliver if notify is None else places(notify)
         found[heartbeat.name] = replace(_heartbeat(project, beats, heartbeat), deliver=deliver, notify=told)
     return found
-
-
-def _reached(person: Person, channels: Mapping[str, Channel]) -> Address:
-    """The first of their ids on a channel that takes part, or at least is described."""
-    described = [id for id in person.ids if id.channel in channels]
-    live = [id for id in described if channels[id.channel].skipped is None]
-    return next(iter([*live, *described, *person.ids]))
 
 
 def _heartbeat(project: Project, beats: Beats, heartbeat: Definition) -> Heartbeat:
@@ -269,13 +279,15 @@ def _check(project: Project, heartbeat: Definition) -> Check | None:
     if "check" not in heartbeat.node.entries:
         return None
     check = below(heartbeat, "check")
+    input = check_input(project, check)
     return Check(
         str(check.value("tool", "")),
-        plain_text(check_input(project, check)),
+        plain_text(input),
         check.value("wake", "failure"),
         check.value("after", 1),
         seconds(str(check.value("repeat", ""))),
         check.value("recovered") is True,
+        tuple(dict.fromkeys(secrets(input))),
     )
 
 

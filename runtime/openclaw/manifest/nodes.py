@@ -7,6 +7,7 @@ Knows nothing of YAML.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
 
@@ -39,6 +40,7 @@ class Scalar:
     end: int
     secret: bool = False
     filled: bool = False  # placeholders were replaced
+    hidden: tuple[str, ...] = ()  # what secret placeholders in it came to
 
     @property
     def shown(self) -> str:
@@ -89,6 +91,21 @@ def plain(node: Node) -> Any:
             return [plain(item) for item in items]
         case MapNode(entries):
             return {name: plain(entry.value) for name, entry in entries.items()}
+
+
+def secrets(node: Node) -> Iterator[str]:
+    """What is secret in the values of a tree."""
+    match node:
+        case Scalar(value=value, secret=True, hidden=hidden):
+            yield from hidden or (str(value),)
+        case ListNode(items):
+            for item in items:
+                yield from secrets(item)
+        case MapNode(entries):
+            for entry in entries.values():
+                yield from secrets(entry.value)
+        case _:
+            return
 
 
 def descend(node: Node, path: tuple[str | int, ...]) -> Node:

@@ -153,16 +153,19 @@ class _Filling:
 
     def _filled(self, node: Scalar, secret: bool) -> Scalar:
         parts: list[str] = []
-        unknown, hidden, at = False, False, 0
+        hidden: list[str] = []
+        unknown, secret_in_it, at = False, False, 0
         for hole in _HOLE.finditer(node.value):
             parts.append(node.value[at : hole.start()])
             at = hole.end()
             value, is_secret = ("${", False) if hole[0] == "$${" else self._value(node, hole, secret)
-            unknown, hidden = unknown or value is None, hidden or is_secret
+            unknown, secret_in_it = unknown or value is None, secret_in_it or is_secret
+            hidden += [value] if value and is_secret else []
             parts.append(value or "")
         parts.append(node.value[at:])
         text = "".join(parts)
-        return replace(node, value=Unknown if unknown else text, secret=hidden, filled=True)
+        found = Unknown if unknown else text
+        return replace(node, value=found, secret=secret_in_it, filled=True, hidden=tuple(hidden))
 
     def _value(self, node: Scalar, hole: re.Match[str], secret: bool) -> tuple[str | None, bool]:
         """What one placeholder stands for and whether it is secret; None where that is not known."""

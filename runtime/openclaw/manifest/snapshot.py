@@ -6,11 +6,13 @@ values, globs are names. Secrets are plain here and appear nowhere else (`repr` 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from openclaw.masking import masked
 from openclaw.messages import Address, ToolSpec, Usage
 from openclaw.permissions.policy import Policy
 from openclaw.ports import ChannelOptions
@@ -116,11 +118,17 @@ class Check:
     """A tool that is run at each instant, and decides without a model whether the model is woken."""
 
     tool: str
-    input: Mapping[str, Any] = field(default_factory=dict)
+    input: Mapping[str, Any] = field(default_factory=dict, repr=False)
     wake: Literal["failure", "output", "change"] = "failure"
     after: int = 1  # times in a row, before the model is woken
     repeat: float | None = None  # seconds until it is woken again while that lasts; None: not again
     recovered: bool = False  # woken once more when it is over
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # what of the input is shown nowhere
+
+    @property
+    def shown(self) -> str:
+        """The input, without what is secret in it."""
+        return masked(json.dumps(dict(self.input), sort_keys=True, default=str), self.secrets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,11 +87,17 @@ def lasts(db: sqlite3.Connection) -> Mapping[str, datetime]:
 
 
 def runs(
-    db: sqlite3.Connection, schedule: str | None, limit: int, since: datetime | None, ran: bool
+    db: sqlite3.Connection,
+    schedule: str | None,
+    limit: int,
+    since: datetime | None,
+    until: datetime | None,
+    ran: bool,
 ) -> Sequence[Run]:
     wanted = {
         "fires.schedule = :schedule": None if schedule is None else codec.column(schedule),
         "fires.instant > :since": None if since is None else codec.time_json(since),
+        "fires.instant <= :until": None if until is None else codec.time_json(until),
     }
     conditions = [condition for condition, value in wanted.items() if value is not None]
     conditions += ["fires.message IS NOT NULL"] if ran else []
@@ -104,6 +110,7 @@ def runs(
         {
             "schedule": wanted["fires.schedule = :schedule"],
             "since": wanted["fires.instant > :since"],
+            "until": wanted["fires.instant <= :until"],
             "limit": max(limit, 0),
         },
     ).fetchall()

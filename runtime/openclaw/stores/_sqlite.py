@@ -167,7 +167,7 @@ class Rows:
 
     def put_mark(self, name: str, document: Any, version: int) -> bool:
         text = json.dumps(document)
-        with self._transaction() as db:
+        with self._room_for(f"nothing was changed in `{name}`"), self._transaction() as db:
             if version == 0:
                 written = db.execute(
                     "INSERT INTO marks (name, version, document) VALUES (?, 1, ?) ON CONFLICT DO NOTHING",
@@ -186,7 +186,7 @@ class Rows:
             return fires.mark(db, fire, self._clock.now()) and self._insert(db, message, route)
 
     def skip(self, schedule: str, instant: datetime, why: str, missed: bool, number: int) -> bool:
-        with self._transaction() as db:
+        with self._room_for(f"heartbeat {schedule} was not recorded"), self._transaction() as db:
             fire = fires.Fire(schedule, instant, why=why, missed=missed, number=number)
             return fires.mark(db, fire, self._clock.now())
 
@@ -196,8 +196,10 @@ class Rows:
     def lasts(self) -> Mapping[str, datetime]:
         return fires.lasts(self._db)
 
-    def runs(self, schedule: str | None, limit: int, since: datetime | None, ran: bool) -> Sequence[Run]:
-        return fires.runs(self._db, schedule, limit, since, ran)
+    def runs(
+        self, schedule: str | None, limit: int, since: datetime | None, until: datetime | None, ran: bool
+    ) -> Sequence[Run]:
+        return fires.runs(self._db, schedule, limit, since, until, ran)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 

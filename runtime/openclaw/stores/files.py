@@ -136,9 +136,15 @@ class Marks:
         return await self._disk.run(self._rows.lasts)
 
     async def runs(
-        self, schedule: str | None, limit: int, *, since: datetime | None = None, ran: bool = False
+        self,
+        schedule: str | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ran: bool = False,
     ) -> Sequence[Run]:
-        return await self._disk.run(self._rows.runs, schedule, limit, since, ran)
+        return await self._disk.run(self._rows.runs, schedule, limit, since, until, ran)
 
 
 class Audit:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from heapq import merge
+from itertools import islice, takewhile
 from typing import Any, Literal
 
 from openclaw.clock import Clock
@@ -211,12 +214,45 @@ class Journal:
         ]
 
 
+class _Fires:
+    """What was decided of the instants of one schedule; kept in their order, so that the latest are at hand."""
+
+    def __init__(self) -> None:
+        self._runs: dict[datetime, Run] = {}
+        self._instants: list[datetime] = []  # ascending
+
+    def __iter__(self) -> Iterator[Run]:
+        """The latest instants first."""
+        return (self._runs[instant] for instant in reversed(self._instants))
+
+    def last(self) -> datetime | None:
+        return next((run.instant for run in self if run.cause == "schedule"), None)
+
+    def mark(self, run: Run) -> bool:
+        """False where the instant has a mark that stands."""
+        before = self._runs.get(run.instant)
+        if before is None:
+            insort(self._instants, run.instant)
+        elif before.state != "missed" or not run.ran:
+            return False
+        self._runs[run.instant] = run
+        return True
+
+    def prune(self, oldest: datetime) -> None:
+        old = self._instants[: min(bisect_left(self._instants, oldest), max(len(self._instants) - KEPT_LEAST, 0))]
+        last = self.last() if old else None
+        for instant in old:
+            if instant != last:
+                del self._runs[instant]
+        self._instants[: len(old)] = [instant for instant in old if instant == last]
+
+
 class Marks:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._clock = inbox.clock
         self._documents: dict[str, tuple[Any, int]] = {}
-        self._fires: dict[str, dict[datetime, Run]] = {}  # schedule -> instant -> what was decided of it
+        self._fires: dict[str, _Fires] = {}  # by schedule
 
     async def get(self, name: str) -> tuple[Any, int]:
         return copy.deepcopy(self._documents.get(name, (None, 0)))
@@ -242,36 +278,35 @@ class Marks:
         return self._mark(Run(schedule, instant, self._clock.now(), state, why=why, number=number))
 
     async def last(self, schedule: str) -> datetime | None:
-        return _last(self._fires.get(schedule, {}).values())
+        fires = self._fires.get(schedule)
+        return None if fires is None else fires.last()
 
     async def lasts(self) -> Mapping[str, datetime]:
-        found = {schedule: _last(fires.values()) for schedule, fires in self._fires.items()}
+        found = {schedule: fires.last() for schedule, fires in self._fires.items()}
         return {schedule: instant for schedule, instant in found.items() if instant is not None}
 
     async def runs(
-        self, schedule: str | None, limit: int, *, since: datetime | None = None, ran: bool = False
+        self,
+        schedule: str | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ran: bool = False,
     ) -> Sequence[Run]:
-        of = self._fires if schedule is None else [schedule]
-        kept = [run for name in sorted(of) for run in self._fires.get(name, {}).values()]
-        wanted = [run for run in kept if (since is None or run.instant > since) and (run.ran or not ran)]
-        wanted.sort(key=lambda run: run.instant, reverse=True)  # stable: those of one instant by name
-        return [self._inbox.run(run) for run in wanted[: max(limit, 0)]]
+        of = self._fires if schedule is None else {schedule} & self._fires.keys()
+        all_of_them = merge(*(self._fires[name] for name in sorted(of)), key=lambda run: run.instant, reverse=True)
+        since = since or datetime.min.replace(tzinfo=UTC)
+        kept = takewhile(lambda run: run.instant > since, all_of_them)
+        wanted = (run for run in kept if (run.ran or not ran) and (until is None or run.instant <= until))
+        return [self._inbox.run(run) for run in islice(wanted, max(limit, 0))]
 
     def _mark(self, run: Run) -> bool:
-        fires = self._fires.setdefault(run.schedule, {})
-        before = fires.get(run.instant)
-        if before is not None and not (before.state == "missed" and run.ran):
+        fires = self._fires.setdefault(run.schedule, _Fires())
+        if not fires.mark(replace(run, instant=run.instant.astimezone(UTC))):
             return False
-        instant = run.instant.astimezone(UTC)
-        fires[instant] = replace(run, instant=instant)
-        self._prune(fires)
+        fires.prune(self._clock.now() - timedelta(days=KEPT))
         return True
-
-    def _prune(self, fires: dict[datetime, Run]) -> None:
-        oldest, last = self._clock.now() - timedelta(days=KEPT), _last(fires.values())
-        for instant in sorted(fires)[:-KEPT_LEAST]:
-            if instant < oldest and instant != last:
-                del fires[instant]
 
 
 class Audit:
@@ -308,7 +343,3 @@ class Store:
 
 def _id(message: Message) -> str:
     return f"{message.sender.channel}:{message.id}"
-
-
-def _last(fires: Iterable[Run]) -> datetime | None:
-    return max((run.instant for run in fires if run.cause == "schedule"), default=None)

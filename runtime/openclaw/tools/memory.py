@@ -203,7 +203,7 @@ class Tools:
         try:
             answer = _ANSWERS[name](self._memory, input, call)
             text, untrusted = (answer, "") if isinstance(answer, str) else answer
-            return ToolResult(output.fit(text, call), untrusted=untrusted)
+            return output.result(text, call, untrusted=untrusted)
         except ToolError as error:
             return ToolResult(str(error), is_error=True)
         except (OSError, sqlite3.Error) as error:

@@ -11,7 +11,6 @@ Functions are trusted code: nothing here is a sandbox. Knows no manifest; `optio
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextvars
 import dataclasses
 import enum
@@ -26,9 +25,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, time
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import quote, quote_plus
 
-from openclaw import output, signature
+from openclaw import masking, output, signature
 from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, ToolResult, ToolSpec, quote_line
@@ -39,7 +37,6 @@ log = logging.getLogger(__name__)
 THREADS = 16
 LONGEST_ERROR = 2_000  # characters
 _SECRET_NAME = re.compile(r"(?i)(^|_)(token|key|secret|password|passphrase|credentials?)$")
-MASK = "***"
 
 
 class Tools:
@@ -60,12 +57,11 @@ class Tools:
         fixed = spec.options.get("with") or {}
         try:
             returned = await self._called(spec, input, call)
-            text = await asyncio.to_thread(_finished, returned, fixed, call)
+            return await asyncio.to_thread(_finished, returned, fixed, call)
         except _Failed as failed:
-            words = masked(str(failed), fixed, every=True)
+            words = masking.masked(masked(str(failed), fixed, every=True), call.secrets)
             log.warning("the tool %s failed: %s%s", name, quote_line(words[:300]), failed.place)
             return ToolResult(output.cut(words, LONGEST_ERROR)[0], is_error=True)
-        return ToolResult(text)
 
     async def _called(self, spec: ToolSpec, input: Mapping[str, Any], call: Call) -> Any:
         function = _bound(spec, input, call)
@@ -157,8 +153,8 @@ def _is_async(function: Callable[..., Any]) -> bool:
 # ── what a function returns ──────────────────────────────────────────────────────────────────────
 
 
-def _finished(returned: Any, fixed: Mapping[str, Any], call: Call) -> str:
-    return output.fit(masked(_text(returned), fixed, every=False), call)
+def _finished(returned: Any, fixed: Mapping[str, Any], call: Call) -> ToolResult:
+    return output.result(masked(_text(returned), fixed, every=False), call)
 
 
 def _text(returned: Any) -> str:
@@ -217,9 +213,7 @@ def masked(text: str, fixed: Mapping[str, Any], *, every: bool) -> str:
     Also as they look in a URL, in base64 and inside a Python or JSON literal.
     """
     secrets = (value for name, value in _leaves("", fixed) if every or _SECRET_NAME.search(name))
-    for form in sorted({form for value in secrets for form in _forms(value)}, key=len, reverse=True):
-        text = text.replace(form, MASK)
-    return text
+    return masking.masked(text, secrets)
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -232,9 +226,3 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _leaves(name, inner)
     elif isinstance(value, str) and len(value) >= 4:
         yield name, value
-
-
-def _forms(value: str) -> Iterator[str]:
-    raw = value.encode("utf-8", "replace")
-    yield from (value, quote(raw, safe=""), quote_plus(raw), repr(value)[1:-1], json.dumps(value)[1:-1])
-    yield base64.b64encode(raw).decode().rstrip("=")

@@ -165,7 +165,7 @@ def _result(job: Job, ended: Ended | None, spec: ToolSpec, call: Call) -> ToolRe
         note += _held(call.command.confinement, text)
     body = text.rstrip("\n") if note else text
     whole = "\n".join(part for part in (body, note) if part) or output.NOTHING
-    return ToolResult(output.fit(whole, call), is_error=bool(note))
+    return output.result(whole, call, is_error=bool(note))
 
 
 def _held(confinement: Confinement | None, text: str) -> str:

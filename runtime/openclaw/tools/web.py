@@ -278,7 +278,7 @@ def _told(page: Page, today: str, call: Call) -> ToolResult:
         text = f"Title: {title}\n\n{text}"
     if not page.whole:
         text += f"\n[only the first {LARGEST:,} bytes were read]"
-    return ToolResult(output.fit(_marked(f"Fetched {today} from {page.url}", text), call))
+    return ToolResult(output.fit(_marked(f"Fetched {today} from {page.url}", text), call), plain=text)
 
 
 def _text(page: Page) -> tuple[str, str]:

@@ -376,6 +376,31 @@ def test_a_full_disk_delays_a_heartbeat_and_stops_nothing_else():
     asyncio.run(main())
 
 
+class FullForMarks(volatile.Marks):
+    """A store that takes no document until `room` is set."""
+
+    room = False
+
+    async def put(self, *args):
+        if not self.room:
+            raise OpenClawError("the disk is full")
+        return await super().put(*args)
+
+
+def test_a_disk_that_is_full_while_times_are_planned_is_waited_for():
+    house = House(HOURLY)
+    house.store.marks = marks = FullForMarks(house.store.inbox)
+
+    async def main():
+        async with house.running():
+            await house.pass_time(minutes=10)
+            marks.room = True
+            await house.pass_time(minutes=50)
+            assert await house.take() == ["05-04T13:00"]
+
+    asyncio.run(main())
+
+
 def test_a_failed_disk_ends_the_heartbeats():
     house = House(HOURLY)
     house.store.marks = marks = Full(house.store.inbox)

@@ -6,24 +6,29 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from heartbeats.beat_house import HOURLY
+from openclaw import output
 from openclaw.clock import ManualClock
 from openclaw.heartbeats.checks import LONGEST, Checks, Verdict
 from openclaw.manifest.snapshot import Check
-from openclaw.messages import ToolResult
+from openclaw.messages import Call, ToolResult
 from openclaw.output import NOTHING
 from openclaw.stores import volatile
+from openclaw.tools import web
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 WELL, DOWN = ToolResult("200 OK"), ToolResult("503\nunavailable", is_error=True)
 PROBE = Check("probe", {"url": "https://example.org"})
 
 
-def verdicts(check: Check, results: Sequence[ToolResult], *, minutes: float = 10) -> list[Verdict]:
-    """One run after the other, `minutes` apart, each in a runtime of its own."""
+def verdicts(
+    check: Check, results: Sequence[ToolResult], *, minutes: float = 10, failed: Sequence[int] = ()
+) -> list[Verdict]:
+    """One run after the other, `minutes` apart, each in a runtime of its own; `failed` are those that end badly."""
 
     async def main() -> list[Verdict]:
         clock = ManualClock(NOON)
@@ -35,15 +40,31 @@ def verdicts(check: Check, results: Sequence[ToolResult], *, minutes: float = 10
             async def run(result: ToolResult = result) -> ToolResult:
                 return result
 
-            found.append(await Checks(store.marks, clock).judge(replace(HOURLY, check=check), f"m{number}", run))
+            beat = replace(HOURLY, check=check)
+            found.append(await Checks(store.marks, clock).judge(beat, f"m{number}", run))
+            if number not in failed:
+                await Checks(store.marks, clock).told(beat, f"m{number}")
             await clock.advance(minutes * 60)
         return found
 
     return asyncio.run(main())
 
 
-def woken(check: Check, results: Sequence[ToolResult], *, minutes: float = 10) -> str:
-    return "".join("x" if verdict.wake else "." for verdict in verdicts(check, results, minutes=minutes))
+def woken(check: Check, results: Sequence[ToolResult], *, minutes: float = 10, failed: Sequence[int] = ()) -> str:
+    found = verdicts(check, results, minutes=minutes, failed=failed)
+    return "".join("x" if verdict.wake else "." for verdict in found)
+
+
+def test_what_a_failed_run_was_to_tell_wakes_again_until_it_is_told() -> None:
+    assert woken(PROBE, [DOWN] * 5, failed=[0, 1]) == "xxx.."
+    assert woken(replace(PROBE, after=2), [DOWN] * 5, failed=[1]) == ".xx.."
+    assert woken(replace(PROBE, repeat=1800), [DOWN] * 6, failed=[3]) == "x..xx."
+    changing = [ToolResult(text) for text in ("one", "two", "two", "two", "one", "two", "two")]
+    assert woken(replace(PROBE, wake="change"), changing, failed=[1, 4]) == ".xx.x.."  # back to what was told last
+    recovering = replace(PROBE, recovered=True)
+    assert woken(recovering, [DOWN, WELL, WELL, WELL], failed=[1]) == "xxx."
+    assert woken(recovering, [DOWN, WELL, DOWN, DOWN, WELL], failed=[1]) == "xxx.x"  # a new row, though
+    assert woken(recovering, [DOWN, WELL], failed=[0]) == "x."  # nobody heard that it was down
 
 
 @pytest.mark.parametrize(
@@ -78,6 +99,23 @@ def test_a_change_wakes_and_what_stays_the_same_does_not() -> None:
     assert woken(check, [one, DOWN, DOWN, one, two, DOWN]) == ".x..xx"  # a failure is no value to compare with
 
 
+def test_what_a_tool_adds_of_its_own_is_no_change(tmp_path: Path) -> None:
+    def fetched(number: int, text: str) -> ToolResult:
+        page = web.Page("https://example.org/", 200, "text/plain", "utf-8", text.encode(), True, "")
+        return web._told(page, f"2026-05-0{number}", call(number))
+
+    def call(number: int) -> Call:
+        return Call("main", "cron:h", "cron:h", tmp_path, f"check-m{number}")
+
+    change, some = replace(PROBE, wake="change"), replace(PROBE, wake="output")
+    assert woken(change, [fetched(n, text) for n, text in enumerate(["one", "one", "two", "two"], 1)]) == "..x."
+    long = ["one\n" * 8000, "one\n" * 8000, "one\n" * 8001]
+    assert woken(change, [output.result(text, call(n)) for n, text in enumerate(long)]) == "..x"
+    middle = ["a" * 20_000 + one + "a" * 20_000 for one in "bbcc"]  # what is left out counts as well
+    assert woken(change, [fetched(n, text) for n, text in enumerate(middle, 1)]) == "..x."
+    assert woken(some, [fetched(n, text) for n, text in enumerate(["", "news", ""], 1)]) == ".x."
+
+
 def test_another_check_starts_from_nothing() -> None:
     async def main() -> list[bool]:
         clock = ManualClock(NOON)
@@ -88,9 +126,13 @@ def test_another_check_starts_from_nothing() -> None:
             return DOWN
 
         checks = Checks(store.marks, clock)
+        found = []
         asked = [PROBE, PROBE, replace(PROBE, input={"url": "https://example.com"}), replace(PROBE, after=1)]
         beats = [replace(HOURLY, check=check) for check in asked]
-        return [(await checks.judge(beat, f"m{number}", down)).wake for number, beat in enumerate(beats)]
+        for number, beat in enumerate(beats):
+            found.append((await checks.judge(beat, f"m{number}", down)).wake)
+            await checks.told(beat, f"m{number}")
+        return found
 
     assert asyncio.run(main()) == [True, False, True, True]
 
