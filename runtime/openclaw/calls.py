@@ -311,7 +311,8 @@ class Calls:
         finally:
             self._note_ran(attempt, id, began, outcome, len(result.text) if result else 0)
         source = result.untrusted or _strangers(spec, attempt, decision)
-        return replace(result, text=SECRETS.mask(result.text), untrusted=source)
+        plain = None if result.plain is None else SECRETS.mask(result.plain)
+        return replace(result, text=SECRETS.mask(result.text), plain=plain, untrusted=source)
 
     async def _ended(self, spec: ToolSpec, input: Mapping[str, Any], call: Call) -> tuple[str, ToolResult]:
         try:
