@@ -15,7 +15,7 @@ run: $(VENV)/.run
 
 test: lint test-fast test-slow
 
-test-fast: $(VENV)/.dev
+test-fast: $(VENV)/.dev programs
 	$(BIN)/python -m pytest -n auto
 
 test-slow: $(VENV)/.dev programs

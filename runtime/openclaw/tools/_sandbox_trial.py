@@ -62,7 +62,7 @@ def holds(sandbox: Sandbox, walls: Walls) -> bool:
 def trial(sandbox: Sandbox, walls: Walls) -> dict[str, bool]:
     """Attempt by attempt, in the order of ATTEMPTS: whether it was stopped (`runs`: whether it ran)."""
     try:
-        with tempfile.TemporaryDirectory(prefix="openclaw-trial-") as made:
+        with tempfile.TemporaryDirectory(prefix="openclaw-trial-", ignore_cleanup_errors=True) as made:
             folder = Path(made).resolve()
             _plant(folder)
             return _tried(sandbox, walls, folder)
