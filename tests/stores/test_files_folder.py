@@ -314,7 +314,8 @@ def to_the_brim(store):
                     db.execute("INSERT INTO marks VALUES (hex(randomblob(8)), 1, hex(randomblob(?)))", (size,))
         with contextlib.suppress(sqlite3.OperationalError):
             while True:
-                db.execute("INSERT INTO fires (schedule, instant, at) VALUES (hex(randomblob(20)), ?, 'x')", ("y" * 90,))
+                row = "INSERT INTO fires (schedule, instant, at) VALUES (hex(randomblob(20)), ?, 'x')"
+                db.execute(row, ("y" * 90,))
 
     return fill
 
