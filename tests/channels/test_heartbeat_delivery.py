@@ -142,7 +142,7 @@ def test_it_can_be_answered_where_it_was_said(
         assert await answered(telegram, GROUP) == ["The den is cold."]
         await delivery(operator, "shared")
         telegram.say(f"@{BOT_NAME} how cold?", by=ANA, chat=GROUP)
-        assert (await answered(telegram, GROUP, 2))[1] == "You said: how cold?"
+        await until(lambda: telegram.texts(GROUP)[1:] == ["You said: how cold?"], "the whole answer")
         assert "heartbeat shared told them this" in heard(model) and "The den is cold." in heard(model)
         telegram.say("/agent side", by=ANA)
         await answered(telegram, ANA)
@@ -150,7 +150,7 @@ def test_it_can_be_answered_where_it_was_said(
         assert (await answered(telegram, ANA, 2))[1] == "The milk is out."
         await delivery(operator, "private")
         telegram.say("which milk?", by=ANA)
-        assert (await answered(telegram, ANA, 3))[2] == "You said: which milk?"
+        await until(lambda: telegram.texts(ANA)[2:] == ["You said: which milk?"], "the whole answer")
         assert "heartbeat private told them this" in heard(model) and "The den is cold." not in heard(model)
         assert len(await told(operator, "agent:side:person:ana")) == 1
         assert "agent:main:person:ana" not in {one["key"] for one in await sessions(operator)}
