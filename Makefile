@@ -21,11 +21,11 @@ test-fast: $(VENV)/.dev programs
 test-slow: $(VENV)/.dev programs
 	$(BIN)/python -m pytest -m slow --timeout 1500
 
-# A browser for the web page, strace for disk calls, faketime for clocks and bubblewrap for the sandbox, which pip cannot
-# install. Where they are missing the tests that need them are skipped and say so; only a throw-away machine (CI is set)
-# is given them.
+# A browser for the web page, strace for disk calls and bubblewrap for the sandbox, which pip cannot install. Where they
+# are missing the tests that need them are skipped and say so, and so are those that need faketime; only a throw-away
+# machine (CI is set) is given the three.
 programs:
-	@missing=; for program in chromium strace faketime; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	@missing=; for program in chromium strace; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	command -v bwrap >/dev/null || missing="$$missing bubblewrap"; \
 	if [ -n "$$missing" ] && [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "Installing$$missing" >&2; \

@@ -60,6 +60,7 @@ class Replies:
 
     def expect(self, id: str, stream: Stream) -> None:
         """The reply to this message ends what the stream shows."""
+        stream.behind = next((one for one in reversed(self._streams.values()) if one.place == stream.place), None)
         self._streams[id] = stream
         _trim(self._streams)
 
@@ -78,10 +79,17 @@ class Replies:
             error.begun = error.begun or tried.pieces > 0
             if error.final:
                 self._tried.pop(key, None)
+                self._over(key)
             raise
+        self._over(key)
         for known in (self._streams, self._promises, self._tried):
             known.pop(key, None)
         self._places.finished(key)
+
+    def _over(self, key: str) -> None:
+        """What comes after it in the same place may be shown."""
+        if (stream := self._streams.get(key)) is not None:
+            stream.delivered = True
 
     async def _deliver(self, key: str, reply: Reply, tried: _Tried) -> None:
         rendered = render(reply) if len(reply.text) <= SHORT else await asyncio.to_thread(render, reply)

@@ -45,6 +45,9 @@ class Stream:
         self._task: asyncio.Task[None] | None = None
         self._edit_at: float | None = None
         self._type_at = 0.0
+        self.place = spot.channel
+        self.behind: Stream | None = None  # the answer before it in the same place
+        self.delivered = False
 
     def watch(self, event: Progress) -> None:
         match event:
@@ -109,11 +112,18 @@ class Stream:
             if self._edit_at is None:
                 self._edit_at = now + FIRST
             if now >= self._edit_at:
-                await self._write()
+                if self._has_its_turn():
+                    await self._write()
                 self._edit_at = self._clock.monotonic() + EDIT
         if now >= self._type_at and not self._asking and not self._over.is_set():
             await self._writer.typing(self._spot.channel)
             self._type_at = self._clock.monotonic() + TYPE
+
+    def _has_its_turn(self) -> bool:
+        """Whether all answers before it stand there: a draft would overtake one that is still on its way."""
+        if self.behind is not None and self.behind.delivered:
+            self.behind = None
+        return self._draft is not None or self.behind is None
 
     def _dirty(self) -> bool:
         return self._text != self._shown and (bool(self._text.strip()) or self._draft is not None)
