@@ -189,7 +189,17 @@ def test_a_child_sees_only_what_is_listed(tmp_path: Path) -> None:
         "GREETING",
     } <= names
     assert {name for name in names if not name.startswith("LC_")} <= {*environment(spec(), tmp_path), "GREETING"}
-    assert f"HOME={tmp_path}" in seen.splitlines()
+    assert "HOME=/nonexistent" in seen.splitlines()
+
+
+def test_settings_in_the_workspace_count_only_in_what_a_person_agreed_to(tmp_path: Path) -> None:
+    (tmp_path / ".jq").write_text("def map(f): 666;")
+    step = Step(("jq", "-c", "map(.)", "a"), program="/usr/bin/jq")
+    (tmp_path / "a").write_text("[1]")
+    if not Path(step.program).exists():
+        pytest.skip("jq is not installed")
+    assert run(tmp_path, CommandLine((step,), Confinement())).text.strip() == "[1]"
+    assert run(tmp_path, CommandLine((step,), Confinement(writable=True))).text.strip() == "666"
 
 
 def test_there_is_no_input_and_no_terminal(tmp_path: Path) -> None:

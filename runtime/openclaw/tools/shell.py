@@ -39,6 +39,8 @@ _FIXED = {
 }
 
 
+# Programs read settings in their home, and some run what these say (bat, jq): unasked they have none.
+_NO_HOME = Path("/nonexistent")
 # A folder that looks like a repository is none, and neither is one around the workspace.
 _FOR_GIT = {
     "GIT_CONFIG_COUNT": "2",
@@ -77,7 +79,8 @@ class Tools:
         if confinement is None:
             raise ToolError(f"{name}: nothing was decided about what holds the command back, so it was not run")
         box = await self._box(confinement, several=len(call.command.steps) > 1)
-        surroundings = environment(spec, call.workspace) | _for_git(confinement)
+        home = call.workspace if confinement.writable else _NO_HOME
+        surroundings = environment(spec, home) | _for_git(confinement)
         job = Job(call.command, folder, surroundings, self._clock, spec.timeout, box)
         try:
             ended = await self._within(job, spec.timeout)
@@ -127,12 +130,12 @@ async def _ended(job: Job, box: Box) -> None:
         await asyncio.to_thread(box.close)
 
 
-def environment(spec: ToolSpec, workspace: Path) -> dict[str, str]:
+def environment(spec: ToolSpec, home: Path) -> dict[str, str]:
     """Everything a child sees; made from scratch."""
     kept = {name: value for name in _INHERITED if (value := os.environ.get(name))}
     locale = {name: value for name, value in os.environ.items() if name.startswith("LC_")}
     named = {name: str(value) for name, value in (spec.options.get("env") or {}).items()}
-    return {**_FIXED, **kept, **locale, "HOME": str(workspace), **named}
+    return {**_FIXED, **kept, **locale, "HOME": str(home), **named}
 
 
 def _for_git(confinement: Confinement) -> dict[str, str]:
