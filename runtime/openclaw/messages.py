@@ -352,7 +352,8 @@ class Approval:
 class UserEntry:
     """What the person said, with the dynamic context the model got with it. `message` is the inbox id.
 
-    `untrusted` names what came along that somebody else wrote: quotes, files.
+    `untrusted` names what came along that somebody else wrote: quotes, files. `joined` are the inbox ids of other
+    messages that are answered together with it: those whose words it holds, and those of the turn that it joined.
     """
 
     id: str
@@ -360,6 +361,7 @@ class UserEntry:
     content: tuple[Block, ...]
     message: str
     untrusted: str = ""
+    joined: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class Transcript:
         self._told: list[Told] = []  # what the next message of the person carries with it
         self._intents: dict[str, Intent] = {}
         self._begun: set[str] = set()
+        self._together: dict[str, frozenset[str]] = {}  # by message: all that are answered with it, itself included
         self._untrusted: dict[str, None] = {}
         for entry in entries:
             self.add(entry)
@@ -64,7 +65,10 @@ class Transcript:
         self.entries.append(entry)
         self._taint(entry)
         match entry:
-            case UserEntry() | Told():
+            case UserEntry():
+                self._begun |= {entry.message, *entry.joined}
+                self._join(entry)
+            case Told():
                 self._begun.add(entry.message)
             case AssistantEntry():
                 self.usage += entry.usage
@@ -81,6 +85,15 @@ class Transcript:
                 self._setup = None  # what is sent changes from its first line: render anew
         if self._setup is not None:
             self._render(entry)
+
+    def _join(self, entry: UserEntry) -> None:
+        if entry.joined:
+            whole = frozenset[str]().union(*(self.together(id) for id in (entry.message, *entry.joined)))
+            self._together |= dict.fromkeys(whole, whole)
+
+    def together(self, message: str) -> frozenset[str]:
+        """The inbox ids of everything that is answered in one turn with this message, which is one of them."""
+        return self._together.get(message, frozenset((message,)))
 
     @property
     def untrusted(self) -> str:

@@ -81,7 +81,7 @@ replies = st.builds(
     st.none() | accounts,
 )
 entries = (
-    st.builds(UserEntry, text, times, blocks, text)
+    st.builds(UserEntry, text, times, blocks, text, text, st.lists(text, max_size=2).map(tuple))
     | st.builds(AssistantEntry, text, times, blocks, text, text, usages, text)
     | st.builds(Intent, text, times, text, text, objects)
     | st.builds(Result, text, times, text, text, st.booleans())

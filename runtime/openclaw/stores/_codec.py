@@ -215,7 +215,8 @@ def _entry_shape(entry: Entry) -> Json:
     match entry:
         case UserEntry():
             said = {"type": "message", "role": "user", "content": list(entry.content), "message": entry.message}
-            return {**said, **_untrusted(entry)}
+            joined = {"joined": list(entry.joined)} if entry.joined else {}
+            return {**said, **joined, **_untrusted(entry)}
         case AssistantEntry():
             return {
                 "type": "message",
@@ -248,7 +249,8 @@ def entry_from(value: Json) -> Entry:
     id, at = _text(value, "id"), time_from(value["at"])
     match value["type"], value.get("role"):
         case "message", "user":
-            return UserEntry(id, at, _blocks(value), _text(value, "message"), str(value.get("untrusted", "")))
+            untrusted, joined = str(value.get("untrusted", "")), tuple(map(str, value.get("joined", ())))
+            return UserEntry(id, at, _blocks(value), _text(value, "message"), untrusted, joined)
         case "message", "assistant":
             model, stop, setup = _text(value, "model"), _text(value, "stop_reason"), _text(value, "setup")
             return AssistantEntry(id, at, _blocks(value), model, stop, _usage_from(value["usage"]), setup)
