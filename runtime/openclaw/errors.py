@@ -10,6 +10,8 @@ the network's or the caller's failure. Messages are lower case and name the thin
     ├── StateError                 exit 1    the state folder cannot be used
     │   ├── StateLocked                      another runtime holds it
     │   └── StateTooNew                      written by a newer version; left as it is
+    ├── DiskFull                   exit 1    nothing was written; to be tried again when there is room
+    ├── QueueFull                  exit 1    a session has as much waiting as it may; nothing was taken
     ├── StorageFailed              exit 1    a write or fsync failed; the process must end and start again from disk
     ├── ProviderError              exit 1    the model did not answer
     ├── DeliveryError              exit 1    a channel could not send a reply
@@ -62,6 +64,18 @@ class StateLocked(StateError):
 
 class StateTooNew(StateError):
     pass
+
+
+class DiskFull(OpenClawError):
+    pass
+
+
+class QueueFull(OpenClawError):
+    """`waiting` messages of the session have not been taken up yet."""
+
+    def __init__(self, message: str, waiting: int) -> None:
+        super().__init__(message)
+        self.waiting = waiting
 
 
 class StorageFailed(OpenClawError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from openclaw.messages import Accepted, Address, Entry, Message, Reply, Route
@@ -34,14 +35,23 @@ class Settlement:
     reply: Reply | None
 
 
+Fits: TypeAlias = Callable[[Queued], bool]
+"""Whether a waiting message goes along with what is under way. Pure and quick: it is asked on the disk's own thread."""
+
+
 class Inbox(Protocol):
     """Accepted messages: each once, in order per session, until settled."""
 
-    async def accept(self, message: Message, route: Route) -> Accepted:
-        """Commits the row. A message id that this channel has delivered before gives `new=False`."""
+    async def accept(self, message: Message, route: Route, *, at_most: int | None = None) -> Accepted:
+        """Commits the row. A message id that this channel has delivered before gives `new=False`, whatever waits.
+        Raises QueueFull where `at_most` messages of the session wait already."""
 
     async def next(self, session: str) -> Queued | None:
         """The oldest unsettled message of the session, its attempts counted up and committed."""
+
+    async def join(self, session: str, at_most: int, fits: Fits = lambda queued: True) -> Sequence[Queued]:
+        """What waits behind the message that `next` gave, oldest first, up to the first that does not fit: taken
+        with it, their attempts counted up, in one transaction. After a crash they wait again, each for itself."""
 
     async def settle(
         self,
@@ -50,17 +60,28 @@ class Inbox(Protocol):
         reply: Reply | None,
         *,
         deliver: Sequence[Reply] | None = None,
+        joined: Sequence[str] = (),
     ) -> None:
-        """The message ends: its reply is kept for `find`, and `deliver` (the reply itself where it is left out)
-        enters the outbox, in one transaction. Idempotent."""
+        """The message ends, and with it those that joined it: its reply is kept for `find`, and `deliver` (the reply
+        itself where it is left out) enters the outbox once, in one transaction. Idempotent."""
 
-    async def release(self, id: str) -> None:
-        """Gives an unsettled message back untaken (a graceful stop): the attempt does not count."""
+    async def release(self, *ids: str) -> None:
+        """Gives unsettled messages back untaken (a graceful stop): the attempt does not count."""
+
+    async def waiting(self, session: str | None = None) -> int:
+        """How many messages nobody has taken up yet, of one session or of all."""
 
     async def open(self) -> Sequence[str]:
         """Sessions that have unsettled messages, oldest first."""
 
     async def find(self, id: str) -> Settlement | None: ...
+
+    async def parked(self) -> Sequence[Queued]:
+        """Messages that were put aside, oldest first."""
+
+    async def retry(self, id: str) -> str | None:
+        """A parked message waits again, at its old place and as if it had never been tried. The session to ring;
+        None where no such message is parked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +110,13 @@ class Outbox(Protocol):
 
     async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
         """Due again in `after` seconds; as a repetition where it was `begun`."""
+
+    async def dead(self) -> Sequence[Outgoing]:
+        """Replies that were given up, oldest first."""
+
+    async def again(self, id: str) -> str | None:
+        """A dead reply is due again, as if it had just been put, and repeated where a part of it may have arrived.
+        Its channel; None where no such reply is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +244,15 @@ class Store(Protocol):
     audit: Audit
 
     async def open(self) -> None: ...
+
+    async def room(self) -> bool:
+        """Whether new work can be kept; after `DiskFull`, whether it is worth trying again."""
+
+    async def prune(self, now: datetime) -> int:
+        """Lets go of what is older than it is kept, a little at a time. How much went; 0 when there is no more."""
+
+    async def backup(self, target: Path) -> None:
+        """Copies what is kept into the empty folder `target`, as it was at one moment. Others go on meanwhile."""
 
     async def close(self) -> None: ...
 

@@ -9,6 +9,7 @@ import pytest
 
 from openclaw import ports
 from openclaw.clock import ManualClock
+from openclaw.errors import QueueFull
 from openclaw.messages import (
     Account,
     Address,
@@ -174,6 +175,157 @@ def test_a_settled_message_is_not_released(play):
         await rig.store.inbox.release(queued.id)
         assert await rig.store.inbox.next(route().session) is None
         assert (await rig.store.inbox.find(queued.id)).state == "parked"
+
+    play(steps)
+
+
+def test_a_session_takes_at_most_so_many_waiting_messages_but_knows_those_it_has(play):
+    async def steps(rig):
+        inbox = rig.store.inbox
+        for number in range(3):
+            assert (await inbox.accept(message(str(number)), route(), at_most=3)).new
+        with pytest.raises(QueueFull, match="3 messages wait here") as raised:
+            await inbox.accept(message("3"), route(), at_most=3)
+        assert raised.value.waiting == 3
+        assert not (await inbox.accept(message("2"), route(), at_most=3)).new
+        assert (await inbox.accept(message("3"), route("another"), at_most=3)).new
+        assert (await inbox.accept(message("4"), route())).new
+        queued = await inbox.next(route().session)
+        with pytest.raises(QueueFull):
+            await inbox.accept(message("5"), route(), at_most=3)
+        await inbox.settle(queued.id, "done", None)
+        await inbox.next(route().session)  # what runs does not wait
+        assert (await inbox.accept(message("5"), route(), at_most=3)).new
+
+    play(steps)
+
+
+def test_waiting_messages_are_counted_until_somebody_takes_them_up(play):
+    async def steps(rig):
+        inbox = rig.store.inbox
+        assert await inbox.waiting() == 0
+        await inbox.accept(message("1"), route())
+        await inbox.accept(message("2"), route())
+        await inbox.accept(message("3"), route("another"))
+        queued = await inbox.next(route().session)
+        assert [await inbox.waiting(), await inbox.waiting(route().session), await inbox.waiting("none")] == [2, 1, 0]
+        await inbox.release(queued.id)
+        assert await inbox.waiting(route().session) == 2
+        await inbox.next(route().session)
+        inbox = (await rig.restart()).inbox
+        assert await inbox.waiting() == 3
+
+    play(steps)
+
+
+def test_waiting_messages_join_the_one_under_way_in_order_and_end_with_it(play):
+    async def steps(rig):
+        inbox, outbox = rig.store.inbox, rig.store.outbox
+        taken = [await inbox.accept(message(str(number)), route()) for number in range(5)]
+        await inbox.accept(message("other"), route("another"))
+        head = await inbox.next(route().session)
+        assert await inbox.join(route().session, 0) == []
+        first = await inbox.join(route().session, 2)
+        assert [(queued.message.id, queued.attempts) for queued in first] == [("1", 1), ("2", 1)]
+        fitting = await inbox.join(route().session, 9, lambda queued: queued.message.id != "4")
+        assert [queued.message.id for queued in fitting] == ["3"]
+        assert await inbox.join(route().session, 9, lambda queued: False) == []
+        joined = [queued.id for queued in (*first, *fitting)]
+        await inbox.settle(head.id, "done", reply(answers=head.id), joined=joined)
+        await inbox.settle(head.id, "failed", reply(text="again"), joined=joined)
+        assert [outgoing.reply.text for outgoing in await outbox.due("telegram")] == ["hi"]
+        found = [await inbox.find(one.id) for one in taken]
+        assert [one.state for one in found] == ["done"] * 4 + ["queued"]
+        assert [one.reply for one in found] == [reply(answers=head.id)] * 4 + [None]
+        assert (await inbox.next(route().session)).message.id == "4"
+
+    play(steps)
+
+
+def test_a_message_does_not_join_across_one_that_does_not_fit(play):
+    async def steps(rig):
+        for number in range(4):
+            await rig.store.inbox.accept(message(str(number)), route())
+        await rig.store.inbox.next(route().session)
+        assert await rig.store.inbox.join(route().session, 9, lambda queued: queued.message.id != "1") == []
+        assert await rig.store.inbox.waiting() == 3
+
+    play(steps)
+
+
+def test_joined_messages_of_a_dead_run_wait_again_each_for_itself(play):
+    async def steps(rig):
+        for number in range(3):
+            await rig.store.inbox.accept(message(str(number)), route())
+        await rig.store.inbox.next(route().session)
+        await rig.store.inbox.join(route().session, 9)
+        inbox = (await rig.restart()).inbox
+        head = await inbox.next(route().session)
+        assert (head.message.id, head.attempts) == ("0", 2)
+        [joined] = await inbox.join(route().session, 1)
+        assert (joined.message.id, joined.attempts) == ("1", 2)
+        await inbox.release(head.id, joined.id, "unknown")
+        assert [await inbox.waiting(), (await inbox.next(route().session)).attempts] == [3, 2]
+
+    play(steps)
+
+
+def test_a_parked_message_is_listed_and_can_be_tried_again(play):
+    async def steps(rig):
+        inbox = rig.store.inbox
+        for number in range(3):
+            await inbox.accept(message(str(number)), route())
+        assert await inbox.parked() == []
+        for _ in range(2):
+            await inbox.next(route().session)
+            queued = await inbox.next(route().session)
+            await inbox.settle(queued.id, "parked", reply(text="put aside"))
+        inbox = (await rig.restart()).inbox
+        parked = await inbox.parked()
+        assert [(one.message.id, one.route, one.attempts) for one in parked] == [("0", route(), 2), ("1", route(), 2)]
+        assert await inbox.retry(parked[0].id) == route().session
+        assert await inbox.retry(parked[0].id) is None
+        assert await inbox.retry("unknown") is None
+        assert [one.message.id for one in await inbox.parked()] == ["1"]
+        queued = await inbox.next(route().session)
+        assert (queued.message.id, queued.attempts) == ("0", 1)
+        await inbox.settle(queued.id, "done", reply(text="at last"))
+        assert (await inbox.find(queued.id)).reply.text == "at last"
+        assert [one.reply.text for one in await rig.store.outbox.due("telegram")] == ["put aside"] * 2 + ["at last"]
+
+    play(steps)
+
+
+def test_a_dead_reply_is_listed_and_can_be_sent_again(play):
+    async def steps(rig):
+        outbox = rig.store.outbox
+        first, second = [await outbox.put(reply(text=text)) for text in ("first", "second")]
+        await outbox.put(reply(BOB, "third"))
+        assert await outbox.dead() == []
+        await outbox.sending(second)
+        await outbox.sent(second, dead=True)
+        await outbox.sent(first, dead=True)
+        await rig.clock.advance(3600)
+        outbox = (await rig.restart()).outbox
+        dead = await outbox.dead()
+        assert [(one.id, one.reply.text, one.tries, one.since) for one in dead] == [
+            (first, "first", 0, NOON),
+            (second, "second", 1, NOON),
+        ]
+        assert await outbox.again(first) == "telegram"
+        assert await outbox.again(first) is None
+        assert await outbox.again("unknown") is None
+        due = await outbox.due("telegram")
+        assert [(one.reply.text, one.tries, one.since) for one in due] == [
+            ("first", 0, NOON + timedelta(hours=1)),
+            ("third", 0, NOON),
+        ]
+        assert await outbox.again(second) == "telegram"
+        again = next(one for one in await outbox.due("telegram") if one.id == second)
+        assert (again.tries, again.reply.repeated) == (0, True)  # nobody knows what of it arrived
+        await outbox.sent(second)
+        await outbox.sent(first)
+        assert await outbox.dead() == []
 
     play(steps)
 

@@ -15,13 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 from openclaw.clock import Clock
-from openclaw.errors import OpenClawError, StateError, StateTooNew
+from openclaw.errors import OpenClawError, QueueFull, StateError, StateTooNew
 from openclaw.messages import Accepted, Message, Reply, Route
-from openclaw.ports import Cause, Outgoing, Queued, Run, Settlement
+from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, Settlement
 from openclaw.stores import _codec as codec
 from openclaw.stores import _fires as fires
 from openclaw.stores._disk import full
@@ -64,27 +65,47 @@ class Rows:
 
     # ── inbox ────────────────────────────────────────────────────────────────────────────────────
 
-    def accept(self, message: Message, route: Route) -> Accepted:
+    def accept(self, message: Message, route: Route, at_most: int | None) -> Accepted:
         with self._room_for("the message was not taken"), self._transaction() as db:
             new = self._insert(db, message, route)
+            if new and at_most is not None and (behind := _waiting(db, route.session) - 1) >= at_most:
+                raise too_many(behind)  # rolls the row back
             known = db.execute("SELECT route FROM inbox WHERE id = ?", (inbox_id(message),)).fetchone()
         kept = codec.route_from(json.loads(known[0]))
         return Accepted(inbox_id(message), kept.agent, kept.session, new=new)
 
     def next(self, session: str) -> Queued | None:
-        row = self._db.execute(  # nobody else writes, so a session that is done with needs no transaction
-            "SELECT id, message, route, attempts FROM inbox WHERE session = ? AND settled IS NULL ORDER BY seq LIMIT 1",
-            (codec.column(session),),
-        ).fetchone()
-        if row is None:
-            return None
-        id, message, route, attempts = row
+        found = self._oldest(session, "settled IS NULL", 1)
+        return self._taken(found)[0] if found else None
+
+    def join(self, session: str, at_most: int, fits: Fits) -> Sequence[Queued]:
+        waiting = self._oldest(session, "settled IS NULL AND state = 'queued'", max(at_most, 0))
+        return self._taken(list(takewhile(fits, waiting)))
+
+    def _oldest(self, session: str, condition: str, at_most: int) -> list[Queued]:
+        rows = self._db.execute(
+            f"SELECT id, message, route, attempts FROM inbox WHERE session = ? AND {condition} ORDER BY seq LIMIT ?",
+            (codec.column(session), at_most),
+        )
+        return [_queued(*row) for row in rows]
+
+    def _taken(self, found: Sequence[Queued]) -> list[Queued]:
+        if not found:
+            return []  # nobody else writes, so a session that is done with needs no transaction
         with self._transaction() as db:
-            db.execute("UPDATE inbox SET state = 'running', attempts = attempts + 1 WHERE id = ?", (id,))
-        return Queued(id, codec.message_from(json.loads(message)), codec.route_from(json.loads(route)), attempts + 1)
+            db.executemany(
+                "UPDATE inbox SET state = 'running', attempts = attempts + 1 WHERE id = ?",
+                [(queued.id,) for queued in found],
+            )
+        return [replace(queued, attempts=queued.attempts + 1) for queued in found]
 
     def settle(
-        self, id: str, state: Literal["done", "failed", "parked"], reply: Reply | None, deliver: Sequence[Reply]
+        self,
+        id: str,
+        state: Literal["done", "failed", "parked"],
+        reply: Reply | None,
+        deliver: Sequence[Reply],
+        joined: Sequence[str],
     ) -> None:
         with self._transaction() as db:
             row = db.execute("SELECT settled FROM inbox WHERE id = ?", (id,)).fetchone()
@@ -95,15 +116,35 @@ class Rows:
             for outgoing in deliver:
                 self._post(db, outgoing, id)
             kept = None if reply is None else json.dumps(codec.reply_json(reply))
-            db.execute(
-                "UPDATE inbox SET state = ?, settled = ?, reply = ? WHERE id = ?", (state, self._now(), kept, id)
+            db.executemany(
+                "UPDATE inbox SET state = ?, settled = ?, reply = ? WHERE id = ? AND settled IS NULL",
+                [(state, self._now(), kept, one) for one in (id, *joined)],
             )
 
-    def release(self, id: str) -> None:
+    def release(self, ids: Sequence[str]) -> None:
         with self._transaction() as db:
-            db.execute(
-                "UPDATE inbox SET state = 'queued', attempts = attempts - 1 WHERE id = ? AND state = 'running'", (id,)
+            db.executemany(
+                "UPDATE inbox SET state = 'queued', attempts = attempts - 1 WHERE id = ? AND state = 'running'",
+                [(id,) for id in ids],
             )
+
+    def waiting(self, session: str | None) -> int:
+        return _waiting(self._db, session)
+
+    def parked(self) -> Sequence[Queued]:
+        rows = self._db.execute(
+            "SELECT id, message, route, attempts FROM inbox WHERE state = 'parked' AND message IS NOT NULL ORDER BY seq"
+        )
+        return [_queued(*row) for row in rows]
+
+    def unpark(self, id: str) -> str | None:
+        with self._transaction() as db:
+            rows = db.execute(
+                "UPDATE inbox SET state = 'queued', attempts = 0, settled = NULL, reply = NULL"
+                " WHERE id = ? AND state = 'parked' RETURNING session",
+                (id,),
+            ).fetchall()
+        return codec.column_from(rows[0][0]) if rows else None
 
     def open_sessions(self) -> Sequence[str]:
         rows = self._db.execute("SELECT session FROM inbox WHERE settled IS NULL GROUP BY session ORDER BY min(seq)")
@@ -158,6 +199,21 @@ class Rows:
         with self._transaction() as db:
             db.execute("UPDATE outbox SET handed = ? WHERE id = ?", (int(begun), id))
         self._rest_until[id] = self._clock.monotonic() + after
+
+    def dead(self) -> Sequence[Outgoing]:
+        rows = self._db.execute(
+            "SELECT id, reply, tries, handed, created FROM outbox WHERE state = 'dead' ORDER BY seq"
+        )
+        return [_outgoing(*row) for row in rows]
+
+    def again(self, id: str) -> str | None:
+        with self._transaction() as db:
+            rows = db.execute(
+                "UPDATE outbox SET state = 'due', tries = 0, created = ?, ended = NULL"
+                " WHERE id = ? AND state = 'dead' RETURNING channel",
+                (self._now(), id),
+            ).fetchall()
+        return codec.column_from(rows[0][0]) if rows else None
 
     # ── marks ────────────────────────────────────────────────────────────────────────────────────
 
@@ -295,6 +351,23 @@ class Rows:
         # This process holds the lock, so whoever was running these is dead.
         with self._transaction() as db:
             db.execute("UPDATE inbox SET state = 'queued' WHERE state = 'running'")
+
+
+def too_many(waiting: int) -> QueueFull:
+    return QueueFull(f"{waiting:,} messages wait here already; let some of them be answered first", waiting)
+
+
+def _waiting(db: sqlite3.Connection, session: str | None) -> int:
+    of = "" if session is None else " AND session = ?"
+    count = db.execute(
+        f"SELECT count(*) FROM inbox WHERE settled IS NULL AND state = 'queued'{of}",
+        () if session is None else (codec.column(session),),
+    )
+    return int(count.fetchone()[0])
+
+
+def _queued(id: str, message: str, route: str, attempts: int) -> Queued:
+    return Queued(id, codec.message_from(json.loads(message)), codec.route_from(json.loads(route)), attempts)
 
 
 def inbox_id(message: Message) -> str:

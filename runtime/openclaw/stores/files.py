@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from openclaw.clock import Clock
 from openclaw.messages import Accepted, Entry, Message, Reply, Route
-from openclaw.ports import Cause, Outgoing, Queued, Run, SessionSummary, Settlement
+from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, SessionSummary, Settlement
 from openclaw.stores._audit import Trail
 from openclaw.stores._disk import Disk
 from openclaw.stores._document import Document
@@ -30,12 +30,15 @@ class Inbox:
         self._disk = disk
         self._rows = rows
 
-    async def accept(self, message: Message, route: Route) -> Accepted:
+    async def accept(self, message: Message, route: Route, *, at_most: int | None = None) -> Accepted:
         """Raises OpenClawError, with nothing stored, where the disk is full."""
-        return await self._disk.run(self._rows.accept, message, route)
+        return await self._disk.run(self._rows.accept, message, route, at_most)
 
     async def next(self, session: str) -> Queued | None:
         return await self._disk.run(self._rows.next, session)
+
+    async def join(self, session: str, at_most: int, fits: Fits = lambda queued: True) -> Sequence[Queued]:
+        return await self._disk.run(self._rows.join, session, at_most, fits)
 
     async def settle(
         self,
@@ -44,19 +47,29 @@ class Inbox:
         reply: Reply | None,
         *,
         deliver: Sequence[Reply] | None = None,
+        joined: Sequence[str] = (),
     ) -> None:
         """Raises KeyError for an id that was never accepted."""
         outgoing = [reply] if deliver is None and reply else deliver or ()
-        await self._disk.run(self._rows.settle, id, state, reply, outgoing)
+        await self._disk.run(self._rows.settle, id, state, reply, outgoing, joined)
 
-    async def release(self, id: str) -> None:
-        await self._disk.run(self._rows.release, id)
+    async def release(self, *ids: str) -> None:
+        await self._disk.run(self._rows.release, ids)
+
+    async def waiting(self, session: str | None = None) -> int:
+        return await self._disk.run(self._rows.waiting, session)
 
     async def open(self) -> Sequence[str]:
         return await self._disk.run(self._rows.open_sessions)
 
     async def find(self, id: str) -> Settlement | None:
         return await self._disk.run(self._rows.find, id)
+
+    async def parked(self) -> Sequence[Queued]:
+        return await self._disk.run(self._rows.parked)
+
+    async def retry(self, id: str) -> str | None:
+        return await self._disk.run(self._rows.unpark, id)
 
 
 class Outbox:
@@ -79,6 +92,12 @@ class Outbox:
 
     async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
         await self._disk.run(self._rows.retry, id, after, begun)
+
+    async def dead(self) -> Sequence[Outgoing]:
+        return await self._disk.run(self._rows.dead)
+
+    async def again(self, id: str) -> str | None:
+        return await self._disk.run(self._rows.again, id)
 
 
 class Journal:

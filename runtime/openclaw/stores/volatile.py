@@ -25,12 +25,14 @@ from openclaw.ports import (
     KEPT_LEAST,
     Cause,
     Delivered,
+    Fits,
     Outgoing,
     Queued,
     Run,
     SessionSummary,
     Settlement,
 )
+from openclaw.stores._sqlite import too_many
 from openclaw.stores._told import telling
 
 
@@ -54,7 +56,10 @@ class Inbox:
         self.clock = clock
         self._rows: dict[str, _Row] = {}  # by id, in the order of acceptance
 
-    async def accept(self, message: Message, route: Route) -> Accepted:
+    async def accept(self, message: Message, route: Route, *, at_most: int | None = None) -> Accepted:
+        behind = await self.waiting(route.session)
+        if at_most is not None and behind >= at_most and _id(message) not in self._rows:
+            raise too_many(behind)
         return self.take(message, route)
 
     def take(self, message: Message, route: Route) -> Accepted:
@@ -63,11 +68,23 @@ class Inbox:
         return Accepted(id, row.route.agent, row.route.session, new=new)
 
     async def next(self, session: str) -> Queued | None:
-        for id, row in self._rows.items():
-            if row.unsettled and row.route.session == session:
-                row.state, row.attempts = "running", row.attempts + 1
-                return Queued(id, row.message, row.route, row.attempts)
-        return None
+        return next((self._take(id) for id in self._of(session)), None)
+
+    async def join(self, session: str, at_most: int, fits: Fits = lambda queued: True) -> Sequence[Queued]:
+        waiting = (self._queued(id) for id in self._of(session) if self._rows[id].state == "queued")
+        return [self._take(queued.id) for queued in list(islice(takewhile(fits, waiting), max(at_most, 0)))]
+
+    def _of(self, session: str) -> Iterator[str]:
+        return (id for id, row in self._rows.items() if row.unsettled and row.route.session == session)
+
+    def _queued(self, id: str) -> Queued:
+        row = self._rows[id]
+        return Queued(id, row.message, row.route, row.attempts)
+
+    def _take(self, id: str) -> Queued:
+        row = self._rows[id]
+        row.state, row.attempts = "running", row.attempts + 1
+        return self._queued(id)
 
     async def settle(
         self,
@@ -76,17 +93,24 @@ class Inbox:
         reply: Reply | None,
         *,
         deliver: Sequence[Reply] | None = None,
+        joined: Sequence[str] = (),
     ) -> None:
-        row = self._rows[id]
-        if row.unsettled:
-            row.state, row.settled, row.reply = state, self.clock.now(), reply
-            for outgoing in [reply] if deliver is None and reply else deliver or ():
-                self._outbox.post(outgoing, id)
+        if not self._rows[id].unsettled:
+            return
+        for outgoing in [reply] if deliver is None and reply else deliver or ():
+            self._outbox.post(outgoing, id)
+        for row in (self._rows[one] for one in (id, *joined) if one in self._rows):
+            if row.unsettled:
+                row.state, row.settled, row.reply = state, self.clock.now(), reply
 
-    async def release(self, id: str) -> None:
-        row = self._rows.get(id)
-        if row is not None and row.state == "running":
-            row.state, row.attempts = "queued", row.attempts - 1
+    async def release(self, *ids: str) -> None:
+        for row in (self._rows[id] for id in ids if id in self._rows):
+            if row.state == "running":
+                row.state, row.attempts = "queued", row.attempts - 1
+
+    async def waiting(self, session: str | None = None) -> int:
+        of = [row for row in self._rows.values() if session is None or row.route.session == session]
+        return sum(row.state == "queued" for row in of)
 
     async def open(self) -> Sequence[str]:
         return list(dict.fromkeys(row.route.session for row in self._rows.values() if row.unsettled))
@@ -94,6 +118,16 @@ class Inbox:
     async def find(self, id: str) -> Settlement | None:
         row = self._rows.get(id)
         return None if row is None else Settlement(id, row.state, row.route, row.reply)
+
+    async def parked(self) -> Sequence[Queued]:
+        return [self._queued(id) for id, row in self._rows.items() if row.state == "parked"]
+
+    async def retry(self, id: str) -> str | None:
+        row = self._rows.get(id)
+        if row is None or row.state != "parked":
+            return None
+        row.state, row.attempts, row.settled, row.reply = "queued", 0, None, None
+        return row.route.session
 
     def run(self, run: Run) -> Run:
         """What its message came to; of one that is gone no more is known."""
@@ -120,6 +154,10 @@ class _Posted:
     state: Literal["due", "sent", "dead"] = "due"
     ended: datetime | None = None
 
+    def outgoing(self, id: str) -> Outgoing:
+        told = replace(self.reply, repeated=self.reply.repeated or self.handed)
+        return Outgoing(id, told, self.tries, self.since)
+
     @property
     def delivered(self) -> Delivered:
         return Delivered(self.reply.to, self.state, self.tries, self.ended)
@@ -129,6 +167,7 @@ class Outbox:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._posted: dict[str, _Posted] = {}  # what is due
+        self._dead: dict[str, _Posted] = {}  # what was given up
         self._of: dict[str, list[_Posted]] = {}  # by the message they came from, also when they have ended
         self._count = 0
         self.told: Callable[[Message, Route], object] = lambda message, route: None  # puts it into the inbox
@@ -156,8 +195,7 @@ class Outbox:
             if posted.rest_until > self._clock.monotonic():
                 held.add(place)
             if reply.to.channel == channel and place not in held:
-                told = replace(reply, repeated=reply.repeated or posted.handed)
-                ready.append(Outgoing(id, told, posted.tries, posted.since))
+                ready.append(posted.outgoing(id))
         return ready
 
     async def sending(self, id: str) -> None:
@@ -169,6 +207,8 @@ class Outbox:
         if posted is None:
             return None
         posted.state, posted.ended = "dead" if dead else "sent", self._clock.now()
+        if dead:
+            self._dead[id] = posted
         told = None if dead else telling(id, posted.reply, self._clock.now())
         if told is None:
             return None
@@ -178,6 +218,19 @@ class Outbox:
     async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
         self._posted[id].handed = begun
         self._posted[id].rest_until = self._clock.monotonic() + after
+
+    async def dead(self) -> Sequence[Outgoing]:
+        return [posted.outgoing(id) for id, posted in sorted(self._dead.items(), key=lambda item: int(item[0][1:]))]
+
+    async def again(self, id: str) -> str | None:
+        posted = self._dead.pop(id, None)
+        if posted is None:
+            return None
+        posted.state, posted.tries, posted.ended, posted.since = "due", 0, None, self._clock.now()
+        posted.rest_until = 0.0
+        self._posted[id] = posted
+        self._posted = dict(sorted(self._posted.items(), key=lambda item: int(item[0][1:])))
+        return posted.reply.to.channel
 
     def restart(self) -> None:
         for posted in self._posted.values():
