@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +75,22 @@ class House:
                 return f"people/{file_name(who.person or str(who.address))}"
 
 
+async def _nobody() -> Sequence[Queued]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What else is answered with a message: `with_it` is read together with it, and `steer` gives, whenever it is
+    asked, what came since and joins the turn under way. All of it is settled with the turn."""
+
+    with_it: Sequence[Queued] = ()
+    steer: Callable[[], Awaitable[Sequence[Queued]]] = _nobody
+
+
+ALONE = Beside()
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One message to be answered, and all it is answered with."""
@@ -86,6 +102,7 @@ class Job:
     generation: Generation
     tell: Watcher
     beat: Heartbeat | None
+    beside: Beside
 
     @property
     def who(self) -> Sender:
@@ -122,9 +139,9 @@ class Answering:
     tally: Tally
     beats: Heartbeats
 
-    async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher) -> Reply:
+    async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside = ALONE) -> Reply:
         async with self.supervisor.lease() as generation:
-            job = self._job(queued, transcript, generation, tell)
+            job = self._job(queued, transcript, generation, tell, beside)
             before, begun, started = transcript.usage, _begun(transcript, queued.id), self.clock.monotonic()
             verdict, text, failed, fault = None, "", False, ""
             try:
@@ -155,11 +172,13 @@ class Answering:
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:
         await abandon(self._log(queued, transcript))
 
-    def _job(self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher) -> Job:
+    def _job(
+        self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher, beside: Beside
+    ) -> Job:
         beat = self.beats.of(queued.message)
         agent = _as_asked(generation.snapshot.agents[queued.route.agent], beat, generation.snapshot)
         voice = speak(agent, generation)
-        return Job(queued, self._log(queued, transcript), agent, voice, generation, tell, beat)
+        return Job(queued, self._log(queued, transcript), agent, voice, generation, tell, beat, beside)
 
     def _log(self, queued: Queued, transcript: Transcript) -> Log:
         return Log(queued.route.session, self.journal, transcript, self.clock)
@@ -212,16 +231,32 @@ class Answering:
             return await _compacted(log, voice, agent)
         if compaction.due(log, agent.compaction) and not log.transcript.begun(queued.id):
             await _compacted(log, voice, agent)
-        price = job.generation.models[agent.model].price
-        turn = Turn(voice, log, calls.perform, job.tell, agent.limits, price)
+
+        async def steer() -> Sequence[UserEntry]:
+            return [self._joining(job, queued) for queued in await job.beside.steer()]
+
+        turn = Turn(voice, log, calls.perform, job.tell, agent.limits, steer)
         return await turn.run(self._said(job))
 
     def _said(self, job: Job) -> UserEntry:
-        queued, now = job.queued, self.clock.now()
+        """The message, and what is read together with it."""
+        now = self.clock.now()
         who = job.who if job.beat is None else replace(job.who, timezone=job.beat.timezone)
         facts = prompt.Facts(now, who, self.house.workspace(job.agent))
-        said = SECRETS.mask_all(prompt.user_content(queued.message, queued.route.text, facts))
-        return UserEntry(fresh(), now, tuple(said), queued.id, prompt.untrusted(queued.message))
+        content = prompt.user_content(job.queued.message, job.queued.route.text, facts)
+        others = [self._joining(job, queued) for queued in job.beside.with_it]
+        content += tuple(block for other in others for block in other.content)
+        untrusted = [prompt.untrusted(job.queued.message), *(other.untrusted for other in others)]
+        strangers = ", ".join(dict.fromkeys(filter(None, untrusted)))
+        joined = tuple(other.message for other in others)
+        return UserEntry(fresh(), now, tuple(SECRETS.mask_all(content)), job.queued.id, strangers, joined)
+
+    def _joining(self, job: Job, queued: Queued) -> UserEntry:
+        """Another message that is answered with this one."""
+        now, message = self.clock.now(), queued.message
+        facts = prompt.Facts(now, sender(message.sender, job.generation.snapshot), self.house.workspace(job.agent))
+        said = SECRETS.mask_all(prompt.user_content(message, queued.route.text, facts))
+        return UserEntry(fresh(), now, tuple(said), queued.id, prompt.untrusted(message), (job.queued.id,))
 
     def _calls(self, job: Job, specs: tuple[ToolSpec, ...]) -> Calls:
         snapshot = job.generation.snapshot
@@ -278,7 +313,8 @@ def speak(agent: Agent, generation: Generation) -> prompt.Voice:
     tools = prompt.tools(agent, generation.snapshot)
     system = prompt.system(agent, tools)
     provider = generation.provider(agent.model)
-    return prompt.Voice(provider, model.id, system, tools, prompt.setup(model.id, system, tools), agent.effort)
+    setup = prompt.setup(model.id, system, tools)
+    return prompt.Voice(provider, model.id, system, tools, setup, agent.effort, model.price)
 
 
 def _as_asked(agent: Agent, beat: Heartbeat | None, snapshot: Snapshot) -> Agent:

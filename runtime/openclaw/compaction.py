@@ -16,7 +16,7 @@ from openclaw.messages import AssistantEntry, Block, Compaction, Entry, Intent, 
 from openclaw.names import fresh
 from openclaw.ports import Completed, Request
 from openclaw.prompt import Voice
-from openclaw.transcript import Log, newest, text_of
+from openclaw.transcript import Log, Transcript, newest, text_of
 
 CHARS_PER_TOKEN = 3.5  # a careful guess where no usage was reported
 LONGEST = 4000  # tokens of a summary
@@ -69,7 +69,7 @@ async def compact(log: Log, voice: Voice, limits: CompactionLimits) -> Compactio
     entries = log.transcript.entries
     start = next((i + 1 for i in range(len(entries) - 1, -1, -1) if isinstance(entries[i], Compaction)), 0)
     earlier = [entries[start - 1]] if start else []
-    cut = _cut(entries[start:], limits.keep_tokens) + start
+    cut = _cut(log.transcript, start, limits.keep_tokens)
     if cut == start:
         return None
     done = await _summary(voice, "\n".join(_texts([*earlier, *entries[start:cut]])))
@@ -80,14 +80,16 @@ async def compact(log: Log, voice: Voice, limits: CompactionLimits) -> Compactio
     return compaction
 
 
-def _cut(entries: list[Entry], keep_tokens: int) -> int:
-    """Where the kept part begins: at something a person said or was told, so that no call is parted from its result."""
+def _cut(transcript: Transcript, start: int, keep_tokens: int) -> int:
+    """Where the kept part begins: at something a person said or was told between two turns, so that no call is parted
+    from its result."""
+    entries = transcript.entries
     kept, cut = 0.0, len(entries)
-    for at in range(len(entries) - 1, -1, -1):
+    for at in range(len(entries) - 1, start - 1, -1):
         kept += len(_shown(entries[at])) / CHARS_PER_TOKEN
         if kept > keep_tokens:
             break
-        if isinstance(entries[at], UserEntry | Told):
+        if isinstance(entries[at], UserEntry | Told) and not transcript.steers(entries[at]):
             cut = at
     return cut
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.people import Sender
-from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.manifest.snapshot import Agent, Price, Snapshot
 from openclaw.messages import Block, File, Image, Message, Quote, Text, ToolSpec, quote_line
 from openclaw.permissions.decide import Effect, Policy, hidden, standing
 from openclaw.ports import Provider
@@ -55,6 +55,7 @@ class Voice:
     tools: tuple[ToolSpec, ...]
     setup: str
     effort: str | None = None
+    price: Price | None = None  # what the model asks, where it is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Pure and append-only: `add` is the one way in, and what was sent once is sent again byte for byte, because
 a model's thinking is bound to everything before it. What the person was told from elsewhere waits for what
 they say next and goes before it, in the same message: so it never stands between a call and its result. Of very much
-that they were told the model is shown the newest.
+that they were told the model is shown the newest. What they say while calls run goes to the model behind the results,
+in the same message.
 `Log` puts the journal under it: disk first, then memory.
 """
 
@@ -56,6 +57,7 @@ class Transcript:
         self._told: list[Told] = []  # what the next message of the person carries with it
         self._intents: dict[str, Intent] = {}
         self._begun: set[str] = set()
+        self._steering: set[str] = set()  # ids of entries that joined a turn under way
         self._together: dict[str, frozenset[str]] = {}  # by message: all that are answered with it, itself included
         self._untrusted: dict[str, None] = {}
         for entry in entries:
@@ -66,6 +68,8 @@ class Transcript:
         self._taint(entry)
         match entry:
             case UserEntry():
+                if not self._begun.isdisjoint(entry.joined):
+                    self._steering.add(entry.id)
                 self._begun |= {entry.message, *entry.joined}
                 self._join(entry)
             case Told():
@@ -132,6 +136,10 @@ class Transcript:
         """Whether this inbox message is in the transcript already: its turn is taken up again, or it was told."""
         return message in self._begun
 
+    def steers(self, entry: Entry) -> bool:
+        """Whether it was said while the turn that it joined was under way."""
+        return entry.id in self._steering
+
     def since_call(self) -> list[Entry]:
         """What came after the last answer or summary: the last call of the model did not carry it."""
         at = next((i for i in range(len(self.entries), 0, -1) if isinstance(self.entries[i - 1], _CALLED)), 0)
@@ -161,14 +169,17 @@ class Transcript:
         match entry:
             case UserEntry():
                 self._close_calls()
-                self._messages.append({"role": "user", "content": [*_blocks(self._told), *entry.content]})
+                content = [*_blocks(self._told), *entry.content]
                 self._told = []
+                if self.steers(entry) and self._messages and self._messages[-1]["role"] == "user":
+                    content = [*self._messages.pop()["content"], *content]  # it was not sent yet
+                self._messages.append({"role": "user", "content": content})
             case Told():
                 self._told.append(entry)
             case AssistantEntry():
                 self._close_calls()
-                content = entry.content if thinking else _without_thinking(entry.content)
-                self._messages.append({"role": "assistant", "content": list(content)})
+                answered = entry.content if thinking else _without_thinking(entry.content)
+                self._messages.append({"role": "assistant", "content": list(answered)})
                 self._asked = {call.id: None for call in calls(entry.content)}
             case Result() if self._asked.get(entry.call, entry) is None:
                 self._asked[entry.call] = entry

@@ -9,10 +9,11 @@ money is spent. Knows nothing of permissions, channels, the inbox or delivery.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from openclaw.errors import ProviderError
-from openclaw.manifest.snapshot import Limits, Price
+from openclaw.manifest.snapshot import Limits
 from openclaw.messages import (
     AssistantEntry,
     Retrying,
@@ -36,6 +37,16 @@ UNKNOWN = (
 STOPPED = "stopped by the person while this ran; it may have had part of its effect"
 NOT_RUN = "not run: the turn ended before this call was begun"
 CUT_OFF = "not run: the answer was cut off before this call was complete; make a shorter call"
+
+Steer: TypeAlias = Callable[[], Awaitable[Sequence[UserEntry]]]
+"""What people said meanwhile that joins this turn, each entry naming its message in `joined`. Asked for whenever the
+results of an answer's calls are written, and what it gives is answered with the turn."""
+
+
+async def nothing() -> Sequence[UserEntry]:
+    """Nobody joins."""
+    return ()
+
 
 class TurnFailed(Exception):
     """The turn cannot go on; the text is for the person. Nothing half-said is in the transcript.
@@ -73,15 +84,14 @@ class Turn:
         perform: Perform,
         tell: Watcher,
         limits: Limits,
-        price: Price | None = None,
+        steer: Steer = nothing,
     ) -> None:
-        """`price`: what the model asks, where the turn's cost is limited."""
-        self._price = price
         self._voice = voice
         self._log = log
         self._perform = perform
         self._tell = tell
         self._limits = limits
+        self._steer = steer
 
     async def run(self, said: UserEntry) -> str:
         """The reply to `said`, whose turn is taken up where a crash left it. Raises TurnFailed."""
@@ -101,7 +111,7 @@ class Turn:
 
     def _mind_the_cost(self, message: str) -> None:
         """Checked before each call of the model, so that the last one may go beyond it."""
-        limit, price = self._limits.cost, self._price
+        limit, price = self._limits.cost, self._voice.price
         if limit is None or price is None:
             return
         cost = price.of(_spent(self._log.transcript, message))
@@ -180,11 +190,17 @@ class Turn:
     # ── the tools' side ──────────────────────────────────────────────────────────────────────────
 
     async def _answer(self, wanted: Sequence[ToolCall], *, run: bool) -> None:
-        """Gives each call its result: side by side where they may run, in the answer's order for the model."""
-        if not run:
+        """Gives each call its result, and takes in what people said meanwhile: the model reads both together."""
+        if run:
+            await self._run(wanted)
+        else:
             for call in wanted:
                 await self._log.result(call.id, ToolResult(CUT_OFF, is_error=True))
-            return
+        if said := await self._steer():
+            await self._log.write(*said)
+
+    async def _run(self, wanted: Sequence[ToolCall]) -> None:
+        """Side by side; the model reads the results in the answer's order."""
         places = asyncio.Semaphore(PARALLEL)
 
         async def one(call: ToolCall) -> None:

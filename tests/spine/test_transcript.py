@@ -262,3 +262,52 @@ def test_what_was_left_out_once_is_left_out_the_same_way_again() -> None:
     whole = Transcript(entries).messages("s1")
     assert all(before == whole[: len(before)] for before in sent)
     assert whole == growing.messages("s1")
+
+
+# ── what is said while calls run ─────────────────────────────────────────────────────────────────
+
+
+def joining(id: str, text: str, turn: str = "m-u") -> UserEntry:
+    return UserEntry(id, NOW, ({"type": "text", "text": text},), f"m-{id}", joined=(turn,))
+
+
+def test_what_joins_a_turn_follows_the_results_in_the_same_message() -> None:
+    transcript = Transcript([user("u"), assistant("a", use("t1"), stop="tool_use")])
+    before = [dict(message) for message in transcript.messages("s1")]
+    transcript.add(Result("r1", NOW, "t1", "listing", False))
+    transcript.add(told("w", "Wake up."))
+    transcript.add(joining("v", "only the new ones"))
+    transcript.add(joining("w2", "and quickly"))
+    sent = transcript.messages("s1")
+    assert sent[:2] == before
+    assert [message["role"] for message in sent] == ["user", "assistant", "user"]
+    kinds = [block.get("text", block["type"]) for block in sent[2]["content"]]
+    assert (kinds[0], kinds[2:]) == ("tool_result", ["only the new ones", "and quickly"])
+    assert "Wake up." in kinds[1]
+    assert transcript.together("m-v") == {"m-u", "m-v", "m-w2"}
+
+
+def test_a_message_of_its_own_does_not_enter_the_message_of_the_results() -> None:
+    entries = [user("u"), assistant("a", use("t1"), stop="tool_use"), Result("r1", NOW, "t1", "listing", False)]
+    transcript = Transcript(entries)
+    first = [dict(message) for message in transcript.messages("s1")]
+    collected = UserEntry("v", NOW, (TEXT, TEXT), "m-v", joined=("m-x", "m-y"))
+    transcript.add(collected)
+    assert list(transcript.messages("s1")[: len(first)]) == first
+    assert not transcript.steers(collected)
+
+
+def test_joined_messages_are_sent_the_same_when_read_back() -> None:
+    entries = [
+        user("u"),
+        assistant("a", THOUGHT, use("t1"), stop="tool_use"),
+        Result("r1", NOW, "t1", "listing", False),
+        joining("v", "only the new ones"),
+        assistant("b", THOUGHT, TEXT),
+        user("x"),
+    ]
+    grown = Transcript()
+    grown.messages("s1")
+    for entry in entries:
+        grown.add(entry)
+    assert grown.messages("s1") == Transcript(entries).messages("s1")

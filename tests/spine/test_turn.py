@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,8 @@ class Stage:
         self.log = Log("s", self.store.journal, Transcript(entries), self.clock)
         self.ran: list[Any] = []
         self.events: list[Progress] = []
-        voice = Voice(self.provider, "demo", "system", (LS,), "setup")
-        self.turn = Turn(voice, self.log, self.perform, self.events.append, limits or Limits())
+        self.voice = Voice(self.provider, "demo", "system", (LS,), "setup")
+        self.turn = Turn(self.voice, self.log, self.perform, self.events.append, limits or Limits())
 
     async def perform(self, call: ToolCall, begin: Begin) -> ToolResult:
         await begin()
@@ -189,3 +190,22 @@ def test_an_abandoned_turn_leaves_no_call_open(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert stage.log.transcript.dangling() == []
+
+
+# ── what is said meanwhile ───────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_said_while_tools_run_is_read_with_their_results(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "rules: [{say: count, calls: [{ls: {n: 1}}, {ls: {n: 2}}], reply: counted}]")
+    waiting = [replace(said("only ten", "m2"), joined=("m1",))]
+
+    async def steer() -> Sequence[UserEntry]:
+        given, waiting[:] = waiting[:], []
+        return given
+
+    stage.turn = Turn(stage.voice, stage.log, stage.perform, stage.events.append, Limits(), steer)
+    asyncio.run(stage.run(said("count")))
+    assert "UserEntry AssistantEntry Intent Result UserEntry AssistantEntry" in " ".join(stage.kinds())
+    sent = stage.log.transcript.messages("setup")
+    assert [block["type"] for block in sent[2]["content"]] == ["tool_result", "text"]
+    assert stage.log.transcript.together("m1") == {"m1", "m2"}
