@@ -13,7 +13,7 @@ from openclaw.manifest import report
 from openclaw.manifest.build import compile
 from openclaw.manifest.builtins import BUILTINS, COMMANDS, MODELS, soul
 from openclaw.manifest.folder import Folder
-from openclaw.manifest.snapshot import Check, Price, Snapshot
+from openclaw.manifest.snapshot import Check, Price, Renewal, Snapshot
 from openclaw.messages import Address
 from openclaw.permissions.decide import Effect
 
@@ -386,3 +386,23 @@ def test_people_are_told_where_they_can_be_reached_while_they_are_away_from_the_
     files["channels.yaml"] = files["channels.yaml"].replace("kind: telegram", "kind: telegram, enabled: false")
     beats = snapshot(files, BOT="1:a").heartbeats
     assert (beats["a"].deliver, beats["a"].notify) == ((terminal,), (terminal,))
+
+
+# ── messages that wait, and conversations that start afresh ──────────────────────────────────────
+
+
+def test_queues_and_renewal_are_as_written_and_else_as_ever() -> None:
+    usual = snapshot({}).default_agent
+    assert (usual.interrupted, usual.session) == ("resume", Renewal())
+    written = snapshot(
+        {
+            "agents/main.yaml": BASE["agents/main.yaml"] + "interrupted: drop\nsession: {reset: daily, at: '23:30'}\n",
+            "heartbeats.yaml": "defaults: {timezone: Europe/London}\nheartbeats: {}\n",
+            "channels.yaml": "channels:\n  repl: {kind: repl, queue: steer, queue_limit: 3}\n  http: {kind: http}\n",
+        }
+    )
+    agent, channels = written.default_agent, written.channels
+    assert (agent.interrupted, agent.session) == ("drop", Renewal("daily", 23 * 60 + 30, timezone="Europe/London"))
+    assert (channels["repl"].queue, channels["repl"].queue_limit) == ("steer", 3)
+    assert (channels["http"].queue, channels["http"].queue_limit) == ("queue", 50)
+    assert "queue" not in channels["repl"].options.options

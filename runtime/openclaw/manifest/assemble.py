@@ -18,6 +18,7 @@ from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.agents import default_soul, soul_path
 from openclaw.manifest.snapshot import (
+    QUEUE_LIMIT,
     Agent,
     Channel,
     Check,
@@ -26,6 +27,7 @@ from openclaw.manifest.snapshot import (
     Limits,
     Model,
     Person,
+    Renewal,
     Room,
     Snapshot,
 )
@@ -34,7 +36,7 @@ from openclaw.manifest.specs import tools as all_tools
 from openclaw.messages import Address, ToolSpec
 from openclaw.ports import ChannelOptions
 
-_ROUTING = ("kind", "enabled", "agent", "agents", "allow")
+_ROUTING = ("kind", "enabled", "agent", "agents", "allow", "queue", "queue_limit")
 _OURS = ("id", "kind", "price")  # of a model's keys; the others are its kind's
 _CHAT: Mapping[str, Any] = {"strangers": "pair", "groups": "mention", "api_base": None}
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -112,6 +114,19 @@ def _agent(project: Project, agent: Definition, tools: Mapping[str, ToolSpec]) -
             limits.value("output_tokens", at.output_tokens),
         ),
         compaction=CompactionLimits(at_tokens, compaction.value("keep_tokens", min(keep.keep_tokens, at_tokens // 2))),
+        interrupted=agent.value("interrupted", "resume"),
+        session=_renewal(below(agent, "session"), Beats.of(project).zone),
+    )
+
+
+def _renewal(session: Definition, zone: str) -> Renewal:
+    usual = Renewal()
+    hours, colon, minutes = str(session.value("at", "")).partition(":")
+    return Renewal(
+        reset=session.value("reset", usual.reset),
+        at=int(hours) * 60 + int(minutes) if colon else usual.at,
+        idle=_seconds(session, "idle", usual.idle),
+        timezone=str(session.value("timezone", zone)),
     )
 
 
@@ -158,6 +173,8 @@ def _channel(channel: Definition, address: Callable[[str], Address]) -> Channel:
         agent=channel.value("agent"),
         agents=_list(channel, "agents"),
         allow=_senders(channel.get("allow")),
+        queue=channel.value("queue", "queue"),
+        queue_limit=channel.value("queue_limit", QUEUE_LIMIT),
         skipped=_skipped(channel, channel.node),
     )
 

@@ -39,6 +39,11 @@ class Beats:
     def timezone(self, heartbeat: Definition) -> str:
         return self._inherited(heartbeat, "timezone") or "UTC"
 
+    @property
+    def zone(self) -> str:
+        """The project's."""
+        return str((self.defaults.value("timezone") if self.defaults else None) or "UTC")
+
     def notify(self, heartbeat: Definition) -> tuple[str, ...] | None:
         """As named; None where nobody says, which means the owners."""
         for place in (heartbeat, self.defaults):

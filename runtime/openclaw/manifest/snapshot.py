@@ -10,12 +10,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from openclaw.masking import masked
 from openclaw.messages import Address, ToolSpec, Usage
 from openclaw.permissions.policy import Policy
 from openclaw.ports import ChannelOptions
+
+
+Queue: TypeAlias = Literal["queue", "collect", "interrupt", "steer"]
+"""What becomes of messages that come while an answer is being written."""
+
+QUEUE_LIMIT = 50  # messages of one session that wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,16 @@ class Limits:
 class CompactionLimits:
     at_tokens: int = 100_000
     keep_tokens: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """When a conversation starts afresh by itself. `at` is in minutes of the day, `idle` in seconds."""
+
+    reset: Literal["never", "daily", "idle"] = "never"
+    at: int = 4 * 60
+    idle: float = 12 * 3600.0
+    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +67,8 @@ class Agent:
     memory: Literal["shared", "agent", "person", "off"] = "shared"
     limits: Limits = Limits()
     compaction: CompactionLimits = CompactionLimits()
+    interrupted: Literal["resume", "notify", "drop"] = "resume"  # a message whose answer a crash cut off
+    session: Renewal = Renewal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +128,8 @@ class Channel:
     agent: str | None = None
     agents: tuple[str, ...] | None = None
     allow: tuple[str, ...] | None = None  # sender ids; None: people who have an id on this channel
+    queue: Queue = "queue"
+    queue_limit: int = QUEUE_LIMIT
     skipped: str | None = None
 
 

@@ -12,6 +12,7 @@ from openclaw.manifest.diagnostic import Diagnostic, Span, error, see, warning
 from openclaw.manifest.near import meant, near
 from openclaw.manifest.nodes import MapNode, Scalar
 from openclaw.manifest.project import Definition, Project
+from openclaw.manifest.rules.channels import zone
 from openclaw.permissions.policy import Condition, Effect, Policy
 
 _ID = re.compile(r"[a-z][a-z0-9-]*")
@@ -218,6 +219,13 @@ def compaction_keeps_less(project: Project) -> Iterator[Diagnostic]:
                 f"`keep_tokens` ({keep}) must be less than `at_tokens` ({at})",
                 f"for example `keep_tokens: {at // 2}`",
             )
+
+
+def session_time_zones_exist(project: Project) -> Iterator[Diagnostic]:
+    for agent in project.agents():
+        node = agent.get("session")
+        if isinstance(node, MapNode):
+            yield from zone(Definition(agent.name, agent.key, node).text("timezone"))
 
 
 def tools_are_not_all_denied(project: Project) -> Iterator[Diagnostic]:
