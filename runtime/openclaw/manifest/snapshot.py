@@ -17,7 +17,6 @@ from openclaw.messages import Address, ToolSpec, Usage
 from openclaw.permissions.policy import Policy
 from openclaw.ports import ChannelOptions
 
-
 Queue: TypeAlias = Literal["queue", "collect", "interrupt", "steer"]
 """What becomes of messages that come while an answer is being written."""
 
