@@ -18,6 +18,8 @@ from openclaw.errors import StorageFailed
 from openclaw.messages import Address, Message, Reply, Route, Text
 from openclaw.ports import Delivered, Run
 from openclaw.stores import _sqlite
+from openclaw.stores._files import Files
+from openclaw.stores._room import Room
 from openclaw.stores.files import Store
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -287,7 +289,7 @@ def test_history_outlives_the_messages_and_replies_it_speaks_of(tmp_path: Path) 
 
 def test_no_question_about_history_walks_through_all_of_it(tmp_path: Path) -> None:
     """Read from SQLite's own plans: it searches by an index and sorts nothing."""
-    rows = _sqlite.Rows(tmp_path / "runtime.db", ManualClock(NOON))
+    rows = _sqlite.Rows(tmp_path / "runtime.db", ManualClock(NOON), Files(), Room(tmp_path, Files()))
     rows.open()
     asked: list[str] = []
     db = rows._db

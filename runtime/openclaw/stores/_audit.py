@@ -3,6 +3,7 @@
 Law: what was noted is written in its order, before whatever the disk thread was asked for after it: so a decision is in
 the file before the intent that follows from it, and with it before the effect. It is not forced out to the disk: a
 process that is killed loses nothing that was handed over, a machine that loses power perhaps the last lines.
+On a full disk a bunch is written as a whole or not at all, and is brought again.
 Runs in the disk thread alone; the form of a line is `openclaw.audit`'s.
 """
 
@@ -14,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from openclaw import audit
-from openclaw.stores._disk import make_folder, sync_folder, write_all
+from openclaw.errors import DiskFull
+from openclaw.stores._files import Files
 
 LARGEST = 16 << 20  # bytes of one part
 _TAIL = 1 << 20  # bytes in which the last line is sought first
 
 
 class Trail:
-    def __init__(self, folder: Path, largest: int = LARGEST) -> None:
+    def __init__(self, folder: Path, largest: int = LARGEST, files: Files | None = None) -> None:
         self._folder = folder
+        self._files = files or Files()
         self._largest = largest
         self._file: int | None = None
         self._size = 0
@@ -31,35 +34,44 @@ class Trail:
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         if self._file is None:
-            self._open()
+            try:
+                self._open()
+            except DiskFull:
+                self._drop()
+                raise
         if self._size >= self._largest:
             self._divide()
         self._write(records)
 
     def close(self) -> None:
         if self._file is not None:
-            os.fsync(self._file)
+            self._files.sync(self._file)
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """All of them, or none where the disk is full: then they are to be brought again."""
         assert self._file is not None
-        lines = b"".join(self._sealed(record) for record in records)
-        write_all(self._file, lines)
+        number, before, lines = self._next, self._before, b""
+        for record in records:
+            line = audit.sealed(record, number, before)
+            number, before, lines = number + 1, audit.seal(line), lines + line + b"\n"
+        self._files.append(self._file, lines, self._size)
         self._size += len(lines)
-
-    def _sealed(self, record: Mapping[str, Any]) -> bytes:
-        line = audit.sealed(record, self._next, self._before)
-        self._next, self._before = self._next + 1, audit.seal(line)
-        return line + b"\n"
+        self._next, self._before = number, before
 
     def _open(self) -> None:
         """Goes on where the last run ended. A line that it left unfinished gets its end, and a line that says so."""
-        make_folder(self._folder)
+        self._files.make_folder(self._folder)
         last, torn = self._last()
         ended = audit.parsed(torn) is None  # else the line is whole, and only its end is missing
         last = last if ended else torn
-        self._file = os.open(self._folder / audit.NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        with self._files.roomy():
+            self._file = self._files.open(self._folder / audit.NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         self._size = os.fstat(self._file).st_size
         if last:
             number = (audit.parsed(last) or {}).get("n")
@@ -67,7 +79,7 @@ class Trail:
             self._next = number + 1 if isinstance(number, int) else 1
             self._before = audit.seal(last)
         if torn:
-            write_all(self._file, b"\n")
+            self._files.append(self._file, b"\n", self._size)
             self._size += 1
         if torn and ended:
             self._before = audit.seal(torn)
@@ -86,14 +98,13 @@ class Trail:
 
     def _divide(self) -> None:
         """The part is full: it gets a number, and the chain goes on in a new one."""
-        assert self._file is not None
-        os.fsync(self._file)
-        os.close(self._file)
-        self._file = None
+        self.close()
         numbers = [audit.part_number(path.name) or 0 for path in audit.files(self._folder)]
-        (self._folder / audit.NAME).rename(self._folder / audit.part(max(numbers, default=0) + 1))
-        sync_folder(self._folder)
-        self._file = os.open(self._folder / audit.NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        with self._files.roomy():
+            self._files.rename(self._folder / audit.NAME, self._folder / audit.part(max(numbers, default=0) + 1))
+        self._files.sync_folder(self._folder)
+        with self._files.roomy():
+            self._file = self._files.open(self._folder / audit.NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL)
         self._size = 0
 
 

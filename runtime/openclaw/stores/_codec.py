@@ -8,7 +8,7 @@ shape raises ValueError, KeyError or TypeError, and the store calls it damage. K
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +52,8 @@ def time_json(at: datetime) -> str:
 
 def time_from(text: str) -> datetime:
     at = datetime.fromisoformat(text)
+    if at.tzinfo is UTC:  # as all times here are written
+        return at
     if at.tzinfo is None:
         raise ValueError(f"`{text}` has no offset")
     return at.astimezone(UTC)
@@ -246,39 +248,70 @@ def _untrusted(entry: UserEntry | Result | Told) -> Json:
 
 def entry_from(value: Json) -> Entry:
     """One line of a transcript. `value` comes from a file that people may edit, so its shape is checked."""
-    id, at = _text(value, "id"), time_from(value["at"])
-    match value["type"], value.get("role"):
-        case "message", "user":
-            untrusted, joined = str(value.get("untrusted", "")), tuple(map(str, value.get("joined", ())))
-            return UserEntry(id, at, _blocks(value), _text(value, "message"), untrusted, joined)
-        case "message", "assistant":
-            model, stop, setup = _text(value, "model"), _text(value, "stop_reason"), _text(value, "setup")
-            return AssistantEntry(id, at, _blocks(value), model, stop, _usage_from(value["usage"]), setup)
-        case "intent", _:
-            return Intent(id, at, _text(value, "call"), _text(value, "tool"), dict(value["input"]))
-        case "result", _:
-            call, content, untrusted = _text(value, "call"), _text(value, "content"), str(value.get("untrusted", ""))
-            return Result(id, at, call, content, bool(value["is_error"]), untrusted)
-        case "compaction", _:
-            keep_from = None if value["keep_from"] is None else _text(value, "keep_from")
-            return Compaction(id, at, _text(value, "summary"), keep_from, _usage_from(value["usage"]))
-        case "told", _:
-            by, text, message = _text(value, "by"), _text(value, "text"), _text(value, "message")
-            return Told(id, at, by, text, message, str(value.get("untrusted", "")))
-    raise ValueError(f"`{value['type']}` is no kind of entry")
+    # Looked up rather than matched: a long session is thousands of these, and somebody waits for it.
+    id, at = value["id"], time_from(value["at"])
+    if type(id) is not str:
+        raise TypeError("`id` is not text")
+    kind = value["type"]
+    read = _READERS.get((kind, value.get("role")) if kind == "message" else kind)
+    if read is None:
+        raise ValueError(f"`{kind}` is no kind of entry")
+    return read(id, at, value)
+
+
+def _user(id: str, at: datetime, value: Json) -> Entry:
+    untrusted, joined = str(value.get("untrusted", "")), tuple(map(str, value.get("joined", ())))
+    return UserEntry(id, at, _blocks(value), _text(value, "message"), untrusted, joined)
+
+
+def _assistant(id: str, at: datetime, value: Json) -> Entry:
+    model, stop, setup = _text(value, "model"), _text(value, "stop_reason"), _text(value, "setup")
+    return AssistantEntry(id, at, _blocks(value), model, stop, _usage_from(value["usage"]), setup)
+
+
+def _intent(id: str, at: datetime, value: Json) -> Entry:
+    return Intent(id, at, _text(value, "call"), _text(value, "tool"), dict(value["input"]))
+
+
+def _result(id: str, at: datetime, value: Json) -> Entry:
+    call, content, untrusted = _text(value, "call"), _text(value, "content"), str(value.get("untrusted", ""))
+    return Result(id, at, call, content, bool(value["is_error"]), untrusted)
+
+
+def _compaction(id: str, at: datetime, value: Json) -> Entry:
+    keep_from = None if value["keep_from"] is None else _text(value, "keep_from")
+    return Compaction(id, at, _text(value, "summary"), keep_from, _usage_from(value["usage"]))
+
+
+def _told(id: str, at: datetime, value: Json) -> Entry:
+    by, text, message = _text(value, "by"), _text(value, "text"), _text(value, "message")
+    return Told(id, at, by, text, message, str(value.get("untrusted", "")))
+
+
+_READERS: Mapping[object, Callable[[str, datetime, Json], Entry]] = {
+    ("message", "user"): _user,
+    ("message", "assistant"): _assistant,
+    "intent": _intent,
+    "result": _result,
+    "compaction": _compaction,
+    "told": _told,
+}
 
 
 def _text(value: Json, key: str) -> str:
     text = value[key]
-    if not isinstance(text, str):
+    if type(text) is not str:
         raise TypeError(f"`{key}` is not text")
     return text
 
 
 def _blocks(value: Json) -> tuple[Block, ...]:
     content = value["content"]
-    if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+    if type(content) is not list:
         raise TypeError("`content` is not a list of blocks")
+    for block in content:
+        if type(block) is not dict:
+            raise TypeError("`content` is not a list of blocks")
     return tuple(content)
 
 

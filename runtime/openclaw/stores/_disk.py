@@ -1,9 +1,9 @@
-"""The one thread that touches the disk, and the few file operations that must survive a power cut.
+"""The one thread that touches the disk.
 
 Law: what was asked of `Disk.run` is done, in order, even if the asker was cancelled meanwhile; so a
 cancelled `append` was written. After a failed write or fsync nothing on disk can be trusted to be what
-the page cache says: `Disk` refuses all further work, and the process must start again from disk.
-Knows nothing of messages or transcripts.
+the page cache says: `Disk` refuses all further work, and the process must start again from disk. A disk that is
+merely full (`DiskFull`) took nothing, and goes on. Knows nothing of messages or transcripts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -25,13 +25,20 @@ Args = TypeVarTuple("Args")
 _ROOM = 1 << 20  # bytes below which a disk counts as full: a database needs tens of KiB merely to be opened
 
 
+def thread() -> Executor:
+    return ThreadPoolExecutor(1, thread_name_prefix="disk")
+
+
 class Disk:
-    def __init__(self) -> None:
-        self._thread: ThreadPoolExecutor | None = None
+    """`executor` makes what does the work: one thing after another, all of it in one thread."""
+
+    def __init__(self, executor: Callable[[], Executor] = thread) -> None:
+        self._executor = executor
+        self._thread: Executor | None = None
         self._failure: str | None = None
 
     def start(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
+        self._thread = self._executor()
         self._failure = None
 
     async def run(self, work: Callable[[*Args], T], *args: *Args) -> T:
@@ -77,40 +84,3 @@ def full(folder: Path) -> bool:
     except OSError:
         return False
     return disk.f_bavail * disk.f_frsize < _ROOM
-
-
-def make_folder(path: Path) -> None:
-    """The folder and its missing parents, for this user alone. An existing one keeps its mode."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        sync_folder(folder.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Makes the creation or renaming of a file in this folder durable."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_all(file: int, content: bytes) -> None:
-    """The kernel may take less than it was given, for example just before the disk is full."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-
-
-def replace(path: Path, content: bytes) -> None:
-    """A reader, and a power cut, sees either the old file or the new one, whole."""
-    beside = path.with_name(f"{path.name}.new")
-    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        write_all(file, content)
-        os.fsync(file)
-    finally:
-        os.close(file)
-    beside.replace(path)
-    sync_folder(path.parent)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from openclaw.errors import StateError
-from openclaw.stores._disk import replace
+from openclaw.stores._files import Files
 
 
 class Document:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Files) -> None:
         self._path = path
+        self._files = files
 
     def get(self) -> tuple[Any, int]:
         content = self._read()
@@ -27,7 +28,7 @@ class Document:
         _, found = self.get()
         if found != version:
             return False
-        replace(self._path, _written(document))
+        self._files.replace(self._path, _written(document))
         return True
 
     def _read(self) -> bytes | None:

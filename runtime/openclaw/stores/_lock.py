@@ -10,15 +10,17 @@ import fcntl
 import os
 from pathlib import Path
 
-from openclaw.errors import StateError, StateLocked
-from openclaw.stores._disk import full, make_folder
+from openclaw.errors import DiskFull, StateError, StateLocked
+from openclaw.stores._disk import full
+from openclaw.stores._files import Files
 
 
 class Lock:
     """`<folder>/lock`; `take` makes the folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: Files) -> None:
         self._folder = folder
+        self._files = files
         self._file: int | None = None
 
     def take(self) -> None:
@@ -50,10 +52,12 @@ class Lock:
 
     def _create(self) -> int:
         try:
-            make_folder(self._folder)
-            return os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._files.make_folder(self._folder)
+            return self._files.open(self._folder / "lock", os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise _unusable(self._folder, error) from error
+        except DiskFull as error:
+            raise StateError(f"the state folder {self._folder} cannot be made: {error}") from error
 
 
 def _holder(file: int) -> int | None:

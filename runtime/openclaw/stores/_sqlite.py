@@ -20,22 +20,28 @@ from pathlib import Path
 from typing import Any, Literal
 
 from openclaw.clock import Clock
-from openclaw.errors import OpenClawError, QueueFull, StateError, StateTooNew
+from openclaw.errors import DiskFull, QueueFull, StateError, StateTooNew
 from openclaw.messages import Accepted, Message, Reply, Route
 from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, Settlement
 from openclaw.stores import _codec as codec
 from openclaw.stores import _fires as fires
 from openclaw.stores._disk import full
+from openclaw.stores._files import NO_SPACE, Files
+from openclaw.stores._room import Room
 from openclaw.stores._schema import MIGRATIONS, VERSION
 from openclaw.stores._told import telling
+
+_UNSYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
 
 class Rows:
     """`open` and everything after it must run in one and the same thread."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, files: Files, room: Room) -> None:
         self._path = path
         self._clock = clock
+        self._files = files
+        self._room = room
         self._connection: sqlite3.Connection | None = None
         self._rest_until: dict[str, float] = {}  # outbox id -> monotonic; after a restart everything is due
 
@@ -43,7 +49,7 @@ class Rows:
         """Creates or migrates the file; raises StateTooNew, with the file untouched, or StateError."""
         try:
             self._refuse_newer()
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(self._files.open(self._path, os.O_RDWR | os.O_CREAT))
             self._connection = sqlite3.connect(self._path, isolation_level=None)
             self._refuse(_version(self._connection))
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -66,7 +72,7 @@ class Rows:
     # ── inbox ────────────────────────────────────────────────────────────────────────────────────
 
     def accept(self, message: Message, route: Route, at_most: int | None) -> Accepted:
-        with self._room_for("the message was not taken"), self._transaction() as db:
+        with self._transaction("the message was not taken") as db:
             new = self._insert(db, message, route)
             if new and at_most is not None and (behind := _waiting(db, route.session) - 1) >= at_most:
                 raise too_many(behind)  # rolls the row back
@@ -223,7 +229,7 @@ class Rows:
 
     def put_mark(self, name: str, document: Any, version: int) -> bool:
         text = json.dumps(document)
-        with self._room_for(f"nothing was changed in `{name}`"), self._transaction() as db:
+        with self._transaction(f"nothing was changed in `{name}`") as db:
             if version == 0:
                 written = db.execute(
                     "INSERT INTO marks (name, version, document) VALUES (?, 1, ?) ON CONFLICT DO NOTHING",
@@ -237,12 +243,12 @@ class Rows:
             return written.rowcount == 1
 
     def fire(self, schedule: str, instant: datetime, message: Message, route: Route, cause: Cause) -> bool:
-        with self._room_for(f"heartbeat {schedule} was not run"), self._transaction() as db:
+        with self._transaction(f"heartbeat {schedule} was not run") as db:
             fire = fires.Fire(schedule, instant, cause, message=inbox_id(message))
             return fires.mark(db, fire, self._clock.now()) and self._insert(db, message, route)
 
     def skip(self, schedule: str, instant: datetime, why: str, missed: bool, number: int) -> bool:
-        with self._room_for(f"heartbeat {schedule} was not recorded"), self._transaction() as db:
+        with self._transaction(f"heartbeat {schedule} was not recorded") as db:
             fire = fires.Fire(schedule, instant, why=why, missed=missed, number=number)
             return fires.mark(db, fire, self._clock.now())
 
@@ -265,28 +271,34 @@ class Rows:
         return self._connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, consequence: str = "nothing was written") -> Iterator[sqlite3.Connection]:
+        """All or nothing. A full disk takes nothing, and does not end the runtime: it raises DiskFull."""
         db = self._db
-        db.execute("BEGIN IMMEDIATE")
         try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:  # SQLite has already rolled back where the disk was full
-                db.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def _room_for(self, consequence: str) -> Iterator[None]:
-        """A full disk refuses new work, and stores nothing of it; it does not end the runtime."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                self._files.commit(db)
+            except BaseException:
+                if db.in_transaction:  # SQLite has already rolled back where the disk was full
+                    db.execute("ROLLBACK")
                 raise
-            raise OpenClawError(
+        except (sqlite3.Error, OSError) as error:
+            if not self._lacks_room(error):
+                raise
+            raise DiskFull(
                 f"the disk that holds {self._path} is full, so {consequence}; free some space and try again"
             ) from error
+
+    def _lacks_room(self, error: Exception) -> bool:
+        """SQLite calls a used up quota, and a log that cannot grow, an I/O error like any other; what failed to be
+        synced stays one."""
+        if isinstance(error, OSError):
+            return error.errno in NO_SPACE
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code & 0xFF == sqlite3.SQLITE_IOERR and code not in _UNSYNCED:
+            return self._room.lacking()
+        return bool(code == sqlite3.SQLITE_FULL)
 
     def _insert(self, db: sqlite3.Connection, message: Message, route: Route) -> bool:
         written = db.execute(

@@ -6,39 +6,47 @@ event loop never waits for a disk. One runtime per folder. Knows nothing of what
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from openclaw.clock import Clock
+from openclaw.errors import DiskFull, StateError
 from openclaw.messages import Accepted, Entry, Message, Reply, Route
 from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, SessionSummary, Settlement
 from openclaw.stores._audit import Trail
-from openclaw.stores._disk import Disk
+from openclaw.stores._disk import Disk, thread
 from openclaw.stores._document import Document
+from openclaw.stores._files import Files
 from openclaw.stores._jsonl import Damage, Transcripts
 from openclaw.stores._lock import Lock
+from openclaw.stores._room import Room
 from openclaw.stores._sqlite import Rows
 
 APPROVALS = "exec-approvals"
 
+log = logging.getLogger(__name__)
+
 
 class Inbox:
-    def __init__(self, disk: Disk, rows: Rows) -> None:
+    def __init__(self, disk: Disk, rows: Rows, room: Room) -> None:
         self._disk = disk
         self._rows = rows
+        self._room = room
 
     async def accept(self, message: Message, route: Route, *, at_most: int | None = None) -> Accepted:
-        """Raises OpenClawError, with nothing stored, where the disk is full."""
-        return await self._disk.run(self._rows.accept, message, route, at_most)
+        return await self._disk.run(self._room.new(self._rows.accept), message, route, at_most)
 
     async def next(self, session: str) -> Queued | None:
-        return await self._disk.run(self._rows.next, session)
+        return await self._disk.run(self._room.new(self._rows.next), session)
 
     async def join(self, session: str, at_most: int, fits: Fits = lambda queued: True) -> Sequence[Queued]:
-        return await self._disk.run(self._rows.join, session, at_most, fits)
+        return await self._disk.run(self._room.new(self._rows.join), session, at_most, fits)
 
     async def settle(
         self,
@@ -51,10 +59,10 @@ class Inbox:
     ) -> None:
         """Raises KeyError for an id that was never accepted."""
         outgoing = [reply] if deliver is None and reply else deliver or ()
-        await self._disk.run(self._rows.settle, id, state, reply, outgoing, joined)
+        await self._disk.run(self._room.essential(self._rows.settle), id, state, reply, outgoing, joined)
 
     async def release(self, *ids: str) -> None:
-        await self._disk.run(self._rows.release, ids)
+        await self._disk.run(self._room.essential(self._rows.release), ids)
 
     async def waiting(self, session: str | None = None) -> int:
         return await self._disk.run(self._rows.waiting, session)
@@ -69,51 +77,95 @@ class Inbox:
         return await self._disk.run(self._rows.parked)
 
     async def retry(self, id: str) -> str | None:
-        return await self._disk.run(self._rows.unpark, id)
+        return await self._disk.run(self._room.essential(self._rows.unpark), id)
 
 
 class Outbox:
-    def __init__(self, disk: Disk, rows: Rows) -> None:
+    def __init__(self, disk: Disk, rows: Rows, room: Room) -> None:
         self._disk = disk
         self._rows = rows
+        self._room = room
 
     async def put(self, reply: Reply) -> str:
-        return await self._disk.run(self._rows.put, reply)
+        return await self._disk.run(self._room.new(self._rows.put), reply)
 
     async def due(self, channel: str) -> Sequence[Outgoing]:
         """A reply handed to a channel before, with no word on how that ended, comes again as repeated."""
         return await self._disk.run(self._rows.due, channel)
 
     async def sending(self, id: str) -> None:
-        await self._disk.run(self._rows.sending, id)
+        await self._disk.run(self._room.essential(self._rows.sending), id)
 
     async def sent(self, id: str, *, dead: bool = False) -> str | None:
-        return await self._disk.run(self._rows.sent, id, dead)
+        return await self._disk.run(self._room.essential(self._rows.sent), id, dead)
 
     async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
-        await self._disk.run(self._rows.retry, id, after, begun)
+        await self._disk.run(self._room.essential(self._rows.retry), id, after, begun)
 
     async def dead(self) -> Sequence[Outgoing]:
         return await self._disk.run(self._rows.dead)
 
     async def again(self, id: str) -> str | None:
-        return await self._disk.run(self._rows.again, id)
+        return await self._disk.run(self._room.essential(self._rows.again), id)
+
+
+class Audit:
+    """Notes are handed over in bunches: one that comes while others wait goes with them; on a full disk they wait."""
+
+    def __init__(self, disk: Disk, trail: Trail) -> None:
+        self._disk = disk
+        self._trail = trail
+        self._waiting: deque[Mapping[str, Any]] = deque()
+        self._called = False
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        self._waiting.append(record)
+        if not self._called:
+            self._called = True
+            self._disk.post(self._try)
+
+    def write(self) -> None:
+        """In the disk thread. Raises DiskFull, with nothing of it written."""
+        self._called = False  # first: what is noted from here on calls again
+        taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            if taken:
+                self._trail.append(taken)
+        except DiskFull:
+            self._waiting.extendleft(reversed(taken))
+            raise
+
+    def close(self) -> None:
+        self._try()
+        if self._waiting:
+            log.error("the disk is full: %d lines of the audit log were not written", len(self._waiting))
+        self._trail.close()
+
+    def _try(self) -> None:
+        with suppress(DiskFull):
+            self.write()
 
 
 class Journal:
-    def __init__(self, disk: Disk, transcripts: Transcripts) -> None:
+    def __init__(self, disk: Disk, transcripts: Transcripts, room: Room, audit: Audit) -> None:
         self._disk = disk
         self._transcripts = transcripts
+        self._room = room
+        self._audit = audit
 
     async def append(self, session: str, entries: Sequence[Entry]) -> None:
-        await self._disk.run(self._transcripts.append, session, entries)
+        await self._disk.run(self._room.essential(self._append), session, entries)
+
+    def _append(self, session: str, entries: Sequence[Entry]) -> None:
+        self._audit.write()  # what did not fit before: no intent without the decision that it follows from
+        self._transcripts.append(session, entries)
 
     async def load(self, session: str) -> Sequence[Entry]:
         """Raises StateTooNew or StateError for a file that is another version's or another session's."""
         return await self._disk.run(self._transcripts.load, session)
 
     async def archive(self, session: str) -> str | None:
-        return await self._disk.run(self._transcripts.archive, session)
+        return await self._disk.run(self._room.essential(self._transcripts.archive), session)
 
     async def list(self) -> Sequence[SessionSummary]:
         return await self._disk.run(self._transcripts.list)
@@ -122,9 +174,10 @@ class Journal:
 class Marks:
     """All documents are rows, but the remembered approvals: people read and edit those."""
 
-    def __init__(self, disk: Disk, rows: Rows, approvals: Document) -> None:
+    def __init__(self, disk: Disk, rows: Rows, room: Room, approvals: Document) -> None:
         self._disk = disk
         self._rows = rows
+        self._room = room
         self._approvals = approvals
 
     async def get(self, name: str) -> tuple[Any, int]:
@@ -134,19 +187,18 @@ class Marks:
 
     async def put(self, name: str, document: Any, version: int) -> bool:
         if name == APPROVALS:
-            return await self._disk.run(self._approvals.put, document, version)
-        return await self._disk.run(self._rows.put_mark, name, document, version)
+            return await self._disk.run(self._room.new(self._approvals.put), document, version)
+        return await self._disk.run(self._room.new(self._rows.put_mark), name, document, version)
 
     async def fire(
         self, schedule: str, instant: datetime, message: Message, route: Route, cause: Cause = "schedule"
     ) -> bool:
-        """Raises OpenClawError, with nothing stored, where the disk is full."""
-        return await self._disk.run(self._rows.fire, schedule, instant, message, route, cause)
+        return await self._disk.run(self._room.new(self._rows.fire), schedule, instant, message, route, cause)
 
     async def skip(
         self, schedule: str, instant: datetime, why: str, *, missed: bool = False, number: int = 1
     ) -> bool:
-        return await self._disk.run(self._rows.skip, schedule, instant, why, missed, number)
+        return await self._disk.run(self._room.new(self._rows.skip), schedule, instant, why, missed, number)
 
     async def last(self, schedule: str) -> datetime | None:
         return await self._disk.run(self._rows.last, schedule)
@@ -166,60 +218,49 @@ class Marks:
         return await self._disk.run(self._rows.runs, schedule, limit, since, until, ran)
 
 
-class Audit:
-    """Notes are handed over in bunches: one that comes while others wait goes with them."""
-
-    def __init__(self, disk: Disk, trail: Trail) -> None:
-        self._disk = disk
-        self._trail = trail
-        self._waiting: deque[Mapping[str, Any]] = deque()
-        self._called = False
-
-    def note(self, record: Mapping[str, Any]) -> None:
-        self._waiting.append(record)
-        if not self._called:
-            self._called = True
-            self._disk.post(self._write)
-
-    def _write(self) -> None:
-        self._called = False  # first: what is noted from here on calls again
-        taken = []
-        while self._waiting:
-            taken.append(self._waiting.popleft())
-        if taken:
-            self._trail.append(taken)
-
-
 class Store:
     """`damage` lists what could not be read of the transcripts that were opened so far."""
 
-    def __init__(self, folder: str, clock: Clock) -> None:
-        root = Path(folder)
+    def __init__(
+        self, folder: str, clock: Clock, files: Files | None = None, executor: Callable[[], Executor] = thread
+    ) -> None:
+        """A simulation hands in `files` that fail when told, and an `executor` that works in its own order."""
+        root, files = Path(folder), files or Files()
         self.damage: list[Damage] = []
-        self._lock = Lock(root)
-        self._disk = Disk()
-        self._rows = Rows(root / "runtime.db", clock)
-        self._transcripts = Transcripts(root / "sessions", clock, self.damage)
-        self.inbox = Inbox(self._disk, self._rows)
-        self.outbox = Outbox(self._disk, self._rows)
-        self.journal = Journal(self._disk, self._transcripts)
-        self._trail = Trail(root / "logs")
-        self.audit = Audit(self._disk, self._trail)
-        self.marks = Marks(self._disk, self._rows, Document(root / f"{APPROVALS}.json"))
+        self._lock = Lock(root, files)
+        self._disk = Disk(executor)
+        self._room = Room(root, files)
+        self._rows = Rows(root / "runtime.db", clock, files, self._room)
+        self._transcripts = Transcripts(root / "sessions", clock, self.damage, files)
+        self.audit = Audit(self._disk, Trail(root / "logs", files=files))
+        self.inbox = Inbox(self._disk, self._rows, self._room)
+        self.outbox = Outbox(self._disk, self._rows, self._room)
+        self.journal = Journal(self._disk, self._transcripts, self._room, self.audit)
+        self.marks = Marks(self._disk, self._rows, self._room, Document(root / f"{APPROVALS}.json", files))
 
     async def open(self) -> None:
         """Raises StateLocked, StateTooNew or StateError; then nothing is held and nothing was changed."""
         self._lock.take()
         self._disk.start()
         try:
-            await self._disk.run(self._rows.open)
-            await self._disk.run(self._transcripts.open)
+            await self._disk.run(self._open)
         except BaseException:
             await self.close()
             raise
 
+    def _open(self) -> None:
+        try:
+            self._rows.open()
+            self._transcripts.open()
+            self._room.open()
+        except DiskFull as error:
+            raise StateError(f"the state folder cannot be used: {error}") from error
+
+    async def room(self) -> bool:
+        return await self._disk.run(self._room.there)
+
     async def close(self) -> None:
         try:
-            await self._disk.finish(self._transcripts.close, self._trail.close, self._rows.close)
+            await self._disk.finish(self._transcripts.close, self.audit.close, self._rows.close)
         finally:
             self._lock.release()
