@@ -44,7 +44,7 @@ from openclaw.sessions import Sessions
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools._sandbox import shared
-from openclaw.tools.memory import Memory
+from openclaw.tools.memory import at as memories_at
 from openclaw.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -102,15 +102,15 @@ class App:
         stack.push_async_callback(self.store.close)
         await self.store.open()
         self.reminders = Reminders(self.store.marks, self.clock, self._snapshot)
-        place = Place(str(self.house.project), str(self.house.state), self.reminders)
+        memory = memories_at(self.house.state, self.clock)
+        stack.callback(memory.close)
+        place = Place(str(self.house.project), str(self.house.state), self.reminders, memory)
         self.supervisor = Supervisor(place, self.clock, project.model)
         stack.push_async_callback(self.supervisor.close)
         await self.supervisor.apply(project.snapshot)
         await self.reminders.open()
         self.approvals = Approvals(self.store.marks, self.clock)
         await self.approvals.open()
-        memory = Memory(self.house.state / "memory", self.house.state / "search.db", self.clock)
-        stack.callback(memory.close)
         self.pairings = Pairings(self.store.marks, self.clock)
         await self.pairings.open()
         self.reminders.paired = self.pairings.admits

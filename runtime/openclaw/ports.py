@@ -130,6 +130,7 @@ class Place:
     project: str
     state: str
     reminding: Reminding | None = None
+    memory: object = None  # the one memory of this runtime, for the tools that are made to use it
 
 
 # ── channels ─────────────────────────────────────────────────────────────────────────────────────

@@ -20,6 +20,7 @@ from openclaw.errors import ToolError
 from openclaw.messages import Call, ToolResult
 from openclaw.ports import Place
 from openclaw.tools import _note as note
+from openclaw.tools import _words
 from openclaw.tools.memory import Memory, Tools
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -318,7 +319,7 @@ def test_whatever_is_saved_is_found_by_its_name_and_by_its_own_words(memory: Mem
         found = memory.find("people/x", saved.name)
         assert found is not None
         assert found.text == clean.replace("\r\n", "\n").strip() or "\r" in clean
-        if note.terms(text):
+        if _words.terms(text):
             assert saved.name in names(memory.search("people/x", text, 200))
     finally:
         memory.delete("people/x", saved.name)

@@ -1,184 +1,227 @@
-"""The index of memories: a SQLite file that may be thrown away at any time, for the files are the truth.
+"""Keeps the search of memories true to their files, which people edit as they like.
 
-Every look first compares the files of its scope with the index by stat, and reads those that differ; an
-index that is missing, damaged or another version's is built anew. Changes nothing but its own file.
+The law: what a search finds is what the files held when it was asked. Where the system reports every change to
+a folder (`_inotify`), a search looks only at the files that were touched; everywhere else it looks at all of them, by
+their stamps. A file's content is compared by its hash, so that a touched file costs nothing but its reading.
+What no system reports is found by a look at everything now and then, in the background.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from openclaw.beneath import folder as open_folder
 from openclaw.beneath import read_all, reading
 from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.tools import _note as note
+from openclaw.tools._inotify import Inotify, Unwatchable
+from openclaw.tools._search import Learned, Lost, Query, Remembered, Search
+
+log = logging.getLogger(__name__)
 
 SCOPED = ("agents", "people")  # folders that hold one scope in each folder below them
 READ = 1 << 20  # bytes of a file that are searched
-_VERSION = 2
-# A file changed this recently may change again without its time stamp showing it.
+BATCH = 1000  # files that are taken in at once
+CHECK = 600.0  # seconds after which a watched folder is looked at as a whole all the same
+# A file changed this recently may change again without its stamp showing it.
 _SETTLES = 2_000_000_000  # ns
 
-_SCHEMA = """
-CREATE TABLE files (
-    id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, scope TEXT NOT NULL, stamp TEXT NOT NULL, digest BLOB NOT NULL,
-    name TEXT NOT NULL, text TEXT NOT NULL, created REAL NOT NULL, author TEXT NOT NULL, agent TEXT NOT NULL,
-    untrusted TEXT NOT NULL);
-CREATE INDEX files_scope ON files (scope, created);
-CREATE VIRTUAL TABLE words USING fts5 (title, body,
-    tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co Cn'");
-"""  # the text is words and spaces already (note.comparable), so marks and unknown letters belong to words
-_COLUMNS = "path, scope, name, text, created, author, agent, untrusted"
+Progress = Callable[[int, int], None]
+"""Told how many files of how many have been read."""
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """A memory as found. `key` is its path in the memory folder without `.md`, unique over all scopes."""
-
-    key: str
-    scope: str
-    name: str
-    text: str
-    created: datetime
-    author: str
-    agent: str
-    untrusted: str = ""  # the strangers' material that was before whoever saved it
+class Closed(Exception):
+    """The index was closed while it was being built."""
 
 
 class Index:
-    """One connection, to be used from one thread at a time or under `lock`."""
+    """May be asked from several threads."""
 
-    def __init__(self, folder: Path, file: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, search: Search, clock: Clock, *, watched: bool = False) -> None:
+        """`watched`: worth it where many questions follow; for one alone, looking at everything is cheaper."""
         self._folder = folder
-        self._file = file
+        self._search = search
         self._clock = clock
-        self.lock = threading.RLock()
-        self._db: sqlite3.Connection | None = None
-        self._stamps: dict[bytes, str] = {}
+        self._watched = watched
+        self._watch: Inotify | None = None
+        self._restless: set[bytes] = set()  # files that a watch does not tell all of: they have other names, too
+        self._suspects: set[bytes] = set()
+        self._checked = 0.0
+        self._checking: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._lock = threading.RLock()
+        self.progress: Progress = lambda done, of: None
 
     def open(self) -> None:
-        with self.lock:
-            self._connect()
+        with self._lock:
+            self._closing.clear()
+            self._search.open()
 
     def close(self) -> None:
-        with self.lock:
-            if self._db is not None:
-                self._db.close()
-                self._db = None
+        self._closing.set()
+        checking = self._checking
+        if checking is not None:
+            checking.join()
+        with self._lock:
+            self._unwatch()
+            self._search.close()
 
     def newest(self, scope: str | None, limit: int) -> Sequence[Remembered]:
         """-1 means all."""
-        where, given = _within(scope)
-        sql = f"SELECT {_COLUMNS} FROM files WHERE {where} ORDER BY created DESC, path LIMIT ?"
-        return self._look(scope, lambda db: [_row(row) for row in db.execute(sql, (*given, limit))])
+        return self._look(scope, lambda: self._search.newest(scope, limit))
 
-    def matching(self, scope: str | None, words: Sequence[str], limit: int) -> Sequence[Remembered]:
-        """Those that hold one of the words; where none does, those with a word that begins like one."""
-        where, given = _within(scope)
-        sql = (
-            f"SELECT {_COLUMNS} FROM words JOIN files ON files.id = words.rowid WHERE words MATCH ? AND {where} "
-            "ORDER BY round(bm25(words, 4.0, 1.0), 3), created DESC, path LIMIT ?"
-        )
+    def matching(self, scope: str | None, query: Query, limit: int) -> Sequence[Remembered]:
+        return self._look(scope, lambda: self._search.matching(scope, query, limit))
 
-        def ask(db: sqlite3.Connection) -> Sequence[Remembered]:
-            for prefixes in (False, True):
-                asked = note.expression(words, prefixes=prefixes)
-                if found := [_row(row) for row in db.execute(sql, (asked, *given, limit))]:
-                    return found
-            return []
+    def refresh(self) -> None:
+        """Brings everything up to date ahead of the first question."""
+        self._look(None, lambda: None)
 
-        return self._look(scope, ask)
+    def rebuild(self) -> int:
+        """Reads every file anew, whatever is known of it; how many there are. Others may search meanwhile."""
+        with self._lock:
+            for _ in range(2):
+                with suppress(Lost):
+                    root = os.path.realpath(self._folder)
+                    found = sorted((at.st_mtime_ns, path) for path, at in _walk(root, None))
+                    here = {path for _, path in found}
+                    self._search.update((), [path for path in self._search.stamps() if path not in here])
+                    self._take_in(root, [path for _, path in found], anew=True)
+                    return len(found)
+            raise ToolError("the index of memories was damaged again while it was built")
 
-    def _look(self, scope: str | None, question: Callable[[sqlite3.Connection], T]) -> T:
-        """Brings the index up to date and asks it; a damaged one is thrown away and built anew, once."""
-        with self.lock:
+    def busy(self, seconds: float) -> bool:
+        """Whether a question would have to wait longer than this, because the index is being built."""
+        if not self._lock.acquire(timeout=seconds):
+            return True
+        self._lock.release()
+        return False
+
+    def _look(self, scope: str | None, question: Callable[[], T]) -> T:
+        """Brings the index up to date and asks it; one that was damaged is built anew, once."""
+        if scope is not None:
+            parts_of(scope)
+        with self._lock:
             try:
-                return self._asked(scope, question)
-            except sqlite3.DatabaseError:
-                self._discard()
-                return self._asked(scope, question)
+                self._refresh(scope)
+                return question()
+            except Lost:
+                log.warning("the index of memories was damaged or replaced and is built anew")
+                self._unwatch()
+                self._refresh(scope)
+                return question()
 
-    def _asked(self, scope: str | None, question: Callable[[sqlite3.Connection], T]) -> T:
-        db = self._db or self._connect()
-        self._refresh(db, scope)
-        return question(db)
+    # ── what was touched ─────────────────────────────────────────────────────────────────────────
 
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            db = self._prepared()
-        except sqlite3.DatabaseError:
-            self._discard()
-            db = self._prepared()
-        self._db = db
-        self._stamps = {bytes(path): stamp for path, stamp in db.execute("SELECT path, stamp FROM files")}
-        return db
-
-    def _prepared(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._file, timeout=10, isolation_level=None, check_same_thread=False)
-        try:
-            self._file.chmod(0o600)
-            # Losing the cache in a crash costs a rebuild, so nothing waits for the disk.
-            db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise sqlite3.DatabaseError("another version's index")
-            if version == 0:
-                db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-            db.execute("SELECT count(*) FROM words WHERE words MATCH 'a'").fetchone()
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _discard(self) -> None:
-        self.close()
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            Path(f"{self._file}{suffix}").unlink(missing_ok=True)
-
-    def _refresh(self, db: sqlite3.Connection, scope: str | None) -> None:
+    def _refresh(self, scope: str | None) -> None:
         root = os.path.realpath(self._folder)
-        now = int(self._clock.now().timestamp() * 1e9)
-        seen: set[bytes] = set()
-        changed: list[tuple[bytes, str]] = []
-        for path, found in _walk(root, scope):
-            seen.add(path)
-            stamp = f"{found.st_mtime_ns} {found.st_ctime_ns} {found.st_size} {found.st_ino}"
-            if self._stamps.get(path) != stamp:
-                settled = found.st_ctime_ns < now - _SETTLES
-                changed.append((path, stamp if settled else ""))
-        gone = [path for path in self._stamps if path not in seen and scope in (None, _scope_of(path))]
-        if changed or gone:
-            self._apply(db, root, changed, gone)
+        if not self._watched:
+            self._compare(root, scope)
+            return
+        touched = self._watch.touched() if self._watch is not None else None
+        if touched is None or touched.lost:
+            self._arm(root)
+            return
+        paths = {path for path in touched.files | self._restless | self._suspects if _visible(path)}
+        for below in filter(_visible, touched.folders):
+            paths |= {path for path, _ in _walk(root, os.fsdecode(below), self._add)}
+        self._suspects.clear()
+        if paths:
+            self._take_in(root, sorted(paths))
+        self._check_now_and_then(root)
 
-    def _apply(
-        self, db: sqlite3.Connection, root: str, changed: Sequence[tuple[bytes, str]], gone: Sequence[bytes]
-    ) -> None:
-        db.execute("BEGIN IMMEDIATE")
+    def _arm(self, root: str) -> None:
+        """Begins to watch, and then looks at everything, so that nothing is missed between the two."""
+        self._unwatch()
         try:
-            for path in gone:
-                _forget(db, path)
-            for path, stamp in changed:
-                _learn(db, root, path, stamp)
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        for path in gone:
-            del self._stamps[path]
-        self._stamps.update(changed)
+            self._watch = Inotify(root)
+            self._compare(root, None, self._add)
+        except Unwatchable as reason:
+            log.info("every search looks at all memories: %s", reason)
+            self._unwatch()
+            self._watched = False
+            self._compare(root, None)
+        except FileNotFoundError:  # no folder, no memories
+            self._unwatch()
+            self._compare(root, None)
+        self._checked = self._clock.monotonic()
+
+    def _add(self, folder: str) -> None:
+        if self._watch is not None:
+            self._watch.add(folder)
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+        self._restless.clear()
+        self._suspects.clear()
+
+    def _compare(self, root: str, scope: str | None, enter: Callable[[str], None] | None = None) -> None:
+        """Looks at every file of the scope and takes in those that differ from what is known of them."""
+        known = self._search.stamps()
+        seen: set[bytes] = set()
+        changed: list[tuple[int, bytes]] = []
+        for path, found in _walk(root, scope, enter):
+            seen.add(path)
+            if known.get(path) != _stamp(found):
+                changed.append((found.st_mtime_ns, path))
+            if found.st_nlink > 1 and enter is not None:
+                self._restless.add(path)
+        if gone := [path for path in known if path not in seen and scope in (None, _scope_of(path))]:
+            self._search.update((), gone)
+        self._take_in(root, [path for _, path in sorted(changed)])  # the oldest first
+
+    def _check_now_and_then(self, root: str) -> None:
+        """Looks at everything beside those who search; what it suspects, the next search looks at again."""
+        running = self._checking is not None and self._checking.is_alive()
+        if running or self._clock.monotonic() - self._checked < CHECK:
+            return
+        self._checked = self._clock.monotonic()
+        self._checking = threading.Thread(target=self._check, args=(root,), name="memory-check", daemon=True)
+        self._checking.start()
+
+    def _check(self, root: str) -> None:
+        with suppress(Lost, Closed):
+            with self._lock:
+                known = dict(self._search.stamps())
+            suspects = set()
+            for path, found in _walk(root, None):
+                if self._closing.is_set():
+                    return
+                if known.pop(path, None) != _stamp(found):
+                    suspects.add(path)
+            with self._lock:
+                self._suspects |= suspects | set(known)
+
+    # ── what they hold ───────────────────────────────────────────────────────────────────────────
+
+    def _take_in(self, root: str, paths: Sequence[bytes], *, anew: bool = False) -> None:
+        """Reads these files and tells the search of them, batch by batch: others may write in between."""
+        settled = int(self._clock.now().timestamp() * 1e9) - _SETTLES
+        for start in range(0, len(paths), BATCH):
+            if self._closing.is_set():
+                raise Closed
+            batch = paths[start : start + BATCH]
+            learned = list(_read(root, batch, settled))
+            here = {one.path for one in learned}
+            gone = [path for path in batch if path not in here]
+            self._search.update(learned, batch if anew else gone)
+            self._restless.difference_update(gone)
+            if len(paths) > BATCH:
+                self.progress(start + len(batch), len(paths))
 
 
 def parts_of(scope: str) -> tuple[str, ...]:
@@ -189,31 +232,38 @@ def parts_of(scope: str) -> tuple[str, ...]:
     return parts
 
 
-def _within(scope: str | None) -> tuple[str, tuple[str, ...]]:
-    if scope is None:
-        return "1", ()
-    parts_of(scope)
-    return "scope = ?", (scope,)
-
-
 def _scope_of(path: bytes) -> str:
     parts = os.fsdecode(path).split("/")
     return "/".join(parts[:2]) if parts[0] in SCOPED else ""
 
 
-def _walk(root: str, scope: str | None) -> Iterator[tuple[bytes, os.stat_result]]:
-    """Every note of a scope: regular files named *.md, without hidden ones and links."""
-    pending = [scope or ""]
+def _visible(path: bytes) -> bool:
+    return not path.startswith(b".") and b"/." not in path
+
+
+def _stamp(found: os.stat_result) -> int:
+    """A number that is another one when the file was touched; 0 stands for a file that has not settled."""
+    return hash((found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)) or 1
+
+
+def _walk(
+    root: str, below: str | None, enter: Callable[[str], None] | None = None
+) -> Iterator[tuple[bytes, os.stat_result]]:
+    """Every note of a scope or folder: regular files named *.md, without hidden ones and links. `enter` is told of
+    each folder before it is looked into."""
+    pending = [below or ""]
     while pending:
-        below = pending.pop()
+        here = pending.pop()
+        if enter is not None:
+            enter(here)
         try:
-            entries = os.scandir(f"{root}/{below}" if below else root)
+            entries = os.scandir(f"{root}/{here}" if here else root)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             continue
         with closing(entries):
             for entry in entries:
-                path = f"{below}/{entry.name}" if below else entry.name
-                if entry.name.startswith(".") or (scope == "" and path in SCOPED):
+                path = f"{here}/{entry.name}" if here else entry.name
+                if entry.name.startswith(".") or (below == "" and path in SCOPED):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(path)
@@ -229,47 +279,37 @@ def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:
     return found if stat.S_ISREG(found.st_mode) else None
 
 
-def _learn(db: sqlite3.Connection, root: str, path: bytes, stamp: str) -> None:
-    """Puts one file into the index, unless its content is there already."""
-    name = os.fsdecode(path)
+def _read(root: str, paths: Iterable[bytes], settled: int) -> Iterator[Learned]:
+    """Those of the files that are there and can be read. Folders that follow one another are opened once."""
+    for parent, group in groupby(map(os.fsdecode, paths), lambda name: name.rpartition("/")[0]):
+        try:
+            with open_folder(Path(root), parent.split("/") if parent else ()) as at:
+                yield from filter(None, (_learned(at, name, settled) for name in group))
+        except (OSError, ToolError):  # gone or swapped since it was seen
+            continue
+
+
+def _learned(at: int, path: str, settled: int) -> Learned | None:
+    name = path.rpartition("/")[2]
+    if not name.lower().endswith(".md"):
+        return None
     try:
-        with open_folder(Path(root), name.split("/")[:-1]) as at, reading(at, name.rpartition("/")[2], name) as file:
-            content, changed = read_all(file, READ), os.fstat(file).st_mtime
-    except (OSError, ToolError):  # gone or swapped since it was seen: the next look will tell
-        _forget(db, path)
-        return
-    digest = hashlib.sha256(content).digest()
-    known = db.execute("SELECT digest FROM files WHERE path = ?", (path,)).fetchone()
-    if known and known[0] == digest:
-        db.execute("UPDATE files SET stamp = ? WHERE path = ?", (stamp, path))
-        return
-    _forget(db, path)
-    _insert(db, path, stamp, digest, content.decode("utf-8", "replace"), changed)
-
-
-def _insert(db: sqlite3.Connection, path: bytes, stamp: str, digest: bytes, content: str, changed: float) -> None:
-    scope = _scope_of(path)
+        with reading(at, name, path) as file:
+            found = os.fstat(file)  # before the reading: what changes meanwhile has another stamp
+            content = read_all(file, READ)
+    except (OSError, ToolError):
+        return None
+    scope = _scope_of(os.fsencode(path))
     inside = os.fsencode(path).decode("utf-8", "replace").removeprefix(f"{scope}/" if scope else "")
     below, _, last = inside.rpartition("/")
-    found = note.read(content, last[:-3], below)
-    created = found.created.timestamp() if found.created else changed
-    row = (path, scope.encode("utf-8", "replace").decode(), stamp, digest, found.name, found.text, created)
-    places = ", ".join("?" * 10)
-    id = db.execute(
-        f"INSERT INTO files (path, scope, stamp, digest, name, text, created, author, agent, untrusted) "
-        f"VALUES ({places})",
-        (*row, found.author, found.agent, found.untrusted),
-    ).lastrowid
-    title = note.comparable(f"{found.name}\n{found.title}")
-    db.execute("INSERT INTO words (rowid, title, body) VALUES (?, ?, ?)", (id, title, note.comparable(found.text)))
-
-
-def _forget(db: sqlite3.Connection, path: bytes) -> None:
-    if row := db.execute("SELECT id FROM files WHERE path = ?", (path,)).fetchone():
-        db.execute("DELETE FROM words WHERE rowid = ?", row)
-        db.execute("DELETE FROM files WHERE id = ?", row)
-
-
-def _row(row: Sequence[Any]) -> Remembered:
-    path, scope, name, text, created, *origin = row
-    return Remembered(os.fsdecode(path)[:-3], scope, name, text, datetime.fromtimestamp(created, UTC), *origin)
+    read = note.read(content.decode("utf-8", "replace"), last[:-3], below)
+    created = read.created.timestamp() if read.created else found.st_mtime
+    return Learned(
+        os.fsencode(path),
+        scope.encode("utf-8", "replace").decode(),
+        _stamp(found) if found.st_ctime_ns < settled else 0,
+        hashlib.sha256(content).digest(),
+        read,
+        created,
+        read.updated.timestamp() if read.updated else created,
+    )

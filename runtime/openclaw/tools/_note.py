@@ -1,4 +1,4 @@
-"""A memory as text: its front matter, its name, and what a search compares. Pure; knows no disk.
+"""A memory as text: its front matter and its name. Pure; knows no disk.
 
 A note is Markdown. Front matter is `key: value` lines between two `---` lines; people may leave it
 out, leave keys out, or write keys of their own, which are searched like a title.
@@ -11,28 +11,13 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 
 from openclaw.names import file_name
+from openclaw.tools import _words
 
 LONGEST_NAME = 120
 _OURS = frozenset({"name", "created", "updated", "author", "agent", "untrusted"})
 _KEY = re.compile(r"([A-Za-z][\w-]*):\s*(.*)")
-# Scripts written without spaces, and Hangul, whose particles join the word: searched by pairs of signs.
-_SIGN = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-_ASCII_WORD = re.compile("[A-Za-z0-9]+")
-_ACCENT = re.compile("[\u0300-\u036f]")
-_SIGNS = re.compile(f"({_SIGN.pattern}+)")
-_SAY_NOTHING = (
-    "a about am an and any are as at be been but by can could did do does for from had has have he her him his how i "
-    "if in is it its ll m me my of on or our please re s say says she should so t tell than that the their them then "
-    "there these they this to us ve was we were what when where which who whom whose why will with would you your"
-)
-_STOP = frozenset(_SAY_NOTHING.split())
-_MOST_TERMS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +31,7 @@ class Note:
     author: str = ""
     agent: str = ""
     untrusted: str = ""  # the strangers' material that was before whoever saved it
+    updated: datetime | None = None  # where it was saved again
 
 
 def read(content: str, stem: str, folder: str = "") -> Note:
@@ -63,6 +49,7 @@ def read(content: str, stem: str, folder: str = "") -> Note:
         keys.get("author", ""),
         keys.get("agent", ""),
         keys.get("untrusted", ""),
+        _date(keys.get("updated", "")),
     )
 
 
@@ -136,70 +123,11 @@ def called(name: str) -> str:
 
 def name_for(text: str, longest: int = 48) -> str:
     """A name made of the first words of a text."""
-    words = [word.casefold() for word in _words(text[:400])]
+    words = [word.casefold() for word in _words.words(text[:400])]
     name = "-".join(words[:8]) or "note"
     while len(name) > longest and "-" in name:
         name = name.rpartition("-")[0]
     return name[:longest]
-
-
-# ── searching ────────────────────────────────────────────────────────────────────────────────────
-
-
-def comparable(text: str) -> str:
-    """The text as the index gets it: words alone, without accents, signs without spaces set apart."""
-    return _SIGN.sub(r" \g<0> ", " ".join(_words(_plain(text))))
-
-
-def terms(query: str) -> tuple[str, ...]:
-    """What a question is searched by: its words without the ones that say nothing, unless there are no others."""
-    words = list(dict.fromkeys(word.casefold() for word in _words(_plain(query)[:4000])))
-    telling = [word for word in words if word not in _STOP] or words
-    return tuple(dict.fromkeys(term for word in telling for term in _pairs(word)))[:_MOST_TERMS]
-
-
-def expression(words: Sequence[str], *, prefixes: bool = False) -> str:
-    """An FTS5 query that asks for any of the words. They hold no quotes: `terms` made them."""
-    return " OR ".join(f'"{word}"*' if prefixes else f'"{word}"' for word in words)
-
-
-def _plain(text: str) -> str:
-    """One form for equal characters, in one case. Accents go; the marks that are vowels in other scripts stay."""
-    if text.isascii():
-        return text
-    folded = unicodedata.normalize("NFKD", text.encode("utf-8", "replace").decode()).casefold()
-    parted = unicodedata.normalize("NFKD", folded)
-    return unicodedata.normalize("NFC", _ACCENT.sub("", parted))
-
-
-def _words(text: str) -> list[str]:
-    """Runs of letters, digits and the marks that belong to them."""
-    if text.isascii():
-        return _ASCII_WORD.findall(text)
-    return "".join(char if unicodedata.category(char)[0] in "LNM" else " " for char in text).split()
-
-
-def _pairs(word: str) -> list[str]:
-    """A word; where it holds signs written without spaces, each two neighbours as a phrase."""
-    found: list[str] = []
-    for part in filter(None, _SIGNS.split(word)):
-        if not _SIGN.match(part):
-            found.append(part)
-        else:
-            found += [f"{a} {b}" for a, b in pairwise(part)] or [part]
-    return found
-
-
-def excerpt(text: str, words: Sequence[str], longest: int = 400) -> str:
-    """The whole of a short text; of a long one the part around the first word that was searched for."""
-    if len(text) <= longest:
-        return text
-    folded = text.casefold()
-    hits = (folded.find(word.replace(" ", "")[:5]) for word in words)
-    at = min((hit for hit in hits if hit >= 0), default=0)
-    start = max(0, min(at - longest // 4, len(text) - longest))
-    piece = " ".join(text[start : start + longest].split())
-    return f"{'...' if start else ''}{piece}{'...' if start + longest < len(text) else ''}"
 
 
 def counted(notes: Mapping[str, object] | Sequence[object]) -> str:

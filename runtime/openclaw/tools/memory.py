@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import logging
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -31,10 +33,14 @@ from openclaw.messages import Call, ToolResult, ToolSpec
 from openclaw.names import file_name
 from openclaw.ports import Place
 from openclaw.tools import _note as note
-from openclaw.tools._index import READ, Index, Remembered, parts_of
+from openclaw.tools import _search_fts, _words
+from openclaw.tools._index import READ, Closed, Index, Progress, parts_of
 from openclaw.tools._note import Note
+from openclaw.tools._search import Remembered, Search
 
-__all__ = ["Memory", "Remembered", "Tools"]
+__all__ = ["Memory", "Remembered", "Tools", "at"]
+
+log = logging.getLogger(__name__)
 
 Answer: TypeAlias = str | tuple[str, str]
 """The text of a result, and whose words are in it where they are a stranger's."""
@@ -48,17 +54,31 @@ class Memory:
     A scope is "", "agents/<id>" or "people/<name>"; for `search` and `list`, None means every scope.
     """
 
-    def __init__(self, folder: Path, index: Path, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, index: Path, clock: Clock, search: Search | None = None, *, watched: bool = False
+    ) -> None:
+        """`index` is the file of the usual search; another one may be given. `watched`: see `Index`."""
         self._folder = folder
         self._clock = clock
-        self._index = Index(folder, index, clock)
+        self._writing = threading.RLock()
+        self._index = Index(folder, search or _search_fts.Search(index, clock), clock, watched=watched)
 
     def open(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._index.open()
 
     def close(self) -> None:
+        """Ends also what is being built."""
         self._index.close()
+
+    def refresh(self) -> None:
+        """Takes in what changed, ahead of the first search."""
+        self._index.refresh()
+
+    def rebuild(self, progress: Progress) -> int:
+        """Builds the index anew from the files, beside whoever searches; how many memories there are."""
+        self._index.progress = progress
+        return self._index.rebuild()
 
     def save(
         self, scope: str, text: str, *, name: str = "", author: str = "", agent: str = "", untrusted: str = ""
@@ -74,15 +94,15 @@ class Memory:
         if len(text) > LONGEST:
             raise ToolError(f"a memory holds at most {LONGEST:,} characters, this one has {len(text):,}; use a file")
         text = text.encode("utf-8", "replace").decode()
-        with self._index.lock:
+        with self._writing:
             return self._save(
                 parts, text, name=note.called(name), author=author, agent=agent, untrusted=untrusted
             )
 
     def search(self, scope: str | None, query: str, limit: int = 5) -> Sequence[Remembered]:
-        """The memories that share a word with the query, the best first; of equals, the newest first."""
-        words = note.terms(query)
-        return self._index.matching(scope, words, limit) if words else []
+        """The memories that fit (`_words.query`), the best first; of equals, the newest first."""
+        asked = _words.query(query)
+        return self._index.matching(scope, asked, limit) if asked else []
 
     def list(self, scope: str | None, limit: int = -1) -> Sequence[Remembered]:
         """Memories, the newest first; -1 means all."""
@@ -107,7 +127,7 @@ class Memory:
 
     def delete(self, scope: str | None, name: str) -> Remembered | None:
         """Removes the file; what it held, or None where there was none of this name."""
-        with self._index.lock:
+        with self._writing:
             if (found := self.find(scope, name)) is None:
                 return None
             *parts, stem = found.key.split("/")
@@ -172,6 +192,11 @@ def _found(key: str, scope: str, found: Note, now: datetime) -> Remembered:
     return Remembered(key, scope, found.name, found.text, *origin)
 
 
+def at(state: Path, clock: Clock) -> Memory:
+    """The memory of a state folder, for a runtime that goes on using it."""
+    return Memory(state / "memory", state / "search.db", clock, watched=True)
+
+
 # ── the tools ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -179,18 +204,31 @@ class Tools:
     """save_memory, memory_search, memory_list and memory_delete, on one thread and one connection."""
 
     def __init__(self, specs: Mapping[str, ToolSpec], place: Place, clock: Clock) -> None:
-        self._memory = Memory(Path(place.state) / "memory", Path(place.state) / "search.db", clock)
+        shared = place.memory if isinstance(place.memory, Memory) else None
+        self._memory = shared or at(Path(place.state), clock)
+        self._own = shared is None
         self._thread: ThreadPoolExecutor | None = None
 
     async def open(self) -> None:
+        """Returns before the index is up to date; who searches meanwhile waits for that."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="memory")
         await asyncio.get_running_loop().run_in_executor(self._thread, self._memory.open)
+        self._thread.submit(self._refresh)
 
     async def close(self) -> None:
         thread, self._thread = self._thread, None
         if thread is not None:
-            await asyncio.get_running_loop().run_in_executor(thread, self._memory.close)
+            if self._own:
+                await asyncio.to_thread(self._memory.close)
             thread.shutdown(wait=False)
+
+    def _refresh(self) -> None:
+        try:
+            self._memory.refresh()
+        except Closed:
+            pass
+        except (OSError, sqlite3.Error) as error:
+            log.warning("the index of memories could not be built: %s", error)
 
     async def run(self, name: str, input: Mapping[str, Any], call: Call) -> ToolResult:
         if call.memory is None:
@@ -206,6 +244,8 @@ class Tools:
             return output.result(text, call, untrusted=untrusted)
         except ToolError as error:
             return ToolResult(str(error), is_error=True)
+        except Closed:
+            return ToolResult("the memory was closed meanwhile", is_error=True)
         except (OSError, sqlite3.Error) as error:
             words = error.strerror if isinstance(error, OSError) else str(error)
             return ToolResult(f"the memory could not be used: {words or type(error).__name__}", is_error=True)
@@ -229,10 +269,12 @@ def _save(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
 
 def _search(memory: Memory, input: Mapping[str, Any], call: Call) -> Answer:
     found = memory.search(call.memory or "", input["query"], _limit(input, 5))
+    query = _words.query(input["query"])
     if not found:
-        return f"No memory matches `{input['query'][:200]}`."
-    words = note.terms(input["query"])
-    lines = [f"{n}. {_headline(one)}\n{note.excerpt(one.text, words)}" for n, one in enumerate(found, 1)]
+        cure = "; words in quotes must stand together, so try it without the quotes" if query.phrases else ""
+        return f"No memory matches `{input['query'][:200]}`{cure}."
+    words = query.terms
+    lines = [f"{n}. {_headline(one)}\n{_words.excerpt(one.text, words)}" for n, one in enumerate(found, 1)]
     return "\n\n".join([f"{note.counted(found)}, best match first:", *lines]), _strangers(found)
 
 
