@@ -1,4 +1,4 @@
-"""The one thread that touches the disk.
+"""The one thread that writes to the disk, and one for those who only read much of it.
 
 Law: what was asked of `Disk.run` is done, in order, even if the asker was cancelled meanwhile; so a
 cancelled `append` was written. After a failed write or fsync nothing on disk can be trusted to be what
@@ -35,10 +35,11 @@ class Disk:
     def __init__(self, executor: Callable[[], Executor] = thread) -> None:
         self._executor = executor
         self._thread: Executor | None = None
+        self._reader: Executor | None = None
         self._failure: str | None = None
 
     def start(self) -> None:
-        self._thread = self._executor()
+        self._thread, self._reader = self._executor(), self._executor()
         self._failure = None
 
     async def run(self, work: Callable[[*Args], T], *args: *Args) -> T:
@@ -49,6 +50,12 @@ class Disk:
             asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, *args)
         )
 
+    async def read(self, work: Callable[[*Args], T], *args: *Args) -> T:
+        """Beside all else, and only for what waits for nothing and changes nothing: nobody's commit waits for it."""
+        if self._reader is None:
+            raise StateError("the store is not open")
+        return await asyncio.get_running_loop().run_in_executor(self._reader, work, *args)
+
     def post(self, work: Callable[[], None]) -> None:
         """The same, and nobody waits for it: a failure is told to whoever asks next. Nothing where it is closed."""
         if self._thread is not None:
@@ -57,12 +64,14 @@ class Disk:
     async def finish(self, *last: Callable[[], None]) -> None:
         """Does all that was asked, then `last`, also after a failure; then the thread ends."""
         thread, self._thread = self._thread, None
-        if thread is None:
+        reader, self._reader = self._reader, None
+        if thread is None or reader is None:
             return
         loop = asyncio.get_running_loop()
         endings = [loop.run_in_executor(thread, work) for work in last]
         outcomes = await asyncio.gather(*endings, return_exceptions=True)
         thread.shutdown(wait=True)
+        reader.shutdown(wait=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise StorageFailed(f"the state folder did not close cleanly ({outcome})") from outcome

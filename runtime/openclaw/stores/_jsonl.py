@@ -8,20 +8,20 @@ every whole line is still served. Runs in the disk thread alone; knows nothing o
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from openclaw.clock import Clock
 from openclaw.errors import StateError, StateTooNew
 from openclaw.messages import Entry
 from openclaw.names import file_name
-from openclaw.ports import SessionSummary
 from openclaw.stores import _codec as codec
 from openclaw.stores._files import Files
 
@@ -34,7 +34,7 @@ log = logging.getLogger("openclaw.stores")
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
+class Header:
     key: str
     version: int
 
@@ -65,7 +65,6 @@ class Transcripts:
         self._files = files
         self._damage = damage
         self._hot: OrderedDict[str, _Hot] = OrderedDict()  # by session, least recently used first
-        self._counted: dict[Path, tuple[int, int]] = {}  # path -> size and lines when last counted
 
     def open(self) -> None:
         self._files.make_folder(self._folder / "archive")
@@ -109,10 +108,6 @@ class Transcripts:
         self._files.sync_folder(self._folder)
         return target.name
 
-    def list(self) -> Sequence[SessionSummary]:
-        summaries = [self._summary(path) for path in sorted(self._folder.glob("*.jsonl"))]
-        return [summary for summary in summaries if summary is not None]
-
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 
     def _path(self, session: str) -> Path:
@@ -152,8 +147,8 @@ class Transcripts:
 
     def _mend(self, path: Path, session: str) -> None:
         """Checks whose file this is, then leaves it whole: a first line, and a newline at the end."""
-        first = _first_line(path)
-        header = _header_from(first)
+        first = first_line(path)
+        header = header_from(first)
         if header is not None:
             _check(header, path, session)
         if not _ends_whole(path):
@@ -213,36 +208,37 @@ class Transcripts:
             target = target.with_name(f"{name}.{stamp}-{number}.jsonl")
         return target
 
-    def _summary(self, path: Path) -> SessionSummary | None:
-        header = _header_from(_first_line(path))
-        if header is None:
-            log.warning("%s: the first line is damaged; it is mended when the session is next used", path)
-            return None
-        about = path.stat()
-        size, lines = self._counted.get(path, (0, 0))
-        if size != about.st_size:
-            lines = _read(path).count(b"\n")
-            self._counted[path] = (about.st_size, lines)
-        updated = datetime.fromtimestamp(about.st_mtime, UTC)
-        return SessionSummary(header.key, max(lines - 1, 0), about.st_size, updated)
-
 
 def _all_whole(content: bytes) -> list[Entry] | None:
     """The entries behind the first line, at a third of what each line by itself would cost; None where any of it is
     damaged, so that somebody has to look closely."""
     try:
         text = content.decode()
-        start = text.index("\n") + 1
+        start, last = text.index("\n") + 1, len(text)
         entries = []
-        while start < len(text):
-            value, end = _scan(text, start)
-            if text[end] != "\n":
-                return None
-            entries.append(codec.entry_from(value))
-            start = end + 1
+        with _uncollected():
+            while start < last:
+                value, end = _scan(text, start)
+                if text[end] != "\n":
+                    return None
+                entries.append(codec.entry_from(value))
+                start = end + 1
     except (*_BAD_LINE, IndexError):
         return None
     return entries
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector, which would look through all of the many new objects again and again, and find none that
+    is gone: that takes as long as making them."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _parsed(line: bytes) -> dict[str, object] | None:
@@ -253,15 +249,15 @@ def _parsed(line: bytes) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def _header_from(line: bytes) -> _Header | None:
+def header_from(line: bytes) -> Header | None:
     value = _parsed(line) or {}
     key, version = value.get("key"), value.get("version")
     if value.get("type") != "session" or not isinstance(key, str) or not isinstance(version, int):
         return None
-    return _Header(key, version)
+    return Header(key, version)
 
 
-def _check(header: _Header, path: Path, session: str) -> None:
+def _check(header: Header, path: Path, session: str) -> None:
     if header.version > VERSION:
         raise StateTooNew(
             f"{path} was written by a newer version (format {header.version}, this one knows {VERSION}); "
@@ -281,10 +277,12 @@ def _unchanged(hot: _Hot, path: Path) -> bool:
     return about.st_ino == hot.inode and about.st_size == hot.size
 
 
-def _first_line(path: Path) -> bytes:
+def first_line(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.readline().removesuffix(b"\n")
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise _unreadable(path, error) from error
 

@@ -27,6 +27,7 @@ from openclaw.stores._jsonl import Damage, Transcripts
 from openclaw.stores._lock import Lock
 from openclaw.stores._room import Room
 from openclaw.stores._sqlite import Rows
+from openclaw.stores._summaries import Summaries
 
 APPROVALS = "exec-approvals"
 
@@ -147,8 +148,11 @@ class Audit:
 
 
 class Journal:
-    def __init__(self, disk: Disk, transcripts: Transcripts, room: Room, audit: Audit) -> None:
+    def __init__(
+        self, disk: Disk, transcripts: Transcripts, summaries: Summaries, room: Room, audit: Audit
+    ) -> None:
         self._disk = disk
+        self._summaries = summaries
         self._transcripts = transcripts
         self._room = room
         self._audit = audit
@@ -168,7 +172,7 @@ class Journal:
         return await self._disk.run(self._room.essential(self._transcripts.archive), session)
 
     async def list(self) -> Sequence[SessionSummary]:
-        return await self._disk.run(self._transcripts.list)
+        return await self._disk.read(self._summaries.list)
 
 
 class Marks:
@@ -235,7 +239,8 @@ class Store:
         self.audit = Audit(self._disk, Trail(root / "logs", files=files))
         self.inbox = Inbox(self._disk, self._rows, self._room)
         self.outbox = Outbox(self._disk, self._rows, self._room)
-        self.journal = Journal(self._disk, self._transcripts, self._room, self.audit)
+        summaries = Summaries(root / "sessions")
+        self.journal = Journal(self._disk, self._transcripts, summaries, self._room, self.audit)
         self.marks = Marks(self._disk, self._rows, self._room, Document(root / f"{APPROVALS}.json", files))
 
     async def open(self) -> None:
