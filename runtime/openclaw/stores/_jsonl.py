@@ -128,7 +128,8 @@ class Transcripts:
         return self._open(path, session)
 
     def _open(self, path: Path, session: str) -> _Hot:
-        descriptor = self._files.open(path, os.O_WRONLY | os.O_APPEND)
+        with self._files.roomy():
+            descriptor = self._files.open(path, os.O_WRONLY | os.O_APPEND)
         about = os.fstat(descriptor)
         hot = self._hot[session] = _Hot(descriptor, about.st_ino, about.st_size)
         if len(self._hot) > OPEN_FILES:
