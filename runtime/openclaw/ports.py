@@ -38,7 +38,7 @@ from openclaw.messages import (
     Usage,
 )
 from openclaw.storing import *  # noqa: F403 - whoever keeps something finds its shape here, too
-from openclaw.storing import SessionSummary, Settlement
+from openclaw.storing import Queued, SessionSummary, Settlement
 
 # ── providers ────────────────────────────────────────────────────────────────────────────────────
 
@@ -68,6 +68,7 @@ class Completed:
     stop_reason: str
     usage: Usage
     model: str
+    why: str = ""  # it stopped so, as far as the service says: of a refusal its category and explanation
 
 
 ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Completed
@@ -144,6 +145,22 @@ Begin: TypeAlias = Callable[[], Awaitable[None]]
 
 Perform: TypeAlias = Callable[[ToolCall, Begin], Awaitable[ToolResult]]
 """Makes one call, or refuses it. Raises nothing that the model could mend."""
+
+
+async def _nobody() -> Sequence[Queued]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What else is answered with a message: `with_it` is read together with it, and `steer` gives, whenever it is
+    asked, what came since and joins the turn under way. All of it is settled with the turn."""
+
+    with_it: Sequence[Queued] = ()
+    steer: Callable[[], Awaitable[Sequence[Queued]]] = _nobody
+
+
+ALONE = Beside()
 
 
 class Post(Protocol):

@@ -28,7 +28,7 @@ from openclaw.messages import (
     TextDelta,
     UserEntry,
 )
-from openclaw.ports import Queued, Watcher
+from openclaw.ports import Beside, Queued, Watcher
 from openclaw.sessions import ATTEMPTS, LONGEST, Sessions
 from openclaw.stores.volatile import Store
 from openclaw.transcript import Transcript
@@ -48,7 +48,7 @@ class Echo:
     log: list[str] = field(default_factory=list)
     abandoned: list[str] = field(default_factory=list)
 
-    async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher) -> Reply:
+    async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside) -> Reply:
         text = queued.route.text
         self.log.append(f"begin {text}")
         entry = UserEntry(f"e{queued.id}", NOW, ({"type": "text", "text": text},), queued.id)

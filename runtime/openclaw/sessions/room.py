@@ -1,7 +1,8 @@
 """From an accepted message to its settled reply: `post` takes in, one worker for each session answers in order.
 
 The law: a message is on disk before it is acknowledged, and stays until its reply is in the outbox, in the
-same transaction that settles it. Sessions run side by side; within one, first in, first out. A message that
+same transaction that settles it; what is answered together is settled together. Sessions run side by side, and each
+is served once before it stands in line again; within one, first in, first out. A message that
 brought the runtime down three times is put aside and said so; the third time is tried alone, so that what merely
 ran beside it is not blamed. What a turn is made of stands in `turn.py`, and
 the app hands it in; what commands do is handed in too.
@@ -11,17 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, Protocol
 
 from openclaw import commands
 from openclaw.clock import Clock
-from openclaw.errors import OpenClawError, StorageFailed
-from openclaw.manifest.snapshot import Agent, Heartbeat, Snapshot
+from openclaw.errors import OpenClawError, QueueFull, StorageFailed
+from openclaw.manifest.snapshot import QUEUE_LIMIT, Agent, Heartbeat, Snapshot
 from openclaw.messages import (
-    SILENT,
     Accepted,
     Address,
     Answered,
@@ -30,30 +30,40 @@ from openclaw.messages import (
     Progress,
     Refused,
     Reply,
+    Retrying,
     Route,
     Text,
     Told,
 )
 from openclaw.names import fresh
-from openclaw.ports import Doorbell, Queued, Store, Watcher
+from openclaw.ports import Beside, Doorbell, Fits, Queued, Store, Watcher
 from openclaw.router import route, there
 from openclaw.secrecy import SECRETS
+from openclaw.sessions import renewal
+from openclaw.sessions.line import MOST, Line, is_command
+from openclaw.sessions.replies import deliveries, lead
+from openclaw.sessions.warm import Warm
 from openclaw.transcript import Log, Transcript
 
 log = logging.getLogger(__name__)
 
 LONGEST = 256 * 1024  # characters of one message
 ATTEMPTS = 3  # a message that was taken up this often without an end is put aside
-WARM = 256  # transcripts kept in memory
+IN_ALL = 10_000  # messages of all sessions that wait
 
 NEW = "Started afresh. The conversation so far is kept in the archive; what was remembered stays remembered."
 PARKED = "This message brought the runtime down three times. It was put aside so that others are answered; it is kept."
+CUT_OFF = (
+    "The answer to this was cut off when the runtime ended unexpectedly, and is not begun again by itself. What it "
+    "had begun may have had its effect. Send the message again if it is still wanted."
+)
+NEWER = "a newer message came"
 
 
 class Answerer(Protocol):
     """Makes the reply to one message: a turn, or a command that takes its place in the queue."""
 
-    async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher) -> Reply: ...
+    async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside) -> Reply: ...
 
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:
         """After a stop: leaves a transcript that the session can go on from."""
@@ -73,12 +83,24 @@ class Beats(Protocol):
 
 @dataclass(slots=True)
 class Running:
-    """One turn under way. `stopped` tells a person's /stop from the end of the runtime."""
+    """One turn under way. `stopped` tells a person's /stop from the end of the runtime, and `interrupted` that a newer
+    message takes it over."""
 
-    queued: Queued
+    rows: list[Queued]  # all that it answers, in their order
     task: asyncio.Task[Reply]
     stopped: bool = False
+    interrupted: bool = False
+    joining: asyncio.Task[Sequence[Queued]] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)  # nothing more is written to its session
+
+    @property
+    def queued(self) -> Queued:
+        return self.rows[0]
+
+    async def joined(self) -> None:
+        """Nothing is on its way to it any more: what was taken from the queue is among its rows."""
+        if self.joining is not None:
+            await asyncio.wait({self.joining})
 
 
 class Sessions:
@@ -97,12 +119,16 @@ class Sessions:
         self._answerer = answerer
         self._at_once = at_once
         self._clock = clock
-        self._warm: OrderedDict[str, Transcript] = OrderedDict()
+        self._warm = Warm(store.journal)
         self._running: dict[str, Running] = {}
         self._watchers: dict[str, list[Watcher]] = {}  # by message
         self._listeners: dict[str, list[Watcher]] = {}  # by channel
         self._choices: dict[str, str] = {}
-        self._last_attempt = asyncio.Lock()
+        self._alone: str | None = None  # the session whose message is tried alone
+        self._for_alone: dict[str, None] = {}  # sessions that wait for that
+        self._in_all = 0  # messages that waited when they were last counted, and all since
+        self.most = IN_ALL
+        self.plain = False  # whether every channel queues, whatever it says
         self.paired: Callable[[Address], bool] = lambda sender: False  # whether a code let this stranger in
         self.stopping = False
         self.beats: Beats | None = None
@@ -122,15 +148,46 @@ class Sessions:
         if answered := await self._command(message, routed, snapshot):
             return answered
         try:
-            accepted = await self._store.inbox.accept(message, routed)
+            accepted = await self._store.inbox.accept(message, routed, at_most=await self._room(message, snapshot))
         except StorageFailed:
             raise
+        except QueueFull as error:
+            return Refused("busy", f"{error.waiting} messages wait here already; send it again in a while")
         except OpenClawError as error:
             return Refused("full", str(error))
         if watch is not None and accepted.new:  # one that is there already may have ended; `watch` is for those
             self._watchers.setdefault(accepted.id, []).append(watch)
+        self._in_all += accepted.new
         self._doorbell.ring(accepted.session)
+        if accepted.new:
+            await self._interrupt(Queued(accepted.id, message, routed, 0))
         return accepted
+
+    async def _room(self, message: Message, snapshot: Snapshot) -> int:
+        """How many messages may wait before this one in its session."""
+        if self._in_all >= self.most:
+            self._in_all = await self._store.inbox.waiting()
+        channel = snapshot.channels.get(message.sender.channel)
+        own = channel.queue_limit if channel else QUEUE_LIMIT
+        return own if self._in_all < self.most else 0
+
+    async def _interrupt(self, newer: Queued) -> None:
+        """Ends the running turn where the newer message is to be answered together with what it answers, and nothing
+        else waits between the two."""
+        session, line = newer.route.session, self._line
+        running = self._running.get(session)
+        if running is None or running.interrupted or line.mode(newer.message) != "interrupt":
+            return
+        fits = line.joining(running.queued)
+        if fits is None or not fits(newer) or await self._store.inbox.waiting(session) != 1:
+            return
+        if self._running.get(session) is running:
+            running.interrupted = True
+            running.task.cancel()
+
+    @property
+    def _line(self) -> Line:
+        return Line(self._snapshot(), self.plain)
 
     def _refusal(self, message: Message) -> Refused | None:
         if self.stopping:
@@ -186,24 +243,39 @@ class Sessions:
         """Takes up what an earlier run left open."""
         document, _ = await self._store.marks.get("agent-choices")
         self._choices = dict(document or {})
+        self._in_all = await self._store.inbox.waiting()
         for session in await self._store.inbox.open():
             self._doorbell.ring(session)
 
     async def wake(self, session: str) -> None:
-        """Answers everything the session has waiting, oldest first. The doorbell calls it for one at a time."""
-        while not self.stopping and (queued := await self._store.inbox.next(session)):
-            if queued.attempts == ATTEMPTS:
-                await self._serve_alone(queued)
-            else:
-                await self._serve(queued)
+        """Answers the session's oldest message, and what is answered together with it. The doorbell calls it for one
+        at a time; what waits behind gets its turn after the other sessions that wait by then."""
+        queued = None if self.stopping else await self._store.inbox.next(session)
+        if queued is None:
+            return
+        if queued.attempts == ATTEMPTS and not self._left_by_crash(queued) and not self._takes_alone(session):
+            await self._store.inbox.release(queued.id)  # while it waits for that it does not count, and holds no place
+            return
+        try:
+            await self._serve(queued)
+        finally:
+            self._leaves_alone(session)
+        self._doorbell.ring(session)
 
-    async def _serve_alone(self, queued: Queued) -> None:
-        """The last attempt, when no other message is at its last: while it waits for that it does not count."""
-        await self._store.inbox.release(queued.id)
-        async with self._last_attempt:
-            again = None if self.stopping else await self._store.inbox.next(queued.route.session)
-            if again is not None:
-                await self._serve(again)
+    def _takes_alone(self, session: str) -> bool:
+        """The last attempt is made when no other message is at its last."""
+        if self._alone not in (None, session):
+            self._for_alone[session] = None
+            return False
+        self._alone = session
+        return True
+
+    def _leaves_alone(self, session: str) -> None:
+        if self._alone == session:
+            self._alone = None
+            waiting, self._for_alone = self._for_alone, {}
+            for other in waiting:
+                self._doorbell.ring(other)
 
     async def _serve(self, queued: Queued) -> None:
         try:
@@ -212,45 +284,98 @@ class Sessions:
             raise
         except OpenClawError as error:  # a session file of a newer version, for example: told, and others go on
             log.error("message %s cannot be answered: %s", queued.id, error)
-            await self._settle(queued, "failed", _reply(queued, f"This cannot be answered here: {error}", failed=True))
+            reply = _reply(queued, f"This cannot be answered here: {error}", failed=True)
+            await self._settle([queued], "failed", reply)
 
     async def _serve_in(self, queued: Queued) -> None:
         if queued.attempts > ATTEMPTS:
             log.error("message %s was put aside after %d attempts", queued.id, ATTEMPTS)
-            await self._settle(queued, "parked", _reply(queued, PARKED, failed=True))
-            return
-        if queued.message.told:
+            await self._settle([queued], "parked", _reply(queued, PARKED, failed=True))
+        elif queued.message.told:
             await self._enter(queued)
-            return
-        if _asks_for_new(queued):
+        elif _asks_for_new(queued):
             await self.reset(queued.route.session)
-            await self._settle(queued, "done", _reply(queued, NEW))
-            return
-        transcript = await self._opened(queued)
-        queued = self._rerouted(queued)
-        task = asyncio.create_task(self._answerer(queued, transcript, lambda event: self._tell(queued, event)))
-        running = self._running[queued.route.session] = Running(queued, task)
+            await self._settle([queued], "done", _reply(queued, NEW))
+        elif self._left_by_crash(queued):
+            await self._cut_off(queued)
+        else:
+            await self._answer(queued, await self._opened(queued))
+
+    async def _answer(self, queued: Queued, transcript: Transcript) -> None:
+        """One turn, for this message and those that are answered with it."""
+        session, queued, line = queued.route.session, self._rerouted(queued), self._line
+        begun = transcript.begun(queued.id)
+        known = await self._behind(queued, line.beginning(queued, transcript.together(queued.id) if begun else ()))
+        rows = [queued, *known]
+        beside = Beside(() if begun else tuple(known), partial(self._steered, session, line.joining(queued)))
+        front = lead(rows, transcript)
+
+        def tell(event: Progress) -> None:
+            self._show(running, front, event)
+
+        task = asyncio.create_task(self._answerer(queued, transcript, tell, beside))
+        running = self._running[session] = Running(rows, task)
         try:
             reply = await self._outcome(running, transcript)
         except asyncio.CancelledError:
-            # The runtime is ending: the message goes back as it was and is taken up at the next start.
-            await self._store.inbox.release(queued.id)
+            # The runtime is ending: the messages go back as they were and are taken up at the next start.
+            await self._store.inbox.release(*(row.id for row in running.rows))
             raise
         finally:
-            del self._running[queued.route.session]
+            del self._running[session]
             running.ended.set()
-        await self._settle(queued, "failed" if reply.failed else "done", reply)
+        if reply is not None:
+            await self._settle(running.rows, "failed" if reply.failed else "done", reply, front)
+            return
+        self._show(running, front, Retrying(NEWER, 0.0))
+        await self._store.inbox.release(*(row.id for row in running.rows))
 
-    async def _outcome(self, running: Running, transcript: Transcript) -> Reply:
+    async def _behind(self, queued: Queued, fits: Fits | None) -> Sequence[Queued]:
+        return () if fits is None else await self._store.inbox.join(queued.route.session, MOST, fits)
+
+    async def _steered(self, session: str, fits: Fits | None) -> Sequence[Queued]:
+        """What joins the session's turn under way. Cancelled half way it still ends, so that no message is lost
+        between queue and turn."""
+        running = self._running.get(session)
+        if running is None or fits is None:
+            return ()
+        running.joining = asyncio.ensure_future(self._join(running, fits))
+        return await asyncio.shield(running.joining)
+
+    async def _join(self, running: Running, fits: Fits) -> Sequence[Queued]:
+        joined = await self._behind(running.queued, fits)
+        running.rows += joined
+        return joined
+
+    # ── what a crash left ────────────────────────────────────────────────────────────────────────
+
+    def _left_by_crash(self, queued: Queued) -> bool:
+        """Whether it was taken up before without an end, and is not to be taken up again."""
+        plain = not queued.message.told and not _is_command(queued)
+        return plain and queued.attempts > 1 and self._agent(queued).interrupted != "resume"
+
+    async def _cut_off(self, queued: Queued) -> None:
+        """Settles it, and what was answered with it, without running anything."""
+        session, silent = queued.route.session, self._agent(queued).interrupted == "drop"
+        known = (await self.transcript(session)).together(queued.id)
+        rows = [queued, *await self._store.inbox.join(session, len(known) - 1, lambda other: other.id in known)]
+        log.warning("message %s was cut off by a crash and is not taken up again", queued.id)
+        await self._settle(rows, "failed", _reply(queued, CUT_OFF, failed=True), silent=silent)
+
+    async def _outcome(self, running: Running, transcript: Transcript) -> Reply | None:
+        """None where a newer message took the turn over."""
         try:
             await asyncio.wait({running.task})
+            await running.joined()
         except asyncio.CancelledError:
             running.task.cancel()
             await asyncio.wait({running.task})
+            await running.joined()
             raise
         if running.task.cancelled():
             await self._answerer.abandon(running.queued, transcript)
-            return _reply(running.queued, "Stopped.", failed=True)
+            over = running.interrupted and not running.stopped
+            return None if over else _reply(running.queued, "Stopped.", failed=True)
         error = running.task.exception()
         if error is None:
             return running.task.result()
@@ -263,7 +388,7 @@ class Sessions:
     async def _enter(self, queued: Queued) -> None:
         """Something was said to this session's person elsewhere: it becomes part of what was said here."""
         message, session = queued.message, queued.route.session
-        transcript = await self.transcript(session)
+        transcript = await self._renewed(queued, await self.transcript(session))
         if not transcript.begun(queued.id):
             by = f"heartbeat {message.heartbeat}" if message.heartbeat else str(message.sender)
             untrusted = (await self.transcript(f"cron:{message.heartbeat}")).untrusted if message.heartbeat else ""
@@ -271,35 +396,31 @@ class Sessions:
             await Log(session, self._store.journal, transcript, self._clock).write(told)
         await self._store.inbox.settle(queued.id, "done", None, deliver=())
 
-    async def _settle(self, queued: Queued, state: Literal["done", "failed", "parked"], reply: Reply) -> None:
-        deliver = self._deliveries(queued, reply)
+    async def _settle(
+        self,
+        rows: Sequence[Queued],
+        state: Literal["done", "failed", "parked"],
+        reply: Reply,
+        front: Queued | None = None,
+        *,
+        silent: bool = False,
+    ) -> None:
+        """All of it ends with this reply, which answers `front`; `silent`: nobody is told."""
+        queued = rows[0]
+        deliver = deliveries(rows, front or queued, reply, self._told)
         beats = self.beats if queued.message.heartbeat is not None and not queued.message.told else None
         if beats is not None:
             deliver += await beats.ended(queued, reply)
-        await self._store.inbox.settle(queued.id, state, reply, deliver=deliver)
+        deliver = [] if silent else deliver
+        joined = [row.id for row in rows[1:]]
+        await self._store.inbox.settle(queued.id, state, reply, deliver=deliver, joined=joined)
         if beats is not None:
             await beats.settled(queued)
-        self._tell(queued, Finished(reply))
-        self._watchers.pop(queued.id, None)
+        for row in rows:
+            self._tell(row, Finished(replace(reply, answers=(front or queued).id)))
+            self._watchers.pop(row.id, None)
         for outgoing in deliver:
             self.delivered(outgoing.to.channel)
-
-    def _deliveries(self, queued: Queued, reply: Reply) -> list[Reply]:
-        """What is sent: nothing where the reply is fetched; a heartbeat's to whom it is for, unless it is silent or
-        failed, which its owner is told instead."""
-        message, plain = queued.message, replace(reply, account=None)
-        if not message.deliver:
-            return [] if message.fetched or message.heartbeat is not None else [plain]
-        if reply.text.strip() == SILENT or (message.heartbeat is not None and reply.failed):
-            return []
-        told: dict[str, Route] = {}  # one person may be reached at several places
-        replies = []
-        for place in message.deliver:
-            here = self._told(queued, place, reply)
-            new = here is not None and here.session not in told
-            replies.append(replace(plain, to=place, answers=None, told=here if new else None))
-            told |= {here.session: here} if here is not None else {}
-        return replies
 
     def _told(self, queued: Queued, place: Address, reply: Reply) -> Route | None:
         """Where a heartbeat's reply enters, so that whoever gets it can answer it."""
@@ -313,11 +434,13 @@ class Sessions:
 
     def _rerouted(self, queued: Queued) -> Queued:
         """The agent of a waiting message may be gone by now: then the default one answers, and says so."""
+        agent = self._agent(queued).id
+        return queued if agent == queued.route.agent else replace(queued, route=replace(queued.route, agent=agent))
+
+    def _agent(self, queued: Queued) -> Agent:
         snapshot = self._snapshot()
         beat = self.beats.named(queued.message.heartbeat) if self.beats is not None else None
-        agent = beat.agent if beat is not None else queued.route.agent
-        agent = agent if agent in snapshot.agents else snapshot.default_agent.id
-        return queued if agent == queued.route.agent else replace(queued, route=replace(queued.route, agent=agent))
+        return snapshot.agents.get(beat.agent if beat is not None else queued.route.agent) or snapshot.default_agent
 
     # ── watching and stopping ────────────────────────────────────────────────────────────────────
 
@@ -338,6 +461,12 @@ class Sessions:
             except Exception:
                 log.exception("a watcher of message %s failed", queued.id)
 
+    def _show(self, running: Running, front: Queued, event: Progress) -> None:
+        """Shown where the reply will stand, and to every program that waits for it."""
+        for row in running.rows:
+            if row is front or row.message.fetched:
+                self._tell(row, event)
+
     def running(self) -> list[Queued]:
         return [running.queued for running in self._running.values()]
 
@@ -354,21 +483,25 @@ class Sessions:
 
     async def transcript(self, session: str) -> Transcript:
         """The session in memory, read once and kept while it is in use."""
-        found = self._warm.get(session)
-        if found is None:
-            found = self._warm[session] = Transcript(await self._store.journal.load(session))
-        self._warm.move_to_end(session)
-        while len(self._warm) > WARM:
-            oldest = next(key for key in self._warm if key not in self._running)
-            del self._warm[oldest]
-        return found
+        return await self._warm.of(session)
 
     async def _opened(self, queued: Queued) -> Transcript:
-        """The message's session; that of a heartbeat is put aside first, unless it asks to be kept."""
+        """The message's session; that of a heartbeat is put aside first, unless it asks to be kept, and that of a
+        conversation whose time is over."""
         transcript = await self.transcript(queued.route.session)
+        if queued.message.heartbeat is None:
+            return await self._renewed(queued, transcript)
         heartbeat = self.beats.named(queued.message.heartbeat) if self.beats is not None else None
-        keeps = queued.message.heartbeat is None or (heartbeat is not None and heartbeat.session == "keep")
+        keeps = heartbeat is not None and heartbeat.session == "keep"
         if keeps or not transcript.entries or transcript.begun(queued.id):
+            return transcript
+        await self.reset(queued.route.session)
+        return await self.transcript(queued.route.session)
+
+    async def _renewed(self, queued: Queued, transcript: Transcript) -> Transcript:
+        """The transcript, or an empty one where another conversation begins with this message."""
+        said, agent = transcript.entries, self._agent(queued)
+        if not said or transcript.begun(queued.id) or not renewal.over(agent.session, said[-1].at, self._clock.now()):
             return transcript
         await self.reset(queued.route.session)
         return await self.transcript(queued.route.session)
@@ -380,7 +513,7 @@ class Sessions:
         if running is not None:
             await self.stop(session)
             await running.ended.wait()
-        self._warm.pop(session, None)
+        self._warm.forget(session)
         self.left(session)
         return await self._store.journal.archive(session)
 
@@ -417,6 +550,10 @@ def _is_empty(message: Message) -> bool:
 def _says_nothing_else(message: Message) -> bool:
     """Whether there is only text: no file, no image, nothing quoted or passed on."""
     return all(isinstance(part, Text) for part in message.parts)
+
+
+def _is_command(queued: Queued) -> bool:
+    return queued.message.heartbeat is None and is_command(queued.route.text)
 
 
 def _asks_for_new(queued: Queued) -> bool:
