@@ -21,7 +21,7 @@ FLOORS: dict[int, set[str]] = {
     3: {"router", "prompt", "transcript"},
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
-        "adapters", "delivery", "pairing", "health", "tally", "reminders",
+        "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "space",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload"},
@@ -31,6 +31,8 @@ FLOORS: dict[int, set[str]] = {
 NEIGHBOURS = {
     ("ports", "messages"),  # the shapes of rooms speak in the words that flow between them
     ("calls", "approvals"),  # a call is decided with the approvals that were given
+    ("turn", "fallback"),  # both are given the models to ask
+    ("compaction", "fallback"),
     ("supervisor", "adapters"),  # opens what it finds by name
 }
 FREE = {0, 2, 6}  # the words, the compiler's own rooms, and the top, where everything meets

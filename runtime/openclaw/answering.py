@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock
 from openclaw.errors import ProviderError
+from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
 from openclaw.manifest.people import Sender, room, sender
@@ -36,7 +37,7 @@ from openclaw.messages import (
 )
 from openclaw.names import file_name, fresh
 from openclaw.permissions.facts import Facts
-from openclaw.ports import Audit, Journal, Queued, Watcher
+from openclaw.ports import ALONE, Audit, Beside, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
 from openclaw.supervisor import Generation, Supervisor
 from openclaw.tally import Tally
@@ -75,22 +76,6 @@ class House:
                 return f"people/{file_name(who.person or str(who.address))}"
 
 
-async def _nobody() -> Sequence[Queued]:
-    return ()
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What else is answered with a message: `with_it` is read together with it, and `steer` gives, whenever it is
-    asked, what came since and joins the turn under way. All of it is settled with the turn."""
-
-    with_it: Sequence[Queued] = ()
-    steer: Callable[[], Awaitable[Sequence[Queued]]] = _nobody
-
-
-ALONE = Beside()
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """One message to be answered, and all it is answered with."""
@@ -98,7 +83,7 @@ class Job:
     queued: Queued
     log: Log
     agent: Agent
-    voice: prompt.Voice
+    models: Models
     generation: Generation
     tell: Watcher
     beat: Heartbeat | None
@@ -109,6 +94,12 @@ class Job:
         """Whoever a reminder was set up by counts as the sender when it runs: it may do no more than they may."""
         by, snapshot = self.beat.asked_by if self.beat else None, self.generation.snapshot
         return sender(by if by is not None and by.channel != "cron" else self.queued.message.sender, snapshot)
+
+    @property
+    def others(self) -> tuple[Sender, ...]:
+        """Whoever else is answered together with them: what one of them may not, is not done."""
+        found = [sender(queued.message.sender, self.generation.snapshot) for queued in self.beside.with_it]
+        return tuple(dict.fromkeys(one for one in found if one != self.who))
 
     @property
     def room(self) -> str | None:
@@ -138,11 +129,12 @@ class Answering:
     reachable: Callable[[Queued, tuple[str, ...]], bool]
     tally: Tally
     beats: Heartbeats
+    cooling: Cooling
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside = ALONE) -> Reply:
         async with self.supervisor.lease() as generation:
             job = self._job(queued, transcript, generation, tell, beside)
-            before, begun, started = transcript.usage, _begun(transcript, queued.id), self.clock.monotonic()
+            before, begun, started = len(transcript.entries), transcript.place(queued.id), self.clock.monotonic()
             verdict, text, failed, fault = None, "", False, ""
             try:
                 verdict, text = await self._in_time(job)
@@ -153,8 +145,9 @@ class Answering:
                 raise group.exceptions[0] from None
             account = self._account(job, transcript.entries[begun:], self.clock.monotonic() - started, verdict)
             if account.model:
-                used = transcript.usage - before  # by this process
-                self.tally.turn(job.agent.id, account.model, used, account.seconds, failed=failed)
+                self.tally.turn(job.agent.id, account.model, account.seconds, failed=failed)
+            for model, usage in _asked(transcript.entries[before:], job.models):  # by this process
+                self.tally.used(job.agent.id, model, usage)
         message = queued.message
         return Reply(
             to=message.sender,
@@ -177,18 +170,18 @@ class Answering:
     ) -> Job:
         beat = self.beats.of(queued.message)
         agent = _as_asked(generation.snapshot.agents[queued.route.agent], beat, generation.snapshot)
-        voice = speak(agent, generation)
-        return Job(queued, self._log(queued, transcript), agent, voice, generation, tell, beat, beside)
+        models = Models(speak(agent, generation), self.cooling, tell)
+        return Job(queued, self._log(queued, transcript), agent, models, generation, tell, beat, beside)
 
     def _log(self, queued: Queued, transcript: Transcript) -> Log:
         return Log(queued.route.session, self.journal, transcript, self.clock)
 
     def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
-        answers, models = [_asked(entry, job) for entry in entries], job.generation.models
-        asked = [(model, usage) for model, usage in answers if usage != Usage()]
+        asked, models = _asked(entries, job.models), job.generation.models
         woken = verdict is None or verdict.wake
+        own = job.models.own.model if woken and not _says(job) else ""
         return Account(
-            model=job.voice.model if asked or (woken and not _says(job)) else "",
+            model=asked[-1][0] if asked else own,
             usage=sum((usage for _, usage in asked), Usage()),
             cost=_cost(asked, models[job.agent.model], models.values()),
             seconds=seconds,
@@ -226,23 +219,24 @@ class Answering:
         return await self.beats.checks.judge(beat, job.queued.id, lambda: calls.check(call, check.secrets))
 
     async def _text(self, job: Job, calls: Calls) -> str:
-        agent, log, voice, queued = job.agent, job.log, job.voice, job.queued
+        agent, log, models, queued = job.agent, job.log, job.models, job.queued
         if _asks_to_compact(queued):
-            return await _compacted(log, voice, agent)
+            return await _compacted(log, models, agent)
         if compaction.due(log, agent.compaction) and not log.transcript.begun(queued.id):
-            await _compacted(log, voice, agent)
+            await _compacted(log, models, agent)
 
         async def steer() -> Sequence[UserEntry]:
             return [self._joining(job, queued) for queued in await job.beside.steer()]
 
-        turn = Turn(voice, log, calls.perform, job.tell, agent.limits, steer)
+        turn = Turn(models, log, calls.perform, agent.limits, steer)
         return await turn.run(self._said(job))
 
     def _said(self, job: Job) -> UserEntry:
         """The message, and what is read together with it."""
         now = self.clock.now()
         who = job.who if job.beat is None else replace(job.who, timezone=job.beat.timezone)
-        facts = prompt.Facts(now, who, self.house.workspace(job.agent))
+        said = job.queued.message.at if job.beside.with_it else None
+        facts = prompt.Facts(now, who, self.house.workspace(job.agent), said)
         content = prompt.user_content(job.queued.message, job.queued.route.text, facts)
         others = [self._joining(job, queued) for queued in job.beside.with_it]
         content += tuple(block for other in others for block in other.content)
@@ -254,7 +248,8 @@ class Answering:
     def _joining(self, job: Job, queued: Queued) -> UserEntry:
         """Another message that is answered with this one."""
         now, message = self.clock.now(), queued.message
-        facts = prompt.Facts(now, sender(message.sender, job.generation.snapshot), self.house.workspace(job.agent))
+        who = sender(message.sender, job.generation.snapshot)
+        facts = prompt.Facts(now, who, self.house.workspace(job.agent), message.at)
         said = SECRETS.mask_all(prompt.user_content(message, queued.route.text, facts))
         return UserEntry(fresh(), now, tuple(said), queued.id, prompt.untrusted(message), (job.queued.id,))
 
@@ -271,6 +266,7 @@ class Answering:
             protected=(self.house.project, self.house.state),
             heartbeat=job.heartbeat,
             transcript=job.log.transcript,
+            others=job.others,
         )
         bench = Bench(
             snapshot=snapshot,
@@ -286,7 +282,7 @@ class Answering:
 
     async def _in_time(self, job: Job) -> tuple[Verdict | None, str]:
         """The outcome, cut off when the turn took longer than it may; waiting for people does not count."""
-        calls, limit = self._calls(job, job.voice.tools), job.agent.limits.turn
+        calls, limit = self._calls(job, job.models.own.tools), job.agent.limits.turn
         run = self._outcome(job, calls)
         task, started = asyncio.ensure_future(run), self.clock.monotonic()
         try:
@@ -307,14 +303,24 @@ class Answering:
                 task.exception()  # whoever cancelled us is not told; asked for, so that nobody complains of it later
 
 
-def speak(agent: Agent, generation: Generation) -> prompt.Voice:
-    """What the model of this agent is told under this snapshot."""
-    model = generation.models[agent.model]
+def speak(agent: Agent, generation: Generation) -> tuple[prompt.Voice, ...]:
+    """What the model of this agent is told under this snapshot; behind it those that answer where it does not."""
     tools = prompt.tools(agent, generation.snapshot)
     system = prompt.system(agent, tools)
-    provider = generation.provider(agent.model)
-    setup = prompt.setup(model.id, system, tools)
-    return prompt.Voice(provider, model.id, system, tools, setup, agent.effort, model.price)
+    voices = []
+    for alias in _in_order(agent.model, generation.models):
+        model, provider = generation.models[alias], generation.provider(alias)
+        setup = prompt.setup(model.id, system, tools)
+        voices.append(prompt.Voice(provider, model.id, system, tools, setup, agent.effort, model.price, alias))
+    return tuple(voices)
+
+
+def _in_order(alias: str, models: Mapping[str, Model]) -> list[str]:
+    """The model and those that stand in for it, and for those."""
+    found = [alias]
+    for each in models[alias].fallback:
+        found += [other for other in _in_order(each, models) if other not in found]
+    return found
 
 
 def _as_asked(agent: Agent, beat: Heartbeat | None, snapshot: Snapshot) -> Agent:
@@ -329,22 +335,17 @@ def _says(job: Job) -> bool:
     return job.beat is not None and job.beat.says
 
 
-def _begun(transcript: Transcript, message: str) -> int:
-    """The place of the first entry that is of this message: one from before a crash, or the next that is made."""
-    entries = enumerate(transcript.entries)
-    own = (place for place, entry in entries if isinstance(entry, UserEntry) and entry.message == message)
-    return next(own, len(transcript.entries))
-
-
-def _asked(entry: Entry, job: Job) -> tuple[str, Usage]:
-    """The id of the model that was asked for this entry, and what that took."""
-    match entry:
-        case AssistantEntry(model=model, usage=usage):
-            return model, usage
-        case Compaction(usage=usage):
-            return job.voice.model, usage
-        case _:
-            return "", Usage()
+def _asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage]]:
+    """Of each call of a model its id and what it took: an answer's model is known by the setup it answered with."""
+    asked = []
+    for entry in entries:
+        match entry:
+            case AssistantEntry(model=model, setup=setup, usage=usage) if usage != Usage():
+                voice = models.voice(setup)
+                asked.append((voice.model if voice else model, usage))
+            case Compaction(usage=usage) if usage != Usage():
+                asked.append((models.own.model, usage))
+    return asked
 
 
 def _cost(asked: Sequence[tuple[str, Usage]], own: Model, models: Iterable[Model]) -> float | None:
@@ -359,11 +360,11 @@ def _asks_to_compact(queued: Queued) -> bool:
     return line is not None and line.name == "compact"
 
 
-async def _compacted(log: Log, voice: prompt.Voice, agent: Agent) -> str:
+async def _compacted(log: Log, models: Models, agent: Agent) -> str:
     """Shortens the session; a failure leaves it as it is and is said, never raised."""
     before = compaction.tokens(log)
     try:
-        done = await compaction.compact(log, voice, agent.compaction)
+        done = await compaction.compact(log, models, agent.compaction)
     except ProviderError as error:
         logging.getLogger(__name__).warning("the summary of %s failed: %s", log.session, error)
         return f"The conversation was left as it is: {error}"

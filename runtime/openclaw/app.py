@@ -23,7 +23,8 @@ from openclaw.at_once import AtOnce
 from openclaw.clock import Clock, SystemClock
 from openclaw.delivery import Delivery
 from openclaw.desk import Books, Desk
-from openclaw.errors import StorageFailed
+from openclaw.errors import DiskFull, StorageFailed
+from openclaw.fallback import Cooling
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
 from openclaw.intake import Intake, Wiring
@@ -41,6 +42,7 @@ from openclaw.reminders import Reminders
 from openclaw.runners import Runner, Runners
 from openclaw.secrecy import SECRETS, Masking, ambient
 from openclaw.sessions import Sessions
+from openclaw.space import Space
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools._sandbox import shared
@@ -77,6 +79,7 @@ class App:
         self.runners = Runners(self._fail)
         self.roll = Roll(self.clock)
         self.tally = Tally()
+        self.cooling = Cooling(self.clock)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[App]:
@@ -98,7 +101,8 @@ class App:
         shared().begin()
         if os.geteuid() == 0:
             self.notices.append("running as root: what a tool may do, it may do to the whole machine")
-        self.store: Store = adapters.kind("stores", "files")(str(self.options.state), self.clock)
+        self.space = Space(self.clock)
+        self.store: Store = self.space.over(adapters.kind("stores", "files")(str(self.options.state), self.clock))
         stack.push_async_callback(self.store.close)
         await self.store.open()
         self.reminders = Reminders(self.store.marks, self.clock, self._snapshot)
@@ -116,6 +120,7 @@ class App:
         self.reminders.paired = self.pairings.admits
         books = Books(self.approvals, self.pairings, memory, self.tally)
         self.desk = Desk(self.house, self.store, self.supervisor, books, self.clock, self.demo, self.roll)
+        self.desk.space = self.space
         self.doorbell: Doorbell = adapters.kind("doorbells", "local")()
         self.delivery = Delivery(self.store.outbox, self.clock)
         self.delivery.told = self.doorbell.ring
@@ -165,6 +170,7 @@ class App:
             self._reachable,
             self.tally,
             self.heartbeats,
+            self.cooling,
         )
         sessions = Sessions(
             self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock
@@ -173,6 +179,7 @@ class App:
         sessions.beats = self.heartbeats
         sessions.left = self.approvals.forget
         sessions.paired = self.pairings.admits
+        sessions.plain = self._given is not None  # whoever asks one question waits for its own answer
         self.desk.attach(sessions)
         return sessions
 
@@ -210,6 +217,7 @@ class App:
             await self.stopping.wait()
             await self._wind_down()
         finally:
+            self.space.end()
             await self.runners.end()
             await self.intake.close()
         if self.failure is not None:
@@ -241,6 +249,8 @@ class App:
             await self.sessions.wake(session)
         except StorageFailed as error:
             self._fail(error)
+        except DiskFull as error:  # the runtime ends while it is; the next start takes up what waits
+            log.warning("session %s waits: %s", session, error)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = self.failure or error

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from openclaw.errors import ProviderError
+from openclaw.fallback import Models
 from openclaw.manifest.snapshot import CompactionLimits
 from openclaw.messages import AssistantEntry, Block, Compaction, Entry, Intent, Result, Told, UserEntry
 from openclaw.names import fresh
@@ -61,7 +62,7 @@ def _texts(entries: Iterable[Entry]) -> Iterator[str]:
     yield from map(_shown, newest(told))
 
 
-async def compact(log: Log, voice: Voice, limits: CompactionLimits) -> Compaction | None:
+async def compact(log: Log, models: Models, limits: CompactionLimits) -> Compaction | None:
     """Writes the summary of all but the newest `keep_tokens`; None where there is nothing to shorten.
 
     Raises ProviderError, and then nothing was written.
@@ -72,7 +73,7 @@ async def compact(log: Log, voice: Voice, limits: CompactionLimits) -> Compactio
     cut = _cut(log.transcript, start, limits.keep_tokens)
     if cut == start:
         return None
-    done = await _summary(voice, "\n".join(_texts([*earlier, *entries[start:cut]])))
+    done = await _summary(models, "\n".join(_texts([*earlier, *entries[start:cut]])))
     summary = f"<summary of the conversation so far>\n{text_of(done.content)}\n</summary>"
     keep_from = entries[cut].id if cut < len(entries) else None
     compaction = Compaction(fresh(), log.clock.now(), summary, keep_from, done.usage)
@@ -94,20 +95,20 @@ def _cut(transcript: Transcript, start: int, keep_tokens: int) -> int:
     return cut
 
 
-async def _summary(voice: Voice, text: str) -> Completed:
-    request = Request(
-        model=voice.model,
-        system="You summarise conversations.",
-        tools=(),
-        messages=[{"role": "user", "content": [{"type": "text", "text": _ASK + text}]}],
-        max_tokens=LONGEST,
-    )
-    async for event in voice.provider.stream(request):
-        if isinstance(event, Completed):
-            if event.stop_reason == "end_turn" and text_of(event.content):
-                return event
-            raise ProviderError("truncated", f"the summary was not completed ({event.stop_reason})")
-    raise ProviderError("truncated", "the summary ended without an end")
+async def _summary(models: Models, text: str) -> Completed:
+    def request(voice: Voice) -> Request:
+        return Request(
+            model=voice.model,
+            system="You summarise conversations.",
+            tools=(),
+            messages=[{"role": "user", "content": [{"type": "text", "text": _ASK + text}]}],
+            max_tokens=LONGEST,
+        )
+
+    done = (await models.ask(request)).done
+    if done.stop_reason == "end_turn" and text_of(done.content):
+        return done
+    raise ProviderError("truncated", f"the summary was not completed ({done.stop_reason})")
 
 
 def _shown(entry: Entry) -> str:

@@ -468,10 +468,18 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """An attempt failed and what it streamed is void; another follows after `seconds`."""
+    """An attempt failed and what it streamed is void; another follows after `seconds`, or at once."""
 
     reason: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing has been heard of the model `what` for so many seconds; it goes on being waited for."""
+
+    seconds: float
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,7 +488,7 @@ class Finished:
 
 
 Progress: TypeAlias = (
-    TextDelta | ThinkingDelta | ToolStarted | ToolFinished | Asked | Settled | Retrying | Finished
+    TextDelta | ThinkingDelta | ToolStarted | ToolFinished | Asked | Settled | Retrying | Waiting | Finished
 )
 
 

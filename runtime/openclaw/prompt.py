@@ -56,6 +56,7 @@ class Voice:
     setup: str
     effort: str | None = None
     price: Price | None = None  # what the model asks, where it is known
+    alias: str = ""  # as the manifests name the model
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Facts:
     now: datetime
     sender: Sender
     workspace: Path
+    said: datetime | None = None  # when it was said, of several messages that are answered together
 
 
 def tools(agent: Agent, snapshot: Snapshot) -> tuple[ToolSpec, ...]:
@@ -116,8 +118,10 @@ def _source(part: Image | File | Quote) -> str:
 
 def _context(message: Message, facts: Facts) -> str:
     who = facts.sender.person or _called(message.name) or facts.sender.address.id
+    said = [] if facts.said is None else [f"said: {_local(replace(facts, now=facts.said))}"]
     lines = [
         f"now: {_local(facts)}",
+        *said,
         f"from: {f'heartbeat {message.heartbeat}' if message.heartbeat else who} ({message.sender})",
         f"workspace: {facts.workspace}",
     ]

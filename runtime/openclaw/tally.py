@@ -21,12 +21,16 @@ class Spent:
 class Tally:
     spent: dict[tuple[str, str], Spent] = field(default_factory=dict)  # (agent, model id)
 
-    def turn(self, agent: str, model: str, usage: Usage, seconds: float, *, failed: bool) -> None:
+    def turn(self, agent: str, model: str, seconds: float, *, failed: bool) -> None:
+        """Of the model that answered in the end."""
         spent = self.spent.setdefault((agent, model), Spent())
         spent.turns += 1
         spent.failed += failed
         spent.seconds += seconds
-        spent.usage += usage
+
+    def used(self, agent: str, model: str, usage: Usage) -> None:
+        """Of one call of a model."""
+        self.spent.setdefault((agent, model), Spent()).usage += usage
 
     def rows(self) -> Sequence[Mapping[str, Any]]:
         return [

@@ -56,7 +56,7 @@ class Transcript:
         self._asked: dict[str, Result | None] = {}  # the same, of the last answer in `_messages`
         self._told: list[Told] = []  # what the next message of the person carries with it
         self._intents: dict[str, Intent] = {}
-        self._begun: set[str] = set()
+        self._begun: dict[str, int] = {}  # by message: the place of the entry that it came with
         self._steering: set[str] = set()  # ids of entries that joined a turn under way
         self._together: dict[str, frozenset[str]] = {}  # by message: all that are answered with it, itself included
         self._untrusted: dict[str, None] = {}
@@ -68,12 +68,13 @@ class Transcript:
         self._taint(entry)
         match entry:
             case UserEntry():
-                if not self._begun.isdisjoint(entry.joined):
+                if any(id in self._begun for id in entry.joined):
                     self._steering.add(entry.id)
-                self._begun |= {entry.message, *entry.joined}
+                for id in (entry.message, *entry.joined):
+                    self._begun.setdefault(id, len(self.entries) - 1)
                 self._join(entry)
             case Told():
-                self._begun.add(entry.message)
+                self._begun.setdefault(entry.message, len(self.entries) - 1)
             case AssistantEntry():
                 self.usage += entry.usage
                 self.context_tokens = entry.usage.context
@@ -139,6 +140,10 @@ class Transcript:
     def steers(self, entry: Entry) -> bool:
         """Whether it was said while the turn that it joined was under way."""
         return entry.id in self._steering
+
+    def place(self, message: str) -> int:
+        """Where the entry stands that this inbox message came with, or will stand: at the end."""
+        return self._begun.get(message, len(self.entries))
 
     def since_call(self) -> list[Entry]:
         """What came after the last answer or summary: the last call of the model did not carry it."""

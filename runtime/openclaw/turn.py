@@ -10,24 +10,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from openclaw.errors import ProviderError
+from openclaw.fallback import LONGEST_WAIT, Heard, Models
 from openclaw.manifest.snapshot import Limits
-from openclaw.messages import (
-    AssistantEntry,
-    Retrying,
-    ToolCall,
-    ToolResult,
-    Usage,
-    UserEntry,
-)
+from openclaw.messages import AssistantEntry, Compaction, ToolCall, ToolResult, Usage, UserEntry
 from openclaw.names import fresh
-from openclaw.ports import Completed, Perform, Request, Watcher
+from openclaw.ports import Perform, Request
 from openclaw.prompt import Voice
 from openclaw.transcript import Log, Transcript, calls, text_of
 
-BACKOFF = (1.0, 4.0, 15.0)  # seconds between attempts of one model call, beyond the provider's own retries
 PARALLEL = 8  # calls of one answer that run at the same time
 
 UNKNOWN = (
@@ -59,15 +53,29 @@ class TurnFailed(Exception):
         self.fault = fault
 
 
-def _spent(transcript: Transcript, message: str) -> Usage:
-    """What the model's answers to this message took so far, also before a crash."""
-    spent = Usage()
+def _asked(transcript: Transcript, message: str) -> list[tuple[str, Usage]]:
+    """What the model's answers to this message took so far, also before a crash, each with its setup; with them the
+    summary that was made for its sake."""
+    asked, begun = [], False
     for entry in reversed(transcript.entries):
-        if isinstance(entry, AssistantEntry):
-            spent += entry.usage
-        elif isinstance(entry, UserEntry) and entry.message == message:
+        if isinstance(entry, AssistantEntry) and not begun:
+            asked.append((entry.setup, entry.usage))
+        elif isinstance(entry, Compaction):
+            asked.append(("", entry.usage))
+        elif begun:
             break
-    return spent
+        begun = begun or (isinstance(entry, UserEntry) and entry.message == message)
+    return asked
+
+
+def _told(error: ProviderError, now: datetime) -> str:
+    """For the person; where the service named a time that is too long to wait for, with that time."""
+    text = f"I could not get an answer from the model: {error}"
+    if error.retry_after is None or error.retry_after <= LONGEST_WAIT:
+        return text
+    after = timedelta(seconds=min(error.retry_after, 366 * 24 * 3600.0))
+    then = (now + after).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{text}. It can be asked again at {then}, in {max(1, round(error.retry_after / 60)):,} minutes."
 
 
 async def abandon(log: Log) -> None:
@@ -79,17 +87,15 @@ async def abandon(log: Log) -> None:
 class Turn:
     def __init__(
         self,
-        voice: Voice,
+        models: Models,
         log: Log,
         perform: Perform,
-        tell: Watcher,
         limits: Limits,
         steer: Steer = nothing,
     ) -> None:
-        self._voice = voice
+        self._models = models
         self._log = log
         self._perform = perform
-        self._tell = tell
         self._limits = limits
         self._steer = steer
 
@@ -111,10 +117,10 @@ class Turn:
 
     def _mind_the_cost(self, message: str) -> None:
         """Checked before each call of the model, so that the last one may go beyond it."""
-        limit, price = self._limits.cost, self._voice.price
-        if limit is None or price is None:
+        limit = self._limits.cost
+        if limit is None:
             return
-        cost = price.of(_spent(self._log.transcript, message))
+        cost = self._models.cost(_asked(self._log.transcript, message))
         if cost >= limit:
             raise TurnFailed(f"I stopped: this has cost ${cost:.4f}; at most ${limit:g} is allowed (max_cost_usd).")
 
@@ -130,6 +136,8 @@ class Turn:
             await log.write(said)
         elif left := [call for call, _ in log.transcript.dangling()]:
             await self._answer(left, run=self._may_run(log.transcript))
+        elif log.transcript.final_answer() is None and (more := await self._steer()):
+            await log.write(*more)  # what took the turn over
         return resumed
 
     @staticmethod
@@ -147,32 +155,26 @@ class Turn:
 
     async def _listen(self) -> AssistantEntry:
         """One complete answer, in the journal. A failed attempt leaves nothing behind."""
-        done = await self._complete()
+        heard = await self._heard()
+        done = heard.done
         if done.stop_reason == "refusal":
-            said = text_of(done.content)
-            raise TurnFailed(f"The model declined to answer this.{f' It said: {said}' if said else ''}")
+            said, why = text_of(done.content), f" ({done.why})" if done.why else ""
+            text = f"The model declined to answer this{why}.{f' It said: {said}' if said else ''}"
+            raise TurnFailed(text, fault="refused")
         entry = AssistantEntry(
-            fresh(), self._log.clock.now(), done.content, done.model, done.stop_reason, done.usage, self._voice.setup
+            fresh(), self._log.clock.now(), done.content, done.model, done.stop_reason, done.usage, heard.voice.setup
         )
         await self._log.write(entry)
         return entry
 
-    async def _complete(self) -> Completed:
-        for pause in (*BACKOFF, None):
-            try:
-                return await self._attempt()
-            except ProviderError as error:
-                if pause is None or not error.retryable:
-                    text = f"I could not get an answer from the model: {error}"
-                    raise TurnFailed(text, fault=error.fault) from error
-                wait = max(pause, error.retry_after or 0.0)
-                self._tell(Retrying(str(error), wait))
-            await self._log.clock.sleep(wait)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+    async def _heard(self) -> Heard:
+        try:
+            return await self._models.ask(self._request)
+        except ProviderError as error:
+            raise TurnFailed(_told(error, self._log.clock.now()), fault=error.fault) from error
 
-    async def _attempt(self) -> Completed:
-        voice = self._voice
-        request = Request(
+    def _request(self, voice: Voice) -> Request:
+        return Request(
             model=voice.model,
             system=voice.system,
             tools=voice.tools,
@@ -181,11 +183,6 @@ class Turn:
             effort=voice.effort,
             session=self._log.session,
         )
-        async for event in voice.provider.stream(request):
-            if isinstance(event, Completed):
-                return event
-            self._tell(event)
-        raise ProviderError("truncated", "its answer ended without an end")
 
     # ── the tools' side ──────────────────────────────────────────────────────────────────────────
 

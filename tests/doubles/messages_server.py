@@ -70,6 +70,7 @@ class Reply:
         pace: float = 0.0,
         piece: int = 8,
         hangs: bool = False,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         self.content = [dict(block) for block in content]
         called = any(block["type"] == "tool_use" for block in content)
@@ -77,6 +78,7 @@ class Reply:
         self.usage = {"input_tokens": 10, "output_tokens": 5} if usage is None else dict(usage)
         self.fault, self.after, self.error = fault, after, error
         self.delay, self.pace, self.piece, self.hangs = delay, pace, piece, hangs
+        self.details = details  # of a refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +347,7 @@ async def events(body: dict[str, Any], reply: Reply, content: list[Block]) -> As
     if reply.fault and reply.fault != "short":
         yield "fault"
         return
-    stop = {"stop_reason": reply.stop_reason, "stop_sequence": None}
+    stop = {"stop_reason": reply.stop_reason, "stop_sequence": None, "stop_details": reply.details}
     yield _event("message_delta", {"type": "message_delta", "delta": stop, "usage": reply.usage})
     yield _event("message_stop", {"type": "message_stop"})
 

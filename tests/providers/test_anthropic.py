@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,7 +22,7 @@ from openclaw.errors import CredentialsError, ProviderError
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.messages import TextDelta, ThinkingDelta, ToolSpec, Usage
 from openclaw.ports import Completed, ProviderEvent, Request
-from openclaw.providers.anthropic import CAPABILITIES, STALL, Provider, credentials
+from openclaw.providers.anthropic import CAPABILITIES, LEAST, STALL, Provider, credentials
 
 KEY = "sk-test-hush-hush"
 MODEL = "claude-sonnet-5-5"
@@ -348,55 +347,40 @@ AT_ONCE = {"retry-after-ms": "1"}
 
 
 @pytest.mark.parametrize(
-    ("first", "seconds"),
+    ("failure", "fault"),
     [
-        (HttpError(429, "rate_limit_error", headers={"retry-after": "0.2"}), 0.2),
-        (HttpError(529, "overloaded_error", headers=AT_ONCE), 0.0),
-        (HttpError(500, headers=AT_ONCE), 0.0),
-        (Drop(), 0.0),
+        (HttpError(429, "rate_limit_error", headers=AT_ONCE), "rate_limited"),
+        (HttpError(529, "overloaded_error", headers=AT_ONCE), "overloaded"),
+        (HttpError(500, "api_error", headers=AT_ONCE), "unreachable"),
+        (Drop(), "unreachable"),
+        (HttpError(401, "authentication_error", f"invalid key {KEY}"), "credentials"),
+        (HttpError(403, "permission_error", f"not for {KEY}"), "credentials"),
+        (HttpError(400, "invalid_request_error", "prompt is too long: 9 > 8"), "context_window"),
+        (HttpError(413, "request_too_large", "Request exceeds the maximum size"), "context_window"),
+        (HttpError(400, "invalid_request_error", f"messages.1: odd, {KEY}"), "rejected"),
+        (HttpError(402, "billing_error", "no credit"), "rejected"),
+        (HttpError(307, headers={"location": "http://127.0.0.1:1/"}), "rejected"),
+        (Raw("<html>welcome</html>"), "rejected"),
     ],
 )
-def test_a_passing_failure_is_tried_again_after_the_time_the_server_names(
-    server: MessagesServer, first: Any, seconds: float
-) -> None:
-    server.say(first, "in the end")
-    begun = time.monotonic()
-    done = run(server, lambda provider: finished(provider, request()))
-    assert done.content == ({"type": "text", "text": "in the end"},)
-    assert time.monotonic() - begun >= seconds
-    assert len(server.requests) == 2
-
-
-@pytest.mark.parametrize(
-    ("failure", "fault", "requests"),
-    [
-        (HttpError(429, "rate_limit_error", headers=AT_ONCE), "rate_limited", 3),
-        (HttpError(529, "overloaded_error", headers=AT_ONCE), "overloaded", 3),
-        (HttpError(500, "api_error", headers=AT_ONCE), "unreachable", 3),
-        (HttpError(401, "authentication_error", f"invalid key {KEY}"), "credentials", 1),
-        (HttpError(403, "permission_error", f"not for {KEY}"), "credentials", 1),
-        (HttpError(400, "invalid_request_error", "prompt is too long: 9 > 8"), "context_window", 1),
-        (HttpError(413, "request_too_large", "Request exceeds the maximum size"), "context_window", 1),
-        (HttpError(400, "invalid_request_error", f"messages.1: odd, {KEY}"), "rejected", 1),
-        (HttpError(402, "billing_error", "no credit"), "rejected", 1),
-        (HttpError(307, headers={"location": "http://127.0.0.1:1/"}), "rejected", 1),
-        (Raw("<html>welcome</html>"), "rejected", 1),
-    ],
-)
-def test_a_lasting_failure_is_told_as_one_of_our_faults(
-    server: MessagesServer, failure: Any, fault: str, requests: int
-) -> None:
+def test_a_failure_is_told_at_once_as_one_of_our_faults(server: MessagesServer, failure: Any, fault: str) -> None:
     server.say(*[failure] * 3)
     told = fails(server)
     assert fault == told.fault
-    assert requests == len(server.requests)
+    assert len(server.requests) == 1  # the client does not try again behind our back
     assert (fault in ("rate_limited", "overloaded", "unreachable")) is told.retryable
 
 
-def test_a_long_wait_is_told_instead_of_slept_through(server: MessagesServer) -> None:
-    server.say(HttpError(429, "rate_limit_error", headers={"retry-after": "3600"}))
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [({"retry-after": "3600"}, 3600.0), ({"retry-after-ms": "250"}, 0.25), ({"retry-after": "soon"}, None)],
+)
+def test_the_time_that_a_server_names_is_told(
+    server: MessagesServer, headers: dict[str, str], seconds: float | None
+) -> None:
+    server.say(HttpError(429, "rate_limit_error", headers=headers))
     told = fails(server)
-    assert (told.fault, told.retry_after) == ("rate_limited", 3600.0)
+    assert (told.fault, told.retry_after) == ("rate_limited", seconds)
 
 
 def test_an_unknown_model_is_named(server: MessagesServer) -> None:
@@ -502,6 +486,29 @@ def test_a_stream_that_stalls_is_given_up_by_the_clock(server: MessagesServer) -
     told = run(server, scene, clock=clock)
     assert (told.fault, told.retryable) == ("truncated", True)
     assert server.wait_left_early()
+
+
+def test_an_answer_without_an_end_is_given_up_by_the_clock(server: MessagesServer) -> None:
+    server.say(Reply({"type": "text", "text": "on and on"}, fault="endless", after=1))
+    clock = ManualClock(NOW)
+
+    async def scene(provider: Provider) -> ProviderError:
+        with pytest.raises(ProviderError) as caught:
+            async for _ in provider.stream(request()):
+                await clock.advance(STALL / 4)
+        return caught.value
+
+    told = run(server, scene, clock=clock)
+    assert (told.fault, told.retryable) == ("truncated", True)
+    assert clock.monotonic() > LEAST
+    assert server.wait_left_early()
+
+
+def test_a_refusal_says_why_as_far_as_the_service_does(server: MessagesServer) -> None:
+    details = {"type": "refusal", "category": "cyber", "explanation": "it could\nharm \x1b[2J others"}
+    server.say(Reply(stop_reason="refusal", details=details), Reply(stop_reason="refusal"))
+    first, second = (run(server, lambda provider: finished(provider, request())) for _ in range(2))
+    assert (first.why, second.why) == ("cyber: it could harm %1B[2J others", "")
 
 
 def test_a_finished_answer_that_is_not_closed_is_still_an_answer(server: MessagesServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doubles.messages_server import Reply, events, thinking, tool
+from openclaw.clock import ManualClock
 from openclaw.errors import ProviderError
 from openclaw.messages import TextDelta
-from openclaw.providers._anthropic_answer import Answer
+from openclaw.providers._anthropic_answer import BYTES_PER_TOKEN, LONGEST_LINE, MOST_BYTES, Answer
 from openclaw.providers._anthropic_faults import Service
+from openclaw.providers.anthropic import QUIET, Ending
 
 SERVICE = Service("example.org")
 BLOCKS = (
@@ -100,3 +103,41 @@ def test_an_event_in_several_data_lines_without_a_name_is_read() -> None:
     end = b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\ndata: {"type":"message_stop"}\n\n'
     assert answer.feed(b": a comment\n\n" + start + delta + end) == [TextDelta("b")]
     assert answer.completed().content == ({"type": "text", "text": "ab"},)
+
+
+# ── no end ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_line_without_an_end_is_given_up_before_it_fills_the_memory() -> None:
+    answer, chunk = Answer(SERVICE, "m"), b"x" * (1 << 20)
+    answer.feed(b"data: ")
+    with pytest.raises(ProviderError, match="not part of an answer"):
+        for _ in range(2 * LONGEST_LINE // len(chunk)):
+            answer.feed(chunk)
+
+
+def test_an_answer_has_room_for_what_was_asked_for_and_no_more() -> None:
+    answer, chunk = Answer(SERVICE, "m", 1000), b": a comment that nobody needs\n" * 40_000
+    room = MOST_BYTES + 1000 * BYTES_PER_TOKEN
+    for _ in range(room // len(chunk)):
+        answer.feed(chunk)
+    with pytest.raises(ProviderError, match="no end") as caught:
+        answer.feed(chunk)
+    assert caught.value.fault == "truncated"
+
+
+def test_bytes_that_say_nothing_are_not_waited_for_without_end() -> None:
+    clock = ManualClock(datetime(2026, 11, 22, tzinfo=UTC))
+    answer = Answer(SERVICE, "m")
+    ending = Ending(SERVICE, clock, 1000)
+
+    def hear(event: str, seconds: float) -> None:
+        asyncio.run(clock.advance(seconds))
+        answer.feed(f'data: {{"type": "{event}"}}\n\n'.encode())
+        ending.mind(answer)
+
+    for _ in range(2):  # one word resets what the pings used up
+        hear("ping", QUIET - 1)
+        hear("content_block_stop", 1)
+    with pytest.raises(ProviderError, match="said nothing for too long"):
+        hear("ping", QUIET + 1)

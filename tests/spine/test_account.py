@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from openclaw.answering import _begun, _cost
+from openclaw.answering import _cost
 from openclaw.manifest.snapshot import Model, Price
 from openclaw.messages import AssistantEntry, Entry, Usage, UserEntry
 from openclaw.transcript import Transcript
@@ -23,7 +23,7 @@ def test_what_is_of_a_message_begins_with_its_entry_from_before_a_crash() -> Non
         answer = ({"type": "text", "text": "yes"},)
         entries.append(AssistantEntry(f"a-{message}", NOON, answer, "cheap", "end_turn", USAGE, "s"))
     transcript = Transcript(entries)
-    assert [_begun(transcript, message) for message in ("m1", "m2", "new")] == [0, 2, 4]
+    assert [transcript.place(message) for message in ("m1", "m2", "new")] == [0, 2, 4]
 
 
 @pytest.mark.parametrize(

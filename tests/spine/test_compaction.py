@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from openclaw import compaction
-from openclaw.clock import ManualClock
+from openclaw.clock import ManualClock, settle
 from openclaw.errors import ProviderError
+from openclaw.fallback import Cooling, Models
 from openclaw.manifest.snapshot import CompactionLimits
 from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, Usage, UserEntry
 from openclaw.prompt import Voice
@@ -38,20 +39,20 @@ def turns(count: int, words: int = 100) -> list[Entry]:
     return entries
 
 
-def stage(tmp_path: Path, script: str, entries: list[Entry]) -> tuple[Log, Voice]:
+def stage(tmp_path: Path, script: str, entries: list[Entry]) -> tuple[Log, Models]:
     (tmp_path / "script.yaml").write_text(script, "utf-8")
     clock = ManualClock(NOW)
     provider = Provider({"script": str(tmp_path / "script.yaml")}, clock)
     log = Log("s", Store("memory", clock).journal, Transcript(entries), clock)
-    return log, Voice(provider, "demo", "system", (), "s")
+    return log, Models([Voice(provider, "demo", "system", (), "s")], Cooling(clock), lambda event: None)
 
 
 def test_the_older_part_becomes_a_summary_and_the_newer_part_stays(tmp_path: Path) -> None:
-    log, voice = stage(tmp_path, SUMMARY, turns(10))
+    log, models = stage(tmp_path, SUMMARY, turns(10))
 
     async def scene() -> Compaction | None:
-        await voice.provider.open()
-        return await compaction.compact(log, voice, CompactionLimits(1000, 700))
+        await models.own.provider.open()
+        return await compaction.compact(log, models, CompactionLimits(1000, 700))
 
     done = asyncio.run(scene())
     assert done is not None and done.keep_from is not None and done.keep_from.startswith("u")
@@ -68,25 +69,25 @@ def test_the_older_part_becomes_a_summary_and_the_newer_part_stays(tmp_path: Pat
 
 def test_a_second_one_carries_the_first_on(tmp_path: Path) -> None:
     script = "rules: [{say: '^Summarise.*<summary', reply: 'both parts'}, {say: '^Summarise', reply: 'first part'}]"
-    log, voice = stage(tmp_path, script, turns(6))
+    log, models = stage(tmp_path, script, turns(6))
 
     async def scene() -> None:
-        await voice.provider.open()
-        await compaction.compact(log, voice, CompactionLimits(1000, 400))
+        await models.own.provider.open()
+        await compaction.compact(log, models, CompactionLimits(1000, 400))
         for entry in turns(12)[30:]:
             log.transcript.add(entry)
-        await compaction.compact(log, voice, CompactionLimits(1000, 400))
+        await compaction.compact(log, models, CompactionLimits(1000, 400))
 
     asyncio.run(scene())
     assert "both parts" in log.transcript.messages("s")[0]["content"][0]["text"]
 
 
 def test_a_short_session_is_left_alone(tmp_path: Path) -> None:
-    log, voice = stage(tmp_path, SUMMARY, turns(1))
+    log, models = stage(tmp_path, SUMMARY, turns(1))
 
     async def scene() -> Compaction | None:
-        await voice.provider.open()
-        return await compaction.compact(log, voice, CompactionLimits(1000, 5000))
+        await models.own.provider.open()
+        return await compaction.compact(log, models, CompactionLimits(1000, 5000))
 
     assert asyncio.run(scene()) is None
     assert not compaction.due(log, CompactionLimits(1000, 500))
@@ -97,12 +98,16 @@ def test_a_short_session_is_left_alone(tmp_path: Path) -> None:
 )
 def test_a_summary_that_fails_leaves_everything_as_it_was(tmp_path: Path, script: str) -> None:
     entries = turns(10)
-    log, voice = stage(tmp_path, script.replace("say: x", "say: Summarise"), entries)
+    log, models = stage(tmp_path, script.replace("say: x", "say: Summarise"), entries)
 
     async def scene() -> None:
-        await voice.provider.open()
+        await models.own.provider.open()
+        summing_up = asyncio.ensure_future(compaction.compact(log, models, CompactionLimits(1000, 700)))
+        await settle()
+        assert isinstance(log.clock, ManualClock)
+        await log.clock.advance(30)
         with pytest.raises(ProviderError):
-            await compaction.compact(log, voice, CompactionLimits(1000, 700))
+            await summing_up
 
     asyncio.run(scene())
     assert log.transcript.entries == entries
@@ -121,11 +126,11 @@ def test_what_a_heartbeat_told_is_summarised_or_kept_like_all_else(tmp_path: Pat
     script = "rules: [{say: '^Summarise[^\\0]*heartbeat h told the person: the first', reply: 'the cat is Zorblax'}]"
     entries: list[Entry] = [Told("t0", NOW, "heartbeat h", "the first", "m-t0"), *turns(10)]
     entries += [Told("t1", NOW, "heartbeat h", "the second", "m-t1")]
-    log, voice = stage(tmp_path, script, entries)
+    log, models = stage(tmp_path, script, entries)
 
     async def scene() -> Compaction | None:
-        await voice.provider.open()
-        return await compaction.compact(log, voice, CompactionLimits(1000, 100))
+        await models.own.provider.open()
+        return await compaction.compact(log, models, CompactionLimits(1000, 100))
 
     done = asyncio.run(scene())
     assert done is not None and "Zorblax" in done.summary and done.keep_from == "t1"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from openclaw.clock import ManualClock
+from openclaw.fallback import Cooling, Models
 from openclaw.manifest.snapshot import Limits
 from openclaw.messages import (
     AssistantEntry,
@@ -57,8 +58,9 @@ class Stage:
         self.log = Log("s", self.store.journal, Transcript(entries), self.clock)
         self.ran: list[Any] = []
         self.events: list[Progress] = []
-        self.voice = Voice(self.provider, "demo", "system", (LS,), "setup")
-        self.turn = Turn(self.voice, self.log, self.perform, self.events.append, limits or Limits())
+        voice = Voice(self.provider, "demo", "system", (LS,), "setup")
+        self.models = Models([voice], Cooling(self.clock, chance=lambda: 0.0), self.events.append)
+        self.turn = Turn(self.models, self.log, self.perform, limits or Limits())
 
     async def perform(self, call: ToolCall, begin: Begin) -> ToolResult:
         await begin()
@@ -203,7 +205,7 @@ def test_what_is_said_while_tools_run_is_read_with_their_results(tmp_path: Path)
         given, waiting[:] = waiting[:], []
         return given
 
-    stage.turn = Turn(stage.voice, stage.log, stage.perform, stage.events.append, Limits(), steer)
+    stage.turn = Turn(stage.models, stage.log, stage.perform, Limits(), steer)
     asyncio.run(stage.run(said("count")))
     assert "UserEntry AssistantEntry Intent Result UserEntry AssistantEntry" in " ".join(stage.kinds())
     sent = stage.log.transcript.messages("setup")

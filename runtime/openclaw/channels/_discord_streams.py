@@ -17,7 +17,7 @@ from openclaw.channels._discord_words import tail
 from openclaw.channels._discord_writing import Writer
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError
-from openclaw.messages import Approval, Asked, Finished, Progress, Retrying, Settled, TextDelta, ToolStarted
+from openclaw.messages import Approval, Asked, Finished, Progress, Retrying, Settled, TextDelta, ToolStarted, Waiting
 
 FIRST = 0.4  # seconds from the first word to the first draft, so that a notification shows more than one letter
 EDIT = 1.25
@@ -60,6 +60,8 @@ class Stream:
                 self._asking, self._again = False, True
             case Retrying():
                 self._text, self._again = "", False
+            case Waiting(seconds=seconds, what=what) if self._again or not self._text:
+                self._text, self._again = f"{what} has said nothing for {seconds:.0f} s", True
             case Asked(approval=approval):
                 self._asked(approval)
             case Finished():

@@ -31,6 +31,7 @@ from openclaw.messages import (
     Settled,
     ToolFinished,
     ToolStarted,
+    Waiting,
     quote_line,
 )
 from openclaw.ports import ChannelOptions, Operations, Post
@@ -213,6 +214,8 @@ class _Turn:
                 self._pipes.settled(id)
             case Retrying(reason=reason, seconds=seconds):
                 self._pipes.notice(f"openclaw: {quote_line(reason)}; trying again in {seconds:.0f} s")
+            case Waiting(seconds=seconds, what=what):
+                self._pipes.notice(f"openclaw: {what} has said nothing for {seconds:.0f} s; still waiting")
             case Finished(reply=reply):
                 self._pipes.withdraw(reply.session)
                 self.reply = reply

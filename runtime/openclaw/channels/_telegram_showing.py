@@ -16,7 +16,17 @@ from openclaw.channels._telegram_outlet import TYPING, Outlet
 from openclaw.channels._telegram_reading import Spot
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError, StorageFailed
-from openclaw.messages import Asked, Finished, Progress, Retrying, Settled, TextDelta, ToolFinished, ToolStarted
+from openclaw.messages import (
+    Asked,
+    Finished,
+    Progress,
+    Retrying,
+    Settled,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    Waiting,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +67,8 @@ class Showing:
             case Retrying(reason=reason, seconds=seconds):
                 self._text, self._superseded = [], False
                 self._doing = f"{reason}; trying again in {seconds:.0f} s"
+            case Waiting(seconds=seconds, what=what):
+                self._doing = f"{what} has said nothing for {seconds:.0f} s"
             case Asked():
                 self._asking, self._doing = True, "waiting for an approval"
             case Settled():

@@ -15,6 +15,7 @@ from openclaw.messages import (
     ThinkingDelta,
     ToolFinished,
     ToolStarted,
+    Waiting,
 )
 
 _LIVE_LINES = 6
@@ -39,6 +40,7 @@ class TurnView:
         self._streamed: list[str] = []  # since the last tool call: what the reply will most likely repeat
         self._calls: dict[str, str] = {}
         self._thought = ""
+        self._quiet = ""  # how long nothing has come
         self._in_text = False  # the last thing printed was a block of text
         self.agent = ""
         self.session = ""
@@ -47,6 +49,7 @@ class TurnView:
         self.agent, self.session = agent, session
 
     def show(self, progress: Progress) -> None:
+        self._quiet = ""
         match progress:
             case TextDelta(text=text):
                 self._thought = ""
@@ -65,6 +68,8 @@ class TurnView:
                 self._in_text = False
             case Retrying(reason=reason, seconds=seconds):
                 self._retry(reason, seconds)
+            case Waiting(seconds=seconds, what=what):
+                self._quiet = f"{what} has said nothing for {seconds:.0f} s"
             case Finished(reply=reply):
                 if not self._screen.has_shown(reply):
                     self.finish(reply)
@@ -87,7 +92,7 @@ class TurnView:
         tail = self._blocks.tail
         lines = _paper.last_lines(tail, _LIVE_LINES) if tail.strip() else []
         seconds = self._clock.monotonic() - self._began
-        doing = next(reversed(self._calls.values()), "") or " ".join(self._thought.split())[-120:] or "…"
+        doing = next(reversed(self._calls.values()), "") or self._quiet or " ".join(self._thought.split())[-120:] or "…"
         more = f" · {waiting} more waiting" if waiting else ""
         end = f" · {seconds:.0f} s{more} · Ctrl-C stops"
         room = max(8, _paper.width() - len(end) - len(self.agent) - 5)

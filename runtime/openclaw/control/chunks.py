@@ -28,6 +28,8 @@ class Visible:
     def add(self, told: Sequence[Told]) -> str:
         new = ""
         for one in told:
+            if one.name == "waiting":
+                continue
             text = str(one.content.get("text", "")) if one.name == "text" else ""
             if one.name != "text" or one.content.get("restart"):
                 self._parted, self._piece = self._parted or bool(self._piece), ""

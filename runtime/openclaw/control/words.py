@@ -25,6 +25,7 @@ from openclaw.messages import (
     ToolStarted,
     Usage,
     UserEntry,
+    Waiting,
 )
 from openclaw.ports import Pairing, SessionSummary
 
@@ -96,7 +97,11 @@ def entry_json(entry: Entry) -> Json:
     match entry:
         case UserEntry():
             return {
-                **start, "type": "message", "role": "user", "message": entry.message, "content": list(entry.content)
+                **start,
+                "type": "message",
+                "role": "user",
+                "message": entry.message,
+                "content": list(entry.content),
             }
         case AssistantEntry():
             return {
@@ -111,9 +116,7 @@ def entry_json(entry: Entry) -> Json:
         case Intent():
             return {**start, "type": "intent", "call": entry.call, "tool": entry.tool, "input": dict(entry.input)}
         case Result():
-            return {
-                **start, "type": "result", "call": entry.call, "content": entry.content, "is_error": entry.is_error
-            }
+            return {**start, "type": "result", "call": entry.call, "content": entry.content, "is_error": entry.is_error}
         case Compaction():
             return {**start, "type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from}
         case Told():
@@ -127,7 +130,8 @@ def turn_usage(entries: Sequence[Entry], message: str) -> Usage:
         if isinstance(entry, UserEntry):
             if entry.message == message:
                 return usage
-            usage = Usage()  # a later turn's
+            if message not in entry.joined:
+                usage = Usage()  # a later turn's
         elif isinstance(entry, AssistantEntry):
             usage += entry.usage
     return Usage()
@@ -140,6 +144,8 @@ def event(progress: Progress) -> tuple[str, Json] | None:
             return "text", {"text": text}
         case Retrying(reason=reason, seconds=seconds):
             return "text", {"text": "", "restart": True, "reason": reason, "seconds": seconds}
+        case Waiting(seconds=seconds, what=what):
+            return "waiting", {"seconds": seconds, "model": what}
         case ToolStarted(call=call, line=line):
             return "tool_call", {"call": call.id, "tool": call.name, "input": _plain(call.input), "line": line}
         case ToolFinished(call=call, result=result, seconds=seconds):

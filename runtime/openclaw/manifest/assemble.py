@@ -37,7 +37,7 @@ from openclaw.messages import Address, ToolSpec
 from openclaw.ports import ChannelOptions
 
 _ROUTING = ("kind", "enabled", "agent", "agents", "allow", "queue", "queue_limit")
-_OURS = ("id", "kind", "price")  # of a model's keys; the others are its kind's
+_OURS = ("id", "kind", "price", "fallback")  # of a model's keys; the others are its kind's
 _CHAT: Mapping[str, Any] = {"strangers": "pair", "groups": "mention", "api_base": None}
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "http": {"host": "127.0.0.1", "port": 5000, "token": None, "tokens": {}, "hooks": {}, "limits": {}},
@@ -315,7 +315,7 @@ def _asked(heartbeats: Iterable[Heartbeat]) -> Iterator[str]:
 def _models(project: Project, used: list[str]) -> dict[str, Model]:
     """Aliases, and the ids that agents name directly."""
     own = {model.name: _model(project, model) for model in project.all("model").values()}
-    named = [default_model(project), *used]
+    named = [default_model(project), *used, *(each for model in own.values() for each in model.fallback)]
     return {**own, **{id: Model(id, id, price=price(project, id)) for id in named if id not in own and id in MODELS}}
 
 
@@ -324,4 +324,4 @@ def _model(project: Project, model: Definition) -> Model:
     if "script" in options:
         options["script"] = str(PurePosixPath(project.folder.root) / options["script"])
     id, kind = str(model.value("id", model.name)), str(model.value("kind", "anthropic"))
-    return Model(model.name, id, kind, options, price(project, model.name))
+    return Model(model.name, id, kind, options, price(project, model.name), _list(model, "fallback") or ())

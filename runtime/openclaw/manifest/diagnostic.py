@@ -194,6 +194,7 @@ CODES: dict[str, str] = {
     "channel-webhook": "A Telegram webhook comes in by the HTTP channel, so there must be one.",
     "channel-intent": "Discord shows all messages of a server only to bots with the message content intent.",
     "channel-open": "A server that other machines can reach needs a token of at least 32 characters.",
+    "fallback": "Models stand in for each other along a way that has an end.",
     "script": "The script of a `scripted` model cannot be followed.",
     "person-twice": "An id belongs to one person.",
 }

@@ -99,6 +99,7 @@ class Model:
     kind: str = "anthropic"
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     price: Price | None = None  # None: not known
+    fallback: tuple[str, ...] = ()  # keys of Snapshot.models: those that answer where this one does not
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from openclaw.messages import TextDelta, ThinkingDelta, Usage
+from openclaw.messages import TextDelta, ThinkingDelta, Usage, quote_line
 from openclaw.ports import Completed
 from openclaw.providers._anthropic_faults import Service
 
@@ -24,18 +24,31 @@ _USAGE = {
     "cache_creation_input_tokens": "cache_write",
 }
 
+MOST_BYTES = 16 << 20  # of an answer, with what a search brings along,
+BYTES_PER_TOKEN = 1024  # and for each of its tokens: an event of its own, if need be
+LONGEST_LINE = 8 << 20  # bytes
+
 Delta = TextDelta | ThinkingDelta
 
 
 class Lines:
-    """Server-sent events from bytes: hands out each event's data. Names and comments are not needed."""
+    """Server-sent events from bytes: hands out each event's data. Names and comments are not needed.
+
+    Raises ValueError at a line that has no end.
+    """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._waiting = 0  # bytes of `_rest`
         self._data: list[bytes] = []
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if b"\n" not in chunk:
+            self._keep(chunk)
+            return []
+        *lines, rest = b"".join([*self._rest, chunk]).split(b"\n")
+        self._rest, self._waiting = [], 0
+        self._keep(rest)
         events = []
         for line in lines:
             line = line.rstrip(b"\r")
@@ -45,6 +58,12 @@ class Lines:
                 events.append(b"\n".join(self._data))
                 self._data = []
         return events
+
+    def _keep(self, rest: bytes) -> None:
+        self._rest.append(rest)
+        self._waiting += len(rest)
+        if self._waiting > LONGEST_LINE:
+            raise ValueError("a line without an end")
 
 
 class _Growing:
@@ -58,26 +77,28 @@ class _Growing:
 
 
 class Answer:
-    def __init__(self, service: Service, model: str) -> None:
+    def __init__(self, service: Service, model: str, max_tokens: int = 16_000) -> None:
         self._service = service
+        self._room = MOST_BYTES + BYTES_PER_TOKEN * max_tokens  # bytes that may still come
         self._asked = self._model = model
         self._lines = Lines()
         self._blocks: dict[int, _Growing] = {}
         self._usage: dict[str, int] = {}
         self._stop_reason: str | None = None
+        self._why = ""  # it stopped, in the service's own words
+        self.events = 0  # that say something: pings do not
         self.over = False
 
     def feed(self, chunk: bytes) -> list[Delta]:
         """What a person may see of these bytes. Raises ProviderError where the server failed or spoke nonsense."""
-        deltas = []
-        for payload in self._lines.feed(chunk):
-            try:
-                delta = self._take(json.loads(payload))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                raise self._service.truncated("it sent something that is not part of an answer") from None
-            if delta is not None:
-                deltas.append(delta)
-        return deltas
+        self._room -= len(chunk)
+        if self._room < 0:
+            raise self._service.truncated("it has no end")
+        try:
+            deltas = [self._take(json.loads(payload)) for payload in self._lines.feed(chunk)]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise self._service.truncated("it sent something that is not part of an answer") from None
+        return [delta for delta in deltas if delta is not None]
 
     def completed(self) -> Completed:
         if not self.over:
@@ -85,10 +106,11 @@ class Answer:
         if self._stop_reason is None:
             raise self._service.truncated("the stream ended without a reason")
         content = [block for growing in self._blocks.values() if (block := self._finish(growing)) is not None]
-        return Completed(tuple(content), self._stop_reason, Usage(**self._usage), self._model)
+        return Completed(tuple(content), self._stop_reason, Usage(**self._usage), self._model, self._why)
 
     def _take(self, event: dict[str, Any]) -> Delta | None:
         kind = event["type"]
+        self.events += kind != "ping"
         if self.over:
             return None
         if kind == "content_block_delta":
@@ -100,6 +122,7 @@ class Answer:
             self._count(event["message"].get("usage"))
         elif kind == "message_delta":
             self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
+            self._why = _details(event["delta"].get("stop_details")) or self._why
             self._count(event.get("usage"))
         elif kind == "message_stop":
             self.over = True
@@ -156,3 +179,12 @@ class Answer:
 
     def _last(self) -> _Growing:
         return next(reversed(self._blocks.values()))
+
+
+def _details(details: Any) -> str:
+    """Why it declined, as far as the service says; its words are a stranger's, so one harmless line."""
+    if not isinstance(details, dict):
+        return ""
+    said = (details.get(name) for name in ("category", "explanation"))
+    line = quote_line(": ".join(" ".join(each.split()) for each in said if isinstance(each, str) and each.strip()))
+    return line if len(line) <= 400 else f"{line[:400]}…"

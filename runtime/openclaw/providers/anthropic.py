@@ -2,9 +2,9 @@
 
 Its law: the history goes out exactly as it came in, and the answer comes back exactly as it was sent.
 Sampling parameters are never sent. A server named by `base_url` gets the key written beside it and
-nothing else: no key, token, profile or header of the environment. Until the answer begins the SDK
-retries (connection, 429, 5xx; it honours retry-after); from then on a failure is a `ProviderError`, and
-whether to ask again is the caller's to decide. It knows no agents, tools or sessions beyond their words.
+nothing else: no key, token, profile or header of the environment. Every failure is a `ProviderError` at
+once: whether to ask again is the caller's to decide, and the SDK's own retries are off. An answer that has
+no end is given up. It knows no agents, tools or sessions beyond their words.
 
 Two things happen here that a reader of the wire would not expect. A 400 that says a thinking block
 belongs to another conversation is healed once: all thinking is left out and the request sent again; from
@@ -39,7 +39,7 @@ from openclaw.messages import ToolSpec
 from openclaw.ports import ProviderEvent, Request
 from openclaw.providers._anthropic_answer import Answer
 from openclaw.providers._anthropic_credentials import HOW, credentials
-from openclaw.providers._anthropic_faults import Service, bound_elsewhere, retry_after, translate
+from openclaw.providers._anthropic_faults import Service, bound_elsewhere, translate
 from openclaw.providers._patience import Patience, Stalled
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ SEARCHES = 8  # of one answer
 FIRST_BYTES = 600.0  # seconds: a model at home may read a long prompt for minutes before it says a word
 STALL = 120.0  # seconds without a byte; the real service pings far more often
 LINGER = 2.0  # seconds for a server to close an answer that is over; its connection is then used again
-LONGEST_WAIT = 60.0  # seconds: a longer retry-after is not slept through here but told to the caller
+QUIET = 300.0  # seconds of bytes that say nothing: a model that thinks without a word is rarely so slow
+SLOWEST = 4.0  # tokens a second that an answer comes with at the least, and
+LEAST = 900.0  # seconds that any answer may take
 REMEMBERED = 1000  # sessions healed
 
 _SEARCH = {"type": "web_search_20260318", "name": "web_search", "max_uses": SEARCHES}
@@ -104,13 +106,15 @@ class Provider:
 
     async def stream(self, request: Request) -> AsyncIterator[ProviderEvent]:
         response = await self._send(request)
-        answer, patience = Answer(self._service, request.model), Patience(self._clock)
+        answer, patience = Answer(self._service, request.model, request.max_tokens), Patience(self._clock)
+        ending = Ending(self._service, self._clock, request.max_tokens)
         try:
             chunks = response.aiter_bytes()
             patience.allow(FIRST_BYTES)
             while chunk := await self._read(chunks, patience, answer):
                 deltas = answer.feed(chunk)
                 patience.allow(LINGER if answer.over else STALL)
+                ending.mind(answer)
                 for delta in deltas:
                     yield delta
             patience.stop()
@@ -243,14 +247,13 @@ class Provider:
         self._headers = self._own_headers()
         # A key in the arguments, even one that is not sent, keeps the SDK from looking for others.
         stranger = self._base_url is not None and not self._auth_token
-        http = anthropic.DefaultAsyncHttpxClient(event_hooks={"response": [_no_long_waits]})
         try:
             return anthropic.AsyncAnthropic(
                 api_key=(self._api_key or "none") if stranger else self._api_key,
                 auth_token=None if self._api_key else self._auth_token,
                 base_url=self._base_url,
                 timeout=httpx2.Timeout(FIRST_BYTES, connect=10.0),
-                http_client=http,
+                max_retries=0,
             )
         except anthropic.AnthropicError as error:  # a profile that is chosen but cannot be read
             found = credentials(os.environ) or "the profile"
@@ -280,10 +283,25 @@ class Provider:
         return "set `api_key` of this model in models.yaml" if self._base_url else HOW
 
 
-async def _no_long_waits(response: httpx2.Response) -> None:
-    """The SDK sleeps as long as it is told, an hour if need be, in silence; a long wait is the caller's matter."""
-    if not response.is_success and (retry_after(response.headers) or 0.0) > LONGEST_WAIT:
-        response.headers["x-should-retry"] = "false"
+class Ending:
+    """Gives an answer up that goes on for too long, or has said nothing for too long while bytes kept coming."""
+
+    def __init__(self, service: Service, clock: Clock, max_tokens: int) -> None:
+        self._service, self._clock = service, clock
+        self._began = self._said = clock.monotonic()
+        self._longest = max(LEAST, max_tokens / SLOWEST)
+        self._events = 0
+
+    def mind(self, answer: Answer) -> None:
+        now = self._clock.monotonic()
+        if answer.events != self._events:
+            self._events, self._said = answer.events, now
+        if answer.over:
+            return
+        if now - self._said > QUIET:
+            raise self._service.truncated("it has said nothing for too long")
+        if now - self._began > self._longest:
+            raise self._service.truncated(f"it had no end after {now - self._began:.0f} s")
 
 
 def _able(model: str) -> frozenset[str]:

@@ -178,6 +178,8 @@ export class ChatView {
         return this._accepted(turn, one, told);
       case "text":
         return told.restart ? turn.restart(told.reason) : (turn.state(""), turn.text(told.text));
+      case "waiting":
+        return turn.state(`${told.model} has said nothing for ${told.seconds} s`);
       case "tool_call":
         return turn.toolStarted(told);
       case "tool_result":

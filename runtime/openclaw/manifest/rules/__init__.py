@@ -84,6 +84,8 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     checks.inputs_fit,
     checks.calls_are_allowed,
     models.default_exists,
+    models.fallbacks_exist,
+    models.fallbacks_end,
     models.ids_are_known,
     models.scripts_can_be_followed,
 )

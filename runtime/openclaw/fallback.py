@@ -1,0 +1,175 @@
+"""Gets one whole answer from the first model that gives one: the agent's own, or else those that stand in for it.
+
+The law: an attempt that failed leaves nothing behind; each model is asked again with growing pauses, less patiently
+where another one can be asked; a model that stayed away rests for a while before it is asked first again. Whoever
+waits is told so. All retries are made here: nothing below retries by itself. What is asked and what becomes of the
+answer is the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from openclaw.clock import Clock
+from openclaw.errors import ProviderError
+from openclaw.messages import Retrying, Usage, Waiting
+from openclaw.ports import Completed, Request, Watcher
+from openclaw.prompt import Voice
+
+BACKOFF = (1.0, 4.0, 15.0)  # seconds between attempts
+HASTE = (1.0, 4.0)  # the same where another model can be asked
+LONGEST_WAIT = 60.0  # seconds: a server that wants to be left alone for longer is not asked again now
+SHORT_WAIT = 10.0  # the same where another model can be asked
+PATIENCE = 60.0  # seconds of attempts after which another model is asked, where there is one
+SILENCE = 90.0  # seconds without a word after which another model is asked, where there is one
+MARKS = (10.0, 30.0, 60.0)  # seconds without a word after which whoever waits is told, and after each further minute
+REST = 60.0  # seconds of a model that stayed away; twice as long each time in a row
+LONGEST_REST = 900.0  # unless the server itself named a longer time
+LONGEST_NAMED = 3600.0
+JITTER = 0.25  # a pause is longer by up to this share, so that many who failed together do not come back together
+
+
+@dataclass(slots=True)
+class _Resting:
+    until: float  # monotonic
+    times: int
+
+
+@dataclass(slots=True)
+class Cooling:
+    """Which models stayed away lately; in memory, for all sessions. `chance` gives numbers from 0 up to 1."""
+
+    clock: Clock
+    chance: Callable[[], float] = random.random
+    _resting: dict[str, _Resting] = field(default_factory=dict)
+
+    def order(self, voices: Sequence[Voice]) -> list[Voice]:
+        """Those that do not rest as they come, then the others, the most rested first: in need they are asked too."""
+        return sorted(voices, key=lambda voice: self.left(voice.alias))
+
+    def left(self, alias: str) -> float:
+        """Seconds that a model still rests."""
+        resting = self._resting.get(alias)
+        return max(0.0, resting.until - self.clock.monotonic()) if resting else 0.0
+
+    def failed(self, alias: str, error: ProviderError) -> None:
+        before = self._resting.get(alias)
+        times = before.times + 1 if before else 1
+        named = min(error.retry_after or 0.0, LONGEST_NAMED)
+        rest = max(min(REST * 2 ** min(times - 1, 10), LONGEST_REST), named)
+        self._resting[alias] = _Resting(self.clock.monotonic() + rest, times)
+
+    def answered(self, alias: str) -> None:
+        self._resting.pop(alias, None)
+
+    def jittered(self, seconds: float) -> float:
+        return seconds * (1.0 + JITTER * self.chance())
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    done: Completed
+    voice: Voice
+
+
+@dataclass(slots=True)
+class _Hearing:
+    at: float  # monotonic: the last word
+
+
+class Models:
+    """The models one session may be answered by, the agent's own first."""
+
+    def __init__(self, voices: Sequence[Voice], cooling: Cooling, tell: Watcher) -> None:
+        self.voices = tuple(voices)
+        self._cooling = cooling
+        self._clock = cooling.clock
+        self._tell = tell
+
+    @property
+    def own(self) -> Voice:
+        return self.voices[0]
+
+    def voice(self, setup: str) -> Voice | None:
+        """Who answered with this setup."""
+        return next((voice for voice in self.voices if voice.setup == setup), None)
+
+    def cost(self, asked: Sequence[tuple[str, Usage]]) -> float:
+        """US dollars of answers, each with its setup: what is not known of another model, at the price of the own."""
+        prices = [((self.voice(setup) or self.own).price or self.own.price, usage) for setup, usage in asked]
+        return sum((price.of(usage) for price, usage in prices if price is not None), 0.0)
+
+    async def ask(self, request: Callable[[Voice], Request]) -> Heard:
+        """Raises ProviderError where none of them answers: that of the agent's own model, if it was asked."""
+        order, fault = self._cooling.order(self.voices), None
+        for at, voice in enumerate(order):
+            others = order[at + 1 :]
+            try:
+                done = await self._insist(voice, request(voice), hasty=bool(others))
+            except ProviderError as error:
+                if voice is self.own and not error.retryable:
+                    raise
+                if error.retryable:
+                    self._cooling.failed(voice.alias, error)
+                fault = error if fault is None or voice is self.own else fault
+                if others:
+                    self._tell(Retrying(f"{error}; asking `{others[0].alias}` instead", 0.0))
+            else:
+                self._cooling.answered(voice.alias)
+                return Heard(done, voice)
+        assert fault is not None
+        raise fault
+
+    async def _insist(self, voice: Voice, request: Request, *, hasty: bool) -> Completed:
+        began, longest = self._clock.monotonic(), SHORT_WAIT if hasty else LONGEST_WAIT
+        for pause in (*(HASTE if hasty else BACKOFF), None):
+            try:
+                return await self._attempt(voice, request, SILENCE if hasty else None)
+            except ProviderError as error:
+                wait = max(pause or 0.0, error.retry_after or 0.0)
+                if pause is None or not error.retryable or wait > longest:
+                    raise
+                if hasty and self._clock.monotonic() - began > PATIENCE:
+                    raise
+                wait = self._cooling.jittered(wait)
+                self._tell(Retrying(str(error), wait))
+            await self._clock.sleep(wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _attempt(self, voice: Voice, request: Request, silence: float | None) -> Completed:
+        """One answer. While nothing comes whoever waits is told, and after `silence` seconds it is given up."""
+        heard = _Hearing(self._clock.monotonic())
+        hearing, told = asyncio.ensure_future(self._hear(voice, request, heard)), 0.0
+        try:
+            while True:
+                quiet = self._clock.monotonic() - heard.at
+                told = told if quiet >= told else 0.0
+                mark = next((mark for mark in MARKS if mark > told), told + MARKS[-1])
+                if silence is not None and quiet >= silence:
+                    raise ProviderError("unreachable", f"`{voice.alias}` has said nothing for {quiet:.0f} s")
+                if quiet >= mark:
+                    told = mark
+                    self._tell(Waiting(mark, voice.alias))
+                    continue
+                timer = asyncio.ensure_future(self._clock.sleep(min(mark, silence or mark) - quiet))
+                await asyncio.wait({hearing, timer}, return_when=asyncio.FIRST_COMPLETED)
+                timer.cancel()
+                if hearing.done():
+                    return hearing.result()
+        finally:
+            if not hearing.done():
+                hearing.cancel()
+                await asyncio.wait({hearing})
+            if not hearing.cancelled():
+                hearing.exception()  # whoever was cancelled is not told; asked for, so that nobody complains later
+
+    async def _hear(self, voice: Voice, request: Request, heard: _Hearing) -> Completed:
+        async for event in voice.provider.stream(request):
+            if isinstance(event, Completed):
+                return event
+            heard.at = self._clock.monotonic()
+            self._tell(event)
+        raise ProviderError("truncated", "its answer ended without an end")
