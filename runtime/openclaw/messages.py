@@ -219,6 +219,7 @@ class ToolSpec:
     writes: bool = False  # changes files: paths are judged for writing, not for reading
     timeout: float = 60.0
     untrusted: bool = False  # what it returns was written by strangers
+    repeat: Literal["never", "safe"] = "never"  # whether a call that a crash cut off may be made again
 
 
 @dataclass(frozen=True, slots=True)

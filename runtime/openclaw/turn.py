@@ -129,8 +129,9 @@ class Turn:
     async def _take_up(self, said: UserEntry) -> bool:
         """Writes the person's entry, or finds it written before a crash and closes what that left open."""
         log, resumed = self._log, self._log.transcript.begun(said.message)
+        safe = {spec.name for spec in self._models.own.tools if spec.repeat == "safe"}
         for call, begun in log.transcript.dangling():
-            if begun or not resumed:
+            if not resumed or (begun and call.name not in safe):
                 await log.result(call.id, ToolResult(UNKNOWN if begun else NOT_RUN, is_error=True))
         if not resumed:
             await log.write(said)

@@ -227,6 +227,26 @@ def test_heartbeats_inherit_and_their_deliveries_become_addresses() -> None:
     assert (beat.missed, beat.session, beat.enabled) == ("once", "fresh", True)
 
 
+def test_a_tool_says_whether_its_calls_may_be_made_again() -> None:
+    files = {
+        **BASE,
+        "tools.yaml": BASE["tools.yaml"]
+        + "tools:\n  look: {description: Looks, shell: uptime, repeat: safe}\n  push: {description: Pushes, shell: uptime}\n",
+    }
+    tools = snapshot(files).tools
+    assert (tools["look"].repeat, tools["push"].repeat) == ("safe", "never")
+    safe = {name for name, spec in BUILTINS.items() if spec.repeat == "safe"}
+    assert "read_file" in safe and not safe & {"write_file", "edit_file", "run_command", "save_memory", "remind_me"}
+    assert not any(spec.writes for name, spec in BUILTINS.items() if name in safe)
+
+
+def test_a_model_names_those_that_stand_in_for_it() -> None:
+    files = {**BASE, "models.yaml": "models: {smart: {id: claude-sonnet-5-5, fallback: [claude-haiku-5-5]}}\n"}
+    models = snapshot(files).models
+    assert models["smart"].fallback == ("claude-haiku-5-5",) and "claude-haiku-5-5" in models
+    assert "fallback" not in models["smart"].options
+
+
 def test_models_are_aliases_or_ids_that_agents_name() -> None:
     files = {
         "agents/main.yaml": BASE["agents/main.yaml"] + "model: claude-opus-5-5\n",

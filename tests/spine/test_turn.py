@@ -160,6 +160,28 @@ def test_a_begun_call_is_unknown_and_never_run_again_and_a_call_not_begun_runs(t
     assert "unknown" in reply and "ran 2" in reply
 
 
+def test_a_begun_call_that_may_be_repeated_is_decided_on_and_made_again(tmp_path: Path) -> None:
+    left = [said("one step"), ASKED, Intent("i", NOW, "t1", "ls", {"n": 1})]
+    stage = Stage(tmp_path, "rules: [{say: one, calls: [{ls: {n: 9}}], reply: 'after: {result}'}]", left)
+    [voice] = stage.models.voices
+    safe = Models([replace(voice, tools=(replace(LS, repeat="safe"),))], Cooling(stage.clock), stage.events.append)
+    stage.turn = Turn(safe, stage.log, stage.perform, Limits())
+    assert "ran 1" in asyncio.run(stage.run(said("one step")))
+    assert sorted(stage.ran) == [1, 2]
+    results = [entry.call for entry in stage.log.transcript.entries if isinstance(entry, Result)]
+    assert sorted(results) == ["t1", "t2"]
+
+
+def test_a_call_of_another_message_is_never_made_again(tmp_path: Path) -> None:
+    left = [said("one step"), ASKED, Intent("i", NOW, "t1", "ls", {"n": 1})]
+    stage = Stage(tmp_path, "otherwise: hello", left)
+    [voice] = stage.models.voices
+    safe = Models([replace(voice, tools=(replace(LS, repeat="safe"),))], Cooling(stage.clock), stage.events.append)
+    asyncio.run(Turn(safe, stage.log, stage.perform, Limits()).run(said("something else", "m2")))
+    results = {entry.call: entry.content for entry in stage.log.transcript.entries if isinstance(entry, Result)}
+    assert (stage.ran, results) == ([], {"t1": UNKNOWN, "t2": NOT_RUN})
+
+
 def test_a_finished_answer_is_not_asked_for_again(tmp_path: Path) -> None:
     final = AssistantEntry("a1", NOW, ({"type": "text", "text": "it was said"},), "demo", "end_turn", Usage(), "setup")
     stage = Stage(tmp_path, TWICE, [said("hi"), final])

@@ -6,6 +6,7 @@ The tools' code is in openclaw/tools under the kind named here; this is only wha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -184,4 +185,11 @@ _ALL: Final = (
     ),
 )  # fmt: skip
 
-BUILTINS: Final[Mapping[str, ToolSpec]] = {spec.name: spec for spec in _ALL}
+_READING: Final = frozenset(
+    {"read_file", "list_files", "memory_search", "memory_list", "reminder_list", "web_fetch", "web_search"}
+)
+"""Tools that change nothing: a call that a crash cut off is made again."""
+
+BUILTINS: Final[Mapping[str, ToolSpec]] = {
+    spec.name: replace(spec, repeat="safe") if spec.name in _READING else spec for spec in _ALL
+}

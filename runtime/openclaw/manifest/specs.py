@@ -54,6 +54,7 @@ def _spec(
         judged,
         timeout=60.0 if timeout is None else timeout,
         untrusted=tool.value("untrusted") is True,
+        repeat=tool.value("repeat", "never"),
     )
 
 
