@@ -76,6 +76,12 @@ class Inbox(Protocol):
 
     async def find(self, id: str) -> Settlement | None: ...
 
+    async def line(self, at_most: int) -> Sequence[Queued]:
+        """What is unsettled in all sessions, oldest first, as it stands."""
+
+    async def drop(self, id: str) -> bool:
+        """A message that waits, or is parked, ends as failed, and nobody is told; False where none does."""
+
     async def parked(self) -> Sequence[Queued]:
         """Messages that were put aside, oldest first."""
 
@@ -114,6 +120,9 @@ class Outbox(Protocol):
     async def dead(self) -> Sequence[Outgoing]:
         """Replies that were given up, oldest first."""
 
+    async def drop(self, id: str) -> bool:
+        """A dead reply is no longer among them; False where no such reply is dead."""
+
     async def again(self, id: str) -> str | None:
         """A dead reply is due again, as if it had just been put, and repeated where a part of it may have arrived.
         Its channel; None where no such reply is dead."""
@@ -145,7 +154,10 @@ class Journal(Protocol):
 Cause: TypeAlias = Literal["schedule", "hand"]
 """Why an instant was run: its time came, or a person asked for it."""
 
-KEPT = 90  # days of history
+KEPT = 90  # days of history, and of what was said in messages and replies that have ended
+KEPT_ARCHIVES = 365  # days of conversations that were put aside
+LARGEST_ROWS = 1 << 30  # bytes of messages and replies; beyond them the oldest that have ended go earlier
+LARGEST_ARCHIVES = 4 << 30  # bytes of conversations put aside, likewise
 KEPT_LEAST = 10  # instants of a schedule whose history is kept however old it is
 
 

@@ -27,7 +27,7 @@ from openclaw.messages import (
     Usage,
     UserEntry,
 )
-from openclaw.ports import KEPT, KEPT_LEAST, Delivered, Run
+from openclaw.ports import KEPT, KEPT_ARCHIVES, KEPT_LEAST, Delivered, Run
 from openclaw.stores import files, volatile
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -970,6 +970,66 @@ def test_runs_by_hand_never_push_out_the_last_of_the_schedule_itself(play):
 
 
 # ── the whole ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def pruned(store, now):
+    gone = 0
+    while found := await store.prune(now):
+        gone += found
+    return gone
+
+
+def test_what_ended_long_ago_is_let_go_but_for_ever_known(play):
+    async def steps(rig):
+        inbox, outbox = rig.store.inbox, rig.store.outbox
+        old = await inbox.accept(message("old"), route(text="said"))
+        await inbox.settle(old.id, "done", reply(text="answered"))
+        aside = await inbox.accept(message("aside"), route("another"))
+        await inbox.settle(aside.id, "parked", None)
+        open_ = await inbox.accept(message("open"), route())
+        [told] = await outbox.due("telegram")
+        await outbox.sent(told.id, dead=True)
+        due = await outbox.put(reply(BOB, "still due"))
+        later = NOON + timedelta(days=KEPT)
+        assert await pruned(rig.store, later) == 0
+        assert await pruned(rig.store, later + timedelta(days=1)) > 0
+        store = await rig.restart()
+        assert await pruned(store, later + timedelta(days=1)) == 0
+        assert not (await store.inbox.accept(message("old"), route("elsewhere"))).new
+        found = await store.inbox.find(old.id)
+        assert (found.state, found.route, found.reply) == ("done", route(text=""), None)
+        assert list(await store.inbox.parked()) == [] and await store.inbox.retry(aside.id) is None
+        assert list(await store.outbox.dead()) == [] and await store.outbox.again(told.id) is None
+        assert [one.id for one in await store.outbox.due("telegram")] == [due]
+        assert (await store.inbox.next(route().session)).id == open_.id
+        assert (await store.inbox.find(open_.id)).route == route()
+
+    play(steps)
+
+
+def test_a_reply_never_gets_the_name_of_one_that_was_let_go(play):
+    async def steps(rig):
+        first = await rig.store.outbox.put(reply())
+        await rig.store.outbox.sent(first)
+        await pruned(rig.store, NOON + timedelta(days=KEPT + 1))
+        assert await rig.store.outbox.put(reply()) != first
+        store = await rig.restart()
+        assert await store.outbox.put(reply()) != first
+
+    play(steps)
+
+
+def test_a_conversation_that_was_put_aside_is_kept_for_a_year(play):
+    async def steps(rig):
+        for session in ("one", "two"):
+            await rig.store.journal.append(session, [user("1")])
+        await rig.store.journal.archive("one")
+        assert await pruned(rig.store, NOON + timedelta(days=KEPT_ARCHIVES)) == 0
+        assert await pruned(rig.store, NOON + timedelta(days=KEPT_ARCHIVES + 1)) == 1
+        assert [entry.id for entry in await rig.store.journal.load("two")] == ["1"]
+        assert await rig.store.journal.archive("two") is not None
+
+    play(steps)
 
 
 def test_what_was_asked_for_is_done_even_if_the_asker_is_cancelled(play):

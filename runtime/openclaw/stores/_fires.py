@@ -140,7 +140,10 @@ def _deliveries(db: sqlite3.Connection, message: str) -> tuple[Delivered, ...]:
     rows = db.execute("SELECT reply, state, tries, ended FROM outbox WHERE message = ? ORDER BY seq", (message,))
     return tuple(
         Delivered(
-            codec.reply_from(json.loads(reply)).to, state, tries, None if ended is None else codec.time_from(ended)
+            codec.reply_from(json.loads(reply)).to,
+            "dead" if state == "dropped" else state,  # given up all the same
+            tries,
+            None if ended is None else codec.time_from(ended),
         )
         for reply, state, tries, ended in rows
     )

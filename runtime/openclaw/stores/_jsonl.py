@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from openclaw.clock import Clock
@@ -24,6 +25,7 @@ from openclaw.messages import Entry
 from openclaw.names import file_name
 from openclaw.stores import _codec as codec
 from openclaw.stores._files import Files
+from openclaw.stores._pruning import prune_archives
 
 VERSION = 1
 OPEN_FILES = 64
@@ -107,6 +109,9 @@ class Transcripts:
         self._files.sync_folder(target.parent)
         self._files.sync_folder(self._folder)
         return target.name
+
+    def prune(self, now: datetime) -> int:
+        return prune_archives(self._folder / "archive", now, self._files)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 

@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from itertools import takewhile
@@ -25,10 +25,11 @@ from openclaw.messages import Accepted, Message, Reply, Route
 from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, Settlement
 from openclaw.stores import _codec as codec
 from openclaw.stores import _fires as fires
+from openclaw.stores import _pruning as pruning
 from openclaw.stores._disk import full
 from openclaw.stores._files import NO_SPACE, Files
 from openclaw.stores._room import Room
-from openclaw.stores._schema import MIGRATIONS, VERSION
+from openclaw.stores._schema import GIVES_BACK, MIGRATIONS, VERSION
 from openclaw.stores._told import telling
 
 _UNSYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
@@ -52,8 +53,12 @@ class Rows:
             os.close(self._files.open(self._path, os.O_RDWR | os.O_CREAT))
             self._connection = sqlite3.connect(self._path, isolation_level=None)
             self._refuse(_version(self._connection))
+            self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; of another at its next VACUUM
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            if 0 < _version(self._connection) < GIVES_BACK:
+                with suppress(sqlite3.OperationalError):  # a full disk has no room for that; it must not keep it shut
+                    self._connection.execute("VACUUM")
             self._migrate()
         except (OSError, sqlite3.DatabaseError) as error:
             lacks_room = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or full(self._path.parent)
@@ -137,9 +142,24 @@ class Rows:
     def waiting(self, session: str | None) -> int:
         return _waiting(self._db, session)
 
+    def line(self, at_most: int) -> Sequence[Queued]:
+        rows = self._db.execute(
+            "SELECT id, message, route, attempts FROM inbox WHERE settled IS NULL ORDER BY seq LIMIT ?", (at_most,)
+        )
+        return [_queued(*row) for row in rows]
+
+    def drop(self, id: str) -> bool:
+        with self._transaction() as db:
+            ended = db.execute(
+                "UPDATE inbox SET state = 'failed', settled = coalesce(settled, ?)"
+                " WHERE id = ? AND state IN ('queued', 'parked')",
+                (self._now(), id),
+            )
+        return ended.rowcount == 1
+
     def parked(self) -> Sequence[Queued]:
         rows = self._db.execute(
-            "SELECT id, message, route, attempts FROM inbox WHERE state = 'parked' AND message IS NOT NULL ORDER BY seq"
+            "SELECT id, message, route, attempts FROM inbox WHERE state = 'parked' AND message <> '' ORDER BY seq"
         )
         return [_queued(*row) for row in rows]
 
@@ -147,7 +167,7 @@ class Rows:
         with self._transaction() as db:
             rows = db.execute(
                 "UPDATE inbox SET state = 'queued', attempts = 0, settled = NULL, reply = NULL"
-                " WHERE id = ? AND state = 'parked' RETURNING session",
+                " WHERE id = ? AND state = 'parked' AND message <> '' RETURNING session",
                 (id,),
             ).fetchall()
         return codec.column_from(rows[0][0]) if rows else None
@@ -212,6 +232,11 @@ class Rows:
         )
         return [_outgoing(*row) for row in rows]
 
+    def bury(self, id: str) -> bool:
+        with self._transaction() as db:
+            ended = db.execute("UPDATE outbox SET state = 'dropped' WHERE id = ? AND state = 'dead'", (id,))
+        return ended.rowcount == 1
+
     def again(self, id: str) -> str | None:
         with self._transaction() as db:
             rows = db.execute(
@@ -262,6 +287,12 @@ class Rows:
         self, schedule: str | None, limit: int, since: datetime | None, until: datetime | None, ran: bool
     ) -> Sequence[Run]:
         return fires.runs(self._db, schedule, limit, since, until, ran)
+
+    def prune(self, now: datetime) -> int:
+        with self._transaction() as db:
+            gone = pruning.prune_rows(db, now)
+        pruning.give_back(self._db)
+        return gone
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 
@@ -319,8 +350,9 @@ class Rows:
     def _post(self, db: sqlite3.Connection, reply: Reply, message: str | None = None) -> str:
         """Numbered by the row, so that ids come in the order in which replies were given. `message` is the inbox id
         of what was settled with it."""
-        row = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM outbox").fetchone()
-        id = f"r{row[0]}"
+        # Not by the largest there is: what was pruned keeps its number, which others go by.
+        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        id = f"r{row[0] + 1 if row else 1}"
         db.execute(
             "INSERT INTO outbox (id, channel, created, reply, message) VALUES (?, ?, ?, ?, ?)",
             (id, codec.column(reply.to.channel), self._now(), json.dumps(codec.reply_json(reply)), message),

@@ -74,6 +74,12 @@ class Inbox:
     async def find(self, id: str) -> Settlement | None:
         return await self._disk.run(self._rows.find, id)
 
+    async def line(self, at_most: int) -> Sequence[Queued]:
+        return await self._disk.run(self._rows.line, at_most)
+
+    async def drop(self, id: str) -> bool:
+        return await self._disk.run(self._room.essential(self._rows.drop), id)
+
     async def parked(self) -> Sequence[Queued]:
         return await self._disk.run(self._rows.parked)
 
@@ -105,6 +111,9 @@ class Outbox:
 
     async def dead(self) -> Sequence[Outgoing]:
         return await self._disk.run(self._rows.dead)
+
+    async def drop(self, id: str) -> bool:
+        return await self._disk.run(self._room.essential(self._rows.bury), id)
 
     async def again(self, id: str) -> str | None:
         return await self._disk.run(self._room.essential(self._rows.again), id)
@@ -263,6 +272,9 @@ class Store:
 
     async def room(self) -> bool:
         return await self._disk.run(self._room.there)
+
+    async def prune(self, now: datetime) -> int:
+        return await self._disk.run(self._rows.prune, now) or await self._disk.run(self._transcripts.prune, now)
 
     async def close(self) -> None:
         try:

@@ -22,6 +22,7 @@ from openclaw.messages import Accepted, Address, Entry, Message, Reply, Route
 from openclaw.names import file_name
 from openclaw.ports import (
     KEPT,
+    KEPT_ARCHIVES,
     KEPT_LEAST,
     Cause,
     Delivered,
@@ -44,6 +45,7 @@ class _Row:
     attempts: int = 0
     settled: datetime | None = None
     reply: Reply | None = None
+    pruned: bool = False
 
     @property
     def unsettled(self) -> bool:
@@ -119,12 +121,22 @@ class Inbox:
         row = self._rows.get(id)
         return None if row is None else Settlement(id, row.state, row.route, row.reply)
 
+    async def line(self, at_most: int) -> Sequence[Queued]:
+        return [self._queued(id) for id, row in self._rows.items() if row.unsettled][:at_most]
+
+    async def drop(self, id: str) -> bool:
+        row = self._rows.get(id)
+        if row is None or row.state not in ("queued", "parked"):
+            return False
+        row.state, row.settled = "failed", row.settled or self.clock.now()
+        return True
+
     async def parked(self) -> Sequence[Queued]:
-        return [self._queued(id) for id, row in self._rows.items() if row.state == "parked"]
+        return [self._queued(id) for id, row in self._rows.items() if row.state == "parked" and not row.pruned]
 
     async def retry(self, id: str) -> str | None:
         row = self._rows.get(id)
-        if row is None or row.state != "parked":
+        if row is None or row.state != "parked" or row.pruned:
             return None
         row.state, row.attempts, row.settled, row.reply = "queued", 0, None, None
         return row.route.session
@@ -136,6 +148,13 @@ class Inbox:
             return run
         deliveries = self._outbox.deliveries(run.message)
         return replace(run, state=row.state, ended=row.settled, reply=row.reply, deliveries=deliveries)
+
+    def prune(self, oldest: datetime) -> int:
+        """What was said goes; that it was, stays."""
+        old = [row for row in self._rows.values() if row.settled and row.settled < oldest and not row.pruned]
+        for row in old:
+            row.pruned, row.reply, row.route = True, None, replace(row.route, text="")
+        return len(old)
 
     def restart(self) -> None:
         for row in self._rows.values():
@@ -222,6 +241,9 @@ class Outbox:
     async def dead(self) -> Sequence[Outgoing]:
         return [posted.outgoing(id) for id, posted in sorted(self._dead.items(), key=lambda item: int(item[0][1:]))]
 
+    async def drop(self, id: str) -> bool:
+        return self._dead.pop(id, None) is not None
+
     async def again(self, id: str) -> str | None:
         posted = self._dead.pop(id, None)
         if posted is None:
@@ -231,6 +253,18 @@ class Outbox:
         self._posted[id] = posted
         self._posted = dict(sorted(self._posted.items(), key=lambda item: int(item[0][1:])))
         return posted.reply.to.channel
+
+    def prune(self, oldest: datetime) -> int:
+        gone = 0
+        for message, posted in self._of.items():
+            kept = [one for one in posted if not (one.ended and one.ended < oldest)]
+            gone += len(posted) - len(kept)
+            self._of[message] = kept
+        return gone + self._bury(oldest)
+
+    def _bury(self, oldest: datetime) -> int:
+        old = [id for id, posted in self._dead.items() if posted.ended and posted.ended < oldest]
+        return sum(self._dead.pop(id).message is None for id in old)
 
     def restart(self) -> None:
         for posted in self._posted.values():
@@ -243,6 +277,8 @@ class Journal:
         self._entries: dict[str, list[Entry]] = {}
         self._updated: dict[str, datetime] = {}
         self.archived: dict[str, list[Entry]] = {}  # by the archive's name
+        self._archived_at: dict[str, datetime] = {}
+        self._count = 0
 
     async def append(self, session: str, entries: Sequence[Entry]) -> None:
         if entries:
@@ -256,9 +292,16 @@ class Journal:
         entries = self._entries.pop(session, None)
         if entries is None:
             return None
-        name = f"{file_name(session)}.{self._clock.now().strftime('%Y%m%dT%H%M%SZ')}-{len(self.archived) + 1}"
-        self.archived[name] = entries
+        self._count += 1
+        name = f"{file_name(session)}.{self._clock.now().strftime('%Y%m%dT%H%M%SZ')}-{self._count}"
+        self.archived[name], self._archived_at[name] = entries, self._clock.now()
         return name
+
+    def prune(self, oldest: datetime) -> int:
+        old = [name for name, at in self._archived_at.items() if at < oldest]
+        for name in old:
+            del self.archived[name], self._archived_at[name]
+        return len(old)
 
     async def list(self) -> Sequence[SessionSummary]:
         return [
@@ -389,6 +432,14 @@ class Store:
         self._open = True
         self.inbox.restart()
         self.outbox.restart()
+
+    async def room(self) -> bool:
+        return True
+
+    async def prune(self, now: datetime) -> int:
+        old = now - timedelta(days=KEPT)
+        archived = now - timedelta(days=KEPT_ARCHIVES)
+        return self.inbox.prune(old) + self.outbox.prune(old) or self.journal.prune(archived)
 
     async def close(self) -> None:
         self._open = False

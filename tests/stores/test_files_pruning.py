@@ -1,0 +1,171 @@
+"""What the state folder lets go of: the space comes back, the keys stay, and what is not its own is left alone."""
+
+import asyncio
+import json
+import os
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from openclaw.clock import ManualClock
+from openclaw.messages import Address, Message, Reply, Route, Text, UserEntry
+from openclaw.ports import KEPT, KEPT_ARCHIVES
+from openclaw.stores import _pruning, _sqlite
+from openclaw.stores._files import Files
+from openclaw.stores.files import Store
+
+NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
+LATER = NOON + timedelta(days=KEPT + 1)
+ANA = Address("telegram", "7")
+WAY = Route("main", "s", "hello")
+
+
+def message(id, text="hello"):
+    return Message(id, ANA, (Text(text),), NOON)
+
+
+def with_store(folder, steps):
+    async def main():
+        store = Store(str(folder), ManualClock(NOON))
+        await store.open()
+        try:
+            return await steps(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(main())
+
+
+async def filled(store, count, size):
+    for number in range(count):
+        taken = await store.inbox.accept(message(str(number), "x" * size), WAY)
+        await store.inbox.settle(taken.id, "done", Reply(ANA, "y" * size, "s", "main"))
+    for outgoing in await store.outbox.due("telegram"):
+        await store.outbox.sent(outgoing.id)
+
+
+def test_a_pruned_database_is_small_again_and_knows_every_message(tmp_path):
+    path = tmp_path / "runtime.db"
+
+    async def steps(store):
+        await filled(store, 60, 20_000)
+        await store.close()
+        assert path.stat().st_size > 2_000_000
+        await store.open()
+        while await store.prune(LATER):
+            pass
+        for _ in range(20):  # the rest of the pages, a few at a time
+            await store.prune(LATER)
+        await store.close()
+        assert path.stat().st_size < 500_000
+        await store.open()
+        assert not any([(await store.inbox.accept(message(str(number)), WAY)).new for number in range(60)])
+
+    with_store(tmp_path, steps)
+
+
+def test_pruning_takes_a_bounded_bite(tmp_path):
+    async def steps(store):
+        def many():
+            with store._rows._transaction() as db:
+                for number in range(_pruning.AT_ONCE + 1):
+                    store._rows._insert(db, message(str(number)), WAY)
+                db.execute("UPDATE inbox SET settled = accepted, state = 'done'")
+
+        await store._disk.run(many)
+        assert [await store.prune(LATER) for _ in range(3)] == [_pruning.AT_ONCE, 1, 0]
+
+    with_store(tmp_path, steps)
+
+
+def test_a_database_that_is_too_large_lets_go_earlier_but_of_nothing_of_the_last_day(tmp_path):
+    async def steps(store):
+        await filled(store, 3, 1000)
+        await store.inbox.accept(message("open"), WAY)
+
+        def gone(now):
+            with store._rows._transaction() as db:
+                return _pruning.prune_rows(db, now, largest=1)
+
+        assert await store._disk.run(gone, NOON + timedelta(hours=23)) == 0
+        assert await store._disk.run(gone, NOON + timedelta(hours=25)) == 6
+        assert (await store.inbox.next("s")).message.id == "open"
+
+    with_store(tmp_path, steps)
+
+
+def test_archives_that_are_too_large_lose_their_oldest_and_other_peoples_files_stay(tmp_path):
+    def archive(days, size=1000):
+        at = NOON + timedelta(days=days)
+        path = tmp_path / f"agent_main_x.{at.strftime('%Y%m%dT%H%M%SZ')}.jsonl"
+        path.write_bytes(b"x" * size)
+        return path
+
+    old, middle, late = archive(0), archive(2), archive(4)
+    own = [tmp_path / name for name in ("notes.jsonl", "a.20260101T000000Z.txt", "a.20260101T000000Z-x.jsonl")]
+    for path in own:
+        path.write_text("mine")
+        os.utime(path, (0, 0))
+    prune = _pruning.prune_archives
+    assert prune(tmp_path, NOON + timedelta(days=5), Files(), largest=5000) == 0
+    assert prune(tmp_path, NOON + timedelta(days=5), Files(), largest=2500) == 1
+    assert not old.exists() and middle.exists()
+    assert prune(tmp_path, NOON + timedelta(days=4), Files(), largest=1) == 1
+    assert late.exists(), "it is of the last day"
+    assert prune(tmp_path, NOON + timedelta(days=KEPT_ARCHIVES + 5), Files()) == 1
+    assert sorted(tmp_path.iterdir()) == sorted(own)
+
+
+def test_history_outlives_what_was_said(tmp_path):
+    async def steps(store):
+        await store.marks.fire("h", NOON, message("m"), Route("main", "cron:h", "go"))
+        queued = await store.inbox.next("cron:h")
+        await store.inbox.settle(queued.id, "failed", Reply(ANA, "no", "cron:h", "main"))
+        while await store.prune(LATER):
+            pass
+        [run] = await store.marks.runs("h", 10)
+        assert (run.state, run.reply, run.deliveries[0].state) == ("failed", None, "due")
+
+    with_store(tmp_path, steps)
+
+
+def test_pruning_searches_by_an_index(tmp_path):
+    async def steps(store):
+        def plans():
+            seen = []
+            db = store._rows._db
+            db.set_trace_callback(seen.append)
+            store._rows.prune(LATER)
+            db.set_trace_callback(None)
+            pruning = [sql for sql in seen if sql.startswith(("UPDATE inbox", "DELETE FROM outbox"))]
+            return [row[3] for sql in pruning for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+
+        found = await store._disk.run(plans)
+        assert found and not [step for step in found if step.startswith("SCAN") or "TEMP B-TREE" in step]
+
+    with_store(tmp_path, steps)
+
+
+def test_a_database_of_an_earlier_version_gives_its_space_back_too(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "runtime.db", isolation_level=None)) as db:
+        for statements in _sqlite.MIGRATIONS[:2]:
+            for statement in statements:
+                db.execute(statement)
+        row = ("i", "telegram", "m", "s", "done", "2026", "2026", json.dumps({}), json.dumps({}))
+        columns = "id, channel, message_id, session, state, accepted, settled, message, route"
+        db.execute(f"INSERT INTO inbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute("PRAGMA user_version = 2")
+    with_store(tmp_path, lambda store: store.inbox.open())
+    with closing(sqlite3.connect(tmp_path / "runtime.db")) as db:
+        assert db.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+        assert db.execute("SELECT id FROM inbox").fetchall() == [("i",)]
+
+
+def test_a_conversation_is_put_aside_under_a_name_that_pruning_knows(tmp_path):
+    async def steps(store):
+        for _ in range(2):  # the second of one second gets a number
+            await store.journal.append("s", [UserEntry("1", NOON, (), "in")])
+            await store.journal.archive("s")
+        assert await store.prune(NOON + timedelta(days=KEPT_ARCHIVES + 1)) == 2
+
+    with_store(tmp_path, steps)
