@@ -24,7 +24,7 @@ FLOORS: dict[int, set[str]] = {
         "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "space",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
-    6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload"},
+    6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "pending"},
 }  # fmt: skip
 
 # Rooms on one floor that may know each other, and why.

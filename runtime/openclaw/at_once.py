@@ -43,7 +43,7 @@ class AtOnce:
             case "tools":
                 return self._tools(self._agent(message))
             case "status":
-                return self._status()
+                return await self._status()
             case "usage":
                 return await self._usage(message)
             case "memory":
@@ -97,8 +97,8 @@ class AtOnce:
             rows.append(f"{name}: {how if name in shown else 'never'}. {what}.")
         return "\n".join(rows) or f"{agent.name} has no tools."
 
-    def _status(self) -> str:
-        status = self._desk.status()
+    async def _status(self) -> str:
+        status, pending = self._desk.status(), await self._desk.figures()
         model = "the built-in demo model" if self._desk.demo else ", ".join(sorted(set(status["models"].values())))
         running = len(status["running"])
         answers = f"{running} answer{'' if running == 1 else 's'} being written"
@@ -109,6 +109,9 @@ class AtOnce:
                 f"model: {model}; agents: {', '.join(status['agents'])}",
                 f"channels: {', '.join(_channels(status)) or 'none'}",
                 f"{answers}, {status['approvals']} waiting for approval",
+                f"messages: {pending['waiting']} waiting, {pending['parked']} put aside; "
+                f"replies given up: {pending['dead']}",
+                *(["THE DISK IS FULL: nothing new is taken in"] if status["disk"]["full"] else []),
             ]
         )
 

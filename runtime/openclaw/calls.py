@@ -66,6 +66,7 @@ class Scene:
     protected: tuple[Path, ...]
     heartbeat: str | None = None  # the one that rules are to see
     transcript: Transcript = field(default_factory=Transcript)  # of the session, as it grows
+    others: tuple[Sender, ...] = ()  # who is answered together with the sender: what one of them may not, is not done
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,13 @@ class Calls:
             result = ToolResult(f"the call failed inside the runtime: {type(error).__name__}", is_error=True)
         self._tell(ToolFinished(call, result, self._bench.clock.monotonic() - started))
         return result
+
+    def free(self, call: ToolCall) -> bool:
+        """Whether this call would be made as it stands, without anybody being asked."""
+        spec = self._specs.get(call.name)
+        if spec is None:
+            return False
+        return self._decide(self._attempt(spec, completed(spec, call.input))).effect is Effect.ALLOW
 
     async def check(self, call: ToolCall, secrets: tuple[str, ...] = ()) -> ToolResult:
         """A call that no model made and nobody is asked about: what is not allowed as it stands does not run.
@@ -187,9 +195,10 @@ class Calls:
         equals that of the one in force: a person is asked by the policy that is known as theirs now."""
         pinned, facts = self._bench.snapshot.policies[self._scene.agent.policy], self._bench.facts
         now = self._policy()
-        if now is pinned:
-            return decide(attempt, pinned, facts)
-        return max((decide(attempt, policy, facts) for policy in (now, pinned)), key=lambda found: found.effect)
+        policies = (now,) if now is pinned else (now, pinned)
+        asked = [attempt, *(_by(other, attempt) for other in self._scene.others)]
+        found = [decide(one, policy, facts) for one in asked for policy in policies]
+        return max(found, key=lambda decision: decision.effect)
 
     def _policy(self) -> Policy:
         """The agent's policy in force, or the one that the turn began with, where there is no such agent any more."""
@@ -324,6 +333,14 @@ class Calls:
         except ToolError as error:
             return "failed", ToolResult(str(error), is_error=True)
         return "failed" if result.is_error else "done", result
+
+
+def _by(other: Sender, attempt: Attempt) -> Attempt:
+    """The same attempt, made for somebody else."""
+    address = other.address
+    return replace(
+        attempt, sender=str(address), person=other.person, groups=other.groups, channel=address.channel
+    )
 
 
 def _declined(answer: str) -> str:

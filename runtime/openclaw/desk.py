@@ -23,10 +23,12 @@ from openclaw.heartbeats import Heartbeats
 from openclaw.messages import Accepted, Address, Answer, Approval, Entry, Message, Refused
 from openclaw.names import INCOMING
 from openclaw.pairing import Pairings
+from openclaw.pending import Pending
 from openclaw.ports import Letter, Pairing, SessionSummary, Settlement, Store, Watcher
 from openclaw.reload import Reload
 from openclaw.router import pairs
 from openclaw.sessions import Sessions
+from openclaw.space import Space
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory, Remembered
@@ -54,6 +56,7 @@ class Desk:
     started: float = 0.0  # monotonic
     reloading: Reload | None = None
     beating: Heartbeats | None = None
+    space: Space | None = None
     letters: dict[str, Letter] = field(default_factory=dict)  # by channel
     _sessions: Sessions | None = None
 
@@ -88,6 +91,7 @@ class Desk:
             "receiving": self.roll.told(),
             "running": [queued.route.session for queued in self.sessions_room.running()],
             "approvals": len(self.approvals()),
+            "disk": self.space.told() if self.space else {"full": False},
             "last_reload": self.reloads()[-1] if self.reloads() else None,
             "last_good": self.last_good,
             "ready": self.readiness()["status"] == "ready",
@@ -107,7 +111,8 @@ class Desk:
             return {**found, "status": "stopping"}
         if starting or not self.started:
             return {**found, "status": "starting", "detail": f"waiting for: {', '.join(starting) or 'the sessions'}"}
-        amiss = ["the project on disk is broken; what was applied last is running"] if self.last_good else []
+        amiss = ["the disk is full; nothing new is taken in"] if self.space and self.space.since else []
+        amiss += ["the project on disk is broken; what was applied last is running"] if self.last_good else []
         amiss += [f"channel {key} failed" for key in sorted(conditions) if conditions[key] == "failed"]
         amiss += [f"channel {key} does not receive" for key in sorted(conditions) if conditions[key] == "silent"]
         return {**found, "detail": "; ".join(amiss)} if amiss else found
@@ -271,6 +276,23 @@ class Desk:
 
     async def find(self, message: str) -> Settlement | None:
         return await self.store.inbox.find(message)
+
+    @property
+    def _pending(self) -> Pending:
+        room = self.sessions_room
+        return Pending(self.store, room.answered, room.ring, room.delivered, room.dropped)
+
+    async def inbox(self) -> Sequence[Mapping[str, Any]]:
+        return await self._pending.listed()
+
+    async def figures(self) -> Mapping[str, int]:
+        return await self._pending.figures()
+
+    async def retry(self, id: str) -> bool:
+        return await self._pending.retry(id)
+
+    async def drop(self, id: str) -> bool:
+        return await self._pending.drop(id)
 
     def watch(self, message: str, watcher: Watcher) -> Callable[[], None]:
         return self.sessions_room.watch(message, watcher)

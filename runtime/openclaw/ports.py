@@ -233,6 +233,18 @@ class Operations(Protocol):
 
     async def find(self, message: str) -> Settlement | None: ...
 
+    async def inbox(self) -> Sequence[Mapping[str, Any]]:
+        """Messages that wait, are answered or were put aside, and replies that were given up."""
+
+    async def figures(self) -> Mapping[str, int]:
+        """How many there are `waiting`, `running`, `parked` and `dead`."""
+
+    async def retry(self, id: str) -> bool:
+        """Answers a parked message, or sends a dead reply, once more; False where it is neither."""
+
+    async def drop(self, id: str) -> bool:
+        """Ends what waits, is parked or dead; False where it is none of these."""
+
     def watch(self, message: str, watcher: Watcher) -> Callable[[], None]:
         """Listens to the turn of an accepted message from now on; call what is returned to stop."""
 

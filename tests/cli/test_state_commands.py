@@ -57,6 +57,7 @@ def test_status_and_sessions_come_from_the_running_runtime(live: Served, tmp_pat
         "ready": True,
         "agents": 2,
         "answering": [],
+        "inbox": {"waiting": 0, "running": 0, "parked": 0, "dead": 0},
     }
     [session] = found(openclaw(tmp_path, "sessions", "list", "--json"))
     assert session["key"] == "agent:main:repl:local"

@@ -304,6 +304,18 @@ class Desk(Beats):
     async def find(self, message: str) -> Settlement | None:
         return self._settled.get(message)
 
+    async def inbox(self) -> Sequence[Mapping[str, Any]]:
+        return ()
+
+    async def figures(self) -> Mapping[str, int]:
+        return {"waiting": 0, "running": 0, "parked": 0, "dead": 0}
+
+    async def retry(self, id: str) -> bool:
+        return False
+
+    async def drop(self, id: str) -> bool:
+        return False
+
     def watch(self, message: str, watcher: Watcher) -> Callable[[], None]:
         watchers = self._watchers.setdefault(message, [])
         watchers.append(watcher)

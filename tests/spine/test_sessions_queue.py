@@ -217,7 +217,8 @@ def test_what_waits_when_a_turn_begins_is_collected_into_one_with_one_reply() ->
             await settle(100)
             assert room.talker.began == ["first", "second", "fifth"]  # a command takes its own place
             assert (await room.due())[:2] == ["first", "first + second + third"]
-            assert [event.reply.text for event in heard if isinstance(event, Finished)] == ["first + second + third"] * 2
+            ends = [event.reply.text for event in heard if isinstance(event, Finished)]
+            assert ends == ["first + second + third"] * 2
             assert await room.states(*taken) == ["done"] * 5
             fetched = await room.store.inbox.find(taken[2].id)
             assert fetched is not None and fetched.reply is not None and fetched.reply.text == "first + second + third"

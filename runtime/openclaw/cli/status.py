@@ -23,8 +23,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         _listing.as_json(found)
     else:
-        receiving = {key: _heard(one) for key, one in found.get("receiving", {}).items()}
-        for name, value in _rows({**found, "receiving": receiving} if receiving else found):
+        shown = dict(found)
+        if receiving := {key: _heard(one) for key, one in found.get("receiving", {}).items()}:
+            shown["receiving"] = receiving
+        if disk := found.get("disk"):
+            shown["disk"] = f"full since {disk['since']}; nothing new is taken in" if disk["full"] else "has room"
+        for name, value in _rows(shown):
             print(f"{name.replace('_', ' ') + ':':<20} {_listing.quote_line(str(value))}")
     return 0
 

@@ -31,7 +31,7 @@ class Desk:
         return JSONResponse(readiness, 200 if readiness["status"] == "ready" else 503)
 
     async def metrics(self, _: Request, caller: Caller) -> Response:
-        text, kind = self._figures.text()
+        text, kind = self._figures.text(await self._operations.figures())
         return Response(text, media_type=kind)
 
     async def document(self, _: Request, caller: Caller) -> Response:
@@ -40,7 +40,7 @@ class Desk:
     # ── what there is ────────────────────────────────────────────────────────────────────────────
 
     async def status(self, _: Request, caller: Caller) -> Response:
-        return JSONResponse(dict(self._operations.status()))
+        return JSONResponse({**self._operations.status(), "inbox": dict(await self._operations.figures())})
 
     async def usage(self, _: Request, caller: Caller) -> Response:
         return JSONResponse({"usage": [dict(row) for row in self._operations.usage()]})
@@ -118,6 +118,23 @@ class Desk:
     async def stop(self, request: Request, caller: Caller) -> Response:
         key = _key(request, caller)
         return JSONResponse({"key": key, "stopped": await self._operations.stop(key)})
+
+    # ── what has not come to its end ─────────────────────────────────────────────────────────────
+
+    async def inbox(self, _: Request, caller: Caller) -> Response:
+        return JSONResponse({"inbox": [dict(one) for one in await self._operations.inbox()]})
+
+    async def retry(self, request: Request, caller: Caller) -> Response:
+        id = request.path_params["id"]
+        if not await self._operations.retry(id):
+            raise unserved(404, "not_pending", f"nothing that is parked or dead has the id {id}")
+        return JSONResponse({"id": id, "retried": True})
+
+    async def drop(self, request: Request, caller: Caller) -> Response:
+        id = request.path_params["id"]
+        if not await self._operations.drop(id):
+            raise unserved(404, "not_pending", f"nothing that waits, is parked or dead has the id {id}")
+        return JSONResponse({"id": id, "dropped": True})
 
     # ── approvals ────────────────────────────────────────────────────────────────────────────────
 

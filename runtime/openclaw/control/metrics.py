@@ -30,12 +30,14 @@ class Figures:
         self._operations = operations
         self._reloads: Counter[str] = Counter()
         self._counted = 0  # the number of the last attempt that is in them
+        self._inbox: Mapping[str, int] = {}
 
-    def text(self) -> tuple[bytes, str]:
-        """The whole exposition, and its media type."""
+    def text(self, inbox: Mapping[str, int]) -> tuple[bytes, str]:
+        """The whole exposition, and its media type. `inbox`: how many messages and replies are in which state."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
+        self._inbox = inbox
         registry.register(self)
         return generate_latest(registry), CONTENT_TYPE_LATEST
 
@@ -45,6 +47,9 @@ class Figures:
     def collect(self) -> Iterator[Metric]:
         status = self._operations.status()
         yield from _house(status)
+        pending = {(state,): count for state, count in self._inbox.items()}
+        yield _gauge("pending", "Messages and replies that have not come to their end", pending, "state")
+        yield _gauge("disk_full", "Whether nothing new is taken in for want of room", {(): status["disk"]["full"]})
         yield from _spent(self._operations.usage())
         yield from _channels(status["receiving"])
         yield from self._reloading(self._operations.reloads(), bool(status["last_good"]))

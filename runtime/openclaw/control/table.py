@@ -104,6 +104,17 @@ _SESSIONS: Final = (
         "reset", "DELETE", "/api/sessions/{key:path}", "chat", "Archive a session", {200: "Archived"}, problems=(404,)
     ),
 )
+_INBOX: Final = (
+    Row("inbox", "GET", "/api/inbox", "operator", "What has not come to its end", {200: "Inbox"}),
+    Row(
+        "retry", "POST", "/api/inbox/{id}/retry", "operator", "Try once more what is parked or dead",
+        {200: "Retried"}, problems=(404,),
+    ),
+    Row(
+        "drop", "DELETE", "/api/inbox/{id}", "operator", "End what waits, is parked or dead; nobody is told",
+        {200: "Dropped"}, problems=(404,),
+    ),
+)
 _APPROVALS: Final = (
     Row("approvals", "GET", "/api/approvals", "approve", "What waits for a person", {200: "Approvals"}),
     Row(
@@ -190,5 +201,5 @@ _HOUSE: Final = (
 )  # fmt: skip
 
 TABLE: Final[tuple[Row, ...]] = (
-    *_HEALTH, *_TALK, *_OPENAI, *_SESSIONS, *_APPROVALS, *_STRANGERS, *_OUTSIDE, *_BEATS, *_HOUSE
+    *_HEALTH, *_TALK, *_OPENAI, *_SESSIONS, *_INBOX, *_APPROVALS, *_STRANGERS, *_OUTSIDE, *_BEATS, *_HOUSE
 )  # fmt: skip

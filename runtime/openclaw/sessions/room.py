@@ -57,6 +57,7 @@ CUT_OFF = (
     "The answer to this was cut off when the runtime ended unexpectedly, and is not begun again by itself. What it "
     "had begun may have had its effect. Send the message again if it is still wanted."
 )
+DROPPED = "This message was taken out of the queue by the operator; nobody answers it."
 NEWER = "a newer message came"
 
 
@@ -469,6 +470,20 @@ class Sessions:
 
     def running(self) -> list[Queued]:
         return [running.queued for running in self._running.values()]
+
+    def answered(self) -> set[str]:
+        """The ids of all that is being answered."""
+        return {row.id for running in self._running.values() for row in running.rows}
+
+    def ring(self, session: str) -> None:
+        """It has a message again."""
+        self._doorbell.ring(session)
+
+    def dropped(self, queued: Queued) -> None:
+        """It was taken out of the queue: whoever waits for its answer waits no longer."""
+        log.warning("message %s was dropped by the operator", queued.id)
+        self._tell(queued, Finished(_reply(queued, DROPPED, failed=True)))
+        self._watchers.pop(queued.id, None)
 
     async def stop(self, session: str) -> bool:
         """Ends the session's running turn; what it began is answered, and the next message is taken up."""

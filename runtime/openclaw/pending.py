@@ -1,0 +1,69 @@
+"""What has not come to its end: messages that wait, are answered or were put aside, and replies that were given up.
+
+Reads what the store keeps and says it in words; what is to be tried again is handed back to it. Serves a running
+runtime and, without one, the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from openclaw.control import words
+from openclaw.ports import Queued, Store
+
+MOST = 1000  # that are listed
+
+
+def _nothing() -> Collection[str]:
+    return ()
+
+
+def _nobody(_: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    store: Store
+    answered: Callable[[], Collection[str]] = _nothing  # ids of the messages that are being answered
+    ring: Callable[[str], None] = _nobody  # told that a session has a message again
+    grown: Callable[[str], None] = _nobody  # told that a channel has a reply again
+    dropped: Callable[[Queued], None] = _nobody  # told that nobody will answer it
+
+    async def listed(self) -> Sequence[Mapping[str, Any]]:
+        """Oldest first in each state."""
+        answered = self.answered()
+        line = await self.store.inbox.line(MOST)
+        waiting = [words.queued_json(one, "waiting") for one in line if one.id not in answered]
+        running = [words.queued_json(one, "running") for one in line if one.id in answered]
+        parked = [words.queued_json(one, "parked") for one in await self.store.inbox.parked()]
+        return [*running, *waiting, *parked, *map(words.dead_json, await self.store.outbox.dead())]
+
+    async def figures(self) -> Mapping[str, int]:
+        return {
+            "waiting": await self.store.inbox.waiting(),
+            "running": len(self.answered()),
+            "parked": len(await self.store.inbox.parked()),
+            "dead": len(await self.store.outbox.dead()),
+        }
+
+    async def retry(self, id: str) -> bool:
+        """A parked message waits again, a reply that was given up is sent again; False where it is neither."""
+        if (session := await self.store.inbox.retry(id)) is not None:
+            self.ring(session)
+            return True
+        if (channel := await self.store.outbox.again(id)) is not None:
+            self.grown(channel)
+            return True
+        return False
+
+    async def drop(self, id: str) -> bool:
+        """Nothing more comes of it; False where it does not wait, is not parked and was not given up."""
+        waiting = next((one for one in await self.store.inbox.line(MOST) if one.id == id), None)
+        if not await self.store.inbox.drop(id):
+            return await self.store.outbox.drop(id)
+        if waiting is not None:
+            self.dropped(waiting)
+        return True

@@ -1,0 +1,113 @@
+"""What goes on while the disk is full: whatever was begun waits for room and tries again, whatever is new is refused.
+
+Law: only `DiskFull` is waited out, for then nothing was written; every other failure goes through. What is waited for
+ends with the runtime. Knows nothing of what is written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
+from typing import Any, ParamSpec, TypeVar, cast
+
+from openclaw.clock import Clock
+from openclaw.errors import DiskFull
+from openclaw.ports import Store
+
+log = logging.getLogger(__name__)
+
+AGAIN = 1.0  # seconds between two tries
+_NEW = frozenset({"accept", "retry"})  # of the inbox: refused, rather than waited for
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Space:
+    """`since` is when the disk was found full; None while there is room."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.since: datetime | None = None
+        self.waiting = 0  # pieces of work
+        self._clock = clock
+        self._over = False
+
+    def over(self, store: Store) -> Store:
+        """The same store, on which inbox, outbox and journal wait for room where they may."""
+        kept: Any = _Through(store)
+        kept.inbox = _Through(store.inbox, self._inbox)
+        kept.outbox = _Through(store.outbox, lambda name, work: self._patient(work))
+        kept.journal = _Through(store.journal, lambda name, work: self._patient(work))
+        return cast(Store, kept)
+
+    def end(self) -> None:
+        """The runtime ends: nothing waits any longer."""
+        self._over = True
+
+    def told(self) -> dict[str, Any]:
+        """For the status."""
+        if self.since is None:
+            return {"full": False}
+        return {"full": True, "since": self.since.isoformat(timespec="seconds"), "waiting": self.waiting}
+
+    def _inbox(self, name: str, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        return self._noted(work) if name in _NEW else self._patient(work)
+
+    def _patient(self, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        return partial(self._held, work)
+
+    def _noted(self, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        async def once(*args: P.args, **more: P.kwargs) -> T:
+            try:
+                done = await work(*args, **more)
+            except DiskFull as error:
+                self._full(error)
+                raise
+            self._room()
+            return done
+
+        return once
+
+    async def _held(self, work: Callable[..., Awaitable[T]], *args: Any, **more: Any) -> T:
+        held = False
+        try:
+            while True:
+                try:
+                    done = await work(*args, **more)
+                except DiskFull as error:
+                    self._full(error)
+                    if self._over:
+                        raise
+                else:
+                    if held:
+                        self._room()
+                    return done
+                self.waiting += not held
+                held = True
+                await self._clock.sleep(AGAIN)
+        finally:
+            self.waiting -= held
+
+    def _full(self, error: DiskFull) -> None:
+        if self.since is None:
+            self.since = self._clock.now()
+            log.error("%s; nothing new is taken in until then, and what was begun waits", error)
+
+    def _room(self) -> None:
+        if self.since is not None:
+            self.since = None
+            log.warning("there is room on the disk again; all goes on")
+
+
+class _Through:
+    """Another object, some of whose calls go another way. What is set on it is its own."""
+
+    def __init__(self, inner: Any, way: Callable[[str, Any], Any] | None = None) -> None:
+        self._inner = inner
+        self._way = way
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return self._way(name, found) if self._way is not None and callable(found) else found

@@ -1,0 +1,98 @@
+"""A disk that is full for a while: what was begun waits for room, what is new is refused, and all goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from openclaw.clock import ManualClock, settle
+from openclaw.errors import DiskFull, StorageFailed
+from openclaw.messages import Address, Message, Route, Text, UserEntry
+from openclaw.ports import Queued
+from openclaw.space import Space
+from openclaw.stores.volatile import Inbox, Journal, Store
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+ENTRY = UserEntry("e", NOW, (), "m")
+
+
+class Tank:
+    """Room that runs out; what is kept in memory meets the same disk."""
+
+    error: Exception | None = None
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class Kept(Journal):
+    tank: Tank
+
+    async def append(self, session: str, entries: object) -> None:
+        self.tank.check()
+        await super().append(session, [ENTRY])
+
+
+class Taken(Inbox):
+    tank: Tank
+
+    async def accept(self, message: Message, route: Route, *, at_most: int | None = None):  # type: ignore[no-untyped-def]
+        self.tank.check()
+        return await super().accept(message, route, at_most=at_most)
+
+    async def next(self, session: str) -> Queued | None:
+        self.tank.check()
+        return await super().next(session)
+
+
+def filled() -> tuple[Store, Tank, Space, ManualClock]:
+    clock, tank = ManualClock(NOW), Tank()
+    store, space = Store("memory", clock), Space(clock)
+    store.journal, store.inbox = Kept(clock), Taken(store.outbox, clock)
+    store.journal.tank = store.inbox.tank = tank  # type: ignore[attr-defined]
+    return store, tank, space, clock
+
+
+def test_what_was_begun_waits_and_what_is_new_is_refused_until_there_is_room() -> None:
+    async def scene() -> None:
+        inner, tank, space, clock = filled()
+        store = space.over(inner)
+        await store.open()
+        tank.error = DiskFull("the disk is full")
+        writing = asyncio.create_task(store.journal.append("s", [ENTRY]))
+        await settle()
+        assert not writing.done()
+        with pytest.raises(DiskFull):
+            await store.inbox.accept(Message("1", Address("repl", "local"), (Text("x"),), NOW), Route("a", "s", "x"))
+        assert space.told() == {"full": True, "since": "2026-11-23T00:00:00+00:00", "waiting": 1}
+        await clock.advance(5)
+        assert not writing.done()
+        tank.error = None
+        await clock.advance(5)
+        await writing
+        assert list(await store.journal.load("s")) == [ENTRY]
+        assert space.told() == {"full": False}
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_only_a_full_disk_is_waited_out_and_that_no_longer_than_the_runtime_lives() -> None:
+    async def scene() -> None:
+        inner, tank, space, clock = filled()
+        store = space.over(inner)
+        tank.error = StorageFailed("the disk is broken")
+        with pytest.raises(StorageFailed):
+            await store.journal.append("s", [ENTRY])
+        tank.error = DiskFull("the disk is full")
+        waking = asyncio.create_task(store.inbox.next("s"))
+        await settle()
+        space.end()
+        await clock.advance(2)
+        with pytest.raises(DiskFull):
+            await waking
+        assert space.told()["waiting"] == 0
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
