@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from openclaw import commands, compaction, prompt
@@ -40,9 +40,12 @@ from openclaw.permissions.facts import Facts
 from openclaw.ports import ALONE, Audit, Beside, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
 from openclaw.supervisor import Generation, Supervisor
+from openclaw.tools.memory import Memory
 from openclaw.tally import Tally
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
+_LISTS = (ToolCall("list", "memory_list", {}), ToolCall("search", "memory_search", {"query": "everything"}))
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,9 @@ class Answering:
     reachable: Callable[[Queued, tuple[str, ...]], bool]
     tally: Tally
     beats: Heartbeats
+    failures: Failures
+    memory: Memory | None = None
+    left: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by session and call: of commands, by the start
     cooling: Cooling
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside = ALONE) -> Reply:
@@ -228,8 +234,23 @@ class Answering:
         async def steer() -> Sequence[UserEntry]:
             return [self._joining(job, queued) for queued in await job.beside.steer()]
 
-        turn = Turn(models, log, calls.perform, agent.limits, steer)
-        return await turn.run(self._said(job))
+        turn = Turn(models, log, calls.perform, agent.limits, steer, shortening.at_window)
+        turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
+        text = await turn.run(self._said(job, await self._remembered(job, calls)))
+        return text if text.strip() == SILENT else "\n\n".join([text, *(f"({note})" for note in shortening.notes)])
+
+    async def _remembered(self, job: Job, calls: Calls) -> prompt.Remembered | None:
+        """What a conversation begins with: only what the agent might list for this sender without anybody's leave."""
+        scope = self.house.memory(job.agent, job.who)
+        new = not any(isinstance(entry, UserEntry) for entry in job.log.transcript.entries)
+        if not new or job.beat is not None or scope is None or self.memory is None or not any(map(calls.free, _LISTS)):
+            return None
+        found = await asyncio.to_thread(self.memory.offered, scope, prompt.OFFERED + 1)
+        return prompt.Remembered(
+            tuple((one.name, one.text) for one in found if not one.untrusted),
+            strangers=sum(bool(one.untrusted) for one in found),
+            more=len(found) > prompt.OFFERED,
+        )
 
     def _said(self, job: Job) -> UserEntry:
         """The message, and what is read together with it."""
@@ -357,17 +378,4 @@ def _cost(asked: Sequence[tuple[str, Usage]], own: Model, models: Iterable[Model
 
 def _asks_to_compact(queued: Queued) -> bool:
     line = commands.read(queued.route.text) if queued.message.heartbeat is None else None
-    return line is not None and line.name == "compact"
-
-
-async def _compacted(log: Log, models: Models, agent: Agent) -> str:
-    """Shortens the session; a failure leaves it as it is and is said, never raised."""
-    before = compaction.tokens(log)
-    try:
-        done = await compaction.compact(log, models, agent.compaction)
-    except ProviderError as error:
-        logging.getLogger(__name__).warning("the summary of %s failed: %s", log.session, error)
-        return f"The conversation was left as it is: {error}"
-    if done is None:
-        return "There is nothing to shorten yet: the newest part is kept as it is."
-    return f"Shortened from about {before:,} to {compaction.tokens(log):,} tokens. The full text stays on disk."
+    return line.name if line is not None else ""

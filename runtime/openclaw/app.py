@@ -46,6 +46,7 @@ from openclaw.space import Space
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools._sandbox import shared
+from openclaw.tools._orphans import end_left
 from openclaw.tools.memory import at as memories_at
 from openclaw.watch import Watch
 
@@ -104,9 +105,10 @@ class App:
         self.space = Space(self.clock)
         self.store: Store = self.space.over(adapters.kind("stores", "files")(str(self.options.state), self.clock))
         stack.push_async_callback(self.store.close)
-        await self.store.open()
+        await self.store.open()  # which holds the lock: nobody else runs here
+        self.left = await asyncio.to_thread(end_left, self.house.state)
         self.reminders = Reminders(self.store.marks, self.clock, self._snapshot)
-        memory = memories_at(self.house.state, self.clock)
+        memory = self.memory = memories_at(self.house.state, self.clock)
         stack.callback(memory.close)
         place = Place(str(self.house.project), str(self.house.state), self.reminders, memory)
         self.supervisor = Supervisor(place, self.clock, project.model)
@@ -172,6 +174,9 @@ class App:
             self.heartbeats,
             self.cooling,
         )
+            Failures(),
+            memory=self.memory,
+            left={(left.session, left.call): left.words for left in self.left},
         sessions = Sessions(
             self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock
         )

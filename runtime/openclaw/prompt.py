@@ -59,6 +59,21 @@ class Voice:
     alias: str = ""  # as the manifests name the model
 
 
+OFFERED = 40  # memories that a conversation begins with, at most
+_OFFERED_CHARACTERS = 1500  # of all of them
+_LONGEST_LINE = 100  # of one
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The latest memories, the newest first: names and texts. Those of strangers' material are only counted: what they
+    say must not be in a conversation that nobody has marked for it."""
+
+    notes: tuple[tuple[str, str], ...] = ()
+    strangers: int = 0
+    more: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is true at the moment a message arrives."""
@@ -67,6 +82,7 @@ class Facts:
     sender: Sender
     workspace: Path
     said: datetime | None = None  # when it was said, of several messages that are answered together
+    remembered: Remembered | None = None  # where a conversation begins
 
 
 def tools(agent: Agent, snapshot: Snapshot) -> tuple[ToolSpec, ...]:
@@ -128,7 +144,34 @@ def _context(message: Message, facts: Facts) -> str:
     if message.heartbeat:
         places = ", ".join(map(str, message.deliver)) or "nobody; it is kept in the history"
         lines += [f"due: {_local(replace(facts, now=message.at))}", f"your reply goes to: {places}"]
+    lines += _offered(facts.remembered) if facts.remembered else []
     return "<context>\n" + "\n".join(lines) + "\n</context>"
+
+
+def _offered(remembered: Remembered) -> list[str]:
+    """A line for each memory, as many as there is room for, and what is not shown."""
+    lines: list[str] = []
+    room = _OFFERED_CHARACTERS - 200  # which is more than the lines around them have
+    for name, text in remembered.notes[:OFFERED]:
+        line = f"- {_plain(name)}: {_plain(' '.join(text[:400].split()))}"
+        line = line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 3]}..."
+        if len(line) + 1 > room:
+            break
+        room -= len(line) + 1
+        lines.append(line)
+    hidden = []
+    if remembered.more or len(lines) < len(remembered.notes):
+        hidden.append("older ones")
+    if remembered.strangers:
+        hidden.append(f"{remembered.strangers} kept from strangers' material")
+    if hidden:
+        lines.append(f"- not listed: {', '.join(hidden)}")
+    return ["remembered, the latest first (memory_search shows them whole and finds others):", *lines] if lines else []
+
+
+def _plain(text: str) -> str:
+    """On one line, and nothing in it can pass for the end of the context."""
+    return quote_line(text.replace("<", "(").replace(">", ")"))
 
 
 def _called(name: str) -> str:

@@ -9,7 +9,7 @@ money is spent. Knows nothing of permissions, channels, the inbox or delivery.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -109,6 +109,9 @@ class Turn:
             if wanted := calls(answer.content):
                 await self._answer(wanted, run=answer.stop_reason == "tool_use")
             elif answer.stop_reason != "pause_turn":
+        self._shorten = shorten
+        self._shortened = False
+        self.left: Mapping[str, str] = {}  # by the call's id, what was found of it when the runtime started again
                 return self._words(answer)
         raise TurnFailed(
             f"I stopped after {self._limits.iterations} steps without coming to an answer. "
@@ -132,7 +135,7 @@ class Turn:
         safe = {spec.name for spec in self._models.own.tools if spec.repeat == "safe"}
         for call, begun in log.transcript.dangling():
             if not resumed or (begun and call.name not in safe):
-                await log.result(call.id, ToolResult(UNKNOWN if begun else NOT_RUN, is_error=True))
+                await log.result(call.id, ToolResult(self._unknown(call) if begun else NOT_RUN, is_error=True))
         if not resumed:
             await log.write(said)
         elif left := [call for call, _ in log.transcript.dangling()]:
@@ -153,6 +156,9 @@ class Turn:
         return text
 
     # ── the model's side ─────────────────────────────────────────────────────────────────────────
+
+    def _unknown(self, call: ToolCall) -> str:
+        return " ".join(filter(None, (UNKNOWN, self.left.get(call.id))))
 
     async def _listen(self) -> AssistantEntry:
         """One complete answer, in the journal. A failed attempt leaves nothing behind."""

@@ -65,7 +65,7 @@ def held(
 
 async def ran(workspace: Path, command: CommandLine, timeout: float) -> ToolResult:
     spec = ToolSpec("run_command", "", {}, "shell", {}, {"command": "command"}, timeout=timeout)
-    tools = Tools({"run_command": spec}, Place("/", "/"), SystemClock())
+    tools = Tools({"run_command": spec}, Place("/", str(workspace.with_name("state"))), SystemClock())
     try:
         return await tools.run(spec.name, {}, Call("main", "s", "repl:local", workspace, "call-1", command))
     finally:

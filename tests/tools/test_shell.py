@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from openclaw.permissions.policy import Refusal
 from openclaw.permissions.subjects import resolved
 from openclaw.ports import Place
 from openclaw.tools import _processes
+from openclaw.tools._orphans import MARK
 from openclaw.tools.shell import Tools, environment
 
 
@@ -31,6 +33,9 @@ def judged(text: str) -> CommandLine:
     return unheld(*(resolved(step, facts)[0] for step in parsed.steps))
 
 
+STATE = tempfile.TemporaryDirectory(prefix="openclaw-test-")
+
+
 def spec(timeout: float = 20.0, env: Mapping[str, str] | None = None) -> ToolSpec:
     return ToolSpec("run_command", "", {}, "shell", {"env": env or {}}, {"command": "command"}, timeout=timeout)
 
@@ -40,7 +45,7 @@ def call(workspace: Path, command: CommandLine | None) -> Call:
 
 
 def tools(of: ToolSpec) -> Tools:
-    return Tools({of.name: of}, Place("/", "/"), SystemClock())
+    return Tools({of.name: of}, Place("/", STATE.name), SystemClock())
 
 
 def run(
@@ -188,7 +193,7 @@ def test_a_child_sees_only_what_is_listed(tmp_path: Path) -> None:
         "GIT_OPTIONAL_LOCKS",
         "GREETING",
     } <= names
-    assert {name for name in names if not name.startswith("LC_")} <= {*environment(spec(), tmp_path), "GREETING"}
+    assert {name for name in names if not name.startswith("LC_")} <= {*environment(spec(), tmp_path), "GREETING", MARK}
     assert "HOME=/nonexistent" in seen.splitlines()
 
 

@@ -215,10 +215,9 @@ class Index:
             if self._closing.is_set():
                 raise Closed
             batch = paths[start : start + BATCH]
-            learned = list(_read(root, batch, settled))
-            here = {one.path for one in learned}
+            here = {one.path: one for one in _read(root, sorted(batch), settled)}
             gone = [path for path in batch if path not in here]
-            self._search.update(learned, batch if anew else gone)
+            self._search.update([here[path] for path in batch if path in here], batch if anew else gone)
             self._restless.difference_update(gone)
             if len(paths) > BATCH:
                 self.progress(start + len(batch), len(paths))
@@ -280,7 +279,7 @@ def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:
 
 
 def _read(root: str, paths: Iterable[bytes], settled: int) -> Iterator[Learned]:
-    """Those of the files that are there and can be read. Folders that follow one another are opened once."""
+    """Those of the files that are there and can be read; a folder's follow one another, and it is opened once."""
     for parent, group in groupby(map(os.fsdecode, paths), lambda name: name.rpartition("/")[0]):
         try:
             with open_folder(Path(root), parent.split("/") if parent else ()) as at:

@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,7 @@ class Job:
         self._closed = asyncio.Event()
         self.capture = Capture()
         self.excess = ""  # what it was stopped for having too much of
+        self.started: Callable[[int], None] = lambda pid: None  # told of each program once it is there
 
     async def run(self) -> Ended:
         """Runs to the end; the caller bounds it in time, and calls `end` however it ended."""
@@ -145,6 +146,7 @@ class Job:
             return None
         self._running.append(process)
         self._groups.append(process.pid)
+        self.started(process.pid)
         _limit(process.pid, self._seconds)
         return process, launch
 

@@ -59,6 +59,7 @@ class Search:
         self._clock = clock
         self._db: sqlite3.Connection | None = None
         self._inode = 0
+        self._prevailing: dict[str, tuple[int, bool]] = {}
 
     def open(self) -> None:
         if self._db is not None:
@@ -97,7 +98,18 @@ class Search:
 
     def matching(self, scope: str | None, query: Query, limit: int) -> Sequence[Remembered]:
         now = self._clock.now().timestamp()
-        return self._with(lambda db: Question(db, scope, query, limit, now).answer())
+        return self._with(lambda db: Question(db, scope, query, limit, now, self._prevails).answer())
+
+    def _prevails(self, scope: str, largest: int) -> bool:
+        """Whether most notes are of this scope, so that looking for its word costs more than leaving others out.
+        That costs time and no truth where it is answered wrongly, so it is found out anew only now and then."""
+        known, answer = self._prevailing.get(scope, (0, False))
+        if not 0.95 * largest <= known <= largest and self._db is not None:
+            sql = "SELECT count(*) FROM (SELECT 1 FROM files WHERE scope = ? LIMIT ?)"
+            half = largest // 2
+            answer = bool(self._db.execute(sql, (scope, half)).fetchone()[0] >= half)
+            self._prevailing[scope] = largest, answer
+        return answer
 
     # ── the file ─────────────────────────────────────────────────────────────────────────────────
 
@@ -209,14 +221,24 @@ def _scope_word(scope: str) -> str:
 class Question:
     """One search. The scope is held apart by the column `scope` of the rows; the scope's word only saves time."""
 
-    def __init__(self, db: sqlite3.Connection, scope: str | None, query: Query, limit: int, now: float) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        scope: str | None,
+        query: Query,
+        limit: int,
+        now: float,
+        prevails: Callable[[str, int], bool],
+    ) -> None:
         self._db = db
+        self._prevails = prevails
         self._scope = scope
         self._query = query
         self._limit = limit
         self._most = max(CANDIDATES, 2 * limit)
         self._now = now
         self._counts: Mapping[str, int] = {}
+        self._largest = int(db.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0])
 
     def answer(self) -> Sequence[Remembered]:
         query = self._query
@@ -231,7 +253,7 @@ class Question:
     def _parted(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
         """The words that tell most, and the others; nothing where all of them together reach few notes."""
         words = self._query.words
-        if len(words) < 2 or self._largest() <= LARGE:
+        if len(words) < 2 or self._largest <= LARGE:
             return
         counts = self._counts = {word: self._count(word) for word in words}
         rare: list[str] = []
@@ -243,9 +265,6 @@ class Question:
             rare.append(word)
         if len(rare) < len(words):
             yield tuple(rare), tuple(word for word in words if word not in rare)
-
-    def _largest(self) -> int:
-        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()[0])
 
     def _count(self, term: str) -> int:
         return int(self._db.execute("SELECT count(*) FROM words WHERE words MATCH ?", (_any([term]),)).fetchone()[0])
@@ -264,17 +283,11 @@ class Question:
         """The best by their words, of this scope alone."""
         if self._scope is None:
             return self._ask(expression)
-        if self._prevails() and len(found := self._ask(expression)) >= self._limit:
-            return found
+        if self._largest > LARGE and self._prevails(self._scope, self._largest):
+            found = self._ask(expression)
+            if len(found) >= self._limit:
+                return found
         return self._ask(f'scope : "{_scope_word(self._scope)}" AND {{title body}} : ({expression})')
-
-    def _prevails(self) -> bool:
-        """Whether most notes are of this scope, so that looking for its word costs more than leaving others out."""
-        half = self._largest() // 2
-        if half < LARGE // 2:
-            return False
-        sql = "SELECT count(*) FROM (SELECT 1 FROM files WHERE scope = ? LIMIT ?)"
-        return bool(self._db.execute(sql, (self._scope, half)).fetchone()[0] >= half)
 
     def _ask(self, expression: str) -> Sequence[Sequence[Any]]:
         where, given = ("", ()) if self._scope is None else ("WHERE files.scope = ?", (self._scope,))
@@ -286,7 +299,7 @@ class Question:
 
     def _more(self, common: Sequence[str], ids: Sequence[int]) -> Mapping[int, float]:
         """What the common words add to notes that hold them: less than any rare one."""
-        total, added = self._largest(), dict.fromkeys(ids, 0.0)
+        total, added = self._largest, dict.fromkeys(ids, 0.0)
         sql = f"SELECT rowid FROM words WHERE words MATCH ? AND rowid IN ({', '.join('?' * len(ids))})"
         for word in common:
             count = self._counts[word]

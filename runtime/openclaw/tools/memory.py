@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 Answer: TypeAlias = str | tuple[str, str]
 """The text of a result, and whose words are in it where they are a stranger's."""
 
+_PATIENCE = 0.2  # seconds that the beginning of a conversation waits for the index
 LONGEST = 20_000  # characters of a memory that an agent saves
 
 
@@ -107,6 +108,14 @@ class Memory:
     def list(self, scope: str | None, limit: int = -1) -> Sequence[Remembered]:
         """Memories, the newest first; -1 means all."""
         return self._index.newest(scope, limit)
+
+    def offered(self, scope: str, limit: int) -> Sequence[Remembered]:
+        """The newest, for whoever will not wait: nothing while the index is being built or cannot be used."""
+        try:
+            return [] if self._index.busy(_PATIENCE) else self._index.newest(scope, limit)
+        except (OSError, sqlite3.Error, Closed) as error:
+            log.warning("a conversation begins without memories: %s", error)
+            return []
 
     def find(self, scope: str | None, name: str) -> Remembered | None:
         """The memory of this key or name, in any case and spelling of spaces; ToolError where it could be two."""

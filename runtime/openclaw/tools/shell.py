@@ -23,6 +23,7 @@ from openclaw.messages import Call, Confinement, ToolResult, ToolSpec
 from openclaw.permissions.facts import TRUSTED_PATH
 from openclaw.permissions.paths import within
 from openclaw.ports import Place
+from openclaw.tools._orphans import Record
 from openclaw.tools._processes import Ended, Job
 from openclaw.tools._sandbox import Box, shared
 
@@ -56,6 +57,7 @@ class Tools:
 
     def __init__(self, specs: Mapping[str, ToolSpec], place: Place, clock: Clock) -> None:
         self._specs = specs
+        self._state = Path(place.state)
         self._clock = clock
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -80,12 +82,15 @@ class Tools:
             raise ToolError(f"{name}: nothing was decided about what holds the command back, so it was not run")
         box = await self._box(confinement, several=len(call.command.steps) > 1)
         home = call.workspace if confinement.writable else _NO_HOME
-        surroundings = environment(spec, home) | _for_git(confinement)
+        record = Record(self._state, call)
+        surroundings = environment(spec, home) | _for_git(confinement) | record.environment
         job = Job(call.command, folder, surroundings, self._clock, spec.timeout, box)
+        job.started = record.started
         try:
+            _begin(record)
             ended = await self._within(job, spec.timeout)
         finally:
-            await self._end(job, box)
+            await self._end(job, box, record)
         return await asyncio.to_thread(_result, job, ended, spec, call)
 
     async def _within(self, job: Job, seconds: float) -> Ended | None:
@@ -110,9 +115,9 @@ class Tools:
             made.add_done_callback(_unused)
             raise
 
-    async def _end(self, job: Job, box: Box) -> None:
+    async def _end(self, job: Job, box: Box, record: Record) -> None:
         """Ends the job whatever happens to us meanwhile: a second cancellation does not leave a process behind."""
-        ending = asyncio.ensure_future(_ended(job, box))
+        ending = asyncio.ensure_future(_ended(job, box, record))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         await asyncio.shield(ending)
@@ -123,9 +128,17 @@ def _unused(made: asyncio.Future[Box]) -> None:
         made.result().close()
 
 
-async def _ended(job: Job, box: Box) -> None:
+def _begin(record: Record) -> None:
+    try:
+        record.begin()
+    except OSError as error:
+        raise ToolError(f"the command could not be written down ({error.strerror}), so it was not run") from error
+
+
+async def _ended(job: Job, box: Box, record: Record) -> None:
     try:
         await job.end()
+        record.end()
     finally:
         await asyncio.to_thread(box.close)
 
