@@ -40,12 +40,13 @@ from openclaw.permissions.facts import Facts
 from openclaw.ports import ALONE, Audit, Beside, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
 from openclaw.supervisor import Generation, Supervisor
-from openclaw.tools.memory import Memory
 from openclaw.tally import Tally
+from openclaw.tools.memory import Memory
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
-_LISTS = (ToolCall("list", "memory_list", {}), ToolCall("search", "memory_search", {"query": "everything"}))
 
+
+_LISTS = (ToolCall("list", "memory_list", {}), ToolCall("search", "memory_search", {"query": "everything"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +133,9 @@ class Answering:
     reachable: Callable[[Queued, tuple[str, ...]], bool]
     tally: Tally
     beats: Heartbeats
-    failures: Failures
+    cooling: Cooling
     memory: Memory | None = None
     left: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by session and call: of commands, by the start
-    cooling: Cooling
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside = ALONE) -> Reply:
         async with self.supervisor.lease() as generation:
@@ -234,10 +234,9 @@ class Answering:
         async def steer() -> Sequence[UserEntry]:
             return [self._joining(job, queued) for queued in await job.beside.steer()]
 
-        turn = Turn(models, log, calls.perform, agent.limits, steer, shortening.at_window)
+        turn = Turn(models, log, calls.perform, agent.limits, steer)
         turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
-        text = await turn.run(self._said(job, await self._remembered(job, calls)))
-        return text if text.strip() == SILENT else "\n\n".join([text, *(f"({note})" for note in shortening.notes)])
+        return await turn.run(self._said(job, await self._remembered(job, calls)))
 
     async def _remembered(self, job: Job, calls: Calls) -> prompt.Remembered | None:
         """What a conversation begins with: only what the agent might list for this sender without anybody's leave."""
@@ -252,12 +251,12 @@ class Answering:
             more=len(found) > prompt.OFFERED,
         )
 
-    def _said(self, job: Job) -> UserEntry:
+    def _said(self, job: Job, remembered: prompt.Remembered | None) -> UserEntry:
         """The message, and what is read together with it."""
         now = self.clock.now()
         who = job.who if job.beat is None else replace(job.who, timezone=job.beat.timezone)
         said = job.queued.message.at if job.beside.with_it else None
-        facts = prompt.Facts(now, who, self.house.workspace(job.agent), said)
+        facts = prompt.Facts(now, who, self.house.workspace(job.agent), said, remembered)
         content = prompt.user_content(job.queued.message, job.queued.route.text, facts)
         others = [self._joining(job, queued) for queued in job.beside.with_it]
         content += tuple(block for other in others for block in other.content)
@@ -378,4 +377,17 @@ def _cost(asked: Sequence[tuple[str, Usage]], own: Model, models: Iterable[Model
 
 def _asks_to_compact(queued: Queued) -> bool:
     line = commands.read(queued.route.text) if queued.message.heartbeat is None else None
-    return line.name if line is not None else ""
+    return line is not None and line.name == "compact"
+
+
+async def _compacted(log: Log, models: Models, agent: Agent) -> str:
+    """Shortens the session; a failure leaves it as it is and is said, never raised."""
+    before = compaction.tokens(log)
+    try:
+        done = await compaction.compact(log, models, agent.compaction)
+    except ProviderError as error:
+        logging.getLogger(__name__).warning("the summary of %s failed: %s", log.session, error)
+        return f"The conversation was left as it is: {error}"
+    if done is None:
+        return "There is nothing to shorten yet: the newest part is kept as it is."
+    return f"Shortened from about {before:,} to {compaction.tokens(log):,} tokens. The full text stays on disk."

@@ -45,8 +45,8 @@ from openclaw.sessions import Sessions
 from openclaw.space import Space
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
-from openclaw.tools._sandbox import shared
 from openclaw.tools._orphans import end_left
+from openclaw.tools._sandbox import shared
 from openclaw.tools.memory import at as memories_at
 from openclaw.watch import Watch
 
@@ -173,10 +173,9 @@ class App:
             self.tally,
             self.heartbeats,
             self.cooling,
-        )
-            Failures(),
             memory=self.memory,
             left={(left.session, left.call): left.words for left in self.left},
+        )
         sessions = Sessions(
             self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock
         )

@@ -98,6 +98,7 @@ class Turn:
         self._perform = perform
         self._limits = limits
         self._steer = steer
+        self.left: Mapping[str, str] = {}  # by the call's id, what was found of it when the runtime started again
 
     async def run(self, said: UserEntry) -> str:
         """The reply to `said`, whose turn is taken up where a crash left it. Raises TurnFailed."""
@@ -109,9 +110,6 @@ class Turn:
             if wanted := calls(answer.content):
                 await self._answer(wanted, run=answer.stop_reason == "tool_use")
             elif answer.stop_reason != "pause_turn":
-        self._shorten = shorten
-        self._shortened = False
-        self.left: Mapping[str, str] = {}  # by the call's id, what was found of it when the runtime started again
                 return self._words(answer)
         raise TurnFailed(
             f"I stopped after {self._limits.iterations} steps without coming to an answer. "
@@ -144,6 +142,9 @@ class Turn:
             await log.write(*more)  # what took the turn over
         return resumed
 
+    def _unknown(self, call: ToolCall) -> str:
+        return " ".join(filter(None, (UNKNOWN, self.left.get(call.id))))
+
     @staticmethod
     def _may_run(transcript: Transcript) -> bool:
         last = next(entry for entry in reversed(transcript.entries) if isinstance(entry, AssistantEntry))
@@ -156,9 +157,6 @@ class Turn:
         return text
 
     # ── the model's side ─────────────────────────────────────────────────────────────────────────
-
-    def _unknown(self, call: ToolCall) -> str:
-        return " ".join(filter(None, (UNKNOWN, self.left.get(call.id))))
 
     async def _listen(self) -> AssistantEntry:
         """One complete answer, in the journal. A failed attempt leaves nothing behind."""
