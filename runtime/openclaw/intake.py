@@ -26,6 +26,7 @@ from openclaw.health import Roll
 from openclaw.manifest import snapshot as manifest
 from openclaw.manifest.people import TERMINAL
 from openclaw.manifest.snapshot import Snapshot
+from openclaw.messages import Accepted, Answered, Message, Refused
 from openclaw.ports import (
     Channel,
     ChannelOptions,
@@ -35,12 +36,15 @@ from openclaw.ports import (
     Post,
     Receiving,
     Renewable,
+    Watcher,
 )
 from openclaw.runners import Runners
 
 log = logging.getLogger(__name__)
 
 LISTENING = ("http",)  # channel kinds that can be opened beside the one they replace
+KEEPING = ("telegram", "discord")  # channel kinds whose services keep a message until it is acknowledged
+FULL = 1.0  # seconds between two tries to take in what does not fit on the disk
 LOOK = 5.0  # seconds between looks at who has fallen silent
 AGAIN = (5.0, 15.0, 60.0, 300.0)  # seconds after a channel broke for the first, second, ... time
 SOUND = 600.0  # seconds without breaking after which that is forgotten
@@ -208,7 +212,7 @@ class Intake:
                 await asyncio.wait({after})
             await channel.open()
             self.roll.begin(key, channel.pulse if isinstance(channel, Receiving) else None)
-            await channel.run(self._wiring.post, self._wiring.operations)
+            await channel.run(self._post_of(key), self._wiring.operations)
             self.roll.states[key] = "ended"
             described = self._snapshot().channels.get(key)
             if self._given is not None or (described and described.options.kind == "repl"):
@@ -225,6 +229,19 @@ class Intake:
                 self._note_broken(key)
                 raise
             self._runners.fail(error)
+
+    def _post_of(self, key: str) -> Post:
+        described = self._snapshot().channels.get(key)
+        kept = self._given is None and described is not None and described.options.kind in KEEPING
+        return self._patient if kept else self._wiring.post
+
+    async def _patient(self, message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
+        """On a full disk a message waits where it is: its service keeps it until it is acknowledged."""
+        while True:
+            taken = await self._wiring.post(message, watch)
+            if not (isinstance(taken, Refused) and taken.code == "full"):
+                return taken
+            await self._clock.sleep(FULL)
 
     # ── looking after ────────────────────────────────────────────────────────────────────────────
 

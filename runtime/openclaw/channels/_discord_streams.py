@@ -64,8 +64,9 @@ class Stream:
                 self._text, self._again = f"{what} has said nothing for {seconds:.0f} s", True
             case Asked(approval=approval):
                 self._asked(approval)
-            case Finished():
+            case Finished(reply=reply):
                 self._over.set()
+                self.delivered = self.delivered or reply.answers != self._id  # it was answered together with another
             case _:
                 return
         self._changed.set()

@@ -68,6 +68,11 @@ class Terminal:
         self._shown.add(reply.answers)
         self._turns.pop(reply.answers or "", None)
 
+    def over(self, turn: TurnView) -> None:
+        """Its message was answered, perhaps together with another."""
+        for id in [id for id, view in self._turns.items() if view is turn]:
+            del self._turns[id]
+
     def has_shown(self, reply: Reply) -> bool:
         return reply.answers in self._shown
 
@@ -164,6 +169,8 @@ class _Conversation:
     def _watch(self, turn: TurnView, progress: Progress) -> None:
         self._overhear(progress)
         turn.show(progress)
+        if isinstance(progress, Finished):
+            self._terminal.over(turn)
         self._redraw()
 
     def _overhear(self, progress: Progress) -> None:

@@ -417,8 +417,9 @@ class Sessions:
         await self._store.inbox.settle(queued.id, state, reply, deliver=deliver, joined=joined)
         if beats is not None:
             await beats.settled(queued)
-        for row in rows:
-            self._tell(row, Finished(replace(reply, answers=(front or queued).id)))
+        front = front or queued
+        for row in sorted(rows, key=lambda row: row is not front):  # where it is shown already, first
+            self._tell(row, Finished(replace(reply, answers=front.id)))
             self._watchers.pop(row.id, None)
         for outgoing in deliver:
             self.delivered(outgoing.to.channel)

@@ -1,0 +1,88 @@
+"""A disk that is full for a while under a whole runtime: nothing new is taken in and nothing taken in is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles.house import CHANNELS, lived, project, until
+from doubles.messages_server import MessagesServer, Reply
+from doubles.telegram_server import TOKEN as BOT
+from doubles.telegram_server import TelegramServer
+
+TELEGRAM = '  telegram: {{kind: telegram, token: "{bot}", api_base: "{url}", allow: [7]}}\n'
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes, for root on Linux."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(file: Path) -> None:
+    """To the last byte."""
+    with file.open("ab", buffering=0) as written:
+        for size in (1 << 16, 1 << 10, 1):
+            while True:
+                try:
+                    written.write(b"x" * size)
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC
+                    break
+
+
+@pytest.mark.slow
+def test_on_a_full_disk_the_runtime_takes_nothing_in_and_goes_on_when_there_is_room(
+    small: Path, tmp_path: Path
+) -> None:
+    def echo(body: dict[str, Any]) -> Reply:
+        said = body["messages"][-1]["content"][-1]["text"]
+        return Reply({"type": "text", "text": f"You said: {said}"}, delay=1.0 if said == "slow" else 0.0)
+
+    async def scene(model: MessagesServer, telegram: TelegramServer) -> None:
+        channels = CHANNELS + TELEGRAM.format(bot=BOT, url=telegram.url)
+        root = project(tmp_path / "project", model.url, files={"channels.yaml": channels})
+        async with lived(root, small / "state") as (app, operator):
+            await until(lambda: telegram.called("getUpdates"), "the first poll")
+            first = (await operator.say("before")).json()
+            assert first.get("reply") == "You said: before", first
+            slow = asyncio.create_task(operator.say("slow", sender="slow"))
+            await until(lambda: len(model.requests) == 2, "the turn that is under way")
+            fill(small / "filler")
+            refused = await operator.say("too much", sender="new")
+            assert (refused.status_code, refused.json()["code"]) == (503, "full")
+            assert int(refused.headers["Retry-After"]) >= 1
+            ask = {"model": "openclaw", "messages": [{"role": "user", "content": "x"}]}
+            completion = await operator.http.post("/v1/chat/completions", json=ask)
+            assert (completion.status_code, completion.json()["error"]["code"]) == (503, "full")
+            telegram.say("on the phone", by=7)
+            disk = (await operator.http.get("/api/status")).json()["disk"]
+            assert disk["full"] and "the disk is full" in (await operator.http.get("/readyz")).json()["detail"]
+            assert "THE DISK IS FULL" in (await operator.say("/status")).json()["reply"]
+            assert "openclaw_disk_full 1.0" in (await operator.http.get("/metrics")).text
+            await asyncio.sleep(2.5)  # it is tried again meanwhile
+            assert app.failure is None and telegram.waiting  # it was not told that this was taken
+            (small / "filler").unlink()
+            assert (await slow).json()["reply"] == "You said: slow"
+            await until(lambda: telegram.texts(7), "the answer on Telegram")
+            assert telegram.texts(7) == ["You said: on the phone"]
+            assert (await operator.say("after")).json()["reply"] == "You said: after"
+            assert (await operator.http.get("/api/status")).json()["disk"] == {"full": False}
+
+    with MessagesServer(otherwise=echo) as model, TelegramServer() as telegram:
+        asyncio.run(asyncio.wait_for(scene(model, telegram), 90))
