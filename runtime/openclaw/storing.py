@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from openclaw.messages import Accepted, Address, Entry, Message, Reply, Route
@@ -249,11 +248,20 @@ class Audit(Protocol):
 class Store(Protocol):
     """One state folder. Constructed as `Store(folder: str, clock)`; `open` takes the lock."""
 
-    inbox: Inbox
-    outbox: Outbox
-    journal: Journal
-    marks: Marks
-    audit: Audit
+    @property
+    def inbox(self) -> Inbox: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def journal(self) -> Journal: ...
+
+    @property
+    def marks(self) -> Marks: ...
+
+    @property
+    def audit(self) -> Audit: ...
 
     async def open(self) -> None: ...
 
@@ -262,9 +270,6 @@ class Store(Protocol):
 
     async def prune(self, now: datetime) -> int:
         """Lets go of what is older than it is kept, a little at a time. How much went; 0 when there is no more."""
-
-    async def backup(self, target: Path) -> None:
-        """Copies what is kept into the empty folder `target`, as it was at one moment. Others go on meanwhile."""
 
     async def close(self) -> None: ...
 

@@ -30,6 +30,7 @@ from openclaw.messages import (
     Route,
     Text,
     Told,
+    Undone,
     Usage,
     UserEntry,
 )
@@ -237,6 +238,8 @@ def _entry_shape(entry: Entry) -> Json:
         case Compaction():
             usage = _usage_json(entry.usage)
             return {"type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from, "usage": usage}
+        case Undone():
+            return {"type": "undone", "compaction": entry.compaction}
         case Told():
             return {"type": "told", "by": entry.by, "text": entry.text, "message": entry.message, **_untrusted(entry)}
 
@@ -283,6 +286,10 @@ def _compaction(id: str, at: datetime, value: Json) -> Entry:
     return Compaction(id, at, _text(value, "summary"), keep_from, _usage_from(value["usage"]))
 
 
+def _undone(id: str, at: datetime, value: Json) -> Entry:
+    return Undone(id, at, _text(value, "compaction"))
+
+
 def _told(id: str, at: datetime, value: Json) -> Entry:
     by, text, message = _text(value, "by"), _text(value, "text"), _text(value, "message")
     return Told(id, at, by, text, message, str(value.get("untrusted", "")))
@@ -294,6 +301,7 @@ _READERS: Mapping[object, Callable[[str, datetime, Json], Entry]] = {
     "intent": _intent,
     "result": _result,
     "compaction": _compaction,
+    "undone": _undone,
     "told": _told,
 }
 

@@ -1,0 +1,338 @@
+"""A state folder as one file, taken while a runtime writes to it, and made a state folder again.
+
+Law: what a backup holds is what a crash might have left. The rows are copied first, as they are at one moment, and the
+transcripts after them: so a transcript may know more than the rows, as after a crash just before a message is settled,
+and never less. A backup is whole or it is not there; a state folder that was restored is, too. Each file is known by
+its hash. What stands for this machine alone (locks, sockets) or is made anew (the index) is left out.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from openclaw import __version__
+from openclaw.errors import OpenClawError, StateError, StateTooNew
+from openclaw.stores import _codec as codec
+from openclaw.stores._files import Files
+from openclaw.stores._lock import Lock
+from openclaw.stores._schema import VERSION
+
+FORMAT = 1
+MANIFEST = "openclaw-backup.json"  # the last of the archive, so one that was cut off has none
+ROWS = "runtime.db"
+_OURS = frozenset({"lock", "reserve", "probe", "control.sock", "search.db", ROWS, MANIFEST})
+_BESIDE = ("-wal", "-shm", "-journal", ".new")
+_CONFLICT = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # of two members that want one place
+_PIECE = 1 << 20
+
+
+@dataclass(slots=True)
+class Told:
+    """What came of it: how many files and bytes, and what a person should know."""
+
+    files: int = 0
+    size: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+# ── taking one ───────────────────────────────────────────────────────────────────────────────────
+
+
+def backup(state: Path, target: Path, now: datetime) -> Told:
+    """`target` must not exist yet. Raises OpenClawError, and leaves nothing behind."""
+    if not (state / ROWS).is_file():
+        raise StateError(f"there is nothing to back up: no runtime has used the state folder {state}")
+    if target.exists():
+        raise OpenClawError(f"{target} exists already; choose another name")
+    if not target.parent.is_dir():
+        raise OpenClawError(f"there is no folder {target.parent}")
+    if target.parent.resolve().is_relative_to(state.resolve()):
+        raise OpenClawError(f"{target} lies in the state folder itself; choose a place outside")
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside:
+        made = Path(beside) / "backup"
+        told = _written(state, made, Path(beside) / ROWS, now)
+        try:
+            os.link(made, target)  # unlike a rename it never takes the place of another
+        except FileExistsError:
+            raise OpenClawError(f"{target} exists already; choose another name") from None
+    Files().sync_folder(target.parent)
+    return told
+
+
+def _written(state: Path, made: Path, rows: Path, now: datetime) -> Told:
+    told, files = Told(), {}
+    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3, format=tarfile.PAX_FORMAT) as tar:
+            _copy_rows(state / ROWS, rows)
+            files[ROWS] = _add(tar, rows, ROWS, told)
+            for path in _within(state, state):
+                name = path.relative_to(state).as_posix()
+                with suppress(FileNotFoundError):  # put aside or deleted meanwhile
+                    files[name] = _add(tar, path, name, told)
+            _add_manifest(tar, files, now)
+        file.flush()
+        os.fsync(file.fileno())
+    return told
+
+
+def _copy_rows(source: Path, target: Path) -> None:
+    """One moment of the database, without holding up whoever writes to it."""
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as db,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            db.backup(copy, pages=-1)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
+    except sqlite3.Error as error:
+        raise StateError(f"{source} cannot be copied ({error})") from error
+
+
+def _within(folder: Path, state: Path) -> Iterator[Path]:
+    """Transcripts before what is put aside, so that one that moves meanwhile is in one of the two places."""
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+        if folder == state and (path.name in _OURS or path.name.endswith(_BESIDE)):
+            continue
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            with suppress(FileNotFoundError):
+                yield from _within(path, state)
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str, told: Told) -> Mapping[str, Any]:
+    about = path.lstat()
+    member = tarfile.TarInfo(name)
+    member.mode, member.mtime = stat.S_IMODE(about.st_mode) & 0o700, about.st_mtime
+    if stat.S_ISDIR(about.st_mode):
+        member.type = tarfile.DIRTYPE
+        tar.addfile(member)
+        return {"type": "folder"}
+    if stat.S_ISLNK(about.st_mode):
+        member.type, member.linkname = tarfile.SYMTYPE, str(path.readlink())
+        if not _stays(name, member.linkname):
+            told.notes.append(f"{name} is a link to somewhere else, and was left out")
+            return {"type": "nothing"}
+        tar.addfile(member)
+        return {"type": "link", "to": member.linkname}
+    if not stat.S_ISREG(about.st_mode):
+        return {"type": "nothing"}
+    with path.open("rb") as file:
+        member.size = _end(file, lines=name.startswith(("sessions/", "logs/")) and name.endswith(".jsonl"))
+        read = _Reading(file, member.size)
+        tar.addfile(member, read)
+    if read.lacking:
+        told.notes.append(f"{name} became shorter while it was read; its end is filled up with zeros")
+    told.files, told.size = told.files + 1, told.size + member.size
+    return {"type": "file", "size": member.size, "sha256": read.hash.hexdigest()}
+
+
+def _stays(name: str, link: str) -> bool:
+    """Whether a link at `name` leads to something within the folder."""
+    where = os.path.normpath(os.path.join(os.path.dirname(name), link))  # noqa: PTH118, PTH120 - no file is asked
+    return not (os.path.isabs(link) or where.startswith(".."))  # noqa: PTH117
+
+
+def _end(file: IO[bytes], *, lines: bool) -> int:
+    """How much of it to take: all that is there now, of a file of lines only the whole ones."""
+    end = os.fstat(file.fileno()).st_size
+    place = end
+    while lines and place > 0:
+        start = max(place - _PIECE, 0)
+        file.seek(start)
+        found = file.read(place - start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        place = start
+    file.seek(0)
+    return end if place > 0 or not lines else 0
+
+
+class _Reading(io.RawIOBase):
+    """So many bytes of a file, hashed as they are read."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._rest = size
+        self.hash = hashlib.sha256()
+        self.lacking = 0
+
+    def read(self, size: int = -1) -> bytes:
+        wanted = self._rest if size < 0 else min(size, self._rest)
+        piece = self._file.read(wanted)
+        if len(piece) < wanted:
+            self.lacking += wanted - len(piece)
+            piece += bytes(wanted - len(piece))
+        self._rest -= wanted
+        self.hash.update(piece)
+        return piece
+
+
+def _add_manifest(tar: tarfile.TarFile, files: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
+    told = {"format": FORMAT, "version": __version__, "schema": VERSION, "at": codec.time_json(now), "files": files}
+    content = json.dumps(told, indent=1, ensure_ascii=True).encode()
+    member = tarfile.TarInfo(MANIFEST)
+    member.size, member.mode = len(content), 0o600
+    tar.addfile(member, io.BytesIO(content))
+
+
+# ── making one a state folder again ──────────────────────────────────────────────────────────────
+
+
+def restore(archive: Path, state: Path, now: datetime, *, force: bool = False) -> Told:
+    """Raises OpenClawError, and leaves the state folder as it was. With `force` an old one is put beside."""
+    if not archive.is_file():
+        raise OpenClawError(f"there is no backup {archive}")
+    lock = Lock(state, Files())
+    lock.take()  # makes the folder; raises StateLocked where a runtime uses it
+    try:
+        used = [path.name for path in state.iterdir() if path.name not in ("lock", "reserve")]
+        mount = state.is_mount()
+        if used and (mount or not force):
+            cure = "empty it first" if mount else "choose another with --state, or set this one aside with --force"
+            raise StateError(f"the state folder {state} is not empty; {cure}")
+        with tempfile.TemporaryDirectory(
+            prefix=".restoring-", dir=state if mount else state.parent, ignore_cleanup_errors=True
+        ) as beside:
+            staged = Path(beside) / "state"
+            told = _staged(archive, staged)
+            if mount:
+                _move_in(staged, state)
+            else:
+                told.notes += _take_place(staged, state, now, aside=bool(used))
+        Files().sync_folder(state if mount else state.parent)
+        return told
+    finally:
+        lock.release()
+
+
+def _staged(archive: Path, staged: Path) -> Told:
+    staged.mkdir(mode=0o700)
+    try:
+        found, manifest = _extracted(archive, staged)
+    except (tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, *_CONFLICT):
+            raise
+        raise OpenClawError(f"{archive} is damaged, or no backup ({error}); nothing was restored") from error
+    _check(archive, found, manifest)
+    _check_rows(staged / ROWS)
+    for path in [staged, *staged.rglob("*")]:
+        if path.is_dir() and not path.is_symlink():
+            Files().sync_folder(path)
+    files = [entry for entry in found.values() if entry["type"] == "file"]
+    return Told(len(files), sum(entry["size"] for entry in files))
+
+
+def _extracted(archive: Path, staged: Path) -> tuple[dict[str, Mapping[str, Any]], Any]:
+    """What is in it, file by file, into an empty folder; links last, so that nothing is written through one."""
+    found: dict[str, Mapping[str, Any]] = {}
+    links: list[tuple[str, str]] = []
+    manifest: Any = None
+    with tarfile.open(archive, "r|gz") as tar:
+        for member in tar:
+            name = _safe(archive, member.name)
+            if manifest is not None or name in found:
+                raise OpenClawError(f"{archive} holds `{name}` where none should be; nothing was restored")
+            if name == MANIFEST:
+                content = tar.extractfile(member)
+                manifest = json.loads(content.read() if content else b"")
+            elif member.isdir():
+                (staged / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+                found[name] = {"type": "folder"}
+            elif member.issym() and _stays(name, member.linkname):
+                links.append((name, member.linkname))
+                found[name] = {"type": "link", "to": member.linkname}
+            elif member.isreg():
+                found[name] = _extract(tar, member, staged / name)
+            else:
+                raise OpenClawError(f"{archive} holds `{name}`, which is no file or folder; nothing was restored")
+    for name, link in links:
+        (staged / name).symlink_to(link)
+    return found, manifest
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Mapping[str, Any]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    content = tar.extractfile(member)
+    assert content is not None
+    digest, size = hashlib.sha256(), 0
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 | member.mode & 0o700), "wb") as file:
+        while piece := content.read(_PIECE):
+            digest.update(piece)
+            size += file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    os.utime(path, (member.mtime, member.mtime))
+    return {"type": "file", "size": size, "sha256": digest.hexdigest()}
+
+
+def _safe(archive: Path, name: str) -> str:
+    """A path below the folder, whatever the archive says."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name or not path.parts:
+        raise OpenClawError(f"{archive} holds `{name}`, which lies outside a state folder; nothing was restored")
+    return path.as_posix()
+
+
+def _check(archive: Path, found: Mapping[str, Any], manifest: Any) -> None:
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise OpenClawError(f"{archive} ends before its end, or is no backup; nothing was restored")
+    if manifest.get("format") != FORMAT:
+        raise StateTooNew(
+            f"{archive} was made by a newer version ({manifest.get('version')}); restore it with that one"
+        )
+    listed = {name: entry for name, entry in manifest["files"].items() if entry["type"] != "nothing"}
+    wrong = sorted(name for name in {**listed, **found} if listed.get(name) != found.get(name))
+    if wrong:
+        raise OpenClawError(f"{archive} is damaged: {wrong[0]} is not as it was; nothing was restored")
+
+
+def _check_rows(rows: Path) -> None:
+    if not rows.is_file():
+        raise OpenClawError("the backup holds no runtime.db; nothing was restored")
+    with closing(sqlite3.connect(rows, isolation_level=None)) as db:
+        found = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if found > VERSION:
+            raise StateTooNew(f"the backup was made by a newer version (schema {found}, this one knows {VERSION})")
+        if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise OpenClawError("the runtime.db of the backup is damaged; nothing was restored")
+        # What waited to be sent then may have been sent since: whoever gets it should know.
+        db.execute("UPDATE outbox SET handed = 1 WHERE state = 'due'")
+
+
+def _take_place(staged: Path, state: Path, now: datetime, *, aside: bool) -> list[str]:
+    """One rename, or two; whoever started meanwhile would have a folder that is not empty, and it fails."""
+    if aside:
+        old = state.with_name(f"{state.name}.before-{now.strftime('%Y%m%dT%H%M%SZ')}")
+        if old.exists():
+            raise StateError(f"{old} exists already; move it away, or wait a second")
+        state.rename(old)
+        staged.rename(state)
+        return [f"the state folder that was there is now {old}"]
+    for name in ("lock", "reserve"):
+        (state / name).unlink(missing_ok=True)
+    staged.rename(state)
+    return []
+
+
+def _move_in(staged: Path, state: Path) -> None:
+    """Into a folder that cannot be replaced. The rows come last: without them nothing is taken for a state folder."""
+    for path in sorted(staged.iterdir(), key=lambda path: path.name == ROWS):
+        shutil.move(path, state / path.name)

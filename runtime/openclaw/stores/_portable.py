@@ -1,0 +1,81 @@
+"""A session as a file that is taken elsewhere: read without a lock, and checked line by line before it is taken in.
+
+Law: what is given out is what the state folder holds, line for line, so that it comes back exactly; what is taken in
+is whole, or nothing of it. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from openclaw.errors import OpenClawError, StateTooNew
+from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result
+from openclaw.names import file_name
+from openclaw.stores import _codec as codec
+from openclaw.stores._jsonl import VERSION
+
+_BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def content(state: Path, session: str) -> bytes:
+    """The whole lines of the session, its first one included; b"" where there is none. A runtime may be writing."""
+    try:
+        read = (state / "sessions" / f"{file_name(session)}.jsonl").read_bytes()
+    except FileNotFoundError:
+        return b""
+    return read[: read.rfind(b"\n") + 1]
+
+
+def parsed(text: bytes, name: str) -> tuple[str, list[Entry]]:
+    """The key and the entries of a file; raises OpenClawError with the place of the first thing that is wrong."""
+    first, *lines = text.split(b"\n")
+    key = _key(first, name)
+    if lines and not lines[-1].strip():
+        del lines[-1]
+    entries: list[Entry] = []
+    for number, line in enumerate(lines, start=2):
+        try:
+            entries.append(codec.entry_from(json.loads(line)))
+        except _BAD as error:
+            raise OpenClawError(f"{name}:{number}: this line is no entry of a transcript ({error})") from error
+    for number, wrong in _mistakes(entries):
+        raise OpenClawError(f"{name}:{number}: {wrong}")
+    return key, entries
+
+
+def _key(first: bytes, name: str) -> str:
+    try:
+        header = json.loads(first)
+        key, version = header["key"], header["version"]
+        known = header["type"] == "session" and isinstance(key, str) and key != "" and type(version) is int
+    except _BAD:
+        known = False
+    if not known:
+        raise OpenClawError(f"{name}:1: this is no exported session; `openclaw sessions export KEY` writes one")
+    if version > VERSION:
+        raise StateTooNew(f"{name} was written by a newer version (format {version}, this one knows {VERSION})")
+    return str(key)
+
+
+def _mistakes(entries: Sequence[Entry]) -> Iterator[tuple[int, str]]:
+    """What no transcript holds: an id twice, a result without its call, a summary that keeps what is not there."""
+    ids: set[str] = set()
+    calls: set[str] = set()
+    for number, entry in enumerate(entries, start=2):
+        match entry:
+            case _ if entry.id in ids:
+                yield number, f"the id `{entry.id}` is there twice"
+            case AssistantEntry():
+                calls |= {str(block.get("id")) for block in entry.content if block.get("type") == "tool_use"}
+            case Intent(call=call) | Result(call=call) if call not in calls:
+                yield number, f"there is no call `{call}` before this line"
+            case Compaction(keep_from=kept) if kept is not None and kept not in ids:
+                yield number, f"there is no entry `{kept}` before this line"
+        ids.add(entry.id)
+
+
+def rest(kept: Sequence[Entry], entries: Sequence[Entry]) -> Sequence[Entry] | None:
+    """What is still to be written where some is there already; None where what is there is something else."""
+    return entries[len(kept) :] if list(entries[: len(kept)]) == list(kept) else None
