@@ -18,10 +18,10 @@ FLOORS: dict[int, set[str]] = {
     },
     1: {"permissions", "schedule", "signature", "script", "moments"},
     2: {"manifest", "bundle", "timetable"},
-    3: {"router", "prompt", "transcript"},
+    3: {"router", "prompt", "transcript", "plain", "essentials"},
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
-        "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "space",
+        "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "space",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "pending"},
@@ -33,6 +33,10 @@ NEIGHBOURS = {
     ("calls", "approvals"),  # a call is decided with the approvals that were given
     ("turn", "fallback"),  # both are given the models to ask
     ("compaction", "fallback"),
+    ("shortening", "fallback"),
+    ("shortening", "compaction"),  # decides when
+    ("plain", "transcript"),  # both show entries
+    ("essentials", "plain"),
     ("supervisor", "adapters"),  # opens what it finds by name
 }
 FREE = {0, 2, 6}  # the words, the compiler's own rooms, and the top, where everything meets

@@ -7,16 +7,14 @@ permissions, compaction before it grows too long, and the time limit.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from openclaw import commands, compaction, prompt
+from openclaw import commands, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock
-from openclaw.errors import ProviderError
 from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
@@ -39,12 +37,12 @@ from openclaw.names import file_name, fresh
 from openclaw.permissions.facts import Facts
 from openclaw.ports import ALONE, Audit, Beside, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
+from openclaw.shortening import Failures, Shortening
 from openclaw.supervisor import Generation, Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
-
 
 _LISTS = (ToolCall("list", "memory_list", {}), ToolCall("search", "memory_search", {"query": "everything"}))
 
@@ -134,6 +132,7 @@ class Answering:
     tally: Tally
     beats: Heartbeats
     cooling: Cooling
+    failures: Failures
     memory: Memory | None = None
     left: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by session and call: of commands, by the start
 
@@ -226,17 +225,21 @@ class Answering:
 
     async def _text(self, job: Job, calls: Calls) -> str:
         agent, log, models, queued = job.agent, job.log, job.models, job.queued
-        if _asks_to_compact(queued):
-            return await _compacted(log, models, agent)
-        if compaction.due(log, agent.compaction) and not log.transcript.begun(queued.id):
-            await _compacted(log, models, agent)
+        shortening = Shortening(log, models, agent.compaction, self.failures)
+        if (command := _command(queued)) == "compact":
+            return await shortening.asked()
+        if command == "undo-compact":
+            return await shortening.taken_back()
+        if not log.transcript.begun(queued.id):
+            await shortening.before_turn()
 
         async def steer() -> Sequence[UserEntry]:
             return [self._joining(job, queued) for queued in await job.beside.steer()]
 
-        turn = Turn(models, log, calls.perform, agent.limits, steer)
+        turn = Turn(models, log, calls.perform, agent.limits, steer, shortening.at_window)
         turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
-        return await turn.run(self._said(job, await self._remembered(job, calls)))
+        text = await turn.run(self._said(job, await self._remembered(job, calls)))
+        return text if text.strip() == SILENT else "\n\n".join([text, *(f"({note})" for note in shortening.notes)])
 
     async def _remembered(self, job: Job, calls: Calls) -> prompt.Remembered | None:
         """What a conversation begins with: only what the agent might list for this sender without anybody's leave."""
@@ -375,19 +378,7 @@ def _cost(asked: Sequence[tuple[str, Usage]], own: Model, models: Iterable[Model
     return sum(costs, 0.0) if len(costs) == len(asked) else None
 
 
-def _asks_to_compact(queued: Queued) -> bool:
+def _command(queued: Queued) -> str:
+    """The command that takes its place in the queue; "" where it is a message."""
     line = commands.read(queued.route.text) if queued.message.heartbeat is None else None
-    return line is not None and line.name == "compact"
-
-
-async def _compacted(log: Log, models: Models, agent: Agent) -> str:
-    """Shortens the session; a failure leaves it as it is and is said, never raised."""
-    before = compaction.tokens(log)
-    try:
-        done = await compaction.compact(log, models, agent.compaction)
-    except ProviderError as error:
-        logging.getLogger(__name__).warning("the summary of %s failed: %s", log.session, error)
-        return f"The conversation was left as it is: {error}"
-    if done is None:
-        return "There is nothing to shorten yet: the newest part is kept as it is."
-    return f"Shortened from about {before:,} to {compaction.tokens(log):,} tokens. The full text stays on disk."
+    return line.name if line is not None else ""

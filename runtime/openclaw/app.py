@@ -42,11 +42,13 @@ from openclaw.reminders import Reminders
 from openclaw.runners import Runner, Runners
 from openclaw.secrecy import SECRETS, Masking, ambient
 from openclaw.sessions import Sessions
+from openclaw.shortening import Failures
 from openclaw.space import Space
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools._orphans import end_left
 from openclaw.tools._sandbox import shared
+from openclaw.tidying import Tidying
 from openclaw.tools.memory import at as memories_at
 from openclaw.watch import Watch
 
@@ -173,6 +175,7 @@ class App:
             self.tally,
             self.heartbeats,
             self.cooling,
+            Failures(),
             memory=self.memory,
             left={(left.session, left.call): left.words for left in self.left},
         )
@@ -234,6 +237,7 @@ class App:
         }
         if self._given is None:  # who asks one question wants no heartbeat made up for, and will see no edit
             tasks["heartbeats"] = self.heartbeats.run
+            tasks["tidying"] = Tidying(self.store, self.clock, lambda: bool(self.sessions.running())).run
             tasks["watch"] = lambda: Watch(self.reload.folders, self.clock).run(self.reload.look)
         return tasks
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_LINE = re.compile(r"/([a-z][a-z0-9_]{0,31})(?:\s+(.*))?", re.DOTALL)
+_LINE = re.compile(r"/([a-z][a-z0-9_-]{0,31})(?:\s+(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("status", "", "the runtime: model, queue, channels"),
     Command("usage", "", "tokens this conversation has used"),
     Command("compact", "", "summarise the older part of the conversation", at_once=False),
+    Command("undo-compact", "", "take the last summary back", at_once=False),
     Command("memory", "QUERY", "search what was remembered; without QUERY, the latest"),
     Command("stop", "", "stop the answer that is being written"),
     Command("quit", "", "leave the terminal"),
@@ -53,7 +54,10 @@ class Line:
 def read(text: str) -> Line | None:
     """`/agent scout` -> Line("agent", "scout"). A path such as /etc/hosts is none, nor is what a space precedes."""
     found = _LINE.fullmatch(text.rstrip())
-    return Line(found[1], (found[2] or "").strip()) if found else None
+    if found is None:
+        return None
+    dashed = found[1].replace("_", "-")  # Telegram knows no dash in a command
+    return Line(dashed if dashed in NAMES else found[1], (found[2] or "").strip())
 
 
 def unknown(name: str, prefixes: Iterable[str]) -> str:

@@ -102,6 +102,13 @@ class Models:
         prices = [((self.voice(setup) or self.own).price or self.own.price, usage) for setup, usage in asked]
         return sum((price.of(usage) for price, usage in prices if price is not None), 0.0)
 
+    def aside(self) -> Models:
+        """The same for a request whose words are nobody's to see."""
+        tell = self._tell
+        return Models(
+            self.voices, self._cooling, lambda event: tell(event) if isinstance(event, Retrying | Waiting) else None
+        )
+
     async def ask(self, request: Callable[[Voice], Request]) -> Heard:
         """Raises ProviderError where none of them answers: that of the agent's own model, if it was asked."""
         order, fault = self._cooling.order(self.voices), None

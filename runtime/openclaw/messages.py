@@ -413,6 +413,15 @@ class Compaction:
 
 
 @dataclass(frozen=True, slots=True)
+class Undone:
+    """A summary is taken back: what it stood for is in the conversation again, word for word."""
+
+    id: str
+    at: datetime
+    compaction: str  # entry id
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """What was said to the person of this session from elsewhere: a heartbeat's reply. The model sees it as such.
 
@@ -427,7 +436,7 @@ class Told:
     untrusted: str = ""  # the strangers' material that was before whoever said it
 
 
-Entry: TypeAlias = UserEntry | AssistantEntry | Intent | Result | Compaction | Told
+Entry: TypeAlias = UserEntry | AssistantEntry | Intent | Result | Compaction | Undone | Told
 
 
 # ── what a person sees while a turn runs ─────────────────────────────────────────────────────────

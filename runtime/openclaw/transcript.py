@@ -28,6 +28,7 @@ from openclaw.messages import (
     Told,
     ToolCall,
     ToolResult,
+    Undone,
     Usage,
     UserEntry,
     quote_line,
@@ -42,6 +43,7 @@ _NAMED = 5  # sources of strangers' material that are told apart
 MOST_TOLD = 20  # entries that one message of the person carries with it
 LONGEST_TOLD = 20_000  # characters of all of them
 _CALLED = (AssistantEntry, Compaction)
+_SUMMARIES = (Compaction, Undone)
 _BORDER = re.compile(r"<(?=\s*/?\s*context)", re.IGNORECASE)  # where a text could open or end what we put around it
 
 
@@ -58,6 +60,9 @@ class Transcript:
         self._intents: dict[str, Intent] = {}
         self._begun: dict[str, int] = {}  # by message: the place of the entry that it came with
         self._steering: set[str] = set()  # ids of entries that joined a turn under way
+        self._summaries: list[int] = []  # places of the summaries that were not taken back
+        self._undone: int | None = None  # the place where the last one was, and none was made since
+        self.guessed = (0, 0)  # entries and their tokens, as far as somebody guessed them since the last summary
         self._together: dict[str, frozenset[str]] = {}  # by message: all that are answered with it, itself included
         self._untrusted: dict[str, None] = {}
         for entry in entries:
@@ -86,10 +91,30 @@ class Transcript:
                 self._open[entry.call] = entry
             case Compaction():
                 self.usage += entry.usage
-                self.context_tokens = 0
-                self._setup = None  # what is sent changes from its first line: render anew
+                self._summaries.append(len(self.entries) - 1)
+                self._undone = None
+                self._changed()
+            case Undone(compaction=id):
+                if self.summary is not None and self.summary.id == id:
+                    self._summaries.pop()
+                    self._undone = len(self.entries) - 1
+                    self._changed()
         if self._setup is not None:
             self._render(entry)
+
+    def _changed(self) -> None:
+        """What is sent changes from its first line: it is rendered anew, and nobody has counted it yet."""
+        self.context_tokens, self.guessed, self._setup = 0, (0, 0), None
+
+    @property
+    def summary(self) -> Compaction | None:
+        """What stands for the older part of the conversation now."""
+        last = self.entries[self._summaries[-1]] if self._summaries else None
+        return last if isinstance(last, Compaction) else None
+
+    def undone(self) -> list[Entry]:
+        """What came after the last summary was taken back, that itself first; nothing where another was made since."""
+        return [] if self._undone is None else self.entries[self._undone :]
 
     def _join(self, entry: UserEntry) -> None:
         if entry.joined:
@@ -156,17 +181,15 @@ class Transcript:
         return last if isinstance(last, AssistantEntry) and not calls(last.content) else None
 
     def kept(self) -> list[Entry]:
-        """Entries from the last compaction on: the summary itself, then what it kept."""
-        at = max((i for i, e in enumerate(self.entries) if isinstance(e, Compaction)), default=None)
-        if at is None:
-            return self.entries
-        compaction = self.entries[at]
-        assert isinstance(compaction, Compaction)
-        kept = []
-        if compaction.keep_from is not None:
-            ids = [entry.id for entry in self.entries[:at]]
-            kept = [e for e in self.entries[ids.index(compaction.keep_from) : at] if not isinstance(e, Compaction)]
-        return [compaction, *kept, *self.entries[at + 1 :]]
+        """What is in the conversation now: the summary in force, what it kept, and what came after it."""
+        if not self._summaries:
+            return [entry for entry in self.entries if not isinstance(entry, _SUMMARIES)]
+        at = self._summaries[-1]
+        summary, start = self.entries[at], at
+        assert isinstance(summary, Compaction)
+        if summary.keep_from is not None:
+            start = next((i for i in range(at - 1, -1, -1) if self.entries[i].id == summary.keep_from), at)
+        return [summary, *(entry for entry in self.entries[start:] if not isinstance(entry, _SUMMARIES))]
 
     # ── rendering ────────────────────────────────────────────────────────────────────────────────
 
@@ -206,7 +229,7 @@ class Transcript:
         thinking in them was bound to is no longer what is sent."""
         for at in range(len(self.entries) - 1, -1, -1):
             entry = self.entries[at]
-            if isinstance(entry, Compaction) or (isinstance(entry, AssistantEntry) and entry.setup != setup):
+            if isinstance(entry, _SUMMARIES) or (isinstance(entry, AssistantEntry) and entry.setup != setup):
                 return {earlier.id for earlier in self.entries[: at + 1]}
         return set()
 

@@ -22,6 +22,7 @@ from openclaw.ports import Perform, Request
 from openclaw.prompt import Voice
 from openclaw.transcript import Log, Transcript, calls, text_of
 
+FULL = "model_context_window_exceeded"  # why the model stopped: what it was sent and says fills its window
 PARALLEL = 8  # calls of one answer that run at the same time
 
 UNKNOWN = (
@@ -40,6 +41,15 @@ results of an answer's calls are written, and what it gives is answered with the
 async def nothing() -> Sequence[UserEntry]:
     """Nobody joins."""
     return ()
+
+
+Shorten: TypeAlias = Callable[[], Awaitable[bool]]
+"""Makes the conversation shorter than the model's window; False where that cannot be done."""
+
+
+async def no() -> bool:
+    """It cannot be made shorter."""
+    return False
 
 
 class TurnFailed(Exception):
@@ -92,12 +102,15 @@ class Turn:
         perform: Perform,
         limits: Limits,
         steer: Steer = nothing,
+        shorten: Shorten = no,
     ) -> None:
         self._models = models
         self._log = log
         self._perform = perform
         self._limits = limits
         self._steer = steer
+        self._shorten = shorten
+        self._shortened = False
         self.left: Mapping[str, str] = {}  # by the call's id, what was found of it when the runtime started again
 
     async def run(self, said: UserEntry) -> str:
@@ -109,7 +122,9 @@ class Turn:
             answer = await self._listen()
             if wanted := calls(answer.content):
                 await self._answer(wanted, run=answer.stop_reason == "tool_use")
-            elif answer.stop_reason != "pause_turn":
+            if answer.stop_reason == FULL:
+                return self._words(answer)
+            if not wanted and answer.stop_reason != "pause_turn":
                 return self._words(answer)
         raise TurnFailed(
             f"I stopped after {self._limits.iterations} steps without coming to an answer. "
@@ -154,6 +169,8 @@ class Turn:
         text = text_of(answer.content) or "(no text)"
         if answer.stop_reason == "max_tokens":
             text += f"\n\n(cut off: an answer has at most {self._limits.output_tokens} tokens; say `go on`)"
+        if answer.stop_reason == FULL:
+            text += "\n\n(cut off: the conversation is as long as the model can read; /new starts afresh)"
         return text
 
     # ── the model's side ─────────────────────────────────────────────────────────────────────────
@@ -174,9 +191,21 @@ class Turn:
 
     async def _heard(self) -> Heard:
         try:
+            heard = await self._models.ask(self._request)
+            if heard.done.stop_reason != FULL or not await self._made_shorter():
+                return heard
             return await self._models.ask(self._request)
         except ProviderError as error:
+            if error.fault == "context_window" and await self._made_shorter():
+                return await self._heard()
             raise TurnFailed(_told(error, self._log.clock.now()), fault=error.fault) from error
+
+    async def _made_shorter(self) -> bool:
+        """Once in a turn."""
+        if self._shortened:
+            return False
+        self._shortened = True
+        return await self._shorten()
 
     def _request(self, voice: Voice) -> Request:
         return Request(

@@ -14,6 +14,7 @@ from openclaw.errors import ProviderError
 from openclaw.fallback import Cooling, Models
 from openclaw.manifest.snapshot import CompactionLimits
 from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, Usage, UserEntry
+from openclaw.plain import CHARS_PER_TOKEN
 from openclaw.prompt import Voice
 from openclaw.providers.scripted import Provider
 from openclaw.stores.volatile import Store
@@ -52,7 +53,7 @@ def test_the_older_part_becomes_a_summary_and_the_newer_part_stays(tmp_path: Pat
 
     async def scene() -> Compaction | None:
         await models.own.provider.open()
-        return await compaction.compact(log, models, CompactionLimits(1000, 700))
+        return await compaction.compact(log, models, 700)
 
     done = asyncio.run(scene())
     assert done is not None and done.keep_from is not None and done.keep_from.startswith("u")
@@ -73,10 +74,10 @@ def test_a_second_one_carries_the_first_on(tmp_path: Path) -> None:
 
     async def scene() -> None:
         await models.own.provider.open()
-        await compaction.compact(log, models, CompactionLimits(1000, 400))
+        await compaction.compact(log, models, 400)
         for entry in turns(12)[30:]:
             log.transcript.add(entry)
-        await compaction.compact(log, models, CompactionLimits(1000, 400))
+        await compaction.compact(log, models, 400)
 
     asyncio.run(scene())
     assert "both parts" in log.transcript.messages("s")[0]["content"][0]["text"]
@@ -87,7 +88,7 @@ def test_a_short_session_is_left_alone(tmp_path: Path) -> None:
 
     async def scene() -> Compaction | None:
         await models.own.provider.open()
-        return await compaction.compact(log, models, CompactionLimits(1000, 5000))
+        return await compaction.compact(log, models, 5000)
 
     assert asyncio.run(scene()) is None
     assert not compaction.due(log, CompactionLimits(1000, 500))
@@ -102,7 +103,7 @@ def test_a_summary_that_fails_leaves_everything_as_it_was(tmp_path: Path, script
 
     async def scene() -> None:
         await models.own.provider.open()
-        summing_up = asyncio.ensure_future(compaction.compact(log, models, CompactionLimits(1000, 700)))
+        summing_up = asyncio.ensure_future(compaction.compact(log, models, 700))
         await settle()
         assert isinstance(log.clock, ManualClock)
         await log.clock.advance(30)
@@ -130,7 +131,7 @@ def test_what_a_heartbeat_told_is_summarised_or_kept_like_all_else(tmp_path: Pat
 
     async def scene() -> Compaction | None:
         await models.own.provider.open()
-        return await compaction.compact(log, models, CompactionLimits(1000, 100))
+        return await compaction.compact(log, models, 100)
 
     done = asyncio.run(scene())
     assert done is not None and "Zorblax" in done.summary and done.keep_from == "t1"
@@ -146,4 +147,4 @@ def test_what_came_since_the_last_call_counts_as_much_as_is_sent_of_it(tmp_path:
     assert compaction.due(log, CompactionLimits(at_tokens=20_000))
     for number in range(5_000):
         log.transcript.add(Told(f"t{number}", NOW, "heartbeat disk", "x" * 400, f"told{number}"))
-    assert compaction.tokens(log) < 22_500 + 20_000 / compaction.CHARS_PER_TOKEN
+    assert compaction.tokens(log) < 22_500 + 20_000 / CHARS_PER_TOKEN

@@ -23,11 +23,12 @@ from openclaw.messages import (
     Told,
     ToolFinished,
     ToolStarted,
+    Undone,
     Usage,
     UserEntry,
     Waiting,
 )
-from openclaw.ports import Pairing, SessionSummary
+from openclaw.ports import Outgoing, Pairing, Queued, SessionSummary
 
 Json = dict[str, Any]
 
@@ -61,6 +62,36 @@ def session_json(session: SessionSummary) -> Json:
         "entries": session.entries,
         "size": session.size,
         "updated": time_json(session.updated),
+    }
+
+
+def queued_json(queued: Queued, state: str) -> Json:
+    """A message that was taken in and has not come to its end."""
+    message, route = queued.message, queued.route
+    return {
+        "id": queued.id,
+        "state": state,
+        "session": route.session,
+        "agent": route.agent,
+        "who": str(message.sender),
+        "text": message.text,
+        "attempts": queued.attempts,
+        "since": time_json(message.at),
+    }
+
+
+def dead_json(outgoing: Outgoing) -> Json:
+    """A reply that was given up."""
+    reply = outgoing.reply
+    return {
+        "id": outgoing.id,
+        "state": "dead",
+        "session": reply.session,
+        "agent": reply.agent,
+        "who": str(reply.place),
+        "text": reply.text,
+        "attempts": outgoing.tries,
+        "since": time_json(outgoing.since),
     }
 
 
@@ -119,6 +150,8 @@ def entry_json(entry: Entry) -> Json:
             return {**start, "type": "result", "call": entry.call, "content": entry.content, "is_error": entry.is_error}
         case Compaction():
             return {**start, "type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from}
+        case Undone():
+            return {**start, "type": "undone", "compaction": entry.compaction}
         case Told():
             return {**start, "type": "told", "by": entry.by, "text": entry.text, "message": entry.message}
 

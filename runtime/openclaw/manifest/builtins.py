@@ -24,7 +24,7 @@ MODELS: Final = (
 DEFAULT_MODEL: Final = MODELS[0]
 FLOOR: Final = "floor"
 COMMANDS: Final = frozenset(
-    {"help", "new", "agents", "agent", "tools", "status", "usage", "compact", "memory", "stop", "quit"}
+    {"help", "new", "agents", "agent", "tools", "status", "usage", "compact", "undo-compact", "memory", "stop", "quit"}
 )
 """Slash commands of the runtime itself, which no prefix may take."""
 

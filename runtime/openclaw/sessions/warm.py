@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, UserEntry
+from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, Undone, UserEntry
 from openclaw.ports import Journal
 from openclaw.transcript import Transcript
 
@@ -86,6 +86,8 @@ def _size(entry: Entry) -> int:
             return _ENTRY + _long(content)
         case Intent(input=input):
             return _ENTRY + _long(input)
+        case Undone():
+            return _ENTRY
         case Result(content=text) | Compaction(summary=text) | Told(text=text):
             return _ENTRY + len(text)
 

@@ -1,0 +1,131 @@
+"""What a summary of a conversation must not lose: identifiers, paths, addresses, numbers, names, open tasks.
+
+Pure, and found by form alone: no model is asked. What the person and the agent said counts whenever it was said; what
+is in the result of a tool, or looks like a name, only where it occurs again, because results are full of such things
+that nobody needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from openclaw.messages import Entry, Intent, Result, Undone, UserEntry
+from openclaw.plain import said, shown
+
+Kind: TypeAlias = Literal["task", "address", "path", "identifier", "number", "name"]
+
+MOST = 5000  # that are looked for
+LONGEST = 200  # characters of one; longer ones are no identifiers but content
+
+_TASK: Final = re.compile(r"^\s*(?:[-*]\s*\[ \]\s*|(?:TODO|FIXME|to do|open task)\b:?\s*)(\S.*)$", re.I | re.M)
+_FORMS: Final[Sequence[tuple[Kind, re.Pattern[str]]]] = (
+    ("address", re.compile(r"\bhttps?://[^\s<>\"'`)\]}]+|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
+    (
+        "path",
+        re.compile(
+            r"(?<![\w/.])(?:~|\.{1,2})?(?:/[\w.@+-]+){2,}/?"
+            r"|(?<![\w/.-])(?:[\w.-]+/)+[\w.-]+|(?<![\w/.-])[\w-]+(?:\.[\w-]+)*\.[a-z]\w{0,5}\b"
+        ),
+    ),
+    (
+        "identifier",
+        re.compile(
+            r"(?<![\w-])(?:v?\d+\.\d+\.\d+[\w.-]*|[A-Za-z]+_\w+|(?=[\w-]*[A-Za-z])(?=[\w-]*\d)[A-Za-z0-9][\w-]{3,})(?![\w-])"
+        ),
+    ),
+    ("number", re.compile(r"(?<![\w.,:])(?:\d+(?:[.,:/-]\d+)+|\d{3,})(?!\w)")),
+    ("name", re.compile(r"(?<=[a-z,;:] )[A-Z][^\W\d_]+(?: [A-Z][^\W\d_]+)*")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Essential:
+    kind: Kind
+    text: str
+    line: str  # where it was said last
+
+
+def found(entries: Iterable[Entry]) -> list[Essential]:
+    """In the order in which they were last mentioned."""
+    last: dict[str, Essential] = {}
+    again: dict[str, int] = {}
+    spoken: set[str] = set()
+    for entry in entries:
+        for one in _of(_words(entry)):
+            last.pop(one.text, None)
+            last[one.text] = one
+            again[one.text] = again.get(one.text, 0) + 1
+            if one.kind != "name" and not isinstance(entry, Result):
+                spoken.add(one.text)
+    kept = [one for one in last.values() if one.text in spoken or again[one.text] > 1]
+    return kept[-MOST:]
+
+
+def missing(essentials: Iterable[Essential], text: str) -> list[Essential]:
+    """Those that do not stand in the text as they were written."""
+    plain = text.replace(",", "")
+    return [one for one in essentials if not _stands(one, text, plain)]
+
+
+def listed(essentials: Sequence[Essential], longest: int) -> str:
+    """Tasks line by line, all else in one, the latest where there is not room for all."""
+    kept: list[Essential] = []
+    for one in reversed(essentials):
+        longest -= len(one.text) + 4
+        if longest < 0:
+            break
+        kept.append(one)
+    kept.reverse()
+    tasks = [f"- open: {one.text}" for one in kept if one.kind == "task"]
+    others = "; ".join(one.text for one in kept if one.kind != "task")
+    more = f"({len(essentials) - len(kept):,} more stand in the full text.)" if len(kept) < len(essentials) else ""
+    return "\n".join(filter(None, [*tasks, others and f"Also mentioned, as written: {others}", more]))
+
+
+def _words(entry: Entry) -> str:
+    """Without what the runtime itself wrote before a message."""
+    if isinstance(entry, Intent | Undone):
+        return ""
+    if isinstance(entry, UserEntry):
+        return said([block for block in entry.content if not str(block.get("text", "")).startswith("<context>\nnow:")])
+    return shown(entry)
+
+
+def _of(text: str) -> Iterable[Essential]:
+    for task in _TASK.finditer(text):
+        if len(task[1]) <= LONGEST:
+            yield Essential("task", task[1].strip(), task[1].strip())
+    for kind, form in _FORMS:
+        taken = []
+        for match in form.finditer(text):
+            one = match[0].rstrip(".,;:!?")
+            if 2 < len(one) <= LONGEST:
+                yield Essential(kind, one, _line(text, match.start(), match.end()))
+                taken.append((match.start(), match.start() + len(one)))
+        text = _without(text, taken)
+
+
+def _line(text: str, start: int, end: int) -> str:
+    """The line around it, as much as a reader needs."""
+    begin = max(text.rfind("\n", 0, start) + 1, start - 80)
+    close = text.find("\n", end)
+    return " ".join(text[begin : min(close if close >= 0 else len(text), end + 80)].split())
+
+
+def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """With a mark in place of what was found: it is found once, and its parts are not."""
+    parts, at = [], 0
+    for start, end in spans:
+        parts += [text[at:start], "\0" * (end - start)]
+        at = end
+    return "".join([*parts, text[at:]])
+
+
+def _stands(one: Essential, text: str, plain: str) -> bool:
+    if one.kind != "number":
+        return one.text in text
+    digits = re.escape(one.text.replace(",", ""))
+    return re.search(rf"(?<!\d){digits}(?!\d)", plain) is not None

@@ -1,0 +1,71 @@
+"""What a summary must not lose is found by its form, and where it is still missing that is noticed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from openclaw.essentials import found, listed, missing
+from openclaw.messages import AssistantEntry, Entry, Result, Usage, UserEntry
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def person(text: str, id: str = "u") -> UserEntry:
+    context = {
+        "type": "text",
+        "text": "<context>\nnow: Monday 2026-11-23 09:00 UTC\nworkspace: /home/ada/work\n</context>",
+    }
+    return UserEntry(id, NOW, (context, {"type": "text", "text": text}), f"m-{id}")
+
+
+def result(text: str, id: str = "r") -> Result:
+    return Result(id, NOW, id, text, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("see https://a.example/x?y=1, please.", ["https://a.example/x?y=1"]),
+        ("write to ada.b+c@mail.example", ["ada.b+c@mail.example"]),
+        ("in /var/log/app/error.log or ~/notes/x", ["/var/log/app/error.log", "~/notes/x"]),
+        ("open src/main/app.py and README.md", ["src/main/app.py", "README.md"]),
+        ("ticket INC-2041 on host web01 at a1b2c3d4", ["INC-2041", "web01", "a1b2c3d4"]),
+        ("set max_cost_usd to 12.50 in v2.13.0", ["max_cost_usd", "v2.13.0", "12.50"]),
+        ("12,500 seats by 2027-01-31 at 14:30", ["12,500", "2027-01-31", "14:30"]),
+        ("- [ ] call the bank\nTODO: renew the pass", ["call the bank", "renew the pass"]),
+        ("it is 5 or 12, well", []),
+    ],
+)
+def test_what_has_the_form_of_something_to_keep_is_found(text: str, expected: list[str]) -> None:
+    assert sorted(one.text for one in found([person(text)])) == sorted(expected)
+
+
+def test_results_and_names_count_only_where_they_occur_again() -> None:
+    entries: list[Entry] = [
+        person("ask Ada Lovelace, she knows"),
+        result("17 of 23 files; build-4711 ok; build-4712 ok"),
+        AssistantEntry(
+            "a", NOW, ({"type": "text", "text": "Now build-4711 is out, says Ada Lovelace."},), "m", "x", Usage(), "s"
+        ),
+    ]
+    assert sorted(one.text for one in found(entries)) == ["Ada Lovelace", "build-4711"]
+
+
+def test_each_is_known_by_the_line_it_was_said_in_last() -> None:
+    [one] = found([person("the code is ABC-77\nfine"), person("no:\nthe code was ABC-77 before", "v")])
+    assert one.line == "the code was ABC-77 before"
+
+
+def test_what_stands_in_the_summary_in_other_digits_is_missing_and_in_another_style_is_not() -> None:
+    essentials = found([person("we have 12500 and 4711 of SKU-1")])
+    assert [one.text for one in missing(essentials, "They have 12,500 of SKU-1, and 147112 others.")] == ["4711"]
+
+
+def test_the_list_is_bounded_and_keeps_the_latest_and_says_so() -> None:
+    essentials = found([person(f"item AB-{n} - then", f"u{n}") for n in range(1000, 1200)])
+    text = listed(essentials, 500)
+    assert len(text) < 600 and "AB-1199" in text and "AB-1000" not in text
+    assert f"({200 - text.count('AB-')} more stand in the full text.)" in text
+    assert "- open: call" in listed(found([person("- [ ] call")]), 500)
