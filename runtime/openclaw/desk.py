@@ -29,6 +29,7 @@ from openclaw.reload import Reload
 from openclaw.router import pairs
 from openclaw.sessions import Sessions
 from openclaw.space import Space
+from openclaw.stores._portable import parsed
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory, Remembered
@@ -266,6 +267,10 @@ class Desk:
 
     async def reset(self, session: str) -> str | None:
         return await self.sessions_room.reset(session)
+
+    async def import_session(self, session: str, text: str, *, force: bool) -> int | None:
+        _, entries = parsed(text.encode(), "the import")
+        return await self.sessions_room.take_in(session, entries, force=force)
 
     async def folder(self, message: Message) -> Path | Refused:
         routed = self.sessions_room.routed(message)

@@ -231,6 +231,10 @@ class Operations(Protocol):
     async def reset(self, session: str) -> str | None:
         """Archives the session, as /new does."""
 
+    async def import_session(self, session: str, text: str, *, force: bool) -> int | None:
+        """Takes in what `sessions export` gave: how many entries were new. None where another session is there,
+        unless `force` puts it aside, or it is being answered. Raises OpenClawError where the text is wrong."""
+
     async def find(self, message: str) -> Settlement | None: ...
 
     async def inbox(self) -> Sequence[Mapping[str, Any]]:

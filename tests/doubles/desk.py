@@ -301,6 +301,9 @@ class Desk(Beats):
     async def reset(self, session: str) -> str | None:
         return f"{session}.1" if self._entries.pop(session, None) else None
 
+    async def import_session(self, session: str, text: str, *, force: bool) -> int | None:
+        return None
+
     async def find(self, message: str) -> Settlement | None:
         return self._settled.get(message)
 

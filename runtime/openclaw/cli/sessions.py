@@ -1,13 +1,16 @@
-"""List, show and reset sessions.
+"""List, show, reset, export and import sessions.
 
 KEY is a session's key as `sessions list` shows it. A reset puts the transcript into sessions/archive; the
-next message starts afresh.
+next message starts afresh. An export goes to standard output; as `jsonl` it can be imported, here or elsewhere,
+`md` is for reading. An import that is repeated changes nothing; it writes over no other session, unless `--force`
+puts that one into the archive first.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,8 @@ from openclaw.cli import _listing, spoken
 from openclaw.cli._client import Runtime, running
 from openclaw.cli._state import with_store
 from openclaw.control import words
-from openclaw.errors import OpenClawError
+from openclaw.errors import OpenClawError, UsageError
+from openclaw.stores import _portable as portable
 from openclaw.stores.files import Store
 
 
@@ -25,14 +29,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     shown = actions.add_parser("show", help="the transcript of one session")
     for one in (listed, shown):
         one.add_argument("--json", action="store_true", help="as JSON")
-    for one in (shown, actions.add_parser("reset", help="archive a session, so that it starts afresh")):
+    exported = actions.add_parser("export", help="write a session to standard output")
+    for one in (shown, actions.add_parser("reset", help="archive a session, so that it starts afresh"), exported):
         one.add_argument("key", type=spoken, metavar="KEY")
+    exported.add_argument("--format", choices=("jsonl", "md"), default="jsonl", help="to be imported, or to be read")
+    imported = actions.add_parser("import", help="take in a session that was exported")
+    imported.add_argument("file", type=Path, metavar="FILE", help="what `export` wrote; - is standard input")
+    imported.add_argument("--as", dest="key", type=spoken, metavar="KEY", help="under another key")
+    imported.add_argument("--force", action="store_true", help="archive another session of that key first")
 
 
 def run(args: argparse.Namespace) -> int:
     with running(args.state) as runtime:
         if args.action == "list":
             _print_list(_list(args.state, runtime), args.json)
+        elif args.action == "export":
+            _export(args.key, args.state, args.format)
+        elif args.action == "import":
+            _import(args, runtime)
         elif args.action == "show":
             _print_transcript(_show(args.key, args.state, runtime), args.json)
         else:
@@ -66,6 +80,52 @@ def _reset(key: str, state: Path, runtime: Runtime | None) -> str:
 
     _check(key, state, runtime)
     return str(runtime.delete("sessions", key)["archived"] if runtime else with_store(state, ask, nothing=None))
+
+
+def _export(key: str, state: Path, form: str) -> None:
+    """Read from the file itself: it only ever grows, also while a runtime writes."""
+    text = portable.content(state, key)
+    if not text:
+        raise OpenClawError(_listing.quote_line(f"there is no session {key}; `openclaw sessions list` shows them"))
+    _, entries = portable.parsed(text, f"session {key}")
+    if form == "jsonl":
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+        return
+    print(f"# {_listing.quote_line(key)}")
+    for entry in map(words.entry_json, entries):
+        speaker = entry.get("role") or entry["type"]
+        lines = "\n".join(map(_listing.quote_line, _lines(entry)))
+        if lines.strip():
+            print(f"\n**{speaker}**, {entry['at'][:19].replace('T', ' ')} UTC\n\n{lines}")
+
+
+def _import(args: argparse.Namespace, runtime: Runtime | None) -> None:
+    try:
+        text = sys.stdin.buffer.read() if str(args.file) == "-" else args.file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{args.file} cannot be read: {error.strerror}") from error
+    named, entries = portable.parsed(text, str(args.file))
+    key = args.key or named
+
+    async def write(store: Store) -> int | None:
+        kept = await store.journal.load(key)
+        more = portable.rest(kept, entries)
+        if more is None and args.force:
+            await store.journal.archive(key)
+            more = entries
+        await store.journal.append(key, more or ())
+        return None if more is None else len(more)
+
+    if runtime:
+        body = {"text": text.decode(), "force": args.force}
+        taken: int | None = runtime.post("sessions", key, "import", body=body)["entries"]
+    else:
+        taken = with_store(args.state, write, nothing=None, make=True)
+    if taken is None:
+        another = f"there is another session {key}; --force archives it first, --as names another key"
+        raise OpenClawError(_listing.quote_line(another))
+    print(_listing.quote_line(f"{key}: {taken} of {len(entries)} entries were new"))
 
 
 def _check(key: str, state: Path, runtime: Runtime | None) -> None:

@@ -10,11 +10,12 @@ from openclaw.control.bodies import Bodies
 from openclaw.control.document import document
 from openclaw.control.metrics import Figures
 from openclaw.control.problems import Unserved, unserved
-from openclaw.errors import ApprovalError, PairingError, ToolError
+from openclaw.errors import ApprovalError, OpenClawError, PairingError, StorageFailed, ToolError
 from openclaw.messages import Address
 from openclaw.ports import Caller, Operations, Problem
 
 _DECISION_LIMIT = 1 << 10
+_IMPORT_LIMIT = 256 << 20
 
 
 class Desk:
@@ -114,6 +115,19 @@ class Desk:
         if archived is None:
             raise _no_session(key)
         return JSONResponse({"key": key, "archived": archived})
+
+    async def import_session(self, request: Request, caller: Caller) -> Response:
+        key, body = request.path_params["key"], await self._taking.object(request, _IMPORT_LIMIT)
+        text, force = bodies.string(body, "text") or "", bodies.truth(body, "force", False)
+        try:
+            taken = await self._operations.import_session(key, text, force=force)
+        except StorageFailed:
+            raise
+        except OpenClawError as error:
+            raise unserved(422, "bad_session", str(error)) from error
+        if taken is None:
+            raise unserved(409, "session_exists", f"there is another session {key}, or it is being answered")
+        return JSONResponse({"key": key, "entries": taken})
 
     async def stop(self, request: Request, caller: Caller) -> Response:
         key = _key(request, caller)

@@ -181,6 +181,8 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     },
     "Transcript": object_(key=TEXT, entries=list_(ref("Entry"))),
     "Archived": object_(key=TEXT, archived=TEXT),
+    "Import": object_({"force": YES}, text={**TEXT, "description": "The file, as it was exported."}),
+    "Imported": object_(key=TEXT, entries={**COUNT, "description": "How many were not there yet."}),
     "Inbox": object_(inbox=list_(ref("Pending"))),
     "Pending": object_(
         id=TEXT,

@@ -99,6 +99,10 @@ _SESSIONS: Final = (
         "stop", "POST", "/api/sessions/{key:path}/stop", "chat", "End the running turn", {200: "Stopped"},
         problems=(404,),
     ),
+    Row(
+        "import_session", "POST", "/api/sessions/{key:path}/import", "operator", "Take in an exported session",
+        {200: "Imported"}, "Import", problems=(409, 422),
+    ),
     Row("session", "GET", "/api/sessions/{key:path}", "chat", "A transcript", {200: "Transcript"}, problems=(404,)),
     Row(
         "reset", "DELETE", "/api/sessions/{key:path}", "chat", "Archive a session", {200: "Archived"}, problems=(404,)

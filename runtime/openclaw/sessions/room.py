@@ -25,6 +25,7 @@ from openclaw.messages import (
     Accepted,
     Address,
     Answered,
+    Entry,
     Finished,
     Message,
     Progress,
@@ -127,6 +128,7 @@ class Sessions:
         self._choices: dict[str, str] = {}
         self._alone: str | None = None  # the session whose message is tried alone
         self._for_alone: dict[str, None] = {}  # sessions that wait for that
+        self._held: set[str] = set()  # sessions that are taken in, and answer nothing until that is done
         self._in_all = 0  # messages that waited when they were last counted, and all since
         self.most = IN_ALL
         self.plain = False  # whether every channel queues, whatever it says
@@ -134,6 +136,8 @@ class Sessions:
         self.stopping = False
         self.beats: Beats | None = None
         self.left: Callable[[str], None] = lambda session: None  # told when a session was put aside
+        self.rests: Callable[[Queued, Transcript], None] = lambda queued, transcript: None  # told after a turn
+        self.disturbed: Callable[[str], Awaitable[None]] = _nothing  # awaited before anything is written to a session
         self.delivered: Callable[[str], None] = lambda channel: None  # told when a channel's outbox has grown
 
     # ── taking in ────────────────────────────────────────────────────────────────────────────────
@@ -251,9 +255,12 @@ class Sessions:
     async def wake(self, session: str) -> None:
         """Answers the session's oldest message, and what is answered together with it. The doorbell calls it for one
         at a time; what waits behind gets its turn after the other sessions that wait by then."""
-        queued = None if self.stopping else await self._store.inbox.next(session)
+        if self.stopping or session in self._held:
+            return
+        queued = await self._store.inbox.next(session)
         if queued is None:
             return
+        await self.disturbed(session)
         if queued.attempts == ATTEMPTS and not self._left_by_crash(queued) and not self._takes_alone(session):
             await self._store.inbox.release(queued.id)  # while it waits for that it does not count, and holds no place
             return
@@ -327,6 +334,7 @@ class Sessions:
             running.ended.set()
         if reply is not None:
             await self._settle(running.rows, "failed" if reply.failed else "done", reply, front)
+            self.rests(queued, transcript)
             return
         self._show(running, front, Retrying(NEWER, 0.0))
         await self._store.inbox.release(*(row.id for row in running.rows))
@@ -529,9 +537,37 @@ class Sessions:
         if running is not None:
             await self.stop(session)
             await running.ended.wait()
+        await self.disturbed(session)
         self._warm.forget(session)
         self.left(session)
         return await self._store.journal.archive(session)
+
+
+    async def take_in(self, session: str, entries: Sequence[Entry], *, force: bool = False) -> int | None:
+        """Writes a session that comes from elsewhere, and gives how many entries that took: those that are there
+        already are not written again. None where another is there, unless it is to be put aside by `force`, or it is
+        being answered."""
+        if session in self._running or session in self._held:
+            return None
+        self._held.add(session)
+        await self.disturbed(session)
+        try:
+            kept = (await self.transcript(session)).entries
+            more = entries[len(kept) :] if list(entries[: len(kept)]) == kept else None
+            if more is None and force:
+                await self.reset(session)
+                more = entries
+            if more:
+                self._warm.forget(session)
+                await self._store.journal.append(session, more)
+        finally:
+            self._held.discard(session)
+            self._doorbell.ring(session)
+        return None if more is None else len(more)
+
+
+async def _nothing(session: str) -> None:
+    """Nobody else writes there."""
 
 
 def _added(watchers: list[Watcher], watcher: Watcher) -> Callable[[], None]:

@@ -1,0 +1,148 @@
+"""sessions export and import: a session comes back exactly, once, and over no other one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cli.test_state_commands import Done, openclaw
+from doubles.house import lived, project
+from doubles.messages_server import MessagesServer
+from openclaw.clock import SystemClock
+from openclaw.messages import AssistantEntry, Entry, Intent, Result, Usage, UserEntry
+from openclaw.stores.files import Store
+
+NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
+KEY = "agent:main:http:ana"
+ENTRIES: tuple[Entry, ...] = (
+    UserEntry("1", NOON, ({"type": "text", "text": "h\u00e4llo \x1b[31m"},), "m1", "a quoted message", ("m2",)),
+    AssistantEntry(
+        "2", NOON, ({"type": "tool_use", "id": "c", "name": "add", "input": {}},), "x", "tool_use", Usage(1, 2), "s"
+    ),
+    Intent("3", NOON, "c", "add", {}),
+    Result("4", NOON, "c", "42", False),
+    AssistantEntry("5", NOON, ({"type": "text", "text": "It is 42."},), "x", "end_turn", Usage(3, 4), "s"),
+)
+
+
+def write(state: Path, key: str, *entries: Entry) -> None:
+    async def main() -> None:
+        store = Store(str(state), SystemClock())
+        await store.open()
+        await store.journal.append(key, entries)
+        await store.close()
+
+    asyncio.run(main())
+
+
+def read(state: Path, key: str = KEY) -> list[Entry]:
+    async def main() -> list[Entry]:
+        store = Store(str(state), SystemClock())
+        await store.open()
+        try:
+            return list(await store.journal.load(key))
+        finally:
+            await store.close()
+
+    return asyncio.run(main())
+
+
+def exported(state: Path, file: Path) -> str:
+    done = openclaw(state, "sessions", "export", KEY)
+    assert (done.returncode, done.stderr) == (0, "")
+    file.write_text(done.stdout, "utf-8")
+    return done.stdout
+
+
+def taken(done: Done) -> str:
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_session_goes_elsewhere_whole_and_a_repeated_import_changes_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "here", KEY, *ENTRIES)
+    file, there = tmp_path / "session.jsonl", tmp_path / "there"
+    exported(tmp_path / "here", file)
+    assert taken(openclaw(there, "sessions", "import", str(file))) == f"{KEY}: 5 of 5 entries were new\n"
+    assert read(there) == list(ENTRIES)
+    assert "0 of 5" in taken(openclaw(there, "sessions", "import", str(file)))
+    assert "5 of 5" in taken(openclaw(there, "sessions", "import", "-", "--as", "other:key", input=file.read_text()))
+    assert (read(there), read(there, "other:key")) == (list(ENTRIES), list(ENTRIES))
+    shown = taken(openclaw(there, "sessions", "export", KEY, "--format", "md"))
+    assert shown.startswith(f"# {KEY}\n") and "It is 42." in shown and "\x1b" not in shown
+
+
+def test_another_session_is_not_written_over_and_is_archived_by_force(tmp_path: Path) -> None:
+    write(tmp_path / "here", KEY, *ENTRIES)
+    file, there = tmp_path / "session.jsonl", tmp_path / "there"
+    exported(tmp_path / "here", file)
+    other = UserEntry("9", NOON, ({"type": "text", "text": "mine"},), "m9")
+    write(there, KEY, other)
+    refused = openclaw(there, "sessions", "import", str(file))
+    assert refused.returncode == 1 and "--force archives it first" in refused.stderr
+    assert read(there) == [other]
+    assert "5 of 5" in taken(openclaw(there, "sessions", "import", str(file), "--force"))
+    assert read(there) == list(ENTRIES) and len(list((there / "sessions/archive").iterdir())) == 1
+
+
+def changed(lines: list[str], what: str) -> list[str]:
+    match what:
+        case "newer":
+            return [lines[0].replace('"version":1', '"version":2'), *lines[1:]]
+        case "no header":
+            return lines[1:]
+        case "cut":
+            return [*lines[:-1], lines[-1][:20]]
+        case "twice":
+            return [*lines, lines[1]]
+        case _:
+            return [lines[0], *lines[3:]]  # a result without its call
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("newer", "written by a newer version"),
+        ("no header", ":1: this is no exported session"),
+        ("cut", ":6: this line is no entry"),
+        ("twice", ":7: the id `1` is there twice"),
+        ("no call", ":2: there is no call `c`"),
+    ],
+)
+def test_what_is_not_whole_is_refused_with_its_place_and_nothing_of_it_is_taken(
+    tmp_path: Path, what: str, said: str
+) -> None:
+    write(tmp_path / "here", KEY, *ENTRIES)
+    file, there = tmp_path / "session.jsonl", tmp_path / "there"
+    lines = exported(tmp_path / "here", file).splitlines()
+    file.write_text("\n".join(changed(lines, what)), "utf-8")
+    refused = openclaw(there, "sessions", "import", str(file))
+    assert refused.returncode == 1 and said in refused.stderr
+    assert not there.exists()
+
+
+def test_a_running_runtime_gives_out_and_takes_in_sessions(tmp_path: Path) -> None:
+    write(tmp_path / "here", KEY, *ENTRIES)
+    text = exported(tmp_path / "here", tmp_path / "session.jsonl")
+
+    async def scene(model: MessagesServer) -> None:
+        root = project(tmp_path / "project", model.url)
+        async with lived(root, tmp_path / "state") as (_, operator):
+            place = f"/api/sessions/{KEY}/import"
+            taken = [(await operator.http.post(place, json={"text": text})).json()["entries"] for _ in range(2)]
+            assert taken == [5, 0]
+            assert [entry["id"] for entry in await operator.entries(KEY)] == ["1", "2", "3", "4", "5"]
+            bad = await operator.http.post(place, json={"text": json.dumps({"type": "x"})})
+            assert (bad.status_code, bad.json()["code"]) == (422, "bad_session")
+            other = text.replace("It is 42.", "It is 43.")
+            assert (await operator.http.post(place, json={"text": other})).json()["code"] == "session_exists"
+            assert (await operator.http.post(place, json={"text": other, "force": True})).json()["entries"] == 5
+            done = await asyncio.to_thread(openclaw, tmp_path / "state", "sessions", "export", KEY)
+            assert done.returncode == 0 and "It is 43." in done.stdout
+
+    with MessagesServer() as model:
+        asyncio.run(asyncio.wait_for(scene(model), 60))
