@@ -21,7 +21,8 @@ FLOORS: dict[int, set[str]] = {
     3: {"router", "prompt", "transcript", "plain", "essentials"},
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
-        "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "space",
+        "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "idling",
+        "space", "tidying",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "pending"},

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from openclaw import commands, prompt
+from openclaw import commands, compaction, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock
@@ -37,7 +37,7 @@ from openclaw.names import file_name, fresh
 from openclaw.permissions.facts import Facts
 from openclaw.ports import ALONE, Audit, Beside, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
-from openclaw.shortening import Failures, Shortening
+from openclaw.shortening import IDLE, Failures, Shortening
 from openclaw.supervisor import Generation, Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory
@@ -169,6 +169,24 @@ class Answering:
 
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:
         await abandon(self._log(queued, transcript))
+
+    def wants_rest(self, queued: Queued, transcript: Transcript) -> bool:
+        """Whether there is something to do in this session while nothing is going on there."""
+        agent = self.supervisor.current.snapshot.agents.get(queued.route.agent)
+        return (
+            agent is not None
+            and queued.message.heartbeat is None
+            and compaction.due(self._log(queued, transcript), agent.compaction, share=IDLE)
+        )
+
+    async def rest(self, queued: Queued, transcript: Transcript) -> None:
+        async with self.supervisor.lease() as generation:
+            if queued.route.agent not in generation.snapshot.agents:
+                return
+            job, before = self._job(queued, transcript, generation, lambda event: None, ALONE), len(transcript.entries)
+            await Shortening(job.log, job.models, job.agent.compaction, self.failures).while_idle()
+            for model, usage in _asked(transcript.entries[before:], job.models):
+                self.tally.used(job.agent.id, model, usage)
 
     def _job(
         self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher, beside: Beside

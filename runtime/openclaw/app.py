@@ -27,6 +27,7 @@ from openclaw.errors import DiskFull, StorageFailed
 from openclaw.fallback import Cooling
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
+from openclaw.idling import Idling
 from openclaw.intake import Intake, Wiring
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import approvers_of
@@ -46,9 +47,9 @@ from openclaw.shortening import Failures
 from openclaw.space import Space
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
+from openclaw.tidying import Tidying
 from openclaw.tools._orphans import end_left
 from openclaw.tools._sandbox import shared
-from openclaw.tidying import Tidying
 from openclaw.tools.memory import at as memories_at
 from openclaw.watch import Watch
 
@@ -182,6 +183,8 @@ class App:
         sessions = Sessions(
             self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock
         )
+        self.idling = Idling(answering.wants_rest, answering.rest, self.clock)
+        sessions.rests, sessions.disturbed = self.idling.rests, self.idling.disturbed
         sessions.delivered = self.delivery.grown
         sessions.beats = self.heartbeats
         sessions.left = self.approvals.forget
@@ -237,6 +240,7 @@ class App:
         }
         if self._given is None:  # who asks one question wants no heartbeat made up for, and will see no edit
             tasks["heartbeats"] = self.heartbeats.run
+            tasks["idling"] = self.idling.run
             tasks["tidying"] = Tidying(self.store, self.clock, lambda: bool(self.sessions.running())).run
             tasks["watch"] = lambda: Watch(self.reload.folders, self.clock).run(self.reload.look)
         return tasks
