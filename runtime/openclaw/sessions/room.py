@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal
 
 from openclaw import commands
 from openclaw.clock import Clock
 from openclaw.errors import OpenClawError, QueueFull, StorageFailed
-from openclaw.manifest.snapshot import QUEUE_LIMIT, Agent, Heartbeat, Snapshot
+from openclaw.manifest.snapshot import QUEUE_LIMIT, Agent, Snapshot
 from openclaw.messages import (
     Accepted,
     Address,
@@ -33,76 +33,27 @@ from openclaw.messages import (
     Reply,
     Retrying,
     Route,
-    Text,
     Told,
 )
 from openclaw.names import fresh
 from openclaw.ports import Beside, Doorbell, Fits, Queued, Store, Watcher
-from openclaw.router import route, there
-from openclaw.secrecy import SECRETS
+from openclaw.router import there
 from openclaw.sessions import renewal
+from openclaw.sessions.alone import Alone
+from openclaw.sessions.door import Door
+from openclaw.sessions.hearing import Hearing
 from openclaw.sessions.line import MOST, Line, is_command
 from openclaw.sessions.replies import deliveries, lead
+from openclaw.sessions.running import Answerer, Beats, Running
 from openclaw.sessions.warm import Warm
+from openclaw.sessions.words import CUT_OFF, DROPPED, NEW, NEWER, PARKED, reply_to, went_wrong
 from openclaw.transcript import Log, Transcript
 
 log = logging.getLogger(__name__)
 
-LONGEST = 256 * 1024  # characters of one message
 ATTEMPTS = 3  # a message that was taken up this often without an end is put aside
 IN_ALL = 10_000  # messages of all sessions that wait
 
-NEW = "Started afresh. The conversation so far is kept in the archive; what was remembered stays remembered."
-PARKED = "This message brought the runtime down three times. It was put aside so that others are answered; it is kept."
-CUT_OFF = (
-    "The answer to this was cut off when the runtime ended unexpectedly, and is not begun again by itself. What it "
-    "had begun may have had its effect. Send the message again if it is still wanted."
-)
-DROPPED = "This message was taken out of the queue by the operator; nobody answers it."
-NEWER = "a newer message came"
-
-
-class Answerer(Protocol):
-    """Makes the reply to one message: a turn, or a command that takes its place in the queue."""
-
-    async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside) -> Reply: ...
-
-    async def abandon(self, queued: Queued, transcript: Transcript) -> None:
-        """After a stop: leaves a transcript that the session can go on from."""
-
-
-class Beats(Protocol):
-    """What is known of heartbeats."""
-
-    def named(self, name: str | None) -> Heartbeat | None: ...
-
-    async def ended(self, queued: Queued, reply: Reply) -> Sequence[Reply]:
-        """A run is about to be settled with this reply: what its owner is told of that."""
-
-    async def settled(self, queued: Queued) -> None:
-        """That was done."""
-
-
-@dataclass(slots=True)
-class Running:
-    """One turn under way. `stopped` tells a person's /stop from the end of the runtime, and `interrupted` that a newer
-    message takes it over."""
-
-    rows: list[Queued]  # all that it answers, in their order
-    task: asyncio.Task[Reply]
-    stopped: bool = False
-    interrupted: bool = False
-    joining: asyncio.Task[Sequence[Queued]] | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)  # nothing more is written to its session
-
-    @property
-    def queued(self) -> Queued:
-        return self.rows[0]
-
-    async def joined(self) -> None:
-        """Nothing is on its way to it any more: what was taken from the queue is among its rows."""
-        if self.joining is not None:
-            await asyncio.wait({self.joining})
 
 
 class Sessions:
@@ -119,15 +70,12 @@ class Sessions:
         self._doorbell = doorbell
         self._snapshot = snapshot
         self._answerer = answerer
-        self._at_once = at_once
         self._clock = clock
         self._warm = Warm(store.journal)
         self._running: dict[str, Running] = {}
-        self._watchers: dict[str, list[Watcher]] = {}  # by message
-        self._listeners: dict[str, list[Watcher]] = {}  # by channel
-        self._choices: dict[str, str] = {}
-        self._alone: str | None = None  # the session whose message is tried alone
-        self._for_alone: dict[str, None] = {}  # sessions that wait for that
+        self._hearing = Hearing()
+        self._door = Door(store.marks, snapshot, at_once, lambda sender: self.paired(sender))
+        self._alone = Alone(doorbell.ring)
         self._held: set[str] = set()  # sessions that are taken in, and answer nothing until that is done
         self._in_all = 0  # messages that waited when they were last counted, and all since
         self.most = IN_ALL
@@ -144,16 +92,18 @@ class Sessions:
 
     async def post(self, message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
         """Accepts a message for ever, answers a command at once, or refuses; never in between."""
-        if refused := self._refusal(message):
+        if self.stopping:
+            return Refused("stopping", "the runtime is stopping; send it again in a moment")
+        if refused := self._door.refusal(message):
             return refused
-        snapshot = self._snapshot()
         routed = self.routed(message)
         if isinstance(routed, Refused):
             return routed
-        if answered := await self._command(message, routed, snapshot):
-            return answered
+        return await self._door.command(message, routed) or await self._accept(message, routed, watch)
+
+    async def _accept(self, message: Message, routed: Route, watch: Watcher | None) -> Accepted | Refused:
         try:
-            accepted = await self._store.inbox.accept(message, routed, at_most=await self._room(message, snapshot))
+            accepted = await self._store.inbox.accept(message, routed, at_most=await self._room(message))
         except StorageFailed:
             raise
         except QueueFull as error:
@@ -161,18 +111,18 @@ class Sessions:
         except OpenClawError as error:
             return Refused("full", str(error))
         if watch is not None and accepted.new:  # one that is there already may have ended; `watch` is for those
-            self._watchers.setdefault(accepted.id, []).append(watch)
+            self._hearing.watch(accepted.id, watch)
         self._in_all += accepted.new
         self._doorbell.ring(accepted.session)
         if accepted.new:
             await self._interrupt(Queued(accepted.id, message, routed, 0))
         return accepted
 
-    async def _room(self, message: Message, snapshot: Snapshot) -> int:
+    async def _room(self, message: Message) -> int:
         """How many messages may wait before this one in its session."""
         if self._in_all >= self.most:
             self._in_all = await self._store.inbox.waiting()
-        channel = snapshot.channels.get(message.sender.channel)
+        channel = self._snapshot().channels.get(message.sender.channel)
         own = channel.queue_limit if channel else QUEUE_LIMIT
         return own if self._in_all < self.most else 0
 
@@ -194,60 +144,23 @@ class Sessions:
     def _line(self) -> Line:
         return Line(self._snapshot(), self.plain)
 
-    def _refusal(self, message: Message) -> Refused | None:
-        if self.stopping:
-            return Refused("stopping", "the runtime is stopping; send it again in a moment")
-        if _is_empty(message):
-            return Refused("empty", "the message is empty")
-        if len(message.text) > LONGEST:
-            return Refused(
-                "too_large",
-                f"the message has {len(message.text):,} characters, at most {LONGEST:,} are taken; "
-                "save it as a file in the workspace and name the file instead",
-            )
-        return None
-
-    async def _command(self, message: Message, routed: Route, snapshot: Snapshot) -> Answered | None:
-        """Commands that act at once, unknown ones, and a prefix without a text, which shows the agent's help."""
-        if message.heartbeat is not None:
-            return None
-        if not routed.text.strip() and _says_nothing_else(message):
-            return Answered(_introduce(snapshot.agents[routed.agent]))
-        line = commands.read(routed.text)
-        if line is None:
-            return None
-        if line.name not in commands.NAMES:
-            prefixes = [agent.prefix for agent in snapshot.agents.values() if agent.prefix]
-            return Answered(commands.unknown(line.name, prefixes))
-        return Answered(await self._at_once(line, message)) if commands.named(line.name).at_once else None
-
     async def choose(self, sender: Address, agent: str | None) -> None:
         """The person's /agent choice, kept over restarts; None goes back to the usual agent."""
-        document, version = await self._store.marks.get("agent-choices")
-        choices = dict(document or {})
-        if agent is None:
-            choices.pop(str(sender), None)
-        else:
-            choices[str(sender)] = agent
-        await self._store.marks.put("agent-choices", choices, version)
-        self._choices = choices
+        await self._door.choose(sender, agent)
 
     def key(self, message: Message) -> str:
         """The session a message would enter."""
-        routed = self.routed(message)
-        return routed.session if isinstance(routed, Route) else ""
+        return self._door.key(message)
 
     def routed(self, message: Message) -> Route | Refused:
         """Who would answer a message, and where; nothing is taken in."""
-        choice, paired = self._choices.get(str(message.sender)), self.paired(message.sender)
-        return route(message, self._snapshot(), choice, paired=paired)
+        return self._door.routed(message)
 
     # ── answering ────────────────────────────────────────────────────────────────────────────────
 
     async def open(self) -> None:
         """Takes up what an earlier run left open."""
-        document, _ = await self._store.marks.get("agent-choices")
-        self._choices = dict(document or {})
+        await self._door.open()
         self._in_all = await self._store.inbox.waiting()
         for session in await self._store.inbox.open():
             self._doorbell.ring(session)
@@ -261,29 +174,14 @@ class Sessions:
         if queued is None:
             return
         await self.disturbed(session)
-        if queued.attempts == ATTEMPTS and not self._left_by_crash(queued) and not self._takes_alone(session):
+        if queued.attempts == ATTEMPTS and not self._left_by_crash(queued) and not self._alone.takes(session):
             await self._store.inbox.release(queued.id)  # while it waits for that it does not count, and holds no place
             return
         try:
             await self._serve(queued)
         finally:
-            self._leaves_alone(session)
+            self._alone.leaves(session)
         self._doorbell.ring(session)
-
-    def _takes_alone(self, session: str) -> bool:
-        """The last attempt is made when no other message is at its last."""
-        if self._alone not in (None, session):
-            self._for_alone[session] = None
-            return False
-        self._alone = session
-        return True
-
-    def _leaves_alone(self, session: str) -> None:
-        if self._alone == session:
-            self._alone = None
-            waiting, self._for_alone = self._for_alone, {}
-            for other in waiting:
-                self._doorbell.ring(other)
 
     async def _serve(self, queued: Queued) -> None:
         try:
@@ -292,18 +190,18 @@ class Sessions:
             raise
         except OpenClawError as error:  # a session file of a newer version, for example: told, and others go on
             log.error("message %s cannot be answered: %s", queued.id, error)
-            reply = _reply(queued, f"This cannot be answered here: {error}", failed=True)
+            reply = reply_to(queued, f"This cannot be answered here: {error}", failed=True)
             await self._settle([queued], "failed", reply)
 
     async def _serve_in(self, queued: Queued) -> None:
         if queued.attempts > ATTEMPTS:
             log.error("message %s was put aside after %d attempts", queued.id, ATTEMPTS)
-            await self._settle([queued], "parked", _reply(queued, PARKED, failed=True))
+            await self._settle([queued], "parked", reply_to(queued, PARKED, failed=True))
         elif queued.message.told:
             await self._enter(queued)
         elif _asks_for_new(queued):
             await self.reset(queued.route.session)
-            await self._settle([queued], "done", _reply(queued, NEW))
+            await self._settle([queued], "done", reply_to(queued, NEW))
         elif self._left_by_crash(queued):
             await self._cut_off(queued)
         else:
@@ -369,7 +267,7 @@ class Sessions:
         known = (await self.transcript(session)).together(queued.id)
         rows = [queued, *await self._store.inbox.join(session, len(known) - 1, lambda other: other.id in known)]
         log.warning("message %s was cut off by a crash and is not taken up again", queued.id)
-        await self._settle(rows, "failed", _reply(queued, CUT_OFF, failed=True), silent=silent)
+        await self._settle(rows, "failed", reply_to(queued, CUT_OFF, failed=True), silent=silent)
 
     async def _outcome(self, running: Running, transcript: Transcript) -> Reply | None:
         """None where a newer message took the turn over."""
@@ -384,7 +282,7 @@ class Sessions:
         if running.task.cancelled():
             await self._answerer.abandon(running.queued, transcript)
             over = running.interrupted and not running.stopped
-            return None if over else _reply(running.queued, "Stopped.", failed=True)
+            return None if over else reply_to(running.queued, "Stopped.", failed=True)
         error = running.task.exception()
         if error is None:
             return running.task.result()
@@ -392,7 +290,7 @@ class Sessions:
             raise error
         log.error("answering message %s failed", running.queued.id, exc_info=error)
         await self._answerer.abandon(running.queued, transcript)
-        return _reply(running.queued, f"Something went wrong here: {_told(error)}", failed=True)
+        return reply_to(running.queued, f"Something went wrong here: {went_wrong(error)}", failed=True)
 
     async def _enter(self, queued: Queued) -> None:
         """Something was said to this session's person elsewhere: it becomes part of what was said here."""
@@ -427,8 +325,8 @@ class Sessions:
             await beats.settled(queued)
         front = front or queued
         for row in sorted(rows, key=lambda row: row is not front):  # where it is shown already, first
-            self._tell(row, Finished(replace(reply, answers=front.id)))
-            self._watchers.pop(row.id, None)
+            self._hearing.tell(row, Finished(replace(reply, answers=front.id)))
+            self._hearing.end(row)
         for outgoing in deliver:
             self.delivered(outgoing.to.channel)
 
@@ -439,7 +337,7 @@ class Sessions:
         beat = self.beats.named(queued.message.heartbeat) if self.beats is not None else None
         by = beat.asked_by if beat is not None else None
         group = by is not None and by.channel != "cron" and by != place  # a reminder that was set up in a group
-        here = there(place, self._snapshot(), self._choices.get(str(place)), queued.message.topic, group=group)
+        here = there(place, self._snapshot(), self._door.choice(place), queued.message.topic, group=group)
         return Route(here.agent, here.session, reply.text)
 
     def _rerouted(self, queued: Queued) -> Queued:
@@ -455,27 +353,19 @@ class Sessions:
     # ── watching and stopping ────────────────────────────────────────────────────────────────────
 
     def watch(self, message: str, watcher: Watcher) -> Callable[[], None]:
-        return _added(self._watchers.setdefault(message, []), watcher)
+        return self._hearing.watch(message, watcher)
 
     def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
-        return _added(self._listeners.setdefault(channel, []), watcher)
+        return self._hearing.listen(channel, watcher)
 
     def watched(self, message: str, channel: str) -> bool:
-        return bool(self._watchers.get(message) or self._listeners.get(channel))
-
-    def _tell(self, queued: Queued, event: Progress) -> None:
-        channel = queued.message.sender.channel
-        for watcher in [*(self._watchers.get(queued.id) or self._listeners.get(channel, []))]:
-            try:
-                watcher(event)
-            except Exception:
-                log.exception("a watcher of message %s failed", queued.id)
+        return self._hearing.watched(message, channel)
 
     def _show(self, running: Running, front: Queued, event: Progress) -> None:
         """Shown where the reply will stand, and to every program that waits for it."""
         for row in running.rows:
             if row is front or row.message.fetched:
-                self._tell(row, event)
+                self._hearing.tell(row, event)
 
     def running(self) -> list[Queued]:
         return [running.queued for running in self._running.values()]
@@ -491,8 +381,8 @@ class Sessions:
     def dropped(self, queued: Queued) -> None:
         """It was taken out of the queue: whoever waits for its answer waits no longer."""
         log.warning("message %s was dropped by the operator", queued.id)
-        self._tell(queued, Finished(_reply(queued, DROPPED, failed=True)))
-        self._watchers.pop(queued.id, None)
+        self._hearing.tell(queued, Finished(reply_to(queued, DROPPED, failed=True)))
+        self._hearing.end(queued)
 
     async def stop(self, session: str) -> bool:
         """Ends the session's running turn; what it began is answered, and the next message is taken up."""
@@ -570,40 +460,6 @@ async def _nothing(session: str) -> None:
     """Nobody else writes there."""
 
 
-def _added(watchers: list[Watcher], watcher: Watcher) -> Callable[[], None]:
-    watchers.append(watcher)
-    return lambda: watchers.remove(watcher) if watcher in watchers else None
-
-
-def _reply(queued: Queued, text: str, *, failed: bool = False) -> Reply:
-    message = queued.message
-    return Reply(
-        to=message.sender,
-        text=text,
-        session=queued.route.session,
-        agent=queued.route.agent,
-        answers=queued.id,
-        chat=message.chat,
-        topic=message.topic,
-        failed=failed,
-    )
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, OpenClawError):
-        return SECRETS.mask(str(error))
-    return f"{type(error).__name__}; the log has the details"
-
-
-def _is_empty(message: Message) -> bool:
-    return not message.text.strip() and _says_nothing_else(message)
-
-
-def _says_nothing_else(message: Message) -> bool:
-    """Whether there is only text: no file, no image, nothing quoted or passed on."""
-    return all(isinstance(part, Text) for part in message.parts)
-
-
 def _is_command(queued: Queued) -> bool:
     return queued.message.heartbeat is None and is_command(queued.route.text)
 
@@ -611,8 +467,3 @@ def _is_command(queued: Queued) -> bool:
 def _asks_for_new(queued: Queued) -> bool:
     line = commands.read(queued.route.text) if queued.message.heartbeat is None else None
     return line is not None and line.name == "new"
-
-
-def _introduce(agent: Agent) -> str:
-    return f"{agent.name}: {agent.description}\nType {agent.prefix} and your question." if agent.prefix else agent.name
-

@@ -1,0 +1,98 @@
+"""What comes in before it is kept: who would answer it, what is refused, and the commands that act at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from openclaw import commands
+from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.messages import Address, Answered, Message, Refused, Route, Text
+from openclaw.ports import Marks
+from openclaw.router import route
+
+LONGEST = 256 * 1024  # characters of one message
+_CHOICES = "agent-choices"
+
+
+class Door:
+    def __init__(
+        self,
+        marks: Marks,
+        snapshot: Callable[[], Snapshot],
+        at_once: Callable[[commands.Line, Message], Awaitable[str]],
+        paired: Callable[[Address], bool],
+    ) -> None:
+        """`paired`: whether a code let this stranger in."""
+        self._marks = marks
+        self._snapshot = snapshot
+        self._at_once = at_once
+        self._paired = paired
+        self._choices: dict[str, str] = {}
+
+    async def open(self) -> None:
+        document, _ = await self._marks.get(_CHOICES)
+        self._choices = dict(document or {})
+
+    def refusal(self, message: Message) -> Refused | None:
+        if _is_empty(message):
+            return Refused("empty", "the message is empty")
+        if len(message.text) > LONGEST:
+            return Refused(
+                "too_large",
+                f"the message has {len(message.text):,} characters, at most {LONGEST:,} are taken; "
+                "save it as a file in the workspace and name the file instead",
+            )
+        return None
+
+    async def command(self, message: Message, routed: Route) -> Answered | None:
+        """Commands that act at once, unknown ones, and a prefix without a text, which shows the agent's help."""
+        if message.heartbeat is not None:
+            return None
+        snapshot = self._snapshot()
+        if not routed.text.strip() and _says_nothing_else(message):
+            return Answered(_introduce(snapshot.agents[routed.agent]))
+        line = commands.read(routed.text)
+        if line is None:
+            return None
+        if line.name not in commands.NAMES:
+            prefixes = [agent.prefix for agent in snapshot.agents.values() if agent.prefix]
+            return Answered(commands.unknown(line.name, prefixes))
+        return Answered(await self._at_once(line, message)) if commands.named(line.name).at_once else None
+
+    async def choose(self, sender: Address, agent: str | None) -> None:
+        """The person's /agent choice, kept over restarts; None goes back to the usual agent."""
+        document, version = await self._marks.get(_CHOICES)
+        choices = dict(document or {})
+        if agent is None:
+            choices.pop(str(sender), None)
+        else:
+            choices[str(sender)] = agent
+        await self._marks.put(_CHOICES, choices, version)
+        self._choices = choices
+
+    def choice(self, sender: Address) -> str | None:
+        return self._choices.get(str(sender))
+
+    def key(self, message: Message) -> str:
+        """The session a message would enter."""
+        routed = self.routed(message)
+        return routed.session if isinstance(routed, Route) else ""
+
+    def routed(self, message: Message) -> Route | Refused:
+        """Who would answer a message, and where; nothing is taken in."""
+        choice, paired = self._choices.get(str(message.sender)), self._paired(message.sender)
+        return route(message, self._snapshot(), choice, paired=paired)
+
+
+def _is_empty(message: Message) -> bool:
+    return not message.text.strip() and _says_nothing_else(message)
+
+
+def _says_nothing_else(message: Message) -> bool:
+    """Whether there is only text: no file, no image, nothing quoted or passed on."""
+    return all(isinstance(part, Text) for part in message.parts)
+
+
+def _introduce(agent: Agent) -> str:
+    return f"{agent.name}: {agent.description}\nType {agent.prefix} and your question." if agent.prefix else agent.name
+

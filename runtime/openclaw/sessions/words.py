@@ -1,0 +1,37 @@
+"""What people are told when no model speaks: that it was stopped, put aside, cut off, or went wrong."""
+
+from __future__ import annotations
+
+from openclaw.errors import OpenClawError
+from openclaw.messages import Reply
+from openclaw.ports import Queued
+from openclaw.secrecy import SECRETS
+
+NEW = "Started afresh. The conversation so far is kept in the archive; what was remembered stays remembered."
+PARKED = "This message brought the runtime down three times. It was put aside so that others are answered; it is kept."
+CUT_OFF = (
+    "The answer to this was cut off when the runtime ended unexpectedly, and is not begun again by itself. What it "
+    "had begun may have had its effect. Send the message again if it is still wanted."
+)
+DROPPED = "This message was taken out of the queue by the operator; nobody answers it."
+NEWER = "a newer message came"
+
+
+def reply_to(queued: Queued, text: str, *, failed: bool = False) -> Reply:
+    message = queued.message
+    return Reply(
+        to=message.sender,
+        text=text,
+        session=queued.route.session,
+        agent=queued.route.agent,
+        answers=queued.id,
+        chat=message.chat,
+        topic=message.topic,
+        failed=failed,
+    )
+
+
+def went_wrong(error: Exception) -> str:
+    if isinstance(error, OpenClawError):
+        return SECRETS.mask(str(error))
+    return f"{type(error).__name__}; the log has the details"
