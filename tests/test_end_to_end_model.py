@@ -260,3 +260,64 @@ def test_a_session_goes_on_after_a_restart_with_its_thinking(tmp_path: Path, mod
     assert model.requests[1].body["messages"][:2][1]["content"][0]["thinking"] == "noted"
 
 
+# ── stand-ins and summaries ──────────────────────────────────────────────────────────────────────
+
+TWO_MODELS = """\
+default: smart
+models:
+  smart: {{id: claude-sonnet-5-5, base_url: "{url}", api_key: "{key}", fallback: [cheap], capabilities: [thinking]}}
+  cheap: {{id: claude-haiku-5-5, base_url: "{url}", api_key: "{key}", capabilities: [thinking]}}
+"""
+
+
+@pytest.mark.slow
+def test_a_stand_in_answers_and_the_account_says_so(tmp_path: Path, model: MessagesServer) -> None:
+    first = Reply(thinking("by smart"), {"type": "text", "text": "Hello."})
+    model.say(first, *[HttpError(529, "overloaded_error")] * 3, Reply(thinking("by cheap"), HALF), "Still here.")
+
+    async def scene(app: App, operator: Program) -> None:
+        await operator.say("hi")
+        answer = (await operator.say("are you there?")).json()
+        assert answer["reply"] == HALF["text"]
+        await operator.say("and now?")
+        used = {row["model"]: row["turns"] for row in app.desk.usage()}
+        assert used == {"claude-sonnet-5-5": 1, "claude-haiku-5-5": 2}  # smart still rests
+
+    run(tmp_path, model, scene, hasty=False, **{"models.yaml": TWO_MODELS.format(url=model.url, key=KEY)})
+    asked = [seen.body["model"] for seen in model.requests]
+    assert asked == ["claude-sonnet-5-5"] * 4 + ["claude-haiku-5-5"] * 2
+    assert "by smart" in str(model.requests[1].body) and "by smart" not in str(model.requests[4].body)
+
+
+def test_a_summary_is_made_and_taken_back_by_command(tmp_path: Path, model: MessagesServer) -> None:
+    model.say("Noted.", "Ada's boat is the Zorblax.", "- INC-2041 is its ticket.", "The Zorblax.", "It was INC-2041.")
+    small = AGENT + "compaction: {at_tokens: 2000, keep_tokens: 1}\n"
+
+    async def scene(app: App, operator: Program) -> None:
+        await operator.say("my boat is the Zorblax, ticket INC-2041")
+        assert "Shortened" in (await operator.say("/compact")).json()["reply"]
+        await operator.say("what is my boat?")
+        assert "taken back" in (await operator.say("/undo_compact")).json()["reply"]
+        await operator.say("what was my ticket?")
+        kinds = [entry["type"] for entry in await operator.entries(SESSION)]
+        assert [kind for kind in kinds if kind != "message"] == ["compaction", "undone"]
+
+    run(tmp_path, model, scene, **{"agents/main.yaml": small})
+    summed, whole = (str(model.requests[at].body["messages"]) for at in (3, 4))
+    assert "Ada's boat" in summed and "INC-2041" in summed and "my boat is the" not in summed
+    assert "my boat is the" in whole and "<summary" not in whole
+
+
+def test_a_full_window_is_made_room_in_while_a_turn_goes_on(tmp_path: Path, model: MessagesServer) -> None:
+    full = HttpError(400, "invalid_request_error", "prompt is too long: 9 > 8")
+    over = Reply(HALF, stop_reason="model_context_window_exceeded")
+    model.say("Noted.", over, "They met.", "Gladly.", full, "They met again.", "Once more.")
+
+    async def scene(app: App, operator: Program) -> None:
+        await operator.say("hello")
+        assert (await operator.say("tell me more")).json()["reply"] == "Gladly."
+        assert (await operator.say("and more")).json()["reply"] == "Once more."
+        assert HALF["text"] not in said(await operator.entries(SESSION))
+
+    run(tmp_path, model, scene)
+    assert "They met." in str(model.requests[3].body["messages"][0])

@@ -19,7 +19,7 @@ from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
 from openclaw.manifest.people import Sender, room, sender
-from openclaw.manifest.snapshot import Agent, Heartbeat, Model, Snapshot
+from openclaw.manifest.snapshot import Agent, Heartbeat, Model, Snapshot, in_order
 from openclaw.messages import (
     SILENT,
     Account,
@@ -349,19 +349,11 @@ def speak(agent: Agent, generation: Generation) -> tuple[prompt.Voice, ...]:
     tools = prompt.tools(agent, generation.snapshot)
     system = prompt.system(agent, tools)
     voices = []
-    for alias in _in_order(agent.model, generation.models):
+    for alias in in_order(agent.model, generation.models):
         model, provider = generation.models[alias], generation.provider(alias)
         setup = prompt.setup(model.id, system, tools)
         voices.append(prompt.Voice(provider, model.id, system, tools, setup, agent.effort, model.price, alias))
     return tuple(voices)
-
-
-def _in_order(alias: str, models: Mapping[str, Model]) -> list[str]:
-    """The model and those that stand in for it, and for those."""
-    found = [alias]
-    for each in models[alias].fallback:
-        found += [other for other in _in_order(each, models) if other not in found]
-    return found
 
 
 def _as_asked(agent: Agent, beat: Heartbeat | None, snapshot: Snapshot) -> Agent:

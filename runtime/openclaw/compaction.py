@@ -17,7 +17,7 @@ from openclaw.fallback import Models
 from openclaw.manifest.snapshot import CompactionLimits
 from openclaw.messages import AssistantEntry, Compaction, Entry, Told, Undone, Usage, UserEntry
 from openclaw.names import fresh
-from openclaw.plain import CHARS_PER_TOKEN, guess, said, shown, texts
+from openclaw.plain import CHARS_PER_TOKEN, guess, shown, spoken, texts
 from openclaw.ports import Request
 from openclaw.prompt import Voice
 from openclaw.transcript import Log, Transcript, text_of
@@ -92,7 +92,7 @@ async def compact(log: Log, models: Models, keep_tokens: int) -> Compaction | No
         left_out = essentials.missing(left_out, summary)
     if left_out:
         summary += f"\n\n{essentials.listed(left_out, LISTED)}"
-    return await _write(log, summary + _last_words(older, kept), kept, summing.usage)
+    return await _write(log, summary + _last_words(log, older, kept), kept, summing.usage)
 
 
 async def trim(log: Log, keep_tokens: int, why: str) -> Compaction | None:
@@ -109,7 +109,7 @@ async def trim(log: Log, keep_tokens: int, why: str) -> Compaction | None:
     )
     listed = essentials.listed(essentials.missing(essentials.found(older), earlier), LISTED)
     summary = "\n\n".join(filter(None, [earlier, told, listed]))
-    return await _write(log, summary + _last_words(older, kept), kept, Usage())
+    return await _write(log, summary + _last_words(log, older, kept), kept, Usage())
 
 
 async def undo(log: Log) -> bool:
@@ -128,12 +128,12 @@ async def _write(log: Log, summary: str, kept: Sequence[Entry], usage: Usage) ->
     return compaction
 
 
-def _last_words(older: Sequence[Entry], kept: Sequence[Entry]) -> str:
-    """The person's last message, where it is not in what is kept."""
-    if any(isinstance(entry, UserEntry) for entry in kept):
+def _last_words(log: Log, older: Sequence[Entry], kept: Sequence[Entry]) -> str:
+    """The person's last message, where it is still being answered and not in what is kept."""
+    if log.transcript.final_answer() or any(isinstance(entry, UserEntry) for entry in kept):
         return ""
     last = next((entry for entry in reversed(older) if isinstance(entry, UserEntry)), None)
-    words = said(last.content) if last else ""
+    words = spoken(last) if last else ""
     cut = "" if len(words) <= LAST_WORDS else f"\n(cut off here; it had {len(words):,} characters)"
     return f"\n\nThe person's last message, word for word:\n{words[:LAST_WORDS]}{cut}" if words else ""
 

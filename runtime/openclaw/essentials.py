@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from openclaw.messages import Entry, Intent, Result, Undone, UserEntry
-from openclaw.plain import said, shown
+from openclaw.plain import shown, spoken
 
 Kind: TypeAlias = Literal["task", "address", "path", "identifier", "number", "name"]
 
@@ -90,7 +90,7 @@ def _words(entry: Entry) -> str:
     if isinstance(entry, Intent | Undone):
         return ""
     if isinstance(entry, UserEntry):
-        return said([block for block in entry.content if not str(block.get("text", "")).startswith("<context>\nnow:")])
+        return spoken(entry)
     return shown(entry)
 
 

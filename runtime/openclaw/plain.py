@@ -56,3 +56,8 @@ def said(content: Sequence[Block]) -> str:
         elif block.get("type") == "tool_use":
             parts.append(f"[{block.get('name')} {json.dumps(block.get('input'), ensure_ascii=False)}]")
     return "\n".join(parts)
+
+
+def spoken(entry: UserEntry) -> str:
+    """What the person said, without what the runtime wrote before it."""
+    return said([block for block in entry.content if not str(block.get("text", "")).startswith("<context>\nnow:")])

@@ -15,7 +15,7 @@ from typing import Any
 
 from openclaw import adapters
 from openclaw.clock import Clock
-from openclaw.manifest.snapshot import Model, Snapshot
+from openclaw.manifest.snapshot import Model, Snapshot, in_order
 from openclaw.messages import ToolSpec
 from openclaw.ports import Place, Provider, Tools
 
@@ -142,7 +142,7 @@ def _wanted(snapshot: Snapshot, asked: Callable[[Model], Model]) -> dict[tuple[s
     wanted: dict[tuple[str, str], Adapter] = {}
     beats = snapshot.heartbeats.values()
     models = [*(agent.model for agent in snapshot.agents.values()), *(beat.model for beat in beats if beat.model)]
-    for alias in dict.fromkeys(models):
+    for alias in dict.fromkeys(each for own in models for each in in_order(own, snapshot.models)):
         model = asked(snapshot.models[alias])
         wanted["providers", alias] = Adapter("providers", model.kind, model.options)
     used = {name for agent in snapshot.agents.values() for name in agent.tools}

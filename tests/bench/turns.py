@@ -69,7 +69,7 @@ async def cpu(once: Once, times: int) -> float:
 
 def floor(client: Any, app: App, messages: list[dict[str, Any]]) -> Once:
     generation = app.supervisor.current
-    voice = speak(generation.snapshot.agents["main"], generation)
+    voice = speak(generation.snapshot.agents["main"], generation)[0]
     mark = {"type": "ephemeral"}
     body = {
         "model": voice.model,
@@ -96,7 +96,7 @@ async def measure(root: Path, state: Path, url: str, times: int) -> None:
     async with AsyncAnthropic(base_url=url, api_key="k") as client:
         async with alive(root, state) as (app, crowd):
             generation = app.supervisor.current
-            setup = speak(generation.snapshot.agents["main"], generation).setup
+            setup = speak(generation.snapshot.agents["main"], generation)[0].setup
         await write_histories(state, setup)
         async with alive(root, state) as (app, crowd):
             for length in LENGTHS:

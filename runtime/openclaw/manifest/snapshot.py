@@ -102,6 +102,14 @@ class Model:
     fallback: tuple[str, ...] = ()  # keys of Snapshot.models: those that answer where this one does not
 
 
+def in_order(alias: str, models: Mapping[str, Model]) -> list[str]:
+    """A model and those that stand in for it, each with those that stand in for it behind it."""
+    found = [alias]
+    for each in models[alias].fallback:
+        found += [other for other in in_order(each, models) if other not in found]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     name: str
