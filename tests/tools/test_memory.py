@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
+import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ from openclaw.clock import ManualClock, SystemClock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, ToolResult
 from openclaw.ports import Place
+from openclaw.tools import _inotify, _search_fts, _words
 from openclaw.tools import _note as note
-from openclaw.tools import _words
-from openclaw.tools.memory import Memory, Tools
+from openclaw.tools._search import Learned
+from openclaw.tools.memory import Memory, Remembered, Tools, at
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -350,3 +353,308 @@ def test_two_runtimes_may_share_an_index(tmp_path: Path) -> None:
     assert len(one.search("", "from one two")) == len(two.search("", "from one two")) == 2
     one.close()
     two.close()
+
+
+# ── what is searched by ──────────────────────────────────────────────────────────────────────────
+
+
+def test_words_in_quotes_stand_together_and_a_star_asks_for_beginnings(memory: Memory) -> None:
+    memory.save("", "the blue bike stands in the cellar", name="together")
+    memory.save("", "a bike that is blue all over", name="apart")
+    memory.save("", "blueberries for the cake", name="begun")
+    assert names(memory.search("", '"blue bike"')) == ["together"]
+    assert names(memory.search("", '“blue bike” cellar')) == ["together"]
+    assert set(names(memory.search("", "blue bike"))) == {"together", "apart"}
+    assert set(names(memory.search("", "blueb*"))) == {"begun"}
+    assert set(names(memory.search("", "blu*"))) == {"together", "apart", "begun"}
+    assert names(memory.search("", '"the blue bike" nothing*')) == ["together"]
+    assert memory.search("", '"bike blue"') == []
+
+
+def test_no_match_of_a_phrase_says_how_to_find_more(tmp_path: Path) -> None:
+    (found,) = ask(tmp_path, ("memory_search", {"query": '"no such words"'}))
+    assert found.text.endswith("words in quotes must stand together, so try it without the quotes.")
+
+
+def test_what_is_new_counts_a_little_more_but_never_more_than_what_fits(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    memory = Memory(tmp_path / "memory", tmp_path / "search.db", clock)
+    memory.open()
+    memory.save("", "the plumber is Ida, and Ida the plumber comes on Mondays", name="old")
+    memory.save("", "a cake for the party and a candle on it", name="older")
+    clock.jump(400 * 86400)
+    memory.save("", "the plumber rang about the invoice for the bathroom once", name="new")
+    memory.save("", "a cake for the party and a candle on it", name="newer")
+    assert names(memory.search("", "plumber Ida"))[0] == "old"
+    assert names(memory.search("", "candle")) == ["newer", "older"]
+    memory.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("ฉันแพ้ถั่วลิสงและไม่กินอาหารทะเล", "ถั่วลิสง"),
+        ("毎週火曜日の夜に柔道の練習があります", "柔道"),
+        ("请记住我的航班是周五早上八点从上海出发", "航班"),
+        ("매주 토요일에 할머니께 전화를 드려요", "할머니"),
+        ("أُحِبُّ القَهْوَةَ بِدُونِ سُكَّر", "القهوة"),
+        ("قهوة بدون سكـــر", "سكر"),
+        ("הַסִּיסְמָה נִמְצָאת בַּמְּגֵרָה", "הסיסמה"),
+        ("Ёлка стоит в подъезде до Рождества", "елка"),
+        ("Встреча в ресторане «Пушкинъ» в семь", "ресторане"),
+        ("Smørrebrød und Żółw aus Łódź", "smorrebrod"),
+        ("Smørrebrød und Żółw aus Łódź", "lodz"),
+        ("İstanbul'da ılık bir gün", "ilik"),
+        ("Die Straße heißt Größenweg", "strasse"),
+        ("her birthday 🎂 is in May", "🎂"),
+        ("mood ❤️ and 👍🏽", "👍"),
+        ("trip to 🇯🇵 next year", "🇯🇵"),
+        ("ខ្ញុំចូលចិត្តកាហ្វេ", "កាហ្វេ"),
+    ],
+)
+def test_sentences_of_many_scripts_are_found_among_others(memory: Memory, text: str, query: str) -> None:
+    memory.save("", text, name="wanted")
+    others = ["ฉันชอบกาแฟ", "道場は休みです", "周末去北京", "토마토", "الشاي", "Берёза", "🎉", "cake"]
+    for number, other in enumerate(others):
+        memory.save("", other, name=f"other-{number}")
+    assert names(memory.search("", query))[:1] == ["wanted"]
+
+
+# ── files that people edit, while a runtime watches ──────────────────────────────────────────────
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Memory]:
+    made = at(tmp_path, ManualClock(datetime.now(UTC)))
+    made.open()
+    made.refresh()
+    yield made
+    made.close()
+
+
+def looks(memory: Memory) -> list[str]:
+    """Notes every look at all files from now on."""
+    seen: list[str] = []
+    walk = memory._index._compare
+    memory._index._compare = lambda *args: (seen.append("all"), walk(*args))[1]  # type: ignore[method-assign]
+    return seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what was touched")
+def test_every_edit_is_seen_at_the_next_search_without_looking_at_the_others(watched: Memory, tmp_path: Path) -> None:
+    root, seen = tmp_path / "memory", looks(watched)
+    root.joinpath("one.md").write_text("apples")
+    assert names(watched.search("", "apples")) == ["one"]
+    before = (root / "one.md").stat()
+    (root / "one.md").write_text("quince")  # in place, and of the same size: neither folder nor size tell
+    os.utime(root / "one.md", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (names(watched.search("", "quince")), watched.search("", "apples")) == (["one"], [])
+    with (root / "one.md").open("r+") as file:  # while it is still open
+        file.write("grapes")
+        file.flush()
+        assert names(watched.search("", "grapes")) == ["one"]
+    (root / "draft").write_text("pears")
+    (root / "draft").rename(root / "one.md")  # as editors do
+    assert names(watched.search("", "pears")) == ["one"]
+    (root / "one.md").rename(root / "two.md")
+    assert names(watched.search("", "pears")) == ["two"]
+    (root / "new" / "deep").mkdir(parents=True)
+    (root / "new" / "deep" / "three.md").write_text("plums")
+    assert names(watched.search("", "plums")) == ["new/deep/three"]
+    (root / "new" / "deep" / "three.md").write_text("dates")
+    assert names(watched.search("", "dates")) == ["new/deep/three"]
+    shutil.rmtree(root / "new")
+    (root / "two.md").unlink()
+    assert watched.search("", "dates pears") == []
+    assert seen == []
+
+
+def test_what_no_event_tells_of_is_found_all_the_same(watched: Memory, tmp_path: Path) -> None:
+    root = tmp_path / "memory"
+    (root / "a").mkdir()
+    (tmp_path / "elsewhere").write_text("apples")
+    os.link(tmp_path / "elsewhere", root / "a" / "one.md")
+    assert names(watched.search("", "apples")) == ["a/one"]
+    (tmp_path / "elsewhere").write_text("quince")  # through another name
+    assert names(watched.search("", "quince")) == ["a/one"]
+    (root / "a").rename(root / "b")  # a folder with all that is in it
+    assert names(watched.search("", "quince")) == ["b/one"]
+    root.rename(tmp_path / "other")
+    assert watched.search("", "quince") == []
+    root.mkdir()
+    (root / "two.md").write_text("cherries")
+    assert names(watched.search("", "cherries")) == ["two"]
+    (tmp_path / "search.db").unlink()
+    assert names(watched.search("", "cherries")) == ["two"]
+
+
+def test_a_look_at_everything_now_and_then_finds_what_was_missed(tmp_path: Path) -> None:
+    clock = ManualClock(datetime.now(UTC) + timedelta(days=1))
+    memory = at(tmp_path, clock)
+    memory.open()
+    memory.save("", "apples", name="one")
+    assert names(memory.search("", "apples")) == ["one"]
+    if memory._index._watch is not None:
+        (tmp_path / "memory" / "one.md").write_text("quince")
+        memory._index._watch.touched()  # told to nobody
+        asyncio.run(clock.advance(601))
+        memory.search("", "quince")
+        checking = memory._index._checking
+        assert checking is not None
+        checking.join()
+    assert names(memory.search("", "quince")) == ["one"]
+    memory.close()
+
+
+def test_only_file_systems_that_tell_everything_are_believed(tmp_path: Path) -> None:
+    assert _inotify.file_system("/proc") == "proc"
+    with pytest.raises(_inotify.Unwatchable, match="proc"):
+        _inotify.Inotify("/proc")
+
+
+def test_an_index_is_rebuilt_from_the_files_whatever_it_says(memory: Memory, tmp_path: Path) -> None:
+    for number in range(5):
+        memory.save("", f"cat number {number}", name=f"n{number}")
+    assert len(memory.list("")) == 5
+    with sqlite3.connect(tmp_path / "search.db") as db:
+        db.execute("UPDATE files SET text = 'a lie', name = 'lie'")
+        db.execute("DELETE FROM words WHERE rowid = 1")
+    db.close()
+    told: list[tuple[int, int]] = []
+    assert memory.rebuild(lambda done, of: told.append((done, of))) == 5
+    assert {one.text for one in memory.search("", "cat", 9)} == {f"cat number {number}" for number in range(5)}
+
+
+# ── another backend ──────────────────────────────────────────────────────────────────────────────
+
+
+class Plain:
+    """A search in memory, as short as one can be: what holds most of the words is first."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, Learned] = {}
+        self.told = 0
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def stamps(self) -> dict[bytes, int]:
+        return {path: one.stamp for path, one in self.known.items()}
+
+    def update(self, learned: Sequence[Learned], gone: Sequence[bytes]) -> None:
+        for path in gone:
+            self.known.pop(path, None)
+        self.known |= {one.path: one for one in learned}
+        self.told += len(learned)
+
+    def clear(self) -> None:
+        self.known.clear()
+
+    def matching(self, scope: str | None, query: _words.Query, limit: int) -> list[Remembered]:
+        hits = [(sum(term in one.note.text for term in query.terms), one) for one in self.known.values()]
+        found = sorted((hit for hit in hits if hit[0]), key=lambda hit: -hit[0])
+        return [_as_found(one) for _, one in found if scope in (None, one.scope)][:limit]
+
+    def newest(self, scope: str | None, limit: int) -> list[Remembered]:
+        found = sorted(self.known.values(), key=lambda one: -one.created)
+        return [_as_found(one) for one in found if scope in (None, one.scope)][: None if limit < 0 else limit]
+
+
+def _as_found(one: Learned) -> Remembered:
+    made = datetime.fromtimestamp(one.created, UTC)
+    return Remembered(os.fsdecode(one.path)[:-3], one.scope, one.note.name, one.note.text, made, "", "")
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_another_search_is_told_the_same_and_asked_the_same(tmp_path: Path, watched: bool) -> None:
+    plain = Plain()
+    memory = Memory(tmp_path / "memory", tmp_path / "unused", SystemClock(), plain, watched=watched)
+    memory.open()
+    memory.save("", "my cat is called Zorblax", name="cat")
+    memory.save("people/ana", "my cat is a secret", name="cat")
+    assert names(memory.search("", "cat zorblax")) == ["cat"]
+    assert [one.scope for one in memory.search("people/ana", "cat")] == ["people/ana"]
+    (tmp_path / "memory" / "cat.md").write_text("a dog now")
+    assert (memory.search("", "cat"), names(memory.search("", "dog"))) == ([], ["cat"])
+    assert memory.delete("", "cat") is not None
+    assert memory.list("") == []
+    assert not (tmp_path / "unused").exists()
+    memory.close()
+
+
+# ── whose ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["secret", "scope:secret", '"secret" OR secret', "people/ben secret", "secret*", "*", 'scope : "1" secret', "ben",
+     f'{_search_fts._scope_word("people/ben")} secret', f'"{_search_fts._scope_word("people/ben")}"',
+     "{scope} : secret", "NOT ana", "NEAR(secret ben)", "../ben secret", "^secret"],
+)  # fmt: skip
+def test_no_question_reaches_into_another_scope(memory: Memory, query: str) -> None:
+    memory.save("people/ben", "the secret of ben", name="ben")
+    memory.save("", "the secret of all", name="all")
+    for scope in ("people/ana", "agents/ben", "people/be", "people/ben2"):
+        assert memory.search(scope, query, 50) == []
+        assert memory.find(scope, "ben") is memory.find(scope, "people/ben/ben") is None
+        assert memory.delete(scope, "../ben/ben") is None
+    assert {one.name for one in memory.search("", query, 50)} <= {"all"}
+
+
+def test_a_scope_that_is_a_link_to_another_ones_shows_nothing_of_it(memory: Memory, tmp_path: Path) -> None:
+    memory.save("people/ben", "the secret of ben", name="ben")
+    people = tmp_path / "memory" / "people"
+    (people / "ana").symlink_to(people / "ben")
+    (people / "eve").mkdir()
+    (people / "eve" / "ben.md").symlink_to(people / "ben" / "ben.md")
+    (people / "eve" / "below").symlink_to(people / "ben")
+    for scope in ("people/ana", "people/eve"):
+        assert memory.search(scope, "secret") == memory.list(scope) == []
+    with pytest.raises(ToolError, match="link"):
+        memory.save("people/ana", "overwritten", name="ben")
+    assert [one.text for one in memory.list("people/ben")] == ["the secret of ben"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../ben/note", "people/ben/note", "/etc/x", "a/../../ben/note", "..", "ben\0/note", "\u202enote"]
+)
+def test_no_name_leads_out_of_its_scope(memory: Memory, tmp_path: Path, name: str) -> None:
+    memory.save("people/ben", "the secret of ben", name="note")
+    saved, before = memory.save("people/ana", "mine", name=name)
+    assert (saved.scope, before) == ("people/ana", None)
+    assert [one.text for one in memory.list("people/ben")] == ["the secret of ben"]
+    assert [path.parent.name for path in tmp_path.rglob("*.md")].count("ana") == 1
+
+
+def test_many_notes_of_others_do_not_push_ones_own_aside(memory: Memory, tmp_path: Path) -> None:
+    folder = tmp_path / "memory" / "people" / "ben"
+    folder.mkdir(parents=True)
+    for number in range(1200):
+        (folder / f"{number}.md").write_text("cat cat cat")
+    memory.save("people/ana", "a long sentence in which a cat is named once only, and late", name="mine")
+    assert names(memory.search("people/ana", "cat")) == ["mine"]
+    assert len(memory.search(None, "cat", 300)) == 300
+
+
+def test_who_is_forgotten_leaves_no_trace_in_the_index_and_everybody_else_stays(tmp_path: Path) -> None:
+    runtime = at(tmp_path, SystemClock())
+    runtime.open()
+    runtime.save("people/ana", "zorblaxian secrets", name="own")
+    runtime.save("", "zorblaxian dinner on Friday", name="hers", author="telegram:5")
+    runtime.save("agents/main", "zorblaxian work", name="work", author="telegram:5")
+    runtime.save("people/ben", "about telegram", name="his", author="telegram:5")
+    runtime.save("", "tea", name="tea", author="repl:local")
+    assert len(runtime.search(None, "zorblaxian", 9)) == 3
+    command = Memory(tmp_path / "memory", tmp_path / "search.db", SystemClock())
+    command.open()
+    found = command.of(["people/ana"], ["telegram:5"])
+    assert sorted(one.key for one in found) == ["agents/main/work", "hers", "people/ana/own"]
+    assert command.forget(found) == 3
+    command.close()
+    assert sorted(one.key for one in runtime.list(None)) == ["people/ben/his", "tea"]
+    assert runtime.search(None, "zorblaxian", 9) == []
+    runtime.close()
+    left = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"zorblax" not in left.lower()
+    assert not (tmp_path / "memory" / "people" / "ana").exists()

@@ -102,6 +102,14 @@ class Index:
                     return len(found)
             raise ToolError("the index of memories was damaged again while it was built")
 
+    def renew(self) -> None:
+        """Begins anew and leaves nothing of what was known on the disk: what was forgotten is gone from here, too."""
+        with self._lock:
+            self._unwatch()
+            with suppress(Lost):
+                self._search.clear()
+        self.refresh()
+
     def busy(self, seconds: float) -> bool:
         """Whether a question would have to wait longer than this, because the index is being built."""
         if not self._lock.acquire(timeout=seconds):
@@ -178,7 +186,7 @@ class Index:
             seen.add(path)
             if known.get(path) != _stamp(found):
                 changed.append((found.st_mtime_ns, path))
-            if found.st_nlink > 1 and enter is not None:
+            if found.st_nlink > 1:
                 self._restless.add(path)
         if gone := [path for path in known if path not in seen and scope in (None, _scope_of(path))]:
             self._search.update((), gone)
@@ -215,10 +223,12 @@ class Index:
             if self._closing.is_set():
                 raise Closed
             batch = paths[start : start + BATCH]
-            here = {one.path: one for one in _read(root, sorted(batch), settled)}
+            read = list(_read(root, sorted(batch), settled))
+            here = {one.path: one for one, _ in read}
             gone = [path for path in batch if path not in here]
             self._search.update([here[path] for path in batch if path in here], batch if anew else gone)
-            self._restless.difference_update(gone)
+            self._restless.difference_update(batch)
+            self._restless.update(one.path for one, named in read if named > 1)
             if len(paths) > BATCH:
                 self.progress(start + len(batch), len(paths))
 
@@ -278,8 +288,9 @@ def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:
     return found if stat.S_ISREG(found.st_mode) else None
 
 
-def _read(root: str, paths: Iterable[bytes], settled: int) -> Iterator[Learned]:
-    """Those of the files that are there and can be read; a folder's follow one another, and it is opened once."""
+def _read(root: str, paths: Iterable[bytes], settled: int) -> Iterator[tuple[Learned, int]]:
+    """Those of the files that are there and can be read, with how many names they have; a folder's follow one another,
+    and it is opened once."""
     for parent, group in groupby(map(os.fsdecode, paths), lambda name: name.rpartition("/")[0]):
         try:
             with open_folder(Path(root), parent.split("/") if parent else ()) as at:
@@ -288,7 +299,7 @@ def _read(root: str, paths: Iterable[bytes], settled: int) -> Iterator[Learned]:
             continue
 
 
-def _learned(at: int, path: str, settled: int) -> Learned | None:
+def _learned(at: int, path: str, settled: int) -> tuple[Learned, int] | None:
     name = path.rpartition("/")[2]
     if not name.lower().endswith(".md"):
         return None
@@ -303,7 +314,7 @@ def _learned(at: int, path: str, settled: int) -> Learned | None:
     below, _, last = inside.rpartition("/")
     read = note.read(content.decode("utf-8", "replace"), last[:-3], below)
     created = read.created.timestamp() if read.created else found.st_mtime
-    return Learned(
+    learned = Learned(
         os.fsencode(path),
         scope.encode("utf-8", "replace").decode(),
         _stamp(found) if found.st_ctime_ns < settled else 0,
@@ -312,3 +323,4 @@ def _learned(at: int, path: str, settled: int) -> Learned | None:
         created,
         read.updated.timestamp() if read.updated else created,
     )
+    return learned, found.st_nlink

@@ -2,7 +2,8 @@
 
 The kernel queues an event in the very call that changes a file, so that whoever asks afterwards is told. It does not
 hear of changes made on another machine (which is why network file systems are not watched), through a second name of
-the file in another folder, or through memory that is mapped; who watches checks for those himself.
+the file in another folder, of the making of such a name, or of what is written to mapped memory; whoever watches has
+to check for those himself.
 """
 
 from __future__ import annotations

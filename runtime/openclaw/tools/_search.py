@@ -62,6 +62,9 @@ class Search(Protocol):
     def update(self, learned: Sequence[Learned], gone: Sequence[bytes]) -> None:
         """Forgets files, and takes in those that are new or changed; all of it or nothing."""
 
+    def clear(self) -> None:
+        """Forgets everything, also for others that have it open, and leaves nothing of it on the disk."""
+
     def matching(self, scope: str | None, query: Query, limit: int) -> Sequence[Remembered]:
         """What fits, the best first. None is every scope; a scope never gives what is of another."""
 

@@ -28,10 +28,11 @@ RECENT = 0.25  # how much more what is new may count
 HALF = 30 * 86400.0  # seconds in which that becomes half
 LARGE = 10_000  # notes that a question may reach before its common words are left aside
 CANDIDATES = 200  # best by their words alone, of which the best by all are chosen
-_VERSION = 3
+_VERSION = 4
 _WEIGHTS = "bm25(0.0, 4.0, 1.0)"
 
 _SCHEMA = f"""
+CREATE TABLE generation AS SELECT abs(random()) AS number;
 CREATE TABLE files (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, scope TEXT NOT NULL, stamp INTEGER NOT NULL,
     digest BLOB NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
@@ -58,7 +59,7 @@ class Search:
         self._file = file
         self._clock = clock
         self._db: sqlite3.Connection | None = None
-        self._inode = 0
+        self._inode = self._generation = 0
         self._prevailing: dict[str, tuple[int, bool]] = {}
 
     def open(self) -> None:
@@ -71,7 +72,7 @@ class Search:
                 raise
             self._discard()
             self._db = _prepared(self._file)
-        self._inode = self._file.stat().st_ino
+        self._inode, self._generation = self._file.stat().st_ino, _generation(self._db)
 
     def close(self) -> None:
         if self._db is not None:
@@ -90,6 +91,22 @@ class Search:
                     _learn(db, one)
 
         self._with(write)
+
+    def clear(self) -> None:
+        """Zeroes what was there, for whoever reads the file as it is; others find another generation of it."""
+
+        def empty(db: sqlite3.Connection) -> None:
+            db.execute("PRAGMA secure_delete = ON")
+            with _transaction(db):
+                for table in ("words", "files", "generation"):
+                    db.execute(f"DROP TABLE {table}")
+                for statement in _SCHEMA.split(";\n"):
+                    db.execute(statement)
+            self._generation = _generation(db)
+            for pragma in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                db.execute(pragma).fetchall()
+
+        self._with(empty)
 
     def newest(self, scope: str | None, limit: int) -> Sequence[Remembered]:
         where, given = ("1", ()) if scope is None else ("scope = ?", (scope,))
@@ -121,6 +138,9 @@ class Search:
         self.open()
         assert self._db is not None
         try:
+            if (generation := _generation(self._db)) != self._generation:
+                self._generation = generation
+                raise Lost
             return use(self._db)
         except sqlite3.DatabaseError as error:
             if not _damaged(error):
@@ -158,6 +178,10 @@ def _prepared(file: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _generation(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT number FROM generation").fetchone()[0])
 
 
 def _damaged(error: sqlite3.DatabaseError) -> bool:

@@ -20,6 +20,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -139,11 +140,32 @@ class Memory:
         with self._writing:
             if (found := self.find(scope, name)) is None:
                 return None
-            *parts, stem = found.key.split("/")
+            return found if self._removed(found) else None
+
+    def of(self, scopes: Sequence[str], authors: Sequence[str]) -> Sequence[Remembered]:
+        """All that is in these scopes, and what these authors had saved in any other that is not a person's."""
+        return [one for one in self.list(None) if one.scope in scopes or (one.author in authors and not _personal(one))]
+
+    def forget(self, found: Sequence[Remembered]) -> int:
+        """Removes these files and every trace of them in the index; how many there were."""
+        with self._writing:
+            gone = sum(map(self._removed, found))
+        for scope in {one.scope for one in found if _personal(one)}:
+            with suppress(OSError):  # somebody keeps other files there
+                (self._folder / scope).rmdir()
+        self._index.renew()
+        return gone
+
+    def _removed(self, one: Remembered) -> bool:
+        """Whether there still was such a file to remove."""
+        *parts, stem = one.key.split("/")
+        try:
             with open_folder(self._folder, parts) as at:
                 os.unlink(_written(at, stem), dir_fd=at)
                 os.fsync(at)
-            return found
+        except FileNotFoundError:
+            return False
+        return True
 
     def _save(
         self, parts: Sequence[str], text: str, *, name: str, author: str, agent: str, untrusted: str
@@ -180,6 +202,10 @@ class Memory:
             if before is None or before.text == text.strip():
                 return name, before
             count += 1
+
+
+def _personal(one: Remembered) -> bool:
+    return one.scope.startswith("people/")
 
 
 def _present(at: int, name: str) -> Note | None:
