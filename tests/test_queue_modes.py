@@ -1,0 +1,125 @@
+"""Messages that come while an answer is written, through a whole runtime: in each mode, and when there are too many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles.house import CHANNELS, Program, lived, project, until
+from doubles.messages_server import MessagesServer, Reply, text, tool
+from doubles.telegram_server import TOKEN as BOT
+from doubles.telegram_server import TelegramServer
+from openclaw.app import App
+
+TELEGRAM = '  telegram: {{kind: telegram, token: "{bot}", api_base: "{url}", allow: [7], queue_limit: 1}}\n'
+Scene = Callable[[App, Program], Awaitable[None]]
+
+
+def run(tmp_path: Path, model: MessagesServer, mode: str, scene: Scene, more: str = "", limit: int = 50) -> None:
+    channels = CHANNELS.replace("port: 0", f"port: 0, queue: {mode}, queue_limit: {limit}") + more
+
+    async def whole() -> None:
+        root = project(tmp_path / "project", model.url, files={"channels.yaml": channels})
+        async with lived(root, tmp_path / "state") as (app, operator):
+            await asyncio.wait_for(scene(app, operator), 50)
+
+    asyncio.run(whole())
+    assert model.violations == []
+
+
+def said(body: Any) -> list[str]:
+    """The words of the last message of a request, without what the runtime put around them."""
+    last = [block for block in body["messages"][-1]["content"] if block["type"] == "text"]
+    return [block["text"] for block in last if not block["text"].startswith("<context>")]
+
+
+def given(body: Any) -> str:
+    return "\n".join(block.get("text", "") for block in body["messages"][-1]["content"])
+
+
+async def both(operator: Program, model: MessagesServer, *texts: str) -> list[dict[str, Any]]:
+    """What each is answered, where the first is with the model when the others are said."""
+    before = len(model.requests)
+    first = asyncio.create_task(operator.say(texts[0]))
+    await until(lambda: len(model.requests) > before, "the first request")
+    others = []
+    for one in texts[1:]:
+        others.append(asyncio.create_task(operator.say(one)))
+        await asyncio.sleep(0.1)
+    return [(await one).json() for one in (first, *others)]
+
+
+def test_collected_messages_are_one_turn_that_keeps_who_said_what_and_when(tmp_path: Path) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        model.say(Reply({"type": "text", "text": "one"}, delay=1.0), text("both"))
+        answers = await both(operator, model, "first", "second", "third")
+        assert [answer["reply"] for answer in answers] == ["one", "both", "both"]
+        assert len(model.requests) == 2
+        body = model.requests[1].body
+        assert said(body) == ["second", "third"] and given(body).count("\nsaid: ") == 2
+
+    with MessagesServer() as model:
+        run(tmp_path, model, "collect", scene)
+
+
+def test_an_interrupted_answer_and_the_newer_message_are_answered_by_one_new_turn(tmp_path: Path) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        model.say(Reply({"type": "text", "text": "never seen whole"}, delay=30.0), text("both"))
+        answers = await both(operator, model, "first", "no, second")
+        assert [answer["reply"] for answer in answers] == ["both", "both"]
+        assert len(model.requests) == 2
+        roles = [message["role"] for message in model.requests[1].body["messages"]]
+        words = str(model.requests[1].body["messages"])
+        assert roles[-1] == "user" and "first" in words and "no, second" in words
+        entries = await operator.entries(answers[0]["session"])
+        assert [entry["role"] for entry in entries] == ["user", "user", "assistant"]
+
+    with MessagesServer() as model:
+        run(tmp_path, model, "interrupt", scene)
+
+
+def test_what_is_said_before_a_tool_has_run_is_read_with_its_result(tmp_path: Path) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        model.say(Reply(tool("add", a=20, b=22), delay=1.0), text("42, and noted"), text("later"))
+        answers = await both(operator, model, "add", "and hurry")
+        assert [answer["reply"] for answer in answers] == ["42, and noted"] * 2
+        assert len(model.requests) == 2
+        last = model.requests[1].body["messages"][-1]["content"]
+        assert last[0]["type"] == "tool_result" and said(model.requests[1].body) == ["and hurry"]
+        assert (await operator.say("next")).json()["reply"] == "later"
+
+    with MessagesServer() as model:
+        run(tmp_path, model, "steer", scene)
+
+
+@pytest.mark.slow
+def test_too_many_are_told_that_it_is_busy_in_the_way_of_their_channel_and_nothing_is_lost(tmp_path: Path) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        slow = Reply({"type": "text", "text": "slow"}, delay=4.0)
+        model.say(slow, slow, *[text("quick")] * 8)
+        telegram.say("one", by=7)
+        first = asyncio.create_task(operator.say("one", sender="ann"))
+        await until(lambda: len(model.requests) == 2, "two turns under way")
+        waits = asyncio.create_task(operator.say("two", sender="ann"))
+        telegram.say("two", by=7)
+        telegram.say("three", by=7)
+        await until(lambda: not telegram.waiting and telegram.texts(7), "word on Telegram")
+        assert "wait here already" in telegram.texts(7)[0]
+        await until(lambda: app.sessions.running(), "a turn")
+        refused = await operator.say("three", sender="ann")
+        assert (refused.status_code, refused.json()["code"]) == (429, "busy")
+        assert int(refused.headers["Retry-After"]) >= 1
+        ask = {"model": "openclaw", "user": "ann", "messages": [{"role": "user", "content": "four"}]}
+        completion = await operator.http.post("/v1/chat/completions", json=ask)
+        assert (completion.status_code, completion.json()["error"]["code"]) == (429, "busy")
+        assert int(completion.headers["Retry-After"]) >= 1
+        assert [(await one).status_code for one in (first, waits)] == [200, 200]
+        await until(lambda: len(telegram.texts(7)) == 3, "both answers on Telegram")
+        assert telegram.texts(7)[1:] == ["slow", "quick"]
+
+    with MessagesServer() as model, TelegramServer() as telegram:
+        run(tmp_path, model, "queue", scene, TELEGRAM.format(bot=BOT, url=telegram.url), limit=1)
