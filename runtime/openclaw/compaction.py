@@ -8,6 +8,7 @@ Knows no tools, no policy, no channel.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from openclaw import essentials
@@ -86,7 +87,8 @@ async def compact(log: Log, models: Models, keep_tokens: int) -> Compaction | No
     older, kept = parts
     summing = _Summing(models)
     summary = await summing.up("\n".join(texts(older)))
-    left_out = essentials.missing(essentials.found(older), summary)
+    wanted = await asyncio.to_thread(essentials.found, older)  # half a second for a long one
+    left_out = essentials.missing(wanted, summary)
     if left_out:
         summary += await summing.more(left_out)
         left_out = essentials.missing(left_out, summary)
@@ -107,7 +109,8 @@ async def trim(log: Log, keep_tokens: int, why: str) -> Compaction | None:
         f"What was said from {since} to {until} ({len(older):,} entries) is left out here and not summarised, because "
         f"the model could not be asked to ({why}). It is kept on disk. Ask the person where you need to know more."
     )
-    listed = essentials.listed(essentials.missing(essentials.found(older), earlier), LISTED)
+    wanted = await asyncio.to_thread(essentials.found, older)
+    listed = essentials.listed(essentials.missing(wanted, earlier), LISTED)
     summary = "\n\n".join(filter(None, [earlier, told, listed]))
     return await _write(log, summary + _last_words(log, older, kept), kept, Usage())
 

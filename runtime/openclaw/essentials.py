@@ -1,6 +1,6 @@
 """What a summary of a conversation must not lose: identifiers, paths, addresses, numbers, names, open tasks.
 
-Pure, and found by form alone: no model is asked. What the person and the agent said counts whenever it was said; what
+Pure, in time that grows with the text whatever it holds, and found by form alone: no model is asked. What the person and the agent said counts whenever it was said; what
 is in the result of a tool, or looks like a name, only where it occurs again, because results are full of such things
 that nobody needs.
 """
@@ -20,9 +20,11 @@ Kind: TypeAlias = Literal["task", "address", "path", "identifier", "number", "na
 MOST = 5000  # that are looked for
 LONGEST = 200  # characters of one; longer ones are no identifiers but content
 
-_TASK: Final = re.compile(r"^\s*(?:[-*]\s*\[ \]\s*|(?:TODO|FIXME|to do|open task)\b:?\s*)(\S.*)$", re.I | re.M)
+_TASK: Final = re.compile(
+    r"^[ \t]*(?:[-*][ \t]*\[ \][ \t]*|(?:TODO|FIXME|to do|open task)\b:?[ \t]*)(\S.*)$", re.I | re.M
+)
 _FORMS: Final[Sequence[tuple[Kind, re.Pattern[str]]]] = (
-    ("address", re.compile(r"\bhttps?://[^\s<>\"'`)\]}]+|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
+    ("address", re.compile(r"\bhttps?://[^\s<>\"'`)\]}]+|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
     (
         "path",
         re.compile(
@@ -36,7 +38,7 @@ _FORMS: Final[Sequence[tuple[Kind, re.Pattern[str]]]] = (
             r"(?<![\w-])(?:v?\d+\.\d+\.\d+[\w.-]*|[A-Za-z]+_\w+|(?=[\w-]*[A-Za-z])(?=[\w-]*\d)[A-Za-z0-9][\w-]{3,})(?![\w-])"
         ),
     ),
-    ("number", re.compile(r"(?<![\w.,:])(?:\d+(?:[.,:/-]\d+)+|\d{3,})(?!\w)")),
+    ("number", re.compile(r"(?<![\w.,:/-])(?:\d+(?:[.,:/-]\d+)+|\d{3,})(?!\w)")),
     ("name", re.compile(r"(?<=[a-z,;:] )[A-Z][^\W\d_]+(?: [A-Z][^\W\d_]+)*")),
 )  # fmt: skip
 
@@ -110,9 +112,8 @@ def _of(text: str) -> Iterable[Essential]:
 
 def _line(text: str, start: int, end: int) -> str:
     """The line around it, as much as a reader needs."""
-    begin = max(text.rfind("\n", 0, start) + 1, start - 80)
-    close = text.find("\n", end)
-    return " ".join(text[begin : min(close if close >= 0 else len(text), end + 80)].split())
+    before, after = text[max(0, start - 80) : start], text[end : end + 80]
+    return " ".join(f"{before.rpartition(chr(10))[2]}{text[start:end]}{after.partition(chr(10))[0]}".split())
 
 
 def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:

@@ -1,8 +1,9 @@
 """What a turn costs in a session that is warm: the same at 10, 1,000 and 10,000 entries.
 
-Prints own CPU per turn of the whole runtime in milliseconds, with a model in the process that reads nothing but the last
-message; then what every client of the service pays for the same history, its JSON; and what is paid once: the first turn
-after a start, and rendering the messages anew after a summary or an edit of the agent. From the tests folder:
+Prints own CPU per turn of the whole runtime in milliseconds, with a model in the process that reads nothing but
+the last message; then what every client of the service pays for the same history, its JSON; and what is paid once:
+the first turn after a start, and rendering the messages anew after a summary or an edit of the agent. From the tests
+folder:
 
     python -m bench.long_sessions [--turns 60]
 """

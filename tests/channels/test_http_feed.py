@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from doubles.desk import Desk
 from openclaw.clock import ManualClock, settle
+from openclaw.control.chunks import Visible
 from openclaw.control.feed import KEPT, LARGEST, MOST, PIECE, PING, Feed, Feeds, Told
 from openclaw.messages import (
     Address,
@@ -19,6 +20,7 @@ from openclaw.messages import (
     ThinkingDelta,
     ToolCall,
     ToolStarted,
+    Waiting,
 )
 
 REPLY = Reply(Address("http", "operator"), "Done.", "s", "main")
@@ -68,6 +70,20 @@ def test_void_text_is_told_to_be_void() -> None:
     feed(TextDelta("A whole one."))
     assert [one.content.get("restart", False) for one in feed.after(0)] == [False, True, False]
     assert [one.content["text"] for one in feed.after(11)] == ["", "A whole one."]
+
+
+def test_whoever_reads_is_told_how_long_the_model_has_said_nothing() -> None:
+    feed, visible = Feed(), Visible()
+    feed(TextDelta("Half"))
+    feed(Waiting(10.0, "smart"))
+    feed(TextDelta(" an answer"))
+    told = feed.after(0)
+    assert [(one.name, one.content.get("seconds"), one.content.get("model")) for one in told][1] == (
+        "waiting",
+        10.0,
+        "smart",
+    )
+    assert visible.add(told) == "Half an answer"  # for a reader of plain text nothing has happened
 
 
 def test_a_turn_that_writes_without_end_stays_small_and_its_beginning_is_gone() -> None:

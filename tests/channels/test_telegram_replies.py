@@ -454,7 +454,7 @@ def test_an_answer_whose_message_was_deleted_comes_as_a_new_one() -> None:
 
 
 def test_the_tool_at_work_is_shown_and_what_failed_is_void() -> None:
-    from openclaw.messages import Retrying, TextDelta, ToolCall, ToolFinished, ToolResult, ToolStarted
+    from openclaw.messages import Retrying, TextDelta, ToolCall, ToolFinished, ToolResult, ToolStarted, Waiting
 
     desk = Paced()
 
@@ -473,6 +473,8 @@ def test_the_tool_at_work_is_shown_and_what_failed_is_void() -> None:
         desk._tell("m1", ToolFinished(call, ToolResult("fine"), 0.1))
         desk._tell("m1", TextDelta("There is half"))
         await shown("There is half")
+        desk._tell("m1", Waiting(10, "smart"))
+        await shown("There is half\n\n⏳ smart has said nothing for 10 s")
         desk._tell("m1", Retrying("the stream was cut", 2))
         await shown("⏳ the stream was cut; trying again in 2 s")
         desk.more.put_nowait("There is one file.")

@@ -69,3 +69,31 @@ def test_the_list_is_bounded_and_keeps_the_latest_and_says_so() -> None:
     assert len(text) < 600 and "AB-1199" in text and "AB-1000" not in text
     assert f"({200 - text.count('AB-')} more stand in the full text.)" in text
     assert "- open: call" in listed(found([person("- [ ] call")]), 500)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a.",
+        "1-",
+        "1,",
+        "\n",
+        " \t",
+        "a/",
+        "/",
+        "aB1",
+        "A_",
+        "x@",
+        "http://",
+        "Ab Cd ",
+        "- [ ] \n",
+        "v1.2.3",
+        ".1",
+        "~/",
+        "--",
+    ],
+)
+def test_no_text_takes_time_out_of_proportion(piece: str) -> None:
+    text = piece * (200_000 // len(piece)) + "\u0001x"
+    assert len(found([person(text)])) <= 5000

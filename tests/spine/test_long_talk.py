@@ -61,6 +61,7 @@ async def perform(call: ToolCall, begin: Begin) -> ToolResult:
     raise AssertionError("no tool is called here")
 
 
+@pytest.mark.timeout(180)
 def test_a_talk_of_200_000_tokens_comes_down_to_60_000_with_all_that_matters(server: MessagesServer) -> None:
     entries, planted = talk(seed=7, tokens=200_000)
 
@@ -82,7 +83,7 @@ def test_a_talk_of_200_000_tokens_comes_down_to_60_000_with_all_that_matters(ser
         finally:
             await provider.close()
 
-    before, after, sent = asyncio.run(asyncio.wait_for(scene(), 50))
+    before, after, sent = asyncio.run(scene())
     assert server.violations == []
     assert 195_000 < before < 210_000
     assert 48_000 < after < 62_000
