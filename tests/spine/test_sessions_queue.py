@@ -14,7 +14,9 @@ import pytest
 from openclaw import commands
 from openclaw.clock import ManualClock, settle
 from openclaw.doorbells.local import Doorbell
-from openclaw.manifest.snapshot import Queue, Renewal, Snapshot
+from openclaw.errors import DiskFull
+from openclaw.heartbeats import Heartbeats
+from openclaw.manifest.snapshot import Heartbeat, Queue, Renewal, Snapshot
 from openclaw.messages import Accepted, Address, Finished, Message, Progress, Refused, Reply, Route, Text, UserEntry
 from openclaw.ports import Beside, Queued, Watcher
 from openclaw.sessions import ATTEMPTS, Sessions
@@ -42,23 +44,19 @@ class Talker:
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     began: list[str] = field(default_factory=list)
     abandoned: list[str] = field(default_factory=list)
-    crowd: int = 0  # turns at work at this moment
-    most: int = 0
+    error: Exception | None = None
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside) -> Reply:
         self.began.append(queued.route.text)
+        if self.error is not None:
+            raise self.error
         if not transcript.begun(queued.id):
             await self._write(transcript, queued, *beside.with_it)
         else:
             await self._join(transcript, queued, beside)
         gate = self.gates.get(_last(transcript))
-        self.crowd += 1
-        self.most = max(self.most, self.crowd)
-        try:
-            if gate is not None:
-                await gate.wait()
-        finally:
-            self.crowd -= 1
+        if gate is not None:
+            await gate.wait()
         await self._join(transcript, queued, beside)
         message = queued.message
         text = " + ".join(_texts(transcript))
@@ -92,6 +90,7 @@ class Room:
     def __init__(self, snapshot: Snapshot, store: Store, clock: ManualClock) -> None:
         self.store, self.clock, self.talker, self.doorbell = store, clock, Talker(store), Doorbell()
         self.sessions = Sessions(store, self.doorbell, lambda: snapshot, self.talker, self.at_once, clock)
+        self.sessions.beats = Heartbeats(store, clock, lambda: snapshot, self.doorbell.ring)
 
     async def at_once(self, line: commands.Line, message: Message) -> str:
         return line.name
@@ -375,6 +374,43 @@ def test_what_becomes_of_an_answer_that_a_crash_cut_off(
             assert isinstance(await room.say("next"), Accepted)
             await settle(50)
             assert room.talker.began == [*began, "next"]
+
+    run(scene)
+
+
+def test_a_runtime_that_ends_on_a_full_disk_leaves_its_message_for_the_next_one() -> None:
+    async def scene() -> None:
+        store = Store("memory", ManualClock(NOW))
+        async with serving(here(), store, at_once=0) as room:
+            taken = await room.say("one")
+            room.talker.error = DiskFull("the disk is full")
+            with pytest.raises(DiskFull):
+                await room.sessions.wake(MAIN)
+            assert await room.states(taken) == ["running"] and await room.due() == []
+        async with serving(here(), store) as room:
+            await settle(50)
+            assert await room.due() == ["one"]
+
+    run(scene)
+
+
+@pytest.mark.parametrize(("interrupted", "told"), [("notify", 1), ("drop", 0)])
+def test_a_heartbeat_that_a_crash_cut_off_is_not_run_again_and_its_owner_hears_of_it_or_not(
+    interrupted: str, told: int
+) -> None:
+    nader = SNAPSHOT.people["nader"].ids[0]
+    beat = Heartbeat("beat", ("* * * * *",), "tick", "main", "UTC", notify=(nader,))
+    snapshot = replace(here(interrupted=interrupted), heartbeats={"beat": beat})
+
+    async def scene() -> None:
+        store = Store("memory", ManualClock(NOW))
+        async with serving(snapshot, store, at_once=0) as room:
+            cut = await room.say("tick", "cron:beat", heartbeat="beat")
+            await store.inbox.next("cron:beat")
+        async with serving(snapshot, store) as room:
+            await settle(50)
+            assert (room.talker.began, await room.states(cut)) == ([], ["failed"])
+            assert len(await room.due(nader.channel)) == told
 
     run(scene)
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 from openclaw import commands
 from openclaw.clock import Clock
-from openclaw.errors import OpenClawError, QueueFull, StorageFailed
+from openclaw.errors import DiskFull, OpenClawError, QueueFull, StorageFailed
 from openclaw.manifest.snapshot import QUEUE_LIMIT, Agent, Snapshot
 from openclaw.messages import (
     Accepted,
@@ -186,7 +186,7 @@ class Sessions:
     async def _serve(self, queued: Queued) -> None:
         try:
             await self._serve_in(queued)
-        except StorageFailed:
+        except (StorageFailed, DiskFull):  # it was waited for as long as the runtime lived: the next start takes it up
             raise
         except OpenClawError as error:  # a session file of a newer version, for example: told, and others go on
             log.error("message %s cannot be answered: %s", queued.id, error)
@@ -286,7 +286,7 @@ class Sessions:
         error = running.task.exception()
         if error is None:
             return running.task.result()
-        if isinstance(error, StorageFailed) or not isinstance(error, Exception):
+        if isinstance(error, StorageFailed | DiskFull) or not isinstance(error, Exception):
             raise error
         log.error("answering message %s failed", running.queued.id, exc_info=error)
         await self._answerer.abandon(running.queued, transcript)

@@ -1,0 +1,47 @@
+"""What every kind of store tells of what has not come to its end, and how it lets that go."""
+
+from __future__ import annotations
+
+from contract.test_store_contract import message, play, reply, route
+
+__all__ = ["play"]
+
+
+def test_what_is_unsettled_stands_in_one_line_over_all_sessions(play):
+    async def steps(rig):
+        inbox = rig.store.inbox
+        ids = [(await inbox.accept(message(name), route(session))).id for name, session in ("1a", "2b", "3a")]
+        await inbox.next("a")
+        await inbox.settle(ids[1], "done", None, deliver=())
+        assert [(one.id, one.attempts) for one in await inbox.line(9)] == [(ids[0], 1), (ids[2], 0)]
+        assert [one.id for one in await inbox.line(1)] == [ids[0]]
+
+    play(steps)
+
+
+def test_what_waits_or_is_parked_can_be_dropped_and_what_is_answered_cannot(play):
+    async def steps(rig):
+        inbox = rig.store.inbox
+        waits, runs, parks = [(await inbox.accept(message(name), route(name))).id for name in ("w", "r", "p")]
+        await inbox.next("r")
+        await inbox.settle(parks, "parked", reply(), deliver=())
+        assert [await inbox.drop(id) for id in (waits, parks, runs, "unknown")] == [True, True, False, False]
+        assert await inbox.drop(waits) is False
+        assert [(await inbox.find(id)).state for id in (waits, parks, runs)] == ["failed", "failed", "running"]
+        inbox = (await rig.restart()).inbox
+        assert (await inbox.parked(), await inbox.retry(parks), await inbox.next("w")) == ([], None, None)
+
+    play(steps)
+
+
+def test_a_dead_reply_can_be_let_go_of(play):
+    async def steps(rig):
+        outbox = rig.store.outbox
+        dead, due = await outbox.put(reply(text="dead")), await outbox.put(reply(text="due"))
+        await outbox.sent(dead, dead=True)
+        assert [await outbox.drop(id) for id in (dead, due, dead)] == [True, False, False]
+        outbox = (await rig.restart()).outbox
+        assert (await outbox.dead(), await outbox.again(dead)) == ([], None)
+        assert [one.id for one in await outbox.due("telegram")] == [due]
+
+    play(steps)
