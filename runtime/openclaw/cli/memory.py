@@ -133,6 +133,8 @@ def _known(args: argparse.Namespace) -> tuple[Sequence[str], Sequence[str]]:
     snapshot = read(project, now).compiled.snapshot if project.is_dir() else None
     if snapshot is None and (kept := last_good(args.state, project.resolve())).is_dir():
         snapshot = read(kept, now, project).compiled.snapshot
+    if snapshot is None:
+        _listing.note(f"the project {project} cannot be read, so nobody's addresses are known here")
     people = snapshot.people.values() if snapshot is not None else ()
     for one in people:
         addresses = [str(id) for id in one.ids]
