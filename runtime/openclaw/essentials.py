@@ -1,8 +1,8 @@
 """What a summary of a conversation must not lose: identifiers, paths, addresses, numbers, names, open tasks.
 
-Pure, in time that grows with the text whatever it holds, and found by form alone: no model is asked. What the person and the agent said counts whenever it was said; what
-is in the result of a tool, or looks like a name, only where it occurs again, because results are full of such things
-that nobody needs.
+Pure, in time that grows with the text whatever it holds, and found by form alone: no model is asked. What the person
+and the agent said counts whenever it was said; what is in the result of a tool, or looks like a name, only where it
+occurs again, because results are full of such things that nobody needs.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from doubles import warm
+from openclaw.cli.chat import Question
+from openclaw.messages import Retrying, Waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,3 +68,13 @@ def _reader_came(fifo: Path) -> int:
         except OSError:
             time.sleep(0.01)
     raise AssertionError("nobody opened the fifo")
+
+
+def test_whoever_asks_is_told_what_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    for as_json in (False, True):
+        question = Question("hello", None, None, as_json)
+        question.show(Waiting(10.0, "smart"))
+        question.show(Retrying("it is overloaded", 4.0))
+    told = capsys.readouterr()
+    assert told.err == "· smart has said nothing for 10 s; still waiting\n· it is overloaded; trying again in 4 s\n"
+    assert [json.loads(line)["event"] for line in told.out.splitlines()] == ["waiting", "retrying"]

@@ -32,10 +32,12 @@ from openclaw.messages import (
     Progress,
     Refused,
     Reply,
+    Retrying,
     Text,
     TextDelta,
     ToolFinished,
     ToolStarted,
+    Waiting,
 )
 from openclaw.names import fresh
 from openclaw.ports import Operations, Post
@@ -197,6 +199,12 @@ class Question:
                 _line("tool_result", name=call.name, text=result.text, is_error=result.is_error)
             case ToolFinished(result=result) if result.is_error:
                 _note(f"  failed: {first_line(result.text)}")
+            case Retrying(reason=reason, seconds=seconds):
+                again = f"{reason}; trying again in {seconds:.0f} s"
+                _line("retrying", reason=reason, seconds=seconds) if self.as_json else _note(f"· {first_line(again)}")
+            case Waiting(seconds=seconds, what=what):
+                told = f"· {what} has said nothing for {seconds:.0f} s; still waiting"
+                _line("waiting", model=what, seconds=seconds) if self.as_json else _note(told)
             case Asked(approval=approval):
                 from openclaw.channels._paper import bare, card
 
