@@ -12,6 +12,8 @@ import pytest
 from openclaw.clock import ManualClock
 from openclaw.errors import StateError, StateTooNew
 from openclaw.messages import UserEntry
+from openclaw.stores import _codec as codec
+from openclaw.stores import _jsonl
 from openclaw.stores.files import Store
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -229,5 +231,43 @@ def test_an_archive_keeps_every_byte_and_takes_no_name_twice(tmp_path):
         second = await store.journal.archive(KEY)
         assert second == "agent_main_repl_local.20260328T120000Z-2.jsonl"
         assert (tmp_path / "sessions" / "archive" / first).read_bytes() == before
+
+    with_store(tmp_path, steps)
+
+
+def test_reading_all_lines_at_once_gives_what_reading_each_by_itself_gives_or_leaves_it_to_that(tmp_path):
+    whole = written(tmp_path, user("1"), user("2", "día"), user("3")).read_bytes()
+    assert _jsonl._all_whole(whole) == [user("1"), user("2", "día"), user("3")]
+    first, *lines = whole.split(b"\n")[:-1]
+    glued = [[lines[0] + b"," + lines[1]], [lines[0][:40], lines[0][40:]], [b" " + lines[0]], [lines[0] + b" "], [b""]]
+    spoilt = [b"\n".join([first, *some, b""]) for some in glued]
+    for place in range(len(first) + 1, len(whole)):
+        for bit in (0x01, 0x10, 0x80):
+            spoilt.append(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+    for content in spoilt:
+        found = _jsonl._all_whole(content)
+        if found is not None:
+            assert found == [codec.entry_from(json.loads(line)) for line in content.split(b"\n")[1:-1]]
+
+
+def test_the_list_counts_what_was_added_and_what_was_replaced(tmp_path):
+    path = tmp_path / "sessions" / "agent_main_repl_local.jsonl"
+
+    async def counted(store):
+        return [(one.key, one.entries, one.size) for one in await store.journal.list()]
+
+    async def steps(store):
+        assert await counted(store) == []
+        await store.journal.append(KEY, [user("1")])
+        await store.journal.append("other", [user("1")])
+        for number in range(2, 5):
+            await store.journal.append(KEY, [user(str(number))])
+            assert (await counted(store))[0] == (KEY, number, path.stat().st_size)
+        saved = path.with_name("editor")
+        saved.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]) + b"x" * 5000 + b"\n")
+        saved.rename(path)
+        assert (await counted(store))[0][1] == 2
+        path.unlink()
+        assert [one[0] for one in await counted(store)] == ["other"]
 
     with_store(tmp_path, steps)

@@ -32,6 +32,7 @@ from openclaw.stores._room import Room
 from openclaw.stores._schema import GIVES_BACK, MIGRATIONS, VERSION
 from openclaw.stores._told import telling
 
+_LOG = 16 << 20  # bytes of the log that stay after a large transaction
 _UNSYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
 
@@ -56,6 +57,7 @@ class Rows:
             self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; of another at its next VACUUM
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA journal_size_limit = {_LOG}")
             if 0 < _version(self._connection) < GIVES_BACK:
                 with suppress(sqlite3.OperationalError):  # a full disk has no room for that; it must not keep it shut
                     self._connection.execute("VACUUM")
