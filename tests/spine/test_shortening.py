@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from openclaw import compaction
 from openclaw.clock import ManualClock, settle
 from openclaw.errors import ProviderError
 from openclaw.fallback import Cooling, Models
-from openclaw.manifest.snapshot import CompactionLimits, Limits
+from openclaw.manifest.snapshot import CompactionLimits, Limits, Price
 from openclaw.messages import (
     AssistantEntry,
     Compaction,
@@ -264,5 +265,19 @@ def test_a_summary_is_not_shown_while_it_is_written() -> None:
         house = House("they talked")
         await house.shortening().before_turn()
         assert not [event for event in house.events if isinstance(event, TextDelta)]
+
+    asyncio.run(scene())
+
+
+def test_a_summary_counts_as_a_cost_of_the_turn_it_was_made_for() -> None:
+    async def scene() -> None:
+        price = Price(input=1_000_000.0, output=0.0, cache_read=0.0, cache_write=0.0)  # a dollar a token
+        house = House("they talked")
+        house.models = Models([replace(house.models.own, price=price)], Cooling(house.clock), house.events.append)
+        await house.shortening().before_turn()
+        turn = Turn(house.models, house.log, perform, Limits(cost=100.0))
+        with pytest.raises(TurnFailed, match=r"this has cost \$100\.0000"):
+            await turn.run(UserEntry("u", NOW, ({"type": "text", "text": "and now?"},), "m"))
+        assert len(house.model.asked) == 1  # for the summary alone
 
     asyncio.run(scene())
