@@ -125,7 +125,10 @@ _ALL: Final = (
         "memory_search", "memory",
         "Searches what was remembered in earlier conversations. Use it before saying that you do not know something "
         "about the person.",
-        {"query": _text("Words to look for."), "limit": _count("How many memories to return at most.")},
+        {
+            "query": _text('Words to look for; "in quotes" those that stand together, and wor* for a beginning.'),
+            "limit": _count("How many memories to return at most."),
+        },
         ("query",),
     ),
     _spec(
