@@ -139,7 +139,8 @@ class Journal(Protocol):
     """The transcript of each session: append-only, readable, the only truth about what a turn has done."""
 
     async def append(self, session: str, entries: Sequence[Entry]) -> None:
-        """On disk, in order, when this returns; raises StorageFailed when the disk did not take it."""
+        """On disk, in order, when this returns. Raises DiskFull with nothing of it written, StorageFailed where the
+        disk did not take it."""
 
     async def load(self, session: str) -> Sequence[Entry]:
         """All entries; a damaged line is skipped, reported and kept aside."""
