@@ -77,13 +77,14 @@ class Counting:
         """Of the audit."""
         return self.store.audit.records
 
-    def calls(self, session: str = "s") -> Calls:
+    def calls(self, session: str = "s", others: tuple[Sender, ...] = ()) -> Calls:
         message = Message("m", self.sender, (Text("please"),), self.clock.now())
         who = Sender(self.sender, "nader" if self.sender == NADER else None, owner=self.sender == NADER)
         agent = self.snapshot.agents["main"]
         scene = Scene(
-            agent, session, message, who, None, self.workspace, "", (Path("/project"),), transcript=self.transcript
-        )
+            agent, session, message, who, None, self.workspace, "", (Path("/project"),), transcript=self.transcript,
+            others=others,
+        )  # fmt: skip
         audit: Audit = self.store.audit
         bench = Bench(
             self.snapshot, lambda spec: self.tools, lambda: self.current, self.approvals, Disk(), self.clock,
