@@ -25,7 +25,7 @@ def run(tmp_path: Path, model: MessagesServer, mode: str, scene: Scene, more: st
     async def whole() -> None:
         root = project(tmp_path / "project", model.url, files={"channels.yaml": channels})
         async with lived(root, tmp_path / "state") as (app, operator):
-            await asyncio.wait_for(scene(app, operator), 50)
+            await asyncio.wait_for(scene(app, operator), 120)
 
     asyncio.run(whole())
     assert model.violations == []
@@ -45,7 +45,7 @@ async def both(operator: Program, model: MessagesServer, *texts: str) -> list[di
     """What each is answered, where the first is with the model when the others are said."""
     before = len(model.requests)
     first = asyncio.create_task(operator.say(texts[0]))
-    await until(lambda: len(model.requests) > before, "the first request")
+    await until(lambda: len(model.requests) > before, "the first request", 40)
     others = []
     for one in texts[1:]:
         others.append(asyncio.create_task(operator.say(one)))
@@ -103,7 +103,7 @@ def test_too_many_are_told_that_it_is_busy_in_the_way_of_their_channel_and_nothi
         model.say(slow, slow, *[text("quick")] * 8)
         telegram.say("one", by=7)
         first = asyncio.create_task(operator.say("one", sender="ann"))
-        await until(lambda: len(model.requests) == 2, "two turns under way")
+        await until(lambda: len(model.requests) == 2, "two turns under way", 40)
         waits = asyncio.create_task(operator.say("two", sender="ann"))
         telegram.say("two", by=7)
         telegram.say("three", by=7)

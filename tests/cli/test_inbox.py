@@ -63,7 +63,7 @@ def test_a_running_runtime_tells_its_inbox_and_answers_what_is_tried_again(tmp_p
     async def scene(model: MessagesServer) -> None:
         root = project(tmp_path / "project", model.url)
         async with lived(root, tmp_path / "state") as (_, operator):
-            await until(lambda: model.requests, "the answer to what waited")
+            await until(lambda: model.requests, "the answer to what waited", 40)
             status = (await operator.http.get("/api/status")).json()
             assert (status["inbox"]["parked"], status["inbox"]["dead"], status["disk"]) == (1, 1, {"full": False})
             metrics = (await operator.http.get("/metrics")).text
@@ -75,7 +75,7 @@ def test_a_running_runtime_tells_its_inbox_and_answers_what_is_tried_again(tmp_p
             }  # fmt: skip
             before = len(model.requests)
             assert (await operator.http.post(f"/api/inbox/{ids['parks']}/retry")).json()["retried"]
-            await until(lambda: len(model.requests) > before, "the answer to what was put aside")
+            await until(lambda: len(model.requests) > before, "the answer to what was put aside", 40)
             assert (await operator.http.delete(f"/api/inbox/{ids['dead']}")).json()["dropped"]
             for request in (operator.http.post("/api/inbox/r9/retry"), operator.http.delete("/api/inbox/r9")):
                 assert (await request).json()["code"] == "not_pending"
@@ -83,4 +83,4 @@ def test_a_running_runtime_tells_its_inbox_and_answers_what_is_tried_again(tmp_p
             assert [one for one in last if one["state"] in ("parked", "dead")] == []
 
     with MessagesServer() as model:
-        asyncio.run(asyncio.wait_for(scene(model), 60))
+        asyncio.run(asyncio.wait_for(scene(model), 120))

@@ -62,7 +62,7 @@ def test_on_a_full_disk_the_runtime_takes_nothing_in_and_goes_on_when_there_is_r
             first = (await operator.say("before")).json()
             assert first.get("reply") == "You said: before", first
             slow = asyncio.create_task(operator.say("slow", sender="slow"))
-            await until(lambda: len(model.requests) == 2, "the turn that is under way")
+            await until(lambda: len(model.requests) == 2, "the turn that is under way", 40)
             fill(small / "filler")
             refused = await operator.say("too much", sender="new")
             assert (refused.status_code, refused.json()["code"]) == (503, "full")
