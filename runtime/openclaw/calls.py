@@ -23,7 +23,6 @@ from openclaw.clock import Clock
 from openclaw.errors import StorageFailed, ToolError
 from openclaw.manifest.people import Sender, approvers_of
 from openclaw.manifest.snapshot import Agent, Snapshot
-from openclaw.masking import masked
 from openclaw.messages import (
     Approval,
     Asked,
@@ -43,7 +42,7 @@ from openclaw.permissions.conditions import host_of
 from openclaw.permissions.decide import Attempt, Decision, Effect, Policy, decide
 from openclaw.permissions.facts import Facts
 from openclaw.ports import Audit, Begin, Tools, Watcher
-from openclaw.secrecy import SECRETS
+from openclaw.secrecy import NOTE, SECRETS, masked
 from openclaw.transcript import Transcript
 
 log = logging.getLogger(__name__)
@@ -139,7 +138,7 @@ class Calls:
             return ToolResult(SECRETS.mask(f"not run: {decision.reason}"), is_error=True)
         self._note_decided(attempt, decision, call.id)
         try:
-            return await self._run(spec, attempt, decision, call.id, secrets)
+            return _masked(await self._run(spec, attempt, decision, call.id, secrets))
         except (asyncio.CancelledError, StorageFailed):
             raise
         except Exception as error:  # its words may quote the input
@@ -160,7 +159,9 @@ class Calls:
         if decision.effect is Effect.DENY:
             return ToolResult(SECRETS.mask(f"refused: {decision.reason}"), is_error=True)
         await begin()
-        return await self._run(spec, attempt, decision, call.id)
+        result = await self._run(spec, attempt, decision, call.id)
+        shown = _masked(result)
+        return shown if shown.text == result.text else replace(shown, text=f"{shown.text}\n{NOTE}")
 
     # ── may it ───────────────────────────────────────────────────────────────────────────────────
 
@@ -310,9 +311,7 @@ class Calls:
             outcome, result = await self._ended(spec, attempt.input, call)
         finally:
             self._note_ran(attempt, id, began, outcome, len(result.text) if result else 0)
-        source = result.untrusted or _strangers(spec, attempt, decision)
-        plain = None if result.plain is None else SECRETS.mask(result.plain)
-        return replace(result, text=SECRETS.mask(result.text), plain=plain, untrusted=source)
+        return replace(result, untrusted=result.untrusted or _strangers(spec, attempt, decision))
 
     async def _ended(self, spec: ToolSpec, input: Mapping[str, Any], call: Call) -> tuple[str, ToolResult]:
         try:
@@ -324,6 +323,11 @@ class Calls:
         except ToolError as error:
             return "failed", ToolResult(str(error), is_error=True)
         return "failed" if result.is_error else "done", result
+
+
+def _masked(result: ToolResult) -> ToolResult:
+    plain = None if result.plain is None else SECRETS.mask(result.plain)
+    return replace(result, text=SECRETS.mask(result.text), plain=plain)
 
 
 def _declined(answer: str) -> str:

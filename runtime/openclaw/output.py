@@ -12,9 +12,9 @@ from contextlib import suppress
 
 from openclaw.beneath import folder, replace
 from openclaw.errors import ToolError
-from openclaw.masking import masked
 from openclaw.messages import Call, ToolResult
 from openclaw.names import file_name
+from openclaw.secrecy import masked
 
 NOTHING = "(no output)"  # what stands for the output of a tool that said nothing
 LIMIT = 16_000  # characters

@@ -2,7 +2,8 @@
 
 The law: nothing outside the workspace is touched, no link is followed, and a file changes whole or not
 at all (openclaw/beneath.py does the opening). Rules decided already; the few names that no agent ever
-writes are refused here as well, so that a mistake above does not reach the disk.
+writes are refused here as well, so that a mistake above does not reach the disk. What was struck out of a
+text before a model saw it is not written back over what it stood for.
 
 Knows nothing of policies, agents or sessions.
 """
@@ -29,6 +30,7 @@ from openclaw.messages import Call, ToolResult, ToolSpec
 from openclaw.output import LARGEST, LIMIT
 from openclaw.permissions.paths import protected
 from openclaw.ports import Place
+from openclaw.secrecy import SECRETS, STRUCK
 
 LINES = 2_000  # shown by one read_file, if they fit
 LISTED = 500  # names shown by one list_files
@@ -153,6 +155,8 @@ def _text(content: bytes, spot: Spot) -> str:
 def _write(spot: Spot, input: Mapping[str, Any]) -> str:
     text: str = input["content"]
     with _writing:
+        if STRUCK in text and _holds_secrets(_there(spot)):
+            raise ToolError(_would_strike(spot))
         new = _put(spot, text.encode("utf-8", "replace"), make=True)
     lines = text.count("\n") + (not text.endswith("\n") and text != "")
     return f"{'Wrote' if new else 'Replaced'} `{spot.shown}`: {_many(lines, 'line')}, {_many(len(text), 'character')}."
@@ -169,6 +173,8 @@ def _edit(spot: Spot, input: Mapping[str, Any]) -> str:
         if old not in text and "\r\n" in text:
             old, new = (part.replace("\r\n", "\n").replace("\n", "\r\n") for part in (old, new))
         count = text.count(old)
+        if ((STRUCK in old and count == 0) or new.count(STRUCK) > old.count(STRUCK)) and _holds_secrets(text):
+            raise ToolError(_would_strike(spot))
         if count == 0:
             raise ToolError(_not_there(text, old, spot))
         if count > 1 and not every:
@@ -179,6 +185,25 @@ def _edit(spot: Spot, input: Mapping[str, Any]) -> str:
         _put(spot, text.replace(old, new).encode(), make=False)
     line = text.count("\n", 0, text.index(old)) + 1
     return f"Edited `{spot.shown}`: {_many(count, 'place')}, the first at line {line}."
+
+
+def _there(spot: Spot) -> str:
+    """What the file holds so far; "" where there is none."""
+    try:
+        return _content(spot).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _holds_secrets(text: str) -> bool:
+    return SECRETS.mask(text).count(STRUCK) > text.count(STRUCK)
+
+
+def _would_strike(spot: Spot) -> str:
+    return (
+        f"nothing was written: `{spot.shown}` holds a secret, of which you were shown `{STRUCK}`, and that would stand "
+        "in its place; change the other parts with edit_file, and leave those that hold it as they are"
+    )
 
 
 def _put(spot: Spot, content: bytes, *, make: bool) -> bool:
