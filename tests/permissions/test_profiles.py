@@ -132,8 +132,9 @@ def test_a_program_with_a_repository_is_vetted_only_where_it_is_trusted() -> Non
     ("command", "below"),
     [
         ("grep -rn x .", True), ("grep x a", False), ("grep --recursive x", True), ("grep -d recurse x .", True),
-        ("rg x", True), ("diff -r a b", True), ("diff a b", False), ("cat a", False), ("find . -name x", False),
-        ("ls -R", False),
+        ("rg x", True), ("diff -r a b", True), ("diff a b", True), ("cat a", False), ("find . -name x", False),
+        ("ls -R", False), ("md5sum a", False), ("md5sum -c a", True), ("sha256sum --check a", True), ("cksum -bc a", True),
+        ("git log -p", False), ("ps aux", False),
     ],
 )  # fmt: skip
 def test_reading_whole_folders_is_known(command: str, below: bool) -> None:

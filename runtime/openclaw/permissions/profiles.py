@@ -42,6 +42,7 @@ class Profile:
     dashes: bool
     anything: bool
     never: re.Pattern[str] | None
+    line: re.Pattern[str] | None
     requires: frozenset[str]
     descends: frozenset[str]
     probes: bool
@@ -67,6 +68,8 @@ class Profile:
             for argument in argv[1:]:
                 if self.never.search(argument):
                     return f"`{argument}` is not in the profile of {self.name}"
+        if self.line is not None:
+            return self._as_a_line(argv[1:])
         inner, rest = self._inner(argv)
         if inner is not None:
             return inner.vet(rest)
@@ -76,8 +79,17 @@ class Profile:
             return f"{self.name} is vetted only with the subcommands {', '.join(sorted(self.subcommands))}"
         return _Reading(self, argv).result()
 
+    def _as_a_line(self, arguments: Sequence[str]) -> tuple[str, ...] | str:
+        """Judged whole, where what one argument means depends on all others."""
+        assert self.line is not None
+        joined = " ".join(arguments)
+        if joined.split(" ") == list(arguments or ("",)) and self.line.fullmatch(joined):
+            return ()
+        return f"`{joined}` is not in the profile of {self.name}"
+
     def reads_below(self, argv: Sequence[str]) -> bool:
-        """Whether vetted arguments make the program read every file below its folders, the protected ones too."""
+        """Whether vetted arguments make the program read more than they name, what is protected too: every file
+        below its folders, or whatever a list names."""
         inner, rest = self._inner(argv)
         if inner is not None:
             return inner.reads_below(rest)
@@ -273,6 +285,7 @@ def _compiled(name: str, entry: Mapping[str, Any]) -> Profile:
         dashes=entry.get("dashes", "words" not in entry),
         anything=entry.get("anything", False),
         never=re.compile(entry["never"]) if "never" in entry else None,
+        line=re.compile(entry["line"], re.X) if "line" in entry else None,
         requires=frozenset(entry.get("requires", [])),
         descends=frozenset(entry.get("descends", [])),
         probes=entry.get("probes", True),
