@@ -17,7 +17,6 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from openclaw import output
 from openclaw.approvals import Approvals
 from openclaw.clock import Clock
 from openclaw.errors import StorageFailed, ToolError
@@ -36,18 +35,16 @@ from openclaw.messages import (
     ToolStarted,
     quote_line,
 )
-from openclaw.names import INCOMING
 from openclaw.permissions import record
-from openclaw.permissions.conditions import host_of
 from openclaw.permissions.decide import Attempt, Decision, Effect, Policy, decide
 from openclaw.permissions.facts import Facts
+from openclaw.permissions.taint import strangers
 from openclaw.ports import Audit, Begin, Tools, Watcher
 from openclaw.secrecy import NOTE, SECRETS, masked
 from openclaw.transcript import Transcript
 
 log = logging.getLogger(__name__)
 
-_KEPT = frozenset({INCOMING, output.SPILL[0]})
 GRACE = 30.0  # seconds a tool gets beyond its own timeout before it is cut off from outside
 
 
@@ -311,7 +308,7 @@ class Calls:
             outcome, result = await self._ended(spec, attempt.input, call)
         finally:
             self._note_ran(attempt, id, began, outcome, len(result.text) if result else 0)
-        return replace(result, untrusted=result.untrusted or _strangers(spec, attempt, decision))
+        return replace(result, untrusted=result.untrusted or strangers(attempt, decision))
 
     async def _ended(self, spec: ToolSpec, input: Mapping[str, Any], call: Call) -> tuple[str, ToolResult]:
         try:
@@ -335,17 +332,6 @@ def _declined(answer: str) -> str:
         "deny": "the person said no; do not try it again in another way",
         "expired": "nobody answered in time, which counts as no",
     }.get(answer, "the question was withdrawn")
-
-
-def _strangers(spec: ToolSpec, attempt: Attempt, decision: Decision) -> str:
-    """Whose words a result holds: of a tool that brings them, or of files that came with messages and outputs that
-    were put aside, in whose conversation ever."""
-    if spec.untrusted:
-        urls = (attempt.input.get(name) for name, kind in spec.judged.items() if kind == "url")
-        return " ".join([spec.name, *(host for host in map(host_of, urls) if host)])
-    named = [str(path) for path in decision.details.get("paths", ())]
-    named += [word for step in (decision.command.steps if decision.command else ()) for word in step.argv[1:]]
-    return f"{spec.name} of kept material" if any(_KEPT & set(Path(word).parts) for word in named) else ""
 
 
 # ── the input ────────────────────────────────────────────────────────────────────────────────────

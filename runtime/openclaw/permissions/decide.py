@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from openclaw.messages import CommandLine, Step
@@ -121,6 +122,7 @@ class _Judgement:
     matched: list[Rule] = field(default_factory=list)
     outcomes: tuple[Segment, ...] = ()
     vetted: tuple[Step, ...] = ()  # steps that their profiles hold
+    reads: tuple[tuple[tuple[Path, ...], bool] | None, ...] = ()  # by step: what it opens, and whether it reads below
 
     def decision(self) -> Decision:
         subject = subjects.of(self.attempt, self.facts)
@@ -150,6 +152,7 @@ class _Judgement:
                 "cwd": str(subject.cwd),
                 "paths": tuple(str(path.real) for path in subject.paths),
                 "template": subject.template,
+                "reads": self.reads,
                 "policy": policy_digest(self.policy),
             },
         )
@@ -206,6 +209,7 @@ class _Judgement:
             segments.examine(step, subject, workspace, self.attempt, self.facts, roots) for step in command.steps
         ]
         self.vetted = tuple(each.step for each in examined if isinstance(each.vetted, tuple) and each.stray is None)
+        self.reads = tuple(map(segments.reads, examined))
         held = self._forbid(subject, forbidding, examined)
         whole = [rule for rule in allows if rules.permits_call(rule, self.attempt, subject)] if subject.template else []
         self.outcomes = tuple(self._step(each, subject, allows, forbidding, whole, held) for each in examined)

@@ -57,6 +57,13 @@ def examine(
     return Examined(step, program, vetted, tuple(operands), stray, known.reads_below(step.argv), trusted)
 
 
+def reads(examined: Examined) -> tuple[tuple[Path, ...], bool] | None:
+    """What a step opens, where that leads, and whether it reads all below; None where nobody knows."""
+    if not isinstance(examined.vetted, tuple) or len(examined.operands) != len(examined.vetted):
+        return None
+    return tuple(operand.real for operand in examined.operands), examined.below
+
+
 def _stray(operand: PathSubject, workspace: Path, attempt: Attempt) -> str | None:
     if not paths.within(operand.real, workspace):
         return f"`{operand.text}` lies outside the workspace"
