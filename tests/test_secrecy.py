@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from doubles.counter import Counting
 from doubles.house import AGENT, Program, lived, project, until
 from doubles.messages_server import HttpError, MessagesServer, Reply, text, tool
-from openclaw import audit
+from openclaw import audit, output
 from openclaw.app import App
 from openclaw.clock import SystemClock
-from openclaw.messages import Call, ToolCall, ToolResult
+from openclaw.messages import Call, ToolCall, ToolResult, ToolStarted
 from openclaw.permissions.decide import Effect, Rule
 from openclaw.ports import Place
 from openclaw.secrecy import NOTE, SECRETS, SHORTEST, STRUCK, Masking, Secrets, ambient, masked
@@ -398,3 +398,45 @@ def test_a_model_is_told_that_something_was_struck_out(tmp_path: Path) -> None:
     assert asyncio.run(counting.call("pay", to="ana")).text == "pay ran"
     checked = asyncio.run(counting.calls().check(ToolCall("c", "read_file", {"path": "app.ini"})))
     assert checked.text == SEEN
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("at", [150, 190, 290, 299, 9_990, 9_999, 15_690])
+def test_no_cut_leaves_half_of_a_secret(tmp_path: Path, at: int) -> None:
+    """Lines for people are cut, the audit's arguments, results and the lines of files; each only after the striking."""
+    long = "x." * (at // 2) + "hunter-2-hunter" + "." * 30_000
+    counting = Counting(tmp_path, [Rule(Effect.ALLOW, ("pay", "read_file"))])
+    (tmp_path / "app.ini").write_text(long)
+    call = Call("main", "s", "telegram:1", tmp_path, "c")
+    counting.tools.says["pay"] = output.result(long, call)
+    counting.tools.says["read_file"] = on_files(tmp_path, "read_file")
+    said = [asyncio.run(counting.call("pay", to=long)).text, asyncio.run(counting.call("read_file", path="x")).text]
+    asyncio.run(counting.call("pay", to=[long]))
+    shown = json.dumps(
+        [said, counting.lines, [event.line for event in counting.told if isinstance(event, ToolStarted)]]
+    )
+    assert "hunt" not in shown and STRUCK in shown
+
+
+def test_a_card_shows_no_secret_that_is_escaped_or_stands_on_several_lines(tmp_path: Path) -> None:
+    lines = "first-line-of-it\nsecond-line-of-it\n"
+    SECRETS.hold(LINE, [lines, "pass\\wörd-€-0123"])
+    try:
+        counting = Counting(tmp_path)
+
+        async def play() -> str:
+            calling = await counting.asked("pay", to=f"a\n{lines}b pass\\wörd-€-0123\n{KEYS['plain']}")
+            [one] = counting.approvals.pending()
+            counting.approvals.cancel(reason="enough")
+            await calling
+            calling = await counting.asked("run_command", command="touch 'pass\\wörd-€-0123'")
+            [two] = counting.approvals.pending()
+            counting.approvals.cancel(reason="enough")
+            await calling
+            return "\n".join((*one.lines, *two.lines))
+
+        shown = asyncio.run(play())
+    finally:
+        SECRETS.drop(LINE)
+    assert shown.count(STRUCK) == 4
+    assert all(part not in shown for part in ("line-of-it", "pass", "0123", LINE[:20]))

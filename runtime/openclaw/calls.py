@@ -105,7 +105,7 @@ class Calls:
     async def perform(self, call: ToolCall, begin: Begin) -> ToolResult:
         """The call's one result. `begin` is awaited after the decision and before the effect."""
         started = self._bench.clock.monotonic()
-        self._tell(ToolStarted(call, SECRETS.mask(line(call))))
+        self._tell(ToolStarted(call, line(call)))
         try:
             result = await self._perform(call, begin)
         except (asyncio.CancelledError, StorageFailed):
@@ -158,7 +158,8 @@ class Calls:
         await begin()
         result = await self._run(spec, attempt, decision, call.id)
         shown = _masked(result)
-        return shown if shown.text == result.text else replace(shown, text=f"{shown.text}\n{NOTE}")
+        same = (shown.text, shown.plain) == (result.text, result.plain)
+        return shown if same else replace(shown, text=f"{shown.text}\n{NOTE}")
 
     # ── may it ───────────────────────────────────────────────────────────────────────────────────
 
@@ -282,7 +283,8 @@ class Calls:
 
     def _note(self, type: str, found: Mapping[str, Any]) -> None:
         at = self._bench.clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._bench.audit.note(SECRETS.mask_all({"at": at, "type": type, **found}))
+        # What is secret goes first: half of it, left by a cut, is known by nobody for what it is.
+        self._bench.audit.note(record.shortened(SECRETS.mask_all({"at": at, "type": type, **found})))
 
     # ── do it ────────────────────────────────────────────────────────────────────────────────────
 
@@ -372,14 +374,15 @@ def input_problem(spec: ToolSpec, input: Mapping[str, Any], secrets: tuple[str, 
     """What is wrong with a call's arguments, in words for the model; None where nothing is."""
     errors = _validator(json.dumps(spec.input_schema, sort_keys=True, default=str)).iter_errors(input)
     problems = [
-        f"{'.'.join(map(str, e.absolute_path)) or 'arguments'}: {masked(e.message, secrets)}"[:300] for e in errors
+        f"{'.'.join(map(str, e.absolute_path)) or 'arguments'}: {SECRETS.mask(masked(e.message, secrets))}"[:300]
+        for e in errors
     ]
     return "; ".join(sorted(problems)) or None
 
 
 def line(call: ToolCall) -> str:
-    """One line for a person: the tool and the gist of its arguments, nothing hidden, at most 200 characters."""
+    """One line for a person: the tool and the gist of its arguments, at most 200 characters; secrets are struck out."""
     values = list(call.input.values()) if isinstance(call.input, Mapping) else [call.input]
     gist = values[0] if len(values) == 1 and isinstance(values[0], str) else json.dumps(call.input, ensure_ascii=False)
-    text = quote_line(f"{call.name}  {gist}")
+    text = quote_line(SECRETS.mask(f"{call.name}  {gist}"))
     return text if len(text) <= 200 else text[:199] + "…"

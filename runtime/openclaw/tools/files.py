@@ -122,7 +122,10 @@ def _page(lines: Sequence[str], most: int) -> list[str]:
             break
         page.append(line)
         room -= len(line) + 1
-    return page or [f"{lines[0][: LIMIT - 300]}[... {len(lines[0]) - LIMIT + 300:,} more characters in this line]"]
+    if page:
+        return page
+    line = SECRETS.mask(lines[0])  # before a cut leaves half of a secret
+    return [f"{line[: LIMIT - 300]}[... {max(len(line) - LIMIT + 300, 0):,} more characters in this line]"]
 
 
 def _content(spot: Spot) -> bytes:
