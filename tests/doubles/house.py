@@ -145,7 +145,7 @@ async def events(response: httpx2.Response) -> AsyncIterator[tuple[str, dict[str
             yield name, json.loads(line.removeprefix("data: "))
 
 
-async def until(found: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+async def until(found: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
     """Polls until `found` gives something; fails naming what never came."""
     end = time.monotonic() + seconds
     while not (value := found()):
