@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +109,122 @@ def test_parts_that_are_not_there_any_more_are_named_and_one_missing_in_the_midd
     assert [note for note in verdict.notes if note.startswith(second.name)] == list(verdict.notes)
     third.unlink()
     assert audit.verify(tmp_path).broken is not None
+
+
+def anchored(folder: Path, number: int, *, largest: int = 1 << 20) -> Trail:
+    """As the store writes it: with the anchor outside of the log's folder."""
+    trail = Trail(folder / "logs", largest, head=folder / audit.HEAD)
+    for n in range(number):
+        trail.append([{"type": "decided", "tool": f"tool{n}"}])
+    return trail
+
+
+def verified(folder: Path) -> audit.Verdict:
+    head = audit.head(folder / audit.HEAD)
+    assert head is not None
+    return audit.verify(folder / "logs", [head])
+
+
+def resealed(found: list[bytes]) -> list[bytes]:
+    """The same records as a chain of their own, as somebody would write it who knows how."""
+    made, before = [], audit.GENESIS
+    for number, line in enumerate(found, 1):
+        record = {key: value for key, value in json.loads(line).items() if key not in ("n", "before")}
+        made.append(audit.sealed(record, number, before) + b"\n")
+        before = audit.seal(made[-1][:-1])
+    return made
+
+
+WHOLESALE: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
+    "one cut off": (lambda ls: ls[:-1], "line 6 to 6 would follow"),
+    "half cut off": (lambda ls: ls[:3], "line 4 to 6 would follow"),
+    "torn by hand": (lambda ls: [*ls[:-1], ls[-1][:30]], "line 6 to 6 would follow"),
+    "all": (lambda ls: [], "line 1 to 6 would follow"),
+    "edited and sealed again": (
+        lambda ls: resealed([*ls[:2], ls[2].replace(b"tool2", b"tool9"), *ls[3:]]),
+        "another line",
+    ),
+    "turned round and sealed again": (lambda ls: resealed(ls[::-1]), "another line"),
+    "one taken away and sealed again": (lambda ls: resealed([*ls[:2], *ls[3:]]), "line 6 to 6 would follow"),
+    "one added and sealed again": (lambda ls: resealed([*ls[:2], *ls[1:]]), "another line"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLESALE)
+def test_an_anchor_shows_what_a_chain_alone_cannot(tmp_path: Path, name: str) -> None:
+    anchored(tmp_path, 6).close()
+    assert verified(tmp_path) == audit.Verdict(6)
+    forge, why = WHOLESALE[name]
+    rewrite(tmp_path / "logs", forge(lines(tmp_path / "logs")))
+    broken = verified(tmp_path).broken
+    assert broken is not None and why in broken.why
+
+
+def test_a_folder_that_was_deleted_is_missed(tmp_path: Path) -> None:
+    anchored(tmp_path, 6).close()
+    shutil.rmtree(tmp_path / "logs")
+    assert str(verified(tmp_path).broken).startswith("audit.jsonl:0: line 1 to 6 would follow")
+    anchored(tmp_path, 2).close()
+    assert verified(tmp_path).notes == ("audit.jsonl begins with line 7: what was before it is not there any more",)
+
+
+def test_the_next_run_does_not_close_a_gap(tmp_path: Path) -> None:
+    anchored(tmp_path, 6).close()
+    rewrite(tmp_path / "logs", lines(tmp_path / "logs")[:4])
+    anchored(tmp_path, 3).close()
+    broken = verified(tmp_path).broken
+    assert str(broken) == "audit.jsonl:5: its number is 7, and 5 would follow"
+
+
+def test_a_process_that_is_killed_between_a_line_and_its_anchor_leaves_a_whole_log(tmp_path: Path) -> None:
+    anchored(tmp_path, 3).close()
+    before = (tmp_path / audit.HEAD).read_bytes()
+    anchored(tmp_path, 2).close()
+    (tmp_path / audit.HEAD).write_bytes(before)
+    assert verified(tmp_path) == audit.Verdict(5)
+    anchored(tmp_path, 1).close()
+    assert verified(tmp_path) == audit.Verdict(6)
+    assert (tmp_path / audit.HEAD).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("left", [b"", b"no anchor\n", b"\xff" * 40])
+def test_an_anchor_that_cannot_be_read_is_made_anew(tmp_path: Path, left: bytes) -> None:
+    anchored(tmp_path, 3).close()
+    (tmp_path / audit.HEAD).write_bytes(left)
+    assert audit.head(tmp_path / audit.HEAD) is None
+    anchored(tmp_path, 1).close()
+    assert verified(tmp_path) == audit.Verdict(4)
+
+
+def test_a_clock_that_was_set_back_is_told_and_breaks_nothing(tmp_path: Path) -> None:
+    trail = Trail(tmp_path)
+    for at in ("12:00:05.000", "12:00:04.999", "12:00:05.001", "11:00:00.000", "11:00:01.000"):
+        trail.append([{"type": "decided", "at": f"2026-11-23T{at}Z"}])
+    trail.close()
+    verdict = audit.verify(tmp_path)
+    assert (verdict.lines, verdict.broken) == (5, None)
+    assert verdict.notes == ("the clock was set back before audit.jsonl:2, audit.jsonl:4",)
+
+
+def test_it_is_verified_beside_whoever_writes_it(tmp_path: Path) -> None:
+    """A part becomes full, and lines come, while the chain is followed."""
+    trail = anchored(tmp_path, 5, largest=600)
+    done = threading.Event()
+
+    def write() -> None:
+        for n in range(1500):
+            trail.append([{"type": "decided", "tool": str(n)}])
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    looked = 0
+    while not done.is_set():
+        assert verified(tmp_path).broken is None
+        looked += 1
+    writer.join()
+    trail.close()
+    assert looked and verified(tmp_path) == audit.Verdict(1505)
 
 
 # ── crashes ──────────────────────────────────────────────────────────────────────────────────────
@@ -353,7 +471,11 @@ def test_the_command_lists_and_verifies(tmp_path: Path) -> None:
         where = {"session": f"s{n % 2}", "agent": "main", "tool": "run_command" if n else "pay"}
         trail.append([{"at": "2026-11-23T12:00:00.000Z", "type": "decided", **where, "decision": "allow"}])
     trail.close()
-    assert (openclaw(tmp_path, "verify").returncode, openclaw(tmp_path, "verify").stdout) == (0, "whole: 5 lines\n")
+    verified = openclaw(tmp_path, "verify")
+    last = f"5:{audit.seal(lines(tmp_path / 'logs')[-1].rstrip())}"
+    assert (verified.returncode, verified.stdout) == (0, f"whole: 5 lines, the last is {last}\n")
+    assert openclaw(tmp_path, "verify", "--expect", last).returncode == 0
+    assert openclaw(tmp_path, "verify", "--expect", f"6{last[1:]}").returncode == 1
     listed = json.loads(openclaw(tmp_path, "list", "--json", "--session", "s0", "--tool", "run_command").stdout)
     assert [one["n"] for one in listed] == [3, 5]
     assert [one["n"] for one in json.loads(openclaw(tmp_path, "list", "--json", "--limit", "2").stdout)] == [4, 5]

@@ -2,8 +2,10 @@
 
 Law: a line is never changed and never taken away; so each holds its number `n` and in `before` the SHA-256 of the line
 before it, and the chain goes on over the files that a log is divided into. What a crash tore off the end stays, and
-the line after it says `torn`. A chain shows every edit of a line and every line that is missing; against somebody who
-writes the whole log anew, and against lines cut off the end, it proves nothing.
+the line after it says `torn`. A chain shows every edit of a line and every line that is missing in it. Lines cut off
+its end, and a chain that was written anew, are shown by an anchor: the number and hash of a line, kept outside of the
+log. The writer keeps one in the file `HEAD` beside the folder; against somebody who changes that too, only one helps
+that was noted elsewhere.
 Pure but for reading; who writes is `stores/_audit.py`.
 """
 
@@ -12,15 +14,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 NAME = "audit.jsonl"  # what is written to now; earlier parts are audit-000001.jsonl and so on
+HEAD = "audit-head"  # in the state folder: the anchor of the last line that was written
 GENESIS = "0" * 64
 TORN = "torn"
 _PART = re.compile(r"audit-([0-9]{6,})\.jsonl")
+_ANCHOR = re.compile(r"0*([0-9]{1,18}):([0-9a-f]{64})\s*")
+_TRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +43,12 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`notes` say what a chain can bear: a torn line, and parts that are not there any more."""
+    """`notes` say what a chain can bear: a torn line, and parts that are not there any more. `last` anchors its end."""
 
     lines: int
     broken: Broken | None = None
     notes: tuple[str, ...] = ()
+    last: str = field(default="", compare=False)
 
 
 def sealed(record: Mapping[str, Any], number: int, before: str) -> bytes:
@@ -73,7 +80,7 @@ def files(folder: Path) -> list[Path]:
 def records(folder: Path) -> Iterator[dict[str, Any]]:
     """What can be read, the oldest first; what cannot is left to `verify`."""
     for path in files(folder):
-        with path.open("rb") as file:
+        with suppress(FileNotFoundError), path.open("rb") as file:
             for line in file:
                 record = parsed(line)
                 if record is not None and record.get("type") != TORN:
@@ -88,27 +95,64 @@ def parsed(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def verify(folder: Path) -> Verdict:
-    """Follows the chain from its first line to its last, and stops at the first that breaks it."""
-    chain = _Chain()
-    for path in files(folder):
+def anchor(number: int, seal: str) -> str:
+    return f"{number:020}:{seal}"
+
+
+def anchored(text: str) -> tuple[int, str] | None:
+    """The line that an anchor names, and its hash; None for what is no anchor."""
+    found = _ANCHOR.fullmatch(text)
+    return (int(found[1]), found[2]) if found else None
+
+
+def head(path: Path) -> tuple[int, str] | None:
+    """The anchor that the writer left; None where there is none, or none that can be read."""
+    try:
+        return anchored(path.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def verify(folder: Path, anchors: Sequence[tuple[int, str]] = ()) -> Verdict:
+    """Follows the chain from its first line to its last, and stops at the first that breaks it. Anchors have to be
+    read before: the log may grow meanwhile. So may a part become full; then what was read is read again."""
+    verdict = Verdict(0, Broken(NAME, 0, "its files change faster than they can be read"))
+    for _ in range(_TRIES):
+        found = files(folder)
+        with suppress(FileNotFoundError):  # renamed since
+            verdict = _followed(found, anchors)
+            if verdict.broken is None or files(folder) == found:
+                return verdict
+    return verdict
+
+
+def _followed(found: Sequence[Path], anchors: Sequence[tuple[int, str]]) -> Verdict:
+    chain, place = _Chain(anchors), (NAME, 0)
+    for path in found:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                why = chain.follow(path.name, number, line)
+                place = (path.name, number)
+                why = chain.follow(*place, line)
                 if why is not None:
-                    return Verdict(chain.lines, Broken(path.name, number, why), tuple(chain.notes))
-    return Verdict(chain.lines, None, tuple(chain.ended()))
+                    return Verdict(chain.lines, Broken(*place, why), tuple(chain.notes))
+    missing = chain.missing()
+    broken = None if missing is None else Broken(*place, missing)
+    return Verdict(chain.lines, broken, tuple(chain.ended()), chain.last)
 
 
 class _Chain:
     """How far a chain was followed. A line that cannot be read is a torn one until the line after it denies that."""
 
-    def __init__(self) -> None:
+    def __init__(self, anchors: Sequence[tuple[int, str]]) -> None:
         self.lines = 0
         self.notes: list[str] = []
+        self.last = ""
+        self._anchors = anchors
         self._next: int | None = None
         self._before = GENESIS
         self._torn: tuple[str, int] | None = None
+        self._at = ""
+        self._back: list[str] = []  # places where the time goes back
 
     def follow(self, file: str, number: int, line: bytes) -> str | None:
         """Why this line breaks the chain; None where it goes on."""
@@ -120,9 +164,12 @@ class _Chain:
             self._torn, self._before = (file, number), seal(whole)
             return None
         why = self._breaks(file, record)
-        if why is None:
-            self._settle(record, whole)
-        return why
+        if why is not None:
+            return why
+        self._settle(record, whole)
+        self._look_at_the_clock(f"{file}:{number}", record.get("at"))
+        noted = all(seal == self._before for number, seal in self._anchors if number == record["n"])
+        return None if noted else "it is another line than the one that was noted when it was written"
 
     def _breaks(self, file: str, record: Mapping[str, Any]) -> str | None:
         if self._next is None:
@@ -148,9 +195,28 @@ class _Chain:
             self.notes.append(f"{self._torn[0]}:{self._torn[1]} was torn by a crash; what it was to say is lost")
         self._torn, self._before = None, seal(whole)
         self._next = int(record["n"]) + 1
+        self.last = anchor(int(record["n"]), self._before)
         self.lines += 1
+
+    def _look_at_the_clock(self, place: str, at: Any) -> None:
+        seconds = str(at)[:19] if isinstance(at, str) else self._at
+        if seconds < self._at:
+            self._back.append(place)
+        self._at = seconds
+
+    def missing(self) -> str | None:
+        """What an anchor knows of lines after the last."""
+        known = max((number for number, _ in self._anchors), default=0)
+        start = self._next or 1
+        if known < start:
+            return None
+        return f"line {start} to {known} would follow: they were cut off, or lost with the power"
 
     def ended(self) -> list[str]:
         if self._torn is not None:
             self.notes.append(f"{self._torn[0]}:{self._torn[1]} is torn: the last line was not written to its end")
+        if self._back:
+            self.notes.append(
+                f"the clock was set back before {', '.join(self._back[:5])}{', ...' if len(self._back) > 5 else ''}"
+            )
         return self.notes

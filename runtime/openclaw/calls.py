@@ -134,6 +134,7 @@ class Calls:
             self._note_decided(attempt, replace(decision, effect=Effect.DENY), call.id)
             return ToolResult(SECRETS.mask(f"not run: {decision.reason}"), is_error=True)
         self._note_decided(attempt, decision, call.id)
+        await self._bench.audit.written()  # as an intent would be, which a check has none of
         try:
             return _masked(await self._run(spec, attempt, decision, call.id, secrets))
         except (asyncio.CancelledError, StorageFailed):

@@ -257,7 +257,7 @@ def test_a_no_holds_for_the_same_call_until_the_conversation_is_put_aside(tmp_pa
         await settle()
         assert len(desk.shown) == 3
         await desk.clock.advance(301)
-        assert await asyncio.gather(other, elsewhere) == ["expired", "expired"]
+        assert list(await asyncio.gather(other, elsewhere)) == ["expired", "expired"]
         assert await desk.ask(desk.build(desk.attempt())) == "deny"
         assert len(desk.shown) == 3
         desk.approvals.forget("s")

@@ -2,7 +2,9 @@
 
 Law: what was noted is written in its order, before whatever the disk thread was asked for after it: so a decision is in
 the file before the intent that follows from it, and with it before the effect. It is not forced out to the disk: a
-process that is killed loses nothing that was handed over, a machine that loses power perhaps the last lines.
+process that is killed loses nothing that was handed over, a machine that loses power perhaps the last lines. After
+the lines, the anchor of the last of them goes to a file outside of the folder; where it knows of lines that are not
+there, the chain goes on after those, so that the gap stays to be seen.
 Runs in the disk thread alone; the form of a line is `openclaw.audit`'s.
 """
 
@@ -21,8 +23,10 @@ _TAIL = 1 << 20  # bytes in which the last line is sought first
 
 
 class Trail:
-    def __init__(self, folder: Path, largest: int = LARGEST) -> None:
+    def __init__(self, folder: Path, largest: int = LARGEST, *, head: Path | None = None) -> None:
         self._folder = folder
+        self._head_path = head
+        self._head: int | None = None
         self._largest = largest
         self._file: int | None = None
         self._size = 0
@@ -41,12 +45,18 @@ class Trail:
             os.fsync(self._file)
             os.close(self._file)
             self._file = None
+        if self._head is not None:
+            os.close(self._head)
+            self._head = None
 
     def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
         assert self._file is not None
         lines = b"".join(self._sealed(record) for record in records)
         write_all(self._file, lines)
         self._size += len(lines)
+        if self._head is not None:
+            # In one write of always the same length: a process that is killed leaves the old one or the new one.
+            os.pwrite(self._head, f"{audit.anchor(self._next - 1, self._before)}\n".encode(), 0)
 
     def _sealed(self, record: Mapping[str, Any]) -> bytes:
         line = audit.sealed(record, self._next, self._before)
@@ -66,6 +76,11 @@ class Trail:
             # Whatever somebody made of it, the chain goes on; `verify` tells where it was broken.
             self._next = number + 1 if isinstance(number, int) else 1
             self._before = audit.seal(last)
+        if self._head_path is not None:
+            number, seal = audit.head(self._head_path) or (0, "")
+            if number >= self._next:
+                self._next, self._before = number + 1, seal
+            self._head = os.open(self._head_path, os.O_RDWR | os.O_CREAT, 0o600)
         if torn:
             write_all(self._file, b"\n")
             self._size += 1

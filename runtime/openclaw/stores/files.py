@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from openclaw.audit import HEAD
 from openclaw.clock import Clock
 from openclaw.messages import Accepted, Entry, Message, Reply, Route
 from openclaw.ports import Cause, Outgoing, Queued, Run, SessionSummary, Settlement
@@ -162,6 +163,9 @@ class Audit:
             self._called = True
             self._disk.post(self._write)
 
+    async def written(self) -> None:
+        await self._disk.run(self._write)
+
     def _write(self) -> None:
         self._called = False  # first: what is noted from here on calls again
         taken = []
@@ -184,7 +188,7 @@ class Store:
         self.inbox = Inbox(self._disk, self._rows)
         self.outbox = Outbox(self._disk, self._rows)
         self.journal = Journal(self._disk, self._transcripts)
-        self._trail = Trail(root / "logs")
+        self._trail = Trail(root / "logs", head=root / HEAD)
         self.audit = Audit(self._disk, self._trail)
         self.marks = Marks(self._disk, self._rows, Document(root / f"{APPROVALS}.json"))
 
