@@ -83,7 +83,7 @@ class Profile:
         """Judged whole, where what one argument means depends on all others."""
         assert self.line is not None
         joined = " ".join(arguments)
-        if joined.split(" ") == list(arguments or ("",)) and self.line.fullmatch(joined):
+        if all(argument and " " not in argument for argument in arguments) and self.line.fullmatch(joined):
             return ()
         return f"`{joined}` is not in the profile of {self.name}"
 
