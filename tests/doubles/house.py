@@ -101,7 +101,7 @@ class Program:
     def __init__(self, address: str, token: str | None = TOKEN) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
         self.http = httpx2.AsyncClient(  # nothing here is encrypted, and reading certificates takes a while
-            base_url=address, headers=headers, timeout=30, trust_env=False, verify=False
+            base_url=address, headers=headers, timeout=60, trust_env=False, verify=False
         )
 
     async def __aenter__(self) -> Self:
