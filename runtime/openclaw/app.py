@@ -106,6 +106,8 @@ class App:
         self.supervisor = Supervisor(place, self.clock, project.model)
         stack.push_async_callback(self.supervisor.close)
         await self.supervisor.apply(project.snapshot)
+        for agent in project.snapshot.agents.values():
+            shared().guards.placed.sweep(self.house.workspace(agent))
         await self.reminders.open()
         self.approvals = Approvals(self.store.marks, self.clock)
         await self.approvals.open()
@@ -160,7 +162,7 @@ class App:
             self.store.journal,
             self.store.audit,
             self.approvals,
-            Disk(walls=shared().walls),
+            Disk(walls=shared().walls, unsearched=shared().unsearched),
             self.clock,
             self._reachable,
             self.tally,

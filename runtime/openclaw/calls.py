@@ -128,7 +128,7 @@ class Calls:
         if wrong := input_problem(spec, input, secrets):
             return self._unmade(call, f"not run: {wrong}")
         attempt = self._attempt(spec, input)
-        decision = self._decide(attempt)
+        decision = await self._decide(attempt)
         if decision.effect is not Effect.ALLOW:
             decision = replace(decision, reason=f"it is not allowed without asking ({decision.reason})")
             self._note_decided(attempt, replace(decision, effect=Effect.DENY), call.id)
@@ -152,7 +152,7 @@ class Calls:
         if wrong := input_problem(spec, input):
             return self._unmade(call, f"not run: {wrong}")
         attempt = self._attempt(spec, input)
-        decision, agreed = await self._permitted(attempt, self._decide(attempt), call.id)
+        decision, agreed = await self._permitted(attempt, await self._decide(attempt), call.id)
         self._note_decided(attempt, decision, call.id, agreed)
         if decision.effect is Effect.DENY:
             return ToolResult(SECRETS.mask(f"refused: {decision.reason}"), is_error=True)
@@ -182,7 +182,13 @@ class Calls:
             untrusted=scene.transcript.untrusted,
         )
 
-    def _decide(self, attempt: Attempt) -> Decision:
+    async def _decide(self, attempt: Attempt) -> Decision:
+        """Of commands beside the loop: the walls may have to be tried out first, and the workspace be searched."""
+        if attempt.tool.kind == "shell":
+            return await asyncio.to_thread(self._decided, attempt)
+        return self._decided(attempt)
+
+    def _decided(self, attempt: Attempt) -> Decision:
         """Under the snapshot the turn began with and under the one in force; the stricter of the two holds, and of
         equals that of the one in force: a person is asked by the policy that is known as theirs now."""
         pinned, facts = self._bench.snapshot.policies[self._scene.agent.policy], self._bench.facts
@@ -240,7 +246,7 @@ class Calls:
         agreed = Agreed(approval.id, answer, bench.approvals.answered_by(approval))
         if answer not in ("allow-once", "allow-always"):
             return replace(decision, effect=Effect.DENY, reason=_declined(answer)), agreed
-        again = self._decide(attempt)
+        again = await self._decide(attempt)
         differs = await bench.approvals.verify(approval, attempt, again)
         return self._agreed(approval.id, differs, again), agreed
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from openclaw.manifest.builtins import BUILTINS
-from openclaw.messages import Confinement
-from openclaw.permissions import binding
+from openclaw.messages import Confinement, ToolSpec
+from openclaw.permissions import binding, display
 from openclaw.permissions.decide import Attempt, Condition, Decision, Effect, Policy, Rule, decide
 from openclaw.permissions.facts import BUBBLEWRAP, LANDLOCK, NO_WALLS, Disk, Walls
 from openclaw.permissions.policy import Sandbox
+from openclaw.permissions.template import Template, compile_template
 
 MACHINES = {"bubblewrap": BUBBLEWRAP, "landlock": LANDLOCK, "none": NO_WALLS}
 NAMES = ("ls", "cat", "grep", "git", "ps", "touch made")
@@ -26,14 +27,17 @@ def judged(
     sandbox: Sandbox = "auto",
     trusted: tuple[Path, ...] = (),
     network: bool = False,
+    writes: bool = False,
     protected: tuple[Path, ...] = (),
+    names: tuple[str, ...] = NAMES,
+    unsearched: str = "",
 ) -> Decision:
-    rule = Rule(Effect.ALLOW, ("run_command",), Condition(commands=NAMES), network=network)
+    rule = Rule(Effect.ALLOW, ("run_command",), Condition(commands=names), network=network, writes=writes)
     policy = Policy("p", (rule,), sandbox=sandbox, trusted_repositories=trusted)
     attempt = Attempt(
         BUILTINS["run_command"], {"command": command}, "main", "repl:local", workspace=workspace, protected=protected
     )
-    return decide(attempt, policy, Disk(walls=lambda: walls))
+    return decide(attempt, policy, Disk(walls=lambda: walls, unsearched=lambda workspace, roots: unsearched))
 
 
 @pytest.fixture
@@ -76,6 +80,17 @@ def test_the_reason_says_what_is_missing(repository: Path) -> None:
     assert "would read what is protected" in reason("grep -r x .", LANDLOCK)
     assert "the policy requires a sandbox" in reason("ls", NO_WALLS, "required")
     assert "switched the sandbox off" in reason("git status", BUBBLEWRAP, "off")
+
+
+@pytest.mark.parametrize("command", TABLE)
+def test_in_a_workspace_that_cannot_be_searched_runs_what_runs_without_masks(command: str, repository: Path) -> None:
+    large = judged(command, repository, trusted=(repository,), unsearched="it is too large")
+    assert large.effect.name.lower() == TABLE[command][1]
+    lenient = confinement(large).lenient
+    assert lenient  # in what asks too: whoever agrees is told of it afterwards
+    if large.effect is Effect.ASK and command != "rm -rf x":
+        assert "it is too large" in large.reason
+        assert not confinement(judged(command, repository, trusted=(repository,))).lenient
 
 
 # ── repositories ─────────────────────────────────────────────────────────────────────────────────
@@ -161,6 +176,63 @@ def test_what_is_named_by_a_command_that_asks_is_shown_and_nothing_else(reposito
     through_shell = confinement(judged("cat $(cat .env) /etc/fstab > out", repository))
     assert set(through_shell.shown) >= {repository / ".env", Path("/etc/fstab")}
     assert confinement(judged("cat notes", repository)).shown == ()
+
+
+def test_only_a_rule_lets_what_runs_unasked_write(repository: Path) -> None:
+    assert confinement(judged("touch made", repository, writes=True)).writable
+    assert not confinement(judged("touch made", repository)).writable
+    assert judged("touch made", repository, LANDLOCK, writes=True).effect is Effect.ASK
+
+
+def test_paths_that_the_author_of_a_rule_wrote_are_shown_and_no_others(repository: Path) -> None:
+    names = ("touch /var/log/dpkg.log **",)
+    unasked = judged("touch /var/log/dpkg.log /etc/fstab", repository, names=names)
+    assert unasked.effect is Effect.ALLOW
+    assert confinement(unasked).shown == (Path("/var/log/dpkg.log"),)
+
+
+def template(text: str, *, writes: bool = False) -> ToolSpec:
+    compiled = compile_template(text, {"name": {"type": "string"}})
+    assert isinstance(compiled, Template)
+    return ToolSpec("log", "", {}, "shell", {"template": compiled, "env": {}, "writes": writes})
+
+
+def test_paths_that_stand_in_a_template_are_shown_and_those_of_the_model_are_not(repository: Path) -> None:
+    policy = Policy("p", (Rule(Effect.ALLOW, ("log",)),))
+
+    def unasked(tool: ToolSpec) -> Confinement:
+        attempt = Attempt(tool, {"name": "/etc/fstab"}, "main", "repl:local", workspace=repository)
+        found = decide(attempt, policy, Disk(walls=lambda: BUBBLEWRAP))
+        assert found.effect is Effect.ALLOW, found.reason
+        return confinement(found)
+
+    assert unasked(template("touch /var/log/dpkg.log {name}")).shown == (Path("/var/log/dpkg.log"),)
+    assert not unasked(template("touch {name}")).writable
+    assert unasked(template("touch {name}", writes=True)).writable
+
+
+@pytest.mark.parametrize(
+    ("command", "opened"),
+    [
+        ("git remote add origin https://example.org", True),
+        ("git -C . config user.name x", True),
+        ("git checkout -b t --track other", True),
+        ("git checkout t", False),
+        ("git commit -m config", False),
+        ("git push -u origin main", True),
+        ("git init; ls", True),
+        ("git init; make", False),
+        ("make", False),
+    ],
+)
+def test_git_may_change_its_configuration_where_the_person_reads_that_it_will(
+    command: str, opened: bool, repository: Path
+) -> None:
+    decision = judged(command, repository)
+    assert decision.effect is Effect.ASK
+    assert confinement(decision).opened == (("config", "config.worktree") if opened else ())
+    attempt = Attempt(BUILTINS["run_command"], {"command": command}, "main", "repl:local", workspace=repository)
+    assert ("  (it may change .git/config, .git/config.worktree)" in display.lines(attempt, decision)) is opened
 
 
 @pytest.mark.skipif(not Path("/bin/ps").exists(), reason="there is no ps")

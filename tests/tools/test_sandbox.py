@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -23,8 +24,8 @@ from openclaw.clock import SystemClock
 from openclaw.messages import Call, CommandLine, Confinement, Mechanism, Step, ToolResult, ToolSpec
 from openclaw.ports import Place
 from openclaw.tools import _sandbox_seatbelt
-from openclaw.tools._sandbox import Sandbox, candidates, shared
-from openclaw.tools._sandbox_masks import _OURS, Guards
+from openclaw.tools._sandbox import Private, Sandbox, candidates, shared, sweep
+from openclaw.tools._sandbox_masks import MOST_FOLDERS, MOST_MASKS, Guards
 from openclaw.tools._sandbox_trial import ATTEMPTS, trial
 from openclaw.tools.shell import Tools
 
@@ -105,6 +106,21 @@ def test_walls_that_fail_their_trial_are_not_counted_on(tmp_path: Path) -> None:
     sandbox = Sandbox({"bwrap": str(liar)}.get)
     assert sandbox.walls().mechanism != "bubblewrap"
     sandbox.close()
+
+
+def test_folders_of_processes_that_were_killed_are_swept_and_those_in_use_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    used, left = Private.made(), Private.made()
+    os.close(left.descriptor)
+    sweep(young=0)
+    assert used.folder.exists() and not left.folder.exists()
+    used.close()
+    fresh = Private.made()
+    os.close(fresh.descriptor)
+    sweep()
+    assert fresh.folder.exists()  # it may not have its lock yet
 
 
 # ── what cannot be reached ───────────────────────────────────────────────────────────────────────
@@ -292,16 +308,119 @@ def test_git_commits_where_a_person_agreed_and_its_hooks_stay_as_they_are(worksp
     assert held(workspace, "git log --oneline", repository=True).text.endswith(" one\n")
 
 
-def test_what_was_left_by_a_crash_is_not_taken_for_something_of_the_persons(workspace: Path) -> None:
-    guards, confinement = Guards(), Confinement("bubblewrap", workspace, writable=True)
-    left = guards.masks(confinement)
-    assert workspace / ".envrc" in left.unmade and (workspace / ".envrc").is_dir()
-    assert (workspace / ".envrc").stat().st_mtime_ns == _OURS
-    again = Guards()  # another runtime, after the first was killed
-    masks = again.masks(confinement)
-    assert workspace / ".envrc" in masks.unmade
-    again.release(masks)
-    assert not (workspace / ".envrc").exists()
+LEFT = textwrap.dedent("""
+    import os, signal, sys
+    from pathlib import Path
+    from openclaw.messages import Confinement
+    from openclaw.tools._sandbox_masks import Guards
+    Guards().masks(Confinement("bubblewrap", Path(sys.argv[1]), writable=True, lenient=True))
+    print("placed", flush=True)
+    sys.stdin.read()
+""")
+
+
+@pytest.mark.parametrize("writable", [False, True])
+def test_what_a_killed_runtime_left_is_taken_away_by_the_next_command_and_not_before(
+    writable: bool, workspace: Path
+) -> None:
+    before = sorted(workspace.iterdir())
+    other = subprocess.Popen(
+        [sys.executable, "-c", LEFT, str(workspace)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    guards, confinement = Guards(), Confinement("bubblewrap", workspace, writable=writable)
+    try:
+        assert other.stdout is not None and other.stdout.readline() == b"placed\n"
+        guards.release(guards.masks(replace(confinement, lenient=True)))
+        assert (workspace / ".envrc").is_dir()  # the other one needs it
+    finally:
+        other.kill()
+        other.communicate()
+    guards.release(guards.masks(replace(confinement, lenient=True)))
+    assert sorted(workspace.iterdir()) == before
+
+
+def test_no_folders_are_placed_in_somebodys_home(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(workspace))
+    guards = Guards()
+    masks = guards.masks(Confinement("bubblewrap", workspace, writable=True))
+    assert masks.unmade == () and workspace / ".env" in masks.hidden
+    guards.release(masks)
+
+
+# ── workspaces that cannot be searched ───────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def crowded(workspace: Path) -> Path:
+    """With more that is protected than can be hidden."""
+    for number in range(MOST_MASKS + 10):
+        (workspace / f"{number}.pem").write_text("zorblax\n")
+    return workspace
+
+
+@bubblewrap
+def test_where_not_all_can_be_hidden_runs_what_does_not_count_on_it_and_says_so_to_who_agreed(crowded: Path) -> None:
+    reading = Confinement("bubblewrap", crowded, lenient=True)
+    step = Step(("cat", "notes.txt"), program="/bin/cat")
+    assert asyncio.run(ran(crowded, CommandLine((step,), reading), 20)).text == "plain\n"
+    agreed = asyncio.run(ran(crowded, CommandLine((step,), replace(reading, writable=True)), 20))
+    assert not agreed.is_error
+    assert agreed.text.startswith("plain\n[not all that is protected was kept from it: more than 1,000 protected")
+
+
+def test_where_not_all_can_be_hidden_nothing_runs_that_counts_on_it(crowded: Path) -> None:
+    from openclaw.errors import ToolError
+
+    with pytest.raises(ToolError, match="too many to be hidden; nothing was run"):
+        Guards().masks(Confinement("bubblewrap", crowded))
+    assert "more than 1,000" in Guards().missed(crowded, ())
+
+
+@pytest.mark.slow
+def test_of_too_many_folders_the_outermost_are_searched(workspace: Path) -> None:
+    for number in range(MOST_FOLDERS + 1):
+        (workspace / "many" / str(number)).mkdir(parents=True)
+    (workspace / "zz").mkdir()
+    (workspace / "zz" / "id_rsa").touch()
+    guards = Guards()
+    masks = guards.masks(Confinement("bubblewrap", workspace, lenient=True))
+    assert {workspace / ".env", workspace / "zz" / "id_rsa"} <= set(masks.hidden)
+    assert "more than 50,000 folders" in masks.missed == guards.missed(workspace, ())
+
+
+AS_NOBODY = textwrap.dedent("""
+    import subprocess, sys
+    from pathlib import Path
+    from openclaw.messages import Confinement, Step
+    from openclaw.tools._sandbox import Sandbox
+    sandbox, workspace = Sandbox(), Path(sys.argv[1])
+    for writable in (False, True):
+        box = sandbox.box(Confinement("bubblewrap", workspace, writable=writable), several=False)
+        launch = box.launch(Step(("cat", "a"), program="/bin/cat"), workspace, {"PATH": "/usr/bin:/bin"}, 20)
+        subprocess.run(launch.argv, executable=launch.program, cwd=workspace, check=True)
+        assert workspace / "theirs" in box.masks.hidden and not box.masks.missed
+        box.close()
+""")
+
+
+@bubblewrap
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_folder_that_the_user_cannot_search_is_hidden_whole(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        workspace = Path(made).resolve()
+        (workspace / "theirs").mkdir(mode=0o700)
+        (workspace / "theirs" / "id_rsa").touch()
+        (workspace / "a").write_text("whole\n")
+        workspace.chmod(0o755)
+        os.chown(workspace, 65534, 65534)
+        become = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        done = subprocess.run(
+            [*become, sys.executable, "-c", AS_NOBODY, str(workspace)],
+            capture_output=True, text=True, cwd="/", env={"PATH": "/usr/bin:/bin", "TMPDIR": "/tmp"}, check=False,
+        )  # fmt: skip
+    if "No module named" in done.stderr or "Permission denied" in done.stderr.partition("\n")[0]:
+        pytest.skip("another user cannot start this interpreter")
+    assert (done.stdout, done.stderr) == ("whole\nwhole\n", "")
 
 
 def test_two_commands_at_once_share_what_keeps_files_from_being_made(workspace: Path) -> None:
@@ -311,6 +430,42 @@ def test_two_commands_at_once_share_what_keeps_files_from_being_made(workspace: 
     assert (workspace / ".envrc").is_dir()
     guards.release(other)
     assert not (workspace / ".envrc").exists()
+
+
+@bubblewrap
+def test_what_is_built_in_the_workspace_is_built_anew_after_approval(workspace: Path) -> None:
+    for name in ("node_modules/.bin", ".venv/bin"):
+        (workspace / name).mkdir(parents=True)
+        (workspace / name / "old").touch()
+    script = "rm -rf node_modules .venv && mkdir -p node_modules/.bin && echo x > node_modules/.bin/new"
+    assert held(workspace, script, writable=True) == ToolResult("(no output)")
+    assert (workspace / "node_modules/.bin/new").exists() and not (workspace / ".venv").exists()
+
+
+@bubblewrap
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_changes_its_configuration_where_that_was_agreed_to_and_says_why_not_elsewhere(workspace: Path) -> None:
+    shutil.rmtree(workspace / ".git")
+    subprocess.run(["git", "init", "-q", str(workspace)], check=True)
+    step = Step(("git", "remote", "add", "origin", "https://example.org/x"), program=shutil.which("git") or "")
+    closed = Confinement("bubblewrap", workspace, writable=True, repository=True)
+    refused = asyncio.run(ran(workspace, CommandLine((step,), closed), 20))
+    assert "`.git/config` is protected in the workspace" in refused.text
+    opened = replace(closed, opened=("config", "config.worktree"))
+    assert not asyncio.run(ran(workspace, CommandLine((step,), opened), 20)).is_error
+    assert "example.org" in (workspace / ".git" / "config").read_text()
+    again = Step(("git", "init"), program=step.program)
+    assert not asyncio.run(ran(workspace, CommandLine((again,), opened), 20)).is_error
+    assert held(workspace, "echo x > .git/hooks/post-checkout", writable=True, repository=True).is_error
+
+
+def test_a_folder_that_has_just_changed_is_read_again_whatever_its_time_says(workspace: Path) -> None:
+    guards, confinement = Guards(), Confinement("bubblewrap", workspace)
+    before = workspace.stat()
+    assert workspace / "a.key" not in guards.masks(confinement).hidden
+    (workspace / "a.key").touch()
+    os.utime(workspace, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert workspace / "a.key" in guards.masks(confinement).hidden
 
 
 def test_new_secrets_are_found_without_reading_the_workspace_again(workspace: Path) -> None:

@@ -178,7 +178,7 @@ def _disk(args: argparse.Namespace) -> Disk:
         return Disk(walls=lambda: BUBBLEWRAP)
     from openclaw.tools._sandbox import shared
 
-    return Disk(walls=shared().walls)
+    return Disk(walls=shared().walls, unsearched=shared().unsearched)
 
 
 def _trusted(args: argparse.Namespace, workspace: Path) -> tuple[Path, ...]:

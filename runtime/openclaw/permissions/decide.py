@@ -166,8 +166,9 @@ class _Judgement:
             self.facts,
             cwd=subject.cwd,
             asked=effect is not Effect.ALLOW,
-            network=any(rule.network for rule in self.matched if rule.effect is not Effect.DENY),
+            rules=self.matched,
             vetted=self.vetted,
+            below=any(each is None or each[1] for each in self.reads),
         )
         return replace(command, confinement=confinement)
 
@@ -227,11 +228,11 @@ class _Judgement:
         """One program's outcome. The policy's default speaks only where no rule does, about it or the whole call."""
         argv = examined.step.argv
         if subject.template:
-            effect, reason, named = segments.in_template(examined, whole, subject, self.policy, self.facts.walls())
-        else:
-            effect, reason, named = segments.permit(
-                examined, allows, self.attempt, subject, self.policy, self.facts.walls()
+            effect, reason, named = segments.in_template(
+                examined, whole, self.attempt, subject, self.policy, self.facts
             )
+        else:
+            effect, reason, named = segments.permit(examined, allows, self.attempt, subject, self.policy, self.facts)
         self.matched.extend(named)
         if effect is Effect.ALLOW:
             reason = f"{reason} by {label(named[0])}" if reason == "allowed" else reason

@@ -8,49 +8,75 @@ vetted, and git, which runs what its repository names, needs all of them. Knows 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from openclaw.messages import CommandLine, Confinement, Step
 from openclaw.permissions import paths, profiles
 from openclaw.permissions.facts import Facts, Walls
-from openclaw.permissions.policy import Attempt, Policy
+from openclaw.permissions.policy import Attempt, Effect, Policy, Rule
+from openclaw.permissions.template import Template
 
 # They tell of the machine, of which there is nothing to see from inside.
 _LOOK_AROUND = frozenset(
     {"df", "free", "last", "lsblk", "lscpu", "pgrep", "ps", "uptime", "users", "vmstat", "w", "who"}
 )  # fmt: skip
 _MOST_SHOWN = 64
+# Subcommands of git that write its configuration: always, or with one of these options.
+_CONFIGURES: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("config", "remote", "init", "branch", "submodule", "worktree", "sparse-checkout"), frozenset()),
+    "checkout": frozenset({"-b", "-B", "-t", "--track"}),
+    "switch": frozenset({"-c", "-C", "-t", "--create", "--force-create", "--track"}),
+    "push": frozenset({"-u", "--set-upstream"}),
+    "pull": frozenset({"--set-upstream"}),
+    "fetch": frozenset({"--set-upstream"}),
+}
+_WITH_VALUE = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--config-env"})
 _WORD = re.compile(r"[^\s'\"()<>|;&$`]+")
 
 
 def objection(
-    step: Step, policy: Policy, walls: Walls, *, vetted: bool, confined: bool, network: bool, below: bool
+    step: Step,
+    attempt: Attempt,
+    policy: Policy,
+    facts: Facts,
+    *,
+    vetted: bool,
+    confined: bool,
+    network: bool,
+    below: bool,
 ) -> str | None:
     """Why this step may not run unasked on this machine; None where it may.
 
     `vetted`: its profile holds it. `confined`: so do its paths. `below`: it reads all that lies in its folders.
     """
-    name = step.argv[0]
-    if _is_git(step):
-        return _for_git(policy, walls)
+    name, walls = step.argv[0], facts.walls()
     if policy.sandbox == "off":
+        if _is_git(step):
+            return "git runs programs that the repository names, and the policy has switched the sandbox off"
         return None
+    if _is_git(step):
+        return _needing(walls.whole, "git runs programs that the repository names", attempt, facts)
     if policy.sandbox == "required" and not walls.works:
         return "the policy requires a sandbox, and none works here; `openclaw doctor` says why"
-    if vetted and confined:
-        if below and not walls.masks:
-            return f"`{name}` would read what is protected in the workspace too, and {_lacking(walls)}"
+    if vetted and confined and not below:
         return None
-    if not walls.masks or not (walls.network or network):
-        return f"`{name}` is not held to reading by a vetted profile, and {_lacking(walls)}"
-    return None
+    if vetted and confined:
+        return _needing(walls.masks, f"`{name}` would read what is protected in the workspace too", attempt, facts)
+    held = walls.masks and (walls.network or network)
+    return _needing(held, f"`{name}` is not held to reading by a vetted profile", attempt, facts)
 
 
-def _for_git(policy: Policy, walls: Walls) -> str | None:
-    if policy.sandbox == "off":
-        return "git runs programs that the repository names, and the policy has switched the sandbox off"
-    return None if walls.whole else f"git runs programs that the repository names, and {_lacking(walls)}"
+def _needing(given: bool, why: str, attempt: Attempt, facts: Facts) -> str | None:
+    """What is missing where something needs masks, and perhaps more of the walls."""
+    missed = _lacking(facts.walls()) if not given else facts.unsearched(*_place(attempt, facts))
+    return f"{why}, and {missed}" if missed else None
+
+
+def _place(attempt: Attempt, facts: Facts) -> tuple[Path, tuple[Path, ...]]:
+    """The workspace, and what is hidden of it whatever it is called."""
+    roots = tuple(found for root in attempt.protected if (found := facts.resolve(".", root)) is not None)
+    return facts.resolve(".", attempt.workspace) or attempt.workspace, roots
 
 
 def _lacking(walls: Walls) -> str:
@@ -74,28 +100,74 @@ def confinement(
     *,
     cwd: Path,
     asked: bool,
-    network: bool,
-    vetted: Iterable[Step],
+    rules: Sequence[Rule],
+    vetted: Collection[Step],
+    below: bool,
 ) -> Confinement:
-    """What holds the command while it runs. `asked`: it runs only if a person agrees, and then may write."""
+    """What holds the command while it runs. `asked`: it runs only if a person agrees, and then may write. `rules`:
+    those that speak of it. `vetted`: the steps that their profiles hold; `below`: one reads all in its folders."""
     walls = facts.walls()
+    workspace, hidden = _place(attempt, facts)
+    allowing = [rule for rule in rules if rule.effect is Effect.ALLOW]
+    named = _words(command) if asked else _authored(command, attempt, allowing)
     return Confinement(
         mechanism="none" if policy.sandbox == "off" else walls.mechanism,
-        workspace=facts.resolve(".", attempt.workspace) or attempt.workspace,
-        writable=asked,
-        network=network,
-        hidden=tuple(found for root in attempt.protected if (found := facts.resolve(".", root)) is not None),
-        shown=_shown(command, attempt, facts, cwd) if asked else (),
+        workspace=workspace,
+        writable=asked or attempt.tool.options.get("writes") is True or any(rule.writes for rule in allowing),
+        network=any(rule.network for rule in rules if rule.effect is not Effect.DENY),
+        hidden=hidden,
+        shown=_shown(named, attempt, facts, cwd),
         repository=any(map(_is_git, command.steps)),
         around=tuple(step for step in vetted if step.argv[0] in _LOOK_AROUND) if policy.sandbox == "auto" else (),
+        opened=_opened(command, vetted) if asked else (),
+        lenient=asked or (not below and all(step in vetted and not _is_git(step) for step in command.steps)),
     )
 
 
-def _shown(command: CommandLine, attempt: Attempt, facts: Facts, cwd: Path) -> tuple[Path, ...]:
-    """What a command names outside the workspace, or among what is protected: whoever agrees to it has read that."""
+def _opened(command: CommandLine, vetted: Collection[Step]) -> tuple[str, ...]:
+    """What of the repository git has to change for what a person is asked about, where nothing else could use it."""
+    found: dict[str, None] = {}
+    for step in command.steps:
+        if _is_git(step):
+            found |= dict.fromkeys(_configured(step.argv))
+        elif step not in vetted:
+            return ()
+    return tuple(found)
+
+
+def _configured(argv: Sequence[str]) -> tuple[str, ...]:
+    words = iter(argv[1:])
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif not word.startswith("-"):
+            options = _CONFIGURES.get(word)
+            if options is None or (options and not options.intersection(words)):
+                return ()
+            return ("config", "config.worktree", *(("modules",) if word == "submodule" else ()))
+    return ()
+
+
+def _authored(command: CommandLine, attempt: Attempt, allowing: Sequence[Rule]) -> Iterable[str]:
+    """The words that stand in the manifest as they are, so that its author, a person, has named them."""
+    template = attempt.tool.options.get("template")
+    if isinstance(template, Template):
+        for shape in template.shapes:
+            yield from (word[0] for word in shape.words[1:] if len(word) == 1 and isinstance(word[0], str))
+        return
+    entries = [entry.split() for rule in allowing for entry in rule.when.commands or ()]
+    for step in command.steps:
+        for entry in entries:
+            if entry[:1] == [step.argv[0]]:
+                yield from (word for word, said in zip(step.argv[1:], entry[1:], strict=False) if word == said)
+
+
+def _shown(words: Iterable[str], attempt: Attempt, facts: Facts, cwd: Path) -> tuple[Path, ...]:
+    """What is named outside the workspace, or among what is protected: whoever agrees to it, or wrote it into the
+    manifest, has read that."""
     workspace = facts.resolve(".", attempt.workspace) or attempt.workspace
     found: dict[Path, None] = {}
-    for word in dict.fromkeys(_words(command)):
+    for word in dict.fromkeys(words):
         for text in {word, word.partition("=")[2]}:
             path = facts.resolve(text, cwd) if _may_be_path(text) else None
             if path is None or len(found) >= _MOST_SHOWN:
