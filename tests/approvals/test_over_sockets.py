@@ -71,7 +71,7 @@ async def asked(operator: Program, session: str) -> tuple[str, str]:
     return answer.json()["id"], f"/api/approvals/{approval['id']}"
 
 
-@pytest.mark.parametrize("trials", [4, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [4, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_double_clicks_replays_and_two_people_at_once_pay_once(
     tmp_path: Path, model: MessagesServer, trials: int
 ) -> None:
