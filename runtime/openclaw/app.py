@@ -107,7 +107,8 @@ class App:
         stack.push_async_callback(self.supervisor.close)
         await self.supervisor.apply(project.snapshot)
         for agent in project.snapshot.agents.values():
-            shared().guards.placed.sweep(self.house.workspace(agent))
+            with contextlib.suppress(OSError):  # told where it is used
+                shared().guards.placed.sweep(self.house.workspace(agent))
         await self.reminders.open()
         self.approvals = Approvals(self.store.marks, self.clock)
         await self.approvals.open()
