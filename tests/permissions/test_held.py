@@ -235,6 +235,26 @@ def test_git_may_change_its_configuration_where_the_person_reads_that_it_will(
     assert ("  (it may change .git/config, .git/config.worktree)" in display.lines(attempt, decision)) is opened
 
 
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [
+        ("git checkout t", True),
+        ("git -C . pull", True),
+        ("git commit -m checkout", False),
+        ("git checkout t; ls", True),
+        ("git checkout t; make", False),
+        ("make", False),
+    ],
+)
+def test_git_may_check_settings_out_where_the_person_reads_that_it_will(
+    command: str, settings: bool, repository: Path
+) -> None:
+    decision = judged(command, repository)
+    assert confinement(decision).settings is settings
+    attempt = Attempt(BUILTINS["run_command"], {"command": command}, "main", "repl:local", workspace=repository)
+    assert any("files that programs obey" in line for line in display.lines(attempt, decision)) is settings
+
+
 @pytest.mark.skipif(not Path("/bin/ps").exists(), reason="there is no ps")
 def test_what_looks_at_the_machine_looks_from_outside_unless_a_sandbox_is_required(repository: Path) -> None:
     assert [step.argv for step in confinement(judged("ps aux | grep x", repository)).around] == [("ps", "aux")]

@@ -459,6 +459,34 @@ def test_git_changes_its_configuration_where_that_was_agreed_to_and_says_why_not
     assert held(workspace, "echo x > .git/hooks/post-checkout", writable=True, repository=True).is_error
 
 
+@bubblewrap
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_checks_settings_out_where_that_was_agreed_to(workspace: Path) -> None:
+    """A branch may bring files that programs obey; it is checked out whole, and the hooks stay as they are."""
+    shutil.rmtree(workspace / ".git")
+    for name, text in ((".gitattributes", "* text\n"), (".github/workflows/ci.yml", "on: push\n")):
+        (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / name).write_text(text)
+    script = """
+        git init -q && git config user.email a@b && git config user.name a && git add .gitattributes .github
+        git commit -qm one && git checkout -qb two && echo '*.x binary' > .gitattributes
+        mkdir .vscode && echo '{}' > .vscode/settings.json && echo 'on: []' > .github/workflows/ci.yml
+        git add . && git commit -qm two && git checkout -q -
+    """
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    subprocess.run(["sh", "-ec", script], cwd=workspace, check=True, env=environment)
+    step = Step(("git", "checkout", "-q", "two"), program=shutil.which("git") or "")
+    closed = Confinement("bubblewrap", workspace, writable=True, repository=True)
+    assert asyncio.run(ran(workspace, CommandLine((step,), closed), 20)).is_error
+    subprocess.run(["git", "checkout", "-qf", "-"], cwd=workspace, check=False)
+    agreed = replace(closed, settings=True)
+    result = asyncio.run(ran(workspace, CommandLine((step,), agreed), 20))
+    assert not result.is_error, result.text
+    assert (workspace / ".vscode/settings.json").exists()
+    assert (workspace / ".github/workflows/ci.yml").read_text() == "on: []\n"
+    assert (workspace / ".gitattributes").read_text() == "*.x binary\n"
+
+
 def test_a_folder_that_has_just_changed_is_read_again_whatever_its_time_says(workspace: Path) -> None:
     guards, confinement = Guards(), Confinement("bubblewrap", workspace)
     before = workspace.stat()

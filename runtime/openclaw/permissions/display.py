@@ -40,6 +40,8 @@ def _command(command: CommandLine) -> Iterable[str]:
         yield "  (it may use the network)"
     if command.confinement is not None and command.confinement.opened:
         yield f"  (it may change {', '.join(f'.git/{name}' for name in command.confinement.opened)})"
+    if command.confinement is not None and command.confinement.settings:
+        yield "  (it may change files that programs obey, such as .gitattributes, .vscode and .github/workflows)"
 
 
 def _inputs(attempt: Attempt) -> Iterable[str]:

@@ -31,6 +31,13 @@ _CONFIGURES: Mapping[str, frozenset[str]] = {
     "pull": frozenset({"--set-upstream"}),
     "fetch": frozenset({"--set-upstream"}),
 }
+# Subcommands that put files into the working tree, among which are some that programs obey.
+_CHECKS_OUT = frozenset(
+    {
+        "am", "apply", "checkout", "cherry-pick", "clone", "merge", "mv", "pull", "rebase", "reset", "restore",
+        "revert", "rm", "stash", "submodule", "switch",
+    }
+)  # fmt: skip
 _WITH_VALUE = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--config-env"})
 _WORD = re.compile(r"[^\s'\"()<>|;&$`]+")
 
@@ -120,32 +127,44 @@ def confinement(
         repository=any(map(_is_git, command.steps)),
         around=tuple(step for step in vetted if step.argv[0] in _LOOK_AROUND) if policy.sandbox == "auto" else (),
         opened=_opened(command, vetted) if asked else (),
+        settings=asked and _only_git(command, vetted) and any(map(_checks_out, command.steps)),
         lenient=asked or (not below and all(step in vetted and not _is_git(step) for step in command.steps)),
     )
 
 
 def _opened(command: CommandLine, vetted: Collection[Step]) -> tuple[str, ...]:
     """What of the repository git has to change for what a person is asked about, where nothing else could use it."""
-    found: dict[str, None] = {}
-    for step in command.steps:
-        if _is_git(step):
-            found |= dict.fromkeys(_configured(step.argv))
-        elif step not in vetted:
-            return ()
-    return tuple(found)
+    if not _only_git(command, vetted):
+        return ()
+    return tuple(dict.fromkeys(name for step in command.steps if _is_git(step) for name in _configured(step.argv)))
+
+
+def _only_git(command: CommandLine, vetted: Collection[Step]) -> bool:
+    """Whether whatever else runs beside git is held by its profile."""
+    return all(_is_git(step) or step in vetted for step in command.steps)
 
 
 def _configured(argv: Sequence[str]) -> tuple[str, ...]:
+    word, rest = _subcommand(argv)
+    options = _CONFIGURES.get(word)
+    if options is None or (options and not options.intersection(rest)):
+        return ()
+    return ("config", "config.worktree", *(("modules",) if word == "submodule" else ()))
+
+
+def _checks_out(step: Step) -> bool:
+    return _is_git(step) and _subcommand(step.argv)[0] in _CHECKS_OUT
+
+
+def _subcommand(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """What git is to do, and with what."""
     words = iter(argv[1:])
     for word in words:
         if word in _WITH_VALUE:
             next(words, None)
         elif not word.startswith("-"):
-            options = _CONFIGURES.get(word)
-            if options is None or (options and not options.intersection(words)):
-                return ()
-            return ("config", "config.worktree", *(("modules",) if word == "submodule" else ()))
-    return ()
+            return word, [*words]
+    return "", []
 
 
 def _authored(command: CommandLine, attempt: Attempt, allowing: Sequence[Rule]) -> Iterable[str]:

@@ -173,7 +173,7 @@ def _sorted(found: Iterable[Path], confinement: Confinement) -> tuple[list[Path]
         pair = (path.parent.name.casefold(), name)
         if name == ".git":
             _git(path, confinement, pinned, kept, hidden)
-        elif pair in _BUILT:
+        elif pair in _BUILT or (confinement.settings and (pair in _KEPT or name in _SETTINGS)):
             continue
         elif _is_shown(path, confinement) or pair in _KEPT or (name in _SETTINGS and _may_read(confinement)):
             kept.append(path)

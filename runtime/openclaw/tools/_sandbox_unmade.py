@@ -23,6 +23,7 @@ _UNMADE = (
     ".git", ".gitattributes", ".gitmodules", ".gitconfig", ".env", ".envrc", ".mcp.json", ".vscode", ".husky",
     ".claude", ".cursor", ".codex", ".gemini", ".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv", ".ssh",
 )  # fmt: skip
+_NEVER = (".git", ".env", ".ssh")  # not even where settings may change
 _GIT_UNMADE = ("hooks", "config.worktree")
 
 
@@ -135,6 +136,8 @@ def _missing(confinement: Confinement) -> Iterator[Path]:
             if is_folder(path):
                 inner = (path / each for each in _GIT_UNMADE if each not in confinement.opened)
                 yield from filter(_is_missing, inner)
+        elif confinement.settings and name not in _NEVER:
+            continue
         elif _is_missing(path) and not any(shown.is_relative_to(path) for shown in confinement.shown):
             yield path
 
