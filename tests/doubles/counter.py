@@ -103,7 +103,7 @@ class Counting:
         before = len(self.approvals.pending())
         task = asyncio.ensure_future(self.call(tool, **input))
         async with asyncio.timeout(60):
-            while not task.done() and len(self.approvals.pending()) == before:  # commands are judged in a thread
+            while not task.done() and len(self.approvals.pending()) == before:  # noqa: ASYNC110  # there is no event
                 await asyncio.sleep(0.001)
         await settle(8)
         return task
