@@ -53,7 +53,7 @@ TABLE = {
     #                       bwrap  landlock none       bwrap  landlock none       any
     "ls -la":              ("allow", "allow", "allow", "allow", "allow", "ask",   "allow"),
     "cat notes | grep x":  ("allow", "allow", "allow", "allow", "allow", "ask",   "allow"),
-    "grep -r x .":         ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "allow"),
+    "grep -r x .":         ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "ask"),
     "touch made":          ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "allow"),
     "git status":          ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "ask"),
     "ls -la; git status":  ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "ask"),
@@ -184,6 +184,23 @@ def test_only_a_rule_lets_what_runs_unasked_write(repository: Path) -> None:
     assert judged("touch made", repository, LANDLOCK, writes=True).effect is Effect.ASK
 
 
+def test_what_a_rule_gives_to_one_program_of_a_line_does_not_reach_another(repository: Path) -> None:
+    attempt = Attempt(BUILTINS["run_command"], {}, "main", "repl:local", workspace=repository)
+    facts = Disk(walls=lambda: BUBBLEWRAP)
+    for more in ({"writes": True}, {"network": True}):
+        given = Rule(Effect.ALLOW, ("run_command",), Condition(commands=("touch *",)), **more)
+        plain = Rule(Effect.ALLOW, ("run_command",), Condition(commands=("python3 gen.py", "cat")), unsafe=True)
+
+        policy = Policy("p", (given, plain))
+
+        def effect(command: str, policy: Policy = policy) -> Effect:
+            return decide(replace(attempt, input={"command": command}), policy, facts).effect
+
+        assert effect("touch a") is effect("python3 gen.py") is Effect.ALLOW
+        assert effect("touch a; python3 gen.py") is effect("python3 gen.py | touch a") is Effect.ASK
+        assert effect("touch a && cat a") is Effect.ALLOW, "its profile holds it, whatever it might do"
+
+
 def test_paths_that_the_author_of_a_rule_wrote_are_shown_and_no_others(repository: Path) -> None:
     names = ("touch /var/log/dpkg.log **",)
     unasked = judged("touch /var/log/dpkg.log /etc/fstab", repository, names=names)
@@ -207,6 +224,13 @@ def test_paths_that_stand_in_a_template_are_shown_and_those_of_the_model_are_not
         return confinement(found)
 
     assert unasked(template("touch /var/log/dpkg.log {name}")).shown == (Path("/var/log/dpkg.log"),)
+    assert unasked(template("touch .env {name}")).shown == (repository / ".env",)
+    # Where a link in the workspace leads was written by nobody who may say so.
+    (repository / "build.log").symlink_to("/var/log/dpkg.log")
+    (repository / "notes").symlink_to(".env")
+    (repository / "logs").symlink_to("/var/log")
+    text = "touch build.log notes logs/dpkg.log ../site/notes /var/../var/log/dpkg.log --exclude=.env {name}"
+    assert unasked(template(text)).shown == ()
     assert not unasked(template("touch {name}")).writable
     assert unasked(template("touch {name}", writes=True)).writable
 
@@ -220,6 +244,16 @@ def test_paths_that_stand_in_a_template_are_shown_and_those_of_the_model_are_not
         ("git checkout t", False),
         ("git commit -m config", False),
         ("git push -u origin main", True),
+        ("git branch -d t", True),
+        ("git branch", False),
+        ("git branch -a", False),
+        ("git remote -v", False),
+        ("git config --get user.name", False),
+        ("git config user.name", False),
+        ("git -c core.hooksPath=h checkout -b n", False),
+        ("git --exec-path=. init", False),
+        ("./git init", False),
+        ("tools/git remote add origin x", False),
         ("git init; ls", True),
         ("git init; make", False),
         ("make", False),
@@ -240,6 +274,8 @@ def test_git_may_change_its_configuration_where_the_person_reads_that_it_will(
     [
         ("git checkout t", True),
         ("git -C . pull", True),
+        ("git -c core.hooksPath=h checkout t", False),
+        ("tools/git submodule add x", False),
         ("git commit -m checkout", False),
         ("git checkout t; ls", True),
         ("git checkout t; make", False),

@@ -121,6 +121,7 @@ class _Judgement:
     found: list[Stop] = field(default_factory=list)
     matched: list[Rule] = field(default_factory=list)
     outcomes: tuple[Segment, ...] = ()
+    granted: list[tuple[bool, bool, bool]] = field(default_factory=list)  # by step: held by a profile, writes, network
     vetted: tuple[Step, ...] = ()  # steps that their profiles hold
     reads: tuple[tuple[tuple[Path, ...], bool] | None, ...] = ()  # by step: what it opens, and whether it reads below
 
@@ -138,6 +139,9 @@ class _Judgement:
         else:
             self._call(subject, allows, forbidding)
         worst = max(self.found, key=lambda stop: stop.effect)
+        if worst.effect is Effect.ALLOW and (mixed := self._mixed()):
+            worst = Stop(max(Effect.ASK, self.policy.default), mixed)
+            self.found.append(worst)
         if command is not None:
             command = self._held(command, subject, worst.effect)
         told = {id(rule): rule for rule in self.matched}
@@ -156,6 +160,14 @@ class _Judgement:
                 "policy": policy_digest(self.policy),
             },
         )
+
+    def _mixed(self) -> str | None:
+        """One line is held as one: what a rule gives to one of its programs must not reach the others."""
+        for index, words in ((1, "write in the workspace"), (2, "use the network")):
+            given = [each[index] for each in self.granted]
+            if any(given) and not all(has or each[0] for has, each in zip(given, self.granted, strict=True)):
+                return f"one program of this line may {words} and another may not; call them one by one"
+        return None
 
     def _held(self, command: CommandLine, subject: Subjects, effect: Effect) -> CommandLine:
         """The command with what will hold it while it runs."""
@@ -234,6 +246,9 @@ class _Judgement:
         else:
             effect, reason, named = segments.permit(examined, allows, self.attempt, subject, self.policy, self.facts)
         self.matched.extend(named)
+        held_by_profile = isinstance(examined.vetted, tuple) and examined.stray is None
+        writes, network = any(rule.writes for rule in named), any(rule.network for rule in named)
+        self.granted.append((held_by_profile, writes, network))
         if effect is Effect.ALLOW:
             reason = f"{reason} by {label(named[0])}" if reason == "allowed" else reason
         invocations = _invocations(examined) if forbidding else []

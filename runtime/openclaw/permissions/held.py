@@ -7,8 +7,10 @@ vetted, and git, which runs what its repository names, needs all of them. Knows 
 
 from __future__ import annotations
 
+import os.path
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from openclaw.messages import CommandLine, Confinement, Step
@@ -22,9 +24,10 @@ _LOOK_AROUND = frozenset(
     {"df", "free", "last", "lsblk", "lscpu", "pgrep", "ps", "uptime", "users", "vmstat", "w", "who"}
 )  # fmt: skip
 _MOST_SHOWN = 64
-# Subcommands of git that write its configuration: always, or with one of these options.
+# Subcommands of git that write its configuration: always, or with one of these words.
 _CONFIGURES: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(("config", "remote", "init", "branch", "submodule", "worktree", "sparse-checkout"), frozenset()),
+    **dict.fromkeys(("init", "submodule", "worktree", "sparse-checkout"), frozenset()),
+    "remote": frozenset({"add", "remove", "rm", "rename", "set-url", "set-head", "set-branches"}),
     "checkout": frozenset({"-b", "-B", "-t", "--track"}),
     "switch": frozenset({"-c", "-C", "-t", "--create", "--force-create", "--track"}),
     "push": frozenset({"-u", "--set-upstream"}),
@@ -38,7 +41,8 @@ _CHECKS_OUT = frozenset(
         "revert", "rm", "stash", "submodule", "switch",
     }
 )  # fmt: skip
-_WITH_VALUE = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--config-env"})
+_LISTS = re.compile(r"-[arvl]+|--(all|remotes|list|verbose|get.*|show-.*|name-only|null|global|system|local)|list|get")
+_HARMLESS = frozenset({"--no-pager", "-P", "--no-optional-locks", "--literal-pathspecs"})  # before the subcommand
 _WORD = re.compile(r"[^\s'\"()<>|;&$`]+")
 
 
@@ -59,9 +63,11 @@ def objection(
     """
     name, walls = step.argv[0], facts.walls()
     if policy.sandbox == "off":
+        switched = "and the policy has switched the sandbox off"
         if _is_git(step):
-            return "git runs programs that the repository names, and the policy has switched the sandbox off"
-        return None
+            return f"git runs programs that the repository names, {switched}"
+        reads = vetted and confined and below
+        return f"`{name}` would read what is protected in the workspace too, {switched}" if reads else None
     if _is_git(step):
         return _needing(walls.whole, "git runs programs that the repository names", attempt, facts)
     if policy.sandbox == "required" and not walls.works:
@@ -116,14 +122,14 @@ def confinement(
     walls = facts.walls()
     workspace, hidden = _place(attempt, facts)
     allowing = [rule for rule in rules if rule.effect is Effect.ALLOW]
-    named = _words(command) if asked else _authored(command, attempt, allowing)
+    named = _named(_words(command), attempt, facts, cwd) if asked else _authored(command, attempt, allowing, facts, cwd)
     return Confinement(
         mechanism="none" if policy.sandbox == "off" else walls.mechanism,
         workspace=workspace,
         writable=asked or attempt.tool.options.get("writes") is True or any(rule.writes for rule in allowing),
         network=any(rule.network for rule in rules if rule.effect is not Effect.DENY),
         hidden=hidden,
-        shown=_shown(named, attempt, facts, cwd),
+        shown=tuple(islice(dict.fromkeys(named), _MOST_SHOWN)),
         repository=any(map(_is_git, command.steps)),
         around=tuple(step for step in vetted if step.argv[0] in _LOOK_AROUND) if policy.sandbox == "auto" else (),
         opened=_opened(command, vetted) if asked else (),
@@ -146,6 +152,9 @@ def _only_git(command: CommandLine, vetted: Collection[Step]) -> bool:
 
 def _configured(argv: Sequence[str]) -> tuple[str, ...]:
     word, rest = _subcommand(argv)
+    if word in ("config", "branch"):
+        changes = bool(rest) and not any(map(_LISTS.fullmatch, rest)) and (word == "branch" or len(rest) > 1)
+        return ("config", "config.worktree") if changes else ()
     options = _CONFIGURES.get(word)
     if options is None or (options and not options.intersection(rest)):
         return ()
@@ -157,18 +166,37 @@ def _checks_out(step: Step) -> bool:
 
 
 def _subcommand(argv: Sequence[str]) -> tuple[str, list[str]]:
-    """What git is to do, and with what."""
-    words = iter(argv[1:])
+    """What git is to do, and with what; "" where it is not git by its bare name, or is told more than where to do it,
+    such as what else to run."""
+    words = iter(argv[1:] if argv[0] == "git" else ())
     for word in words:
-        if word in _WITH_VALUE:
+        if word == "-C":
             next(words, None)
         elif not word.startswith("-"):
             return word, [*words]
+        elif word not in _HARMLESS:
+            break
     return "", []
 
 
-def _authored(command: CommandLine, attempt: Attempt, allowing: Sequence[Rule]) -> Iterable[str]:
-    """The words that stand in the manifest as they are, so that its author, a person, has named them."""
+def _authored(
+    command: CommandLine, attempt: Attempt, allowing: Sequence[Rule], facts: Facts, cwd: Path
+) -> Iterator[Path]:
+    """The paths that stand in the manifest as they are, so that its author, a person, has named them. Where a link in
+    the workspace leads was named by nobody: it may have come with a repository."""
+    workspace, _ = _place(attempt, facts)
+    for word in _literals(command, attempt, allowing):
+        path = facts.resolve(word, cwd) if _may_be_path(word) else None
+        if path is None:
+            continue
+        lexical = Path(os.path.normpath(cwd / word))
+        outside = word.startswith("/") and ".." not in word and not paths.within(lexical, workspace)
+        guarded = path == lexical and paths.protected(path, workspace, attempt.protected) is not None
+        if guarded or (outside and not paths.within(path, workspace)):
+            yield path
+
+
+def _literals(command: CommandLine, attempt: Attempt, allowing: Sequence[Rule]) -> Iterator[str]:
     template = attempt.tool.options.get("template")
     if isinstance(template, Template):
         for shape in template.shapes:
@@ -181,20 +209,17 @@ def _authored(command: CommandLine, attempt: Attempt, allowing: Sequence[Rule]) 
                 yield from (word for word, said in zip(step.argv[1:], entry[1:], strict=False) if word == said)
 
 
-def _shown(words: Iterable[str], attempt: Attempt, facts: Facts, cwd: Path) -> tuple[Path, ...]:
-    """What is named outside the workspace, or among what is protected: whoever agrees to it, or wrote it into the
-    manifest, has read that."""
-    workspace = facts.resolve(".", attempt.workspace) or attempt.workspace
-    found: dict[Path, None] = {}
+def _named(words: Iterable[str], attempt: Attempt, facts: Facts, cwd: Path) -> Iterator[Path]:
+    """What is named outside the workspace, or among what is protected: whoever agrees to it has read that."""
+    workspace, _ = _place(attempt, facts)
     for word in dict.fromkeys(words):
-        for text in {word, word.partition("=")[2]}:
+        for text in dict.fromkeys((word, word.partition("=")[2])):
             path = facts.resolve(text, cwd) if _may_be_path(text) else None
-            if path is None or len(found) >= _MOST_SHOWN:
+            if path is None:
                 continue
             guarded = paths.protected(path, workspace, attempt.protected) is not None
             if guarded or not paths.within(path, workspace):
-                found[path] = None
-    return tuple(found)
+                yield path
 
 
 def _may_be_path(text: str) -> bool:

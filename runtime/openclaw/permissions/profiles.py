@@ -40,6 +40,7 @@ class Profile:
     drops_first: frozenset[str]
     numbers: bool
     dashes: bool
+    flags_first: bool
     anything: bool
     never: re.Pattern[str] | None
     line: re.Pattern[str] | None
@@ -125,6 +126,7 @@ class _Reading:
             self.at += 1
             if literal or (argument not in self.profile.words and (argument == "-" or argument[:1] != "-")):
                 self.operands.append(argument)
+                literal = literal or self.profile.flags_first
             elif argument == "--" and self.profile.dashes:
                 literal = True
             elif not self._flag(argument):
@@ -283,6 +285,7 @@ def _compiled(name: str, entry: Mapping[str, Any]) -> Profile:
         drops_first=frozenset(entry.get("drops_first", [])),
         numbers=entry.get("numbers", False),
         dashes=entry.get("dashes", "words" not in entry),
+        flags_first=entry.get("flags_first", False),
         anything=entry.get("anything", False),
         never=re.compile(entry["never"]) if "never" in entry else None,
         line=re.compile(entry["line"], re.X) if "line" in entry else None,
