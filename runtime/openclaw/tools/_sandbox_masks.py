@@ -20,7 +20,7 @@ from pathlib import Path
 from openclaw.errors import ToolError
 from openclaw.messages import Confinement
 from openclaw.permissions.paths import protected
-from openclaw.tools._sandbox_unmade import Placed, is_folder, is_ours
+from openclaw.tools._sandbox_unmade import Placed, is_folder, is_vacant
 
 
 def _words(text: str) -> frozenset[str]:
@@ -49,7 +49,6 @@ class Masks:
     kept: tuple[Path, ...] = ()  # can be read and not changed
     hidden: tuple[Path, ...] = ()
     unmade: tuple[Path, ...] = ()  # are not there, and cannot be made
-    workspace: Path | None = None  # in which they are; None where there is nothing to release
     missed: str = ""  # why not everything that is protected was found
 
 
@@ -76,13 +75,12 @@ class Guards:
         if masks.missed and not confinement.lenient:
             raise ToolError(f"{masks.missed}; nothing was run")
         if confinement.writable:
-            masks = replace(masks, unmade=self.placed.place(confinement), workspace=confinement.workspace)
+            masks = replace(masks, unmade=self.placed.place(confinement))
         return masks
 
     def release(self, masks: Masks) -> None:
         """Takes away what was put in the place of what must not be made, where nobody needs it any more."""
-        if masks.workspace is not None:
-            self.placed.release(masks.workspace)
+        self.placed.release(masks.unmade)
 
     def missed(self, workspace: Path, roots: tuple[Path, ...]) -> str:
         """Why not everything that is protected in a workspace can be hidden; empty where it can."""
@@ -150,8 +148,10 @@ def _read(place: str, changed: tuple[int, int], settled: bool, workspace: Path, 
             if entry.is_symlink():
                 continue  # leads to what is judged where it is
             if protected(path, workspace, roots) is not None:
-                if not (is_folder and is_ours(path)):
+                if not (is_folder and is_vacant(path)):
                     guarded.append(path)
+                else:
+                    settled = False  # what is put into it does not change the folder around it
             elif is_folder:
                 folders.append(entry.path)
             elif entry.is_file(follow_symlinks=False):
