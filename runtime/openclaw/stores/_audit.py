@@ -3,8 +3,8 @@
 Law: what was noted is written in its order, before whatever the disk thread was asked for after it: so a decision is in
 the file before the intent that follows from it, and with it before the effect. It is not forced out to the disk: a
 process that is killed loses nothing that was handed over, a machine that loses power perhaps the last lines. After
-the lines, the anchor of the last of them goes to a file outside of the folder; where it knows of lines that are not
-there, the chain goes on after those, so that the gap stays to be seen.
+the lines, the anchor of the last of them goes to a file outside of the folder. Where that does not fit what is there
+when the writer begins, because lines are lost or were changed, or it cannot be read, a line of its own says so.
 Runs in the disk thread alone; the form of a line is `openclaw.audit`'s.
 """
 
@@ -49,14 +49,17 @@ class Trail:
             os.close(self._head)
             self._head = None
 
-    def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
+    def _write(self, records: Sequence[Mapping[str, Any]], *, after: bytes = b"") -> None:
         assert self._file is not None
-        lines = b"".join(self._sealed(record) for record in records)
+        lines = after + b"".join(self._sealed(record) for record in records)
         write_all(self._file, lines)
         self._size += len(lines)
         if self._head is not None:
-            # In one write of always the same length: a process that is killed leaves the old one or the new one.
-            os.pwrite(self._head, f"{audit.anchor(self._next - 1, self._before)}\n".encode(), 0)
+            self._anchor(self._head)
+
+    def _anchor(self, head: int) -> None:
+        """In one write of always the same length: a process that is killed leaves the old one or the new one."""
+        os.ftruncate(head, os.pwrite(head, f"{audit.anchor(self._next - 1, self._before)}\n".encode(), 0))
 
     def _sealed(self, record: Mapping[str, Any]) -> bytes:
         line = audit.sealed(record, self._next, self._before)
@@ -72,21 +75,46 @@ class Trail:
         self._file = os.open(self._folder / audit.NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self._size = os.fstat(self._file).st_size
         if last:
-            number = (audit.parsed(last) or {}).get("n")
             # Whatever somebody made of it, the chain goes on; `verify` tells where it was broken.
-            self._next = number + 1 if isinstance(number, int) else 1
+            self._next = (audit.number(audit.parsed(last) or {}) or 0) + 1
             self._before = audit.seal(last)
+        lost = self._lost(begun=bool(last or torn)) if self._head_path is not None else None
         if self._head_path is not None:
-            number, seal = audit.head(self._head_path) or (0, "")
-            if number >= self._next:
-                self._next, self._before = number + 1, seal
             self._head = os.open(self._head_path, os.O_RDWR | os.O_CREAT, 0o600)
-        if torn:
-            write_all(self._file, b"\n")
-            self._size += 1
+        note: dict[str, Any] = {"type": audit.TORN}
         if torn and ended:
-            self._before = audit.seal(torn)
-            self._write([{"type": audit.TORN, "bytes": len(torn)}])
+            self._before = audit.over(self._before, torn)
+            note["bytes"] = len(torn)
+        if lost is not None:
+            self._next += lost
+            note |= {"type": audit.LOST, "lines": lost}
+        # In one write with the end of a torn line; and an anchor is there before the first line.
+        self._write([note] if len(note) > 1 else [], after=b"\n" if torn else b"")
+        if self._head is not None:
+            os.fsync(self._head)
+
+    def _lost(self, *, begun: bool) -> int | None:
+        """How many lines the anchor knows that are not there; 0 where it fits nothing, None where all is well."""
+        assert self._head_path is not None
+        try:
+            known = audit.head(self._head_path)
+        except ValueError:
+            return 0
+        if known is None:
+            return 0 if begun else None
+        number, seal = known
+        if number >= self._next:
+            return number - self._next + 1
+        return None if number == 0 or seal == self._seal(number) else 0
+
+    def _seal(self, number: int) -> str:
+        """That of a line near the end; "" where it is not there."""
+        for path in reversed(audit.files(self._folder)):
+            for line in reversed(_end(path).split(b"\n")):
+                found = audit.number(audit.parsed(line) or {})
+                if found is not None and found <= number:
+                    return audit.seal(line) if found == number else ""
+        return ""
 
     def _last(self) -> tuple[bytes, bytes]:
         """The last whole line, of whichever part, and what of a line stands after it."""
