@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import html
 import io
 import json
 import logging
+import shlex
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,12 +56,53 @@ def knowing(*values: str) -> Secrets:
         base64.b64encode(f"x{SECRET}y".encode()).decode(),
         SECRET.upper(),
         repr(SECRET)[1:-1],
+        SECRET.encode().hex(),
+        f"0a{SECRET.encode().hex().upper()}0a",
+        html.escape(SECRET),
+        json.dumps(SECRET)[1:-1].replace("&", r"\u0026"),
+        json.dumps(SECRET)[1:-1].replace("/", r"\/"),
+        shlex.quote(SECRET),
+        SECRET.replace("&", r"\&"),
     ],
 )
 def test_a_secret_is_struck_out_in_every_form(form: str) -> None:
     masked = knowing(SECRET).mask(f"before {form} after")
     assert STRUCK in masked and masked.startswith("before ") and masked.endswith(" after")
     assert form not in masked
+
+
+QUOTED = 'it\'s 5 < 6 & "$HOME", or =6'
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        html.escape(QUOTED),
+        html.escape(QUOTED, quote=False),
+        html.escape(QUOTED).replace("&#x27;", "&#39;"),
+        html.escape(QUOTED).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+        html.escape(QUOTED).replace("&#x27;", "'"),
+        json.dumps(QUOTED)[1:-1].replace("<", r"\u003c").replace("&", r"\u0026"),
+        json.dumps(QUOTED)[1:-1].translate({ord(char): rf"\u{ord(char):04x}" for char in "<&'="}),
+        shlex.quote(QUOTED)[1:-1],
+        QUOTED.replace("'", r"'\''"),
+        QUOTED.replace('"', r"\"").replace("$", r"\$"),
+        r"it\'s\ 5\ \<\ 6\ \&\ \"\$HOME\"\,\ or\ =6",
+    ],
+)
+def test_a_secret_is_struck_out_however_it_is_quoted(form: str) -> None:
+    assert knowing(QUOTED).mask(f"<{form}>") == f"<{STRUCK}>"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n    "])
+@pytest.mark.parametrize("before", [0, 40, 47, 52, 53, 60])
+def test_a_secret_is_struck_out_where_base64_or_hex_is_wrapped(before: int, end: str) -> None:
+    content = b"." * before + SECRET.encode() + b"." * 60
+    for encoded, width in ((base64.b64encode(content).decode(), 76), (content.hex(), 60)):
+        wrapped = end.join(encoded[at : at + width] for at in range(0, len(encoded), width))
+        left = "".join(knowing(SECRET).mask(f"as follows:{end}{wrapped}{end}the end").split())
+        assert STRUCK in left and left.startswith("asfollows:") and left.endswith("theend")
+        assert len(left) < len(f"asfollows:{encoded}theend") - len(SECRET)
 
 
 @pytest.mark.parametrize("value", ["hunter2", 'a b"c/ü%', "h4nt"])
@@ -113,6 +157,34 @@ def test_a_private_key_is_struck_out_and_what_follows_it_stays(name: str) -> Non
     assert knowing().mask(f"see {KEYS[name]}\n\nand then: this.") == f"see {STRUCK}\n\nand then: this."
 
 
+# What the patterns look for, and what leads them on.
+FRAGMENTS = (
+    "Aa: -----BEGIN PRIVATE KEY-----\n", "-----BEGIN PRIVATE KEY-----\n", "-----BEGIN PRIVATE KEY-----\nAa: x\n",
+    "-----BEGIN PRIVATE KEY-----\n" + "A" * 32, "-----BEGIN " + " " * 40, "-----END PRIVATE KEY-----", "-----", "Aa: ",
+    "sk-", "sk-aB1", "sk-a1-", "sk-ant-", "ghp_", "github_pat_", "xoxb-", "AKIA", "12345678:", "MTIz.abcdef.", "MTIz",
+    "a", "1", "A" * 40 + "\n", "-", "_", ".", " ", "\n", "\n ", "\n1:", "\\n", "%41", "\\u0041", "&amp;", "\\", "'",
+    "postgres", "c3Rl",
+)  # fmt: skip
+
+
+def effort(secrets: Secrets, text: str) -> float:
+    """Of this thread alone, the least of three: what others run meanwhile is not counted."""
+    spent = []
+    for _ in range(3):
+        began = time.thread_time()
+        secrets.mask(text)
+        spent.append(time.thread_time() - began)
+    return min(spent)
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS, ids=repr)
+def test_a_text_twelve_times_as_long_takes_no_square_of_that(fragment: str) -> None:
+    """A square would be 144 times as much."""
+    secrets = knowing(SECRET, "postgres", "it's 9")
+    little = fragment * (8_000 // len(fragment))
+    assert effort(secrets, little * 12) < 50 * max(effort(secrets, little), 0.0002)
+
+
 MENTIONED = [
     f'import re\nX = re.compile("{HEAD}")\ndef important():\n    return 42\n',
     f'starts = text.startswith("{HEAD}\\n") and text.endswith("{TAIL}")',
@@ -134,11 +206,14 @@ def test_a_text_that_only_mentions_private_keys_stays(text: str) -> None:
         "123456789:AAF" + "x" * 32,
         "sk-ant-api03-" + "a" * 40,
         "sk-proj-" + "bA3" * 10,
+        "sk-1234567890abcdef1234567890abcdef",
+        "sk-or-v1-" + "0123456789abcdef" * 4,
+        "sk-svcacct-bA3_x-" + "bA3" * 6 + "_-4",
         "ghp_" + "c" * 36,
         "github_pat_" + "d1" * 20,
         "xoxb-1234567890-abcdefghij",
         "AKIA" + "A" * 16,
-        "M" + "e3" * 12 + ".abcdef." + "f" * 27,
+        "MTk4NjIyNDgzNDcxOTI1MjQ4" + ".abcdef." + "f" * 27,
     ],
 )
 @pytest.mark.parametrize("before", ["see ", "x\n", '{"a": "x\\n', "KEY=", "https://api/bot"])
@@ -156,6 +231,9 @@ def test_what_looks_like_a_token_is_struck_out_though_nobody_knows_it(token: str
         "task-Runner-with-1-very-long-name-in-it", "github_pat_token_from_the_environment", "xoxb-and-other-prefixes",
         "MicrosoftExtensionsHosting.Common.BackgroundServiceExceptionBehaviour",
         "risk-Assessment-2024-of-the-committee",
+        "sk-Button-Primary-Large-v2-active-Hover", "sk-learn-1-Foo-bar-baz-qux-quux-2024-edition",
+        "NotificationsControllerV2x.create.thisIsALongMethodNameInRuby",
+        "OrganizationServiceTest1234.should.returnTheOrganizationById1",
     ],
 )  # fmt: skip
 def test_ordinary_words_stay(plain: str) -> None:
@@ -388,6 +466,52 @@ def test_what_does_not_touch_a_secret_is_written(tmp_path: Path) -> None:
     assert not on_files(tmp_path, "write_file", content="a line\n***\nanother").is_error
     assert not on_files(tmp_path, "edit_file", old="a line", new="***").is_error
     assert not on_files(tmp_path, "write_file", path="new.ini", content=SEEN).is_error
+
+
+EXAMPLE = "see AKIAIOSFODNN7EXAMPLE in the documents\n"
+KEY_FILE = f"{KEYS['plain']}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        (EXAMPLE, "# Notes\n\n***\n\nThis is ***important***.\n"),
+        (EXAMPLE, EXAMPLE + "\n***\n\nThis is ***important***.\n"),
+        (EXAMPLE, "# Notes\n\nthe key is in ***bold italic*** letters\n"),
+        (f"a ***\nb\n{EXAMPLE}", "a ***\nb\nwithout an example\n"),
+        (KEY_FILE, "# Notes\n\n***\n\nmore\n"),
+    ],
+)
+def test_asterisks_that_stand_for_themselves_are_written(tmp_path: Path, text: str, content: str) -> None:
+    (tmp_path / "app.ini").write_text(text)
+    written = on_files(tmp_path, "write_file", content=content)
+    assert not written.is_error, written.text
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        (EXAMPLE, "# Notes\nsee *** in other documents\n"),
+        (EXAMPLE, "Look at *** in the documents.\n"),
+        (f"a: AKIAIOSFODNN7EXAMPLE\n{EXAMPLE}", '{"a": "***"}\n'),
+        ("keys:\n- AKIAIOSFODNN7EXAMPLE\n", "all_keys:\n- ***\n- b\n"),
+        ("a\nkey=AKIAIOSFODNN7EXAMPLE\nb\n", "a\nname: ***\nb\n"),
+        ("a ***\n\nb: AKIAIOSFODNN7EXAMPLE\n", "a ***\n\nb: ***\n"),
+        (KEY_FILE, "***\n"),
+        (f"key: |\n  {KEY_FILE}end: 1\n", "key: |\n  ***\nend: 2\n"),
+    ],
+)
+def test_asterisks_where_a_secret_stood_are_not_written(tmp_path: Path, text: str, content: str) -> None:
+    (tmp_path / "app.ini").write_text(text)
+    assert "holds a secret" in on_files(tmp_path, "write_file", content=content).text
+    assert (tmp_path / "app.ini").read_text() == text
+
+
+def test_an_edit_writes_asterisks_into_a_file_with_a_secret_where_they_stand_for_themselves(tmp_path: Path) -> None:
+    (tmp_path / "app.ini").write_text(f"{EXAMPLE}the end\n")
+    assert not on_files(tmp_path, "edit_file", old="the end", new="***\n\nthe ***end***").is_error
+    assert (tmp_path / "app.ini").read_text() == f"{EXAMPLE}***\n\nthe ***end***\n"
+    assert "holds a secret" in on_files(tmp_path, "edit_file", old="AKIAIOSFODNN7EXAMPLE", new="***").text
 
 
 @pytest.mark.usefixtures("held")

@@ -1,16 +1,18 @@
 """The one place that knows the secrets, and strikes them out of whatever leaves for a person, a model or a file.
 
 Law: a known value is struck out in each form that it usually takes: as it is, in a URL, inside a literal of Python or
-JSON, in letters of another case, and in base64 at any offset; and so is what has the shape of a common token. A value
-that could be a word or a number of an ordinary text is struck out only where it stands by itself: a text that is
-corrupted is written back one day. Values are held by whoever knows them, for as long as they run; the process is one,
-and so is what its log may not say.
+JSON, in HTML, quoted for a shell, in letters of another case, in hex, and in base64 at any offset, wrapped or not; and
+so is what has the shape of a common token. A value that could be a word or a number of an ordinary text is struck out
+only where it stands by itself: a text that is corrupted is written back one day. Strangers write what is looked
+through, so the time that a pattern takes grows as the text does. Values are held by whoever knows them, for as long as
+they run; the process is one, and so is what its log may not say.
 Knows no manifests and writes nothing.
 """
 
 from __future__ import annotations
 
 import base64
+import html
 import json
 import logging
 import re
@@ -29,6 +31,7 @@ SECRET_NAME = re.compile(r".*_(?:TOKEN|KEY|SECRET|PASSWORD)", re.IGNORECASE)
 _SURELY = 16  # characters of a variable that nobody said is used: a shorter one may be a word
 _SHORT = 12  # characters of a value that is not sought inside of words
 _CORE = 5  # characters of base64; what is shorter stands in ordinary words as well
+_HEX = 6  # characters of a value that is sought in hex; what is shorter may be any number
 _OF_A_URL = "/:?#[]@!$&'()*+,;=%"  # what stays as it is in an address
 
 # Where a word begins: an escaped character before it, as URLs and literals have them, is no part of it.
@@ -36,20 +39,26 @@ _ESCAPED = r"(?<=%[0-9a-fA-F]{2})|(?<=\\[nrt])|(?<=\\u[0-9a-fA-F]{4})"
 _BEGINS, _ENDS = rf"(?:(?<!\w)|{_ESCAPED})", r"(?!\w)"
 _BEGINS_WIDE, _ENDS_WIDE = rf"(?:(?<![\w./-])|{_ESCAPED})", r"(?![\w/-]|\.\w|://)"  # paths and names of packages
 _DIGIT = r"(?=[\w.-]{0,60}[0-9])"
+# One part between dashes is random; names of packages and of styles have only words there.
+_RANDOM = (
+    r"(?:(?=[A-Za-z]{0,40}[0-9])(?=[a-z0-9]{0,40}[A-Z])[A-Za-z0-9]{16}"
+    r"|(?=(?:[A-Za-z]{0,24}[0-9]){3})[A-Za-z0-9]{24})"
+)
 
 SHAPES = (
     (re.compile(r"(?<![0-9])[0-9]{8,10}:[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"), "a Telegram bot token"),
     (re.compile(rf"sk-ant-{_DIGIT}[A-Za-z0-9_-]{{16,}}"), "an Anthropic key"),
     (
-        re.compile(rf"(?:(?<![\w-])|{_ESCAPED})sk-{_DIGIT}(?=[\w-]{{0,60}}[A-Z])[A-Za-z0-9_-]{{20,}}"),
+        re.compile(rf"(?:(?<![\w-])|{_ESCAPED})sk-(?=(?:[A-Za-z0-9]{{0,40}}[_-]){{0,8}}{_RANDOM})[A-Za-z0-9_-]{{20,}}"),
         "an API key",
     ),
     (re.compile(rf"(?:gh[pousr]_[A-Za-z0-9]{{36,}}|github_pat_{_DIGIT}[A-Za-z0-9_]{{20,}})"), "a GitHub token"),
     (re.compile(rf"xox[abprs]-{_DIGIT}[A-Za-z0-9-]{{10,}}"), "a Slack token"),
     (re.compile(r"AKIA[0-9A-Z]{16}(?![0-9A-Za-z])"), "an AWS key"),
-    (
+    (  # a number in base64, and no word begins as one does
         re.compile(
-            rf"(?:(?<![\w.-])|{_ESCAPED})[MNO]{_DIGIT}[A-Za-z0-9_-]{{23,27}}\.[A-Za-z0-9_-]{{6}}\.[A-Za-z0-9_-]{{27,}}"
+            rf"(?:(?<![\w.-])|{_ESCAPED})[MNO][DTjz][AEIMQUYcgk][w-z0-5][A-Za-z0-9_-]{{19,24}}"
+            r"\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}"
         ),
         "a Discord bot token",
     ),
@@ -74,16 +83,20 @@ _BY_A_PATTERN = (
 _BETWEEN = r"(?:[\s\"',>|+]|\\+[nrt]|(?<=\n)-(?=[A-Za-z0-9]|-----END))++(?:[0-9]{1,6}[:|\t ]\s*+)?"
 _PRIVATE_KEY = re.compile(
     rf"-----BEGIN [A-Z ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----{_BETWEEN}"
-    rf"(?:[A-Z][A-Za-z-]{{1,20}}: [^\n\\]{{1,200}}+{_BETWEEN})*+"
+    rf"(?:[A-Z][A-Za-z-]{{1,20}}: (?:[^\n\\-]|-(?!----)){{1,200}}+{_BETWEEN}){{0,10}}+"
     rf"[A-Za-z0-9/+=]{{32,}}+(?:{_BETWEEN}[A-Za-z0-9/+=]{{32,}}+)*+"
     rf"(?:{_BETWEEN}[A-Za-z0-9/+=]{{1,31}}+(?=[ \t,;]*(?:[\r\n\"'\\]|\Z))){{0,2}}+"
     rf"(?:(?:{_BETWEEN})?-----END [A-Z ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 
 
+# What wraps an encoded text: the end of a line that is full, and how the next one is set in.
+_WRAP = re.compile(r"\n(?<=[A-Za-z0-9+/_-]{40}\n)[ \t]*+(?=[A-Za-z0-9+/_-])")
+
+
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """What some values look like in a text. `loose`: a folded form and where it counts; `exact`: base64."""
+    """What some values look like in a text. `loose`: a folded form and where it counts; `exact`: base64 and hex."""
 
     loose: tuple[tuple[str, re.Pattern[str]], ...] = ()
     exact: tuple[str, ...] = ()
@@ -93,7 +106,7 @@ class Forms:
         """The longest first, so that no part of a longer one is left standing."""
         values = frozenset(value for value in values if value)
         loose = {form: _pattern(form, value) for value in values for form in _forms(value)}
-        exact = {form for value in values for form in _base64(value.encode("utf-8", "surrogatepass"))}
+        exact = {form for value in values for form in _encoded(value.encode("utf-8", "surrogatepass"))}
         longest = sorted(loose, key=lambda form: (-len(form), form))
         return cls(
             tuple((form.casefold(), loose[form]) for form in longest),
@@ -105,9 +118,10 @@ class Forms:
         for told, pattern in self.loose:
             if told in folded:
                 text = pattern.sub(STRUCK, text)
+        flat = _WRAP.sub("", text.replace("\r\n", "\n")) if self.exact else text
         for form in self.exact:
-            if form in text:
-                text = text.replace(form, STRUCK)
+            if form in flat:
+                text = re.sub(r"(?:\r?\n[ \t]*+)?".join(map(re.escape, form)), STRUCK, text)
         return text
 
 
@@ -204,15 +218,35 @@ def _is_word(char: str) -> bool:
 def _forms(value: str) -> Iterator[str]:
     raw = value.encode("utf-8", "replace")
     yield from (value, quote(raw, safe=""), quote(raw), quote(raw, safe=_OF_A_URL), quote_plus(raw))
-    yield from (repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
+    yield repr(value)[1:-1]
+    for literal in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+        yield from (literal, literal.replace("/", "\\/"))
+        for special in ("[<>&]", "[<>&'=]"):  # which others than Python escape as well
+            yield re.sub(special, lambda found: f"\\u{ord(found[0]):04x}", literal)
+    yield from _in_html(value)
+    yield from _for_a_shell(value)
     stripped = value.strip()
     if len(stripped) >= SHORTEST:
         yield stripped
 
 
-def _base64(value: bytes) -> Iterator[str]:
-    """What the value becomes at each of the three offsets at which it can stand in a longer text, in both alphabets;
-    without the characters that it shares with its neighbours."""
+def _in_html(value: str) -> Iterator[str]:
+    escaped = html.escape(value)
+    yield from (html.escape(value, quote=False), escaped, escaped.replace("&#x27;", "'"))
+    yield from (escaped.replace("&#x27;", "&#39;"), escaped.replace("&#x27;", "&#39;").replace("&quot;", "&#34;"))
+
+
+def _for_a_shell(value: str) -> Iterator[str]:
+    """Between quotes of either kind, and with a backslash before whatever is special."""
+    yield from (value.replace("'", r"'\''"), value.replace("'", "'\"'\"'"), re.sub(r'(["\\$`])', r"\\\1", value))
+    yield from (re.sub(r"([^\w@%+=:./-])", r"\\\1", value), re.sub(r"([^\w@%+=:,./-])", r"\\\1", value))
+
+
+def _encoded(value: bytes) -> Iterator[str]:
+    """In hex, and in base64: what the value becomes at each of the three offsets at which it can stand in a longer
+    text, in both alphabets; without the characters that it shares with its neighbours."""
+    if len(value) >= _HEX:
+        yield from (value.hex(), value.hex().upper())
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + value).decode().rstrip("=")
         last = len(encoded) - ((before + len(value)) % 3 != 0)
