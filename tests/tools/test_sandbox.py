@@ -289,6 +289,35 @@ def test_protected_files_are_neither_made_nor_changed(text: str, repository: boo
     assert seen(workspace) == before
 
 
+@bubblewrap
+def test_protected_files_that_an_approved_command_could_make_are_told(workspace: Path) -> None:
+    (workspace / "sub" / ".vscode").mkdir(parents=True)
+    script = """
+        mkdir -p sub/.claude node_modules/.bin; echo x > sub/.envrc; echo x > .npmrc; echo x > sub/.vscode/tasks.json
+        echo x > .envrc; echo x > plain; echo x > "sub/.env\a"
+    """
+    text = held(workspace, script, writable=True).text
+    told = "[protected files came to be while it ran: `.npmrc`, `sub/.claude`, `sub/.env\\u{7}`, `sub/.envrc`]"
+    assert told in text, text
+    assert "came to be" not in held(workspace, "echo x > again; cat sub/.envrc", writable=True).text
+    many = held(
+        workspace, "for i in 1 2 3 4 5 6 7 8 9 a b c; do mkdir -p d$i; echo x > d$i/.envrc; done", writable=True
+    )
+    assert "and 2 more]" in many.text and not many.is_error
+
+
+@bubblewrap
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_repository_that_git_makes_is_not_told_and_what_it_brings_is(workspace: Path) -> None:
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    script = "git init -q theirs && echo x > theirs/.envrc && git -C theirs add . && git -C theirs"
+    script += " -c user.name=a -c user.email=a@b commit -qm one && git clone -q --bare theirs theirs.git"
+    subprocess.run(["sh", "-ec", script], cwd=workspace, check=True, env=environment)
+    shutil.rmtree(workspace / "theirs")
+    result = held(workspace, "git clone -q theirs.git mine", writable=True, repository=True)
+    assert result.text == "[protected files came to be while it ran: `mine/.envrc`]"
+
+
 def seen(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): path.read_text() if path.is_file() else ""
@@ -573,6 +602,22 @@ def test_a_folder_that_has_just_changed_is_read_again_whatever_its_time_says(wor
     (workspace / "a.key").touch()
     os.utime(workspace, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert workspace / "a.key" in guards.masks(confinement).hidden
+
+
+def test_many_questions_of_one_decision_search_a_workspace_once(workspace: Path) -> None:
+    """What is asked again at once is answered from memory, and what runs is searched for anew."""
+    from openclaw.errors import ToolError
+
+    guards = Guards()
+    before = time.monotonic()
+    assert guards.missed(workspace, ()) == ""
+    for number in range(MOST_MASKS + 1):
+        (workspace / f"{number}.pem").touch()
+    again = guards.missed(workspace, ())
+    assert again == "" or time.monotonic() > before + 1
+    with pytest.raises(ToolError, match="nothing was run"):
+        guards.masks(Confinement("bubblewrap", workspace))
+    assert eventually(lambda: "more than 1,000" in guards.missed(workspace, ()))
 
 
 def test_new_secrets_are_found_without_reading_the_workspace_again(workspace: Path) -> None:

@@ -63,6 +63,7 @@ class Box:
     confinement: Confinement
     masks: Masks = field(default_factory=Masks)
     tmp: Private | None = None
+    made: tuple[Path, ...] = ()  # what is protected and came to be meanwhile; known when it was closed
 
     def launch(self, step: Step, cwd: Path, environment: Mapping[str, str], seconds: float) -> Launch:
         argv, program = step.argv, step.program
@@ -87,6 +88,10 @@ class Box:
         self.sandbox.guards.release(self.masks)
         if self.tmp is not None:
             self.tmp.close()
+        if self.confinement.mechanism == "bubblewrap":
+            self.made = self.sandbox.guards.made(self.confinement, self.masks)
+        if self.made:
+            log.info("protected files came to be while a command ran: %r", [*map(str, self.made)])
 
 
 @dataclass(frozen=True, slots=True)

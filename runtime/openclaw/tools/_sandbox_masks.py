@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def _words(text: str) -> frozenset[str]:
 
 MOST_FOLDERS = 50_000  # of a workspace; a larger one cannot be searched in time
 MOST_MASKS = 1_000
+_MOST_REMEMBERED = 100
+_REMEMBERED = 1.0  # seconds in which decisions do not search again; what runs then is searched for anew
 _SETTLED = 2 * 10**9  # ns after a change; before that, another one may bear the same time
 
 # Settings that make programs run things: readable for what a person agreed to, and never changed by it.
@@ -49,7 +52,8 @@ class Masks:
     kept: tuple[Path, ...] = ()  # can be read and not changed
     hidden: tuple[Path, ...] = ()
     unmade: tuple[Path, ...] = ()  # are not there, and cannot be made
-    missed: str = ""  # why not everything that is protected was found
+    found: frozenset[Path] = frozenset()  # all that is protected
+    missed: str = ""  # why that is not everything
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class Guards:
 
     placed: Placed = field(default_factory=Placed)
     _known: dict[str, _Folder] = field(default_factory=dict)
+    _missed: dict[tuple[Path, tuple[Path, ...]], tuple[float, str]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def masks(self, confinement: Confinement) -> Masks:
@@ -82,12 +87,30 @@ class Guards:
         """Takes away what was put in the place of what must not be made, where nobody needs it any more."""
         self.placed.release(masks.unmade)
 
+    def made(self, confinement: Confinement, masks: Masks) -> tuple[Path, ...]:
+        """What is protected and was not there when these were found; nothing where that cannot be told."""
+        if not confinement.writable or masks.missed:
+            return ()
+        with self._lock, suppress(ToolError):
+            found, _ = self._search(confinement.workspace, confinement.hidden)
+            new = (path for path in found if path not in masks.found and _is_told(path, confinement))
+            return tuple(sorted(new, key=_outermost))
+        return ()
+
     def missed(self, workspace: Path, roots: tuple[Path, ...]) -> str:
-        """Why not everything that is protected in a workspace can be hidden; empty where it can."""
+        """Why not everything that is protected in a workspace can be hidden; empty where it can. A decision about
+        many commands asks for each of them, so it is remembered for a moment."""
+        until, missed = self._missed.get((workspace, roots), (0.0, ""))
+        if time.monotonic() < until:
+            return missed
         try:
-            return self._found(Confinement(workspace=workspace, hidden=roots)).missed
+            missed = self._found(Confinement(workspace=workspace, hidden=roots)).missed
         except ToolError as problem:
-            return str(problem)
+            missed = str(problem)
+        if len(self._missed) > _MOST_REMEMBERED:
+            self._missed.clear()
+        self._missed[workspace, roots] = (time.monotonic() + _REMEMBERED, missed)
+        return missed
 
     def _found(self, confinement: Confinement) -> Masks:
         with self._lock:
@@ -96,7 +119,7 @@ class Guards:
         if len(kept) + len(hidden) > MOST_MASKS:
             missed = f"more than {MOST_MASKS:,} protected files lie in the workspace, too many to be hidden"
             kept, hidden = kept[:MOST_MASKS], hidden[: MOST_MASKS - len(kept[:MOST_MASKS])]
-        return Masks(tuple(pinned), tuple(kept), tuple(hidden), missed=missed)
+        return Masks(tuple(pinned), tuple(kept), tuple(hidden), found=frozenset(found), missed=missed)
 
     # ── the search ───────────────────────────────────────────────────────────────────────────────
 
@@ -168,7 +191,7 @@ def _sorted(found: Iterable[Path], confinement: Confinement) -> tuple[list[Path]
     pinned: list[Path] = []
     kept: list[Path] = []
     hidden: list[Path] = []
-    for path in sorted(found, key=lambda each: (len(each.parts), each)):
+    for path in sorted(found, key=_outermost):
         name = path.name.casefold()
         pair = (path.parent.name.casefold(), name)
         if name == ".git":
@@ -181,6 +204,16 @@ def _sorted(found: Iterable[Path], confinement: Confinement) -> tuple[list[Path]
             hidden.append(path)
             pinned += _above(path, confinement) if path in confinement.hidden else []
     return pinned, kept if confinement.writable else [], hidden
+
+
+def _outermost(path: Path) -> tuple[int, Path]:
+    return len(path.parts), path
+
+
+def _is_told(path: Path, confinement: Confinement) -> bool:
+    """Whether a person may want to know that it came to be: not of what is built, nor that git made a repository."""
+    names = (path.parent.name.casefold(), path.name.casefold())
+    return names not in _BUILT and not (names[1] == ".git" and confinement.repository) and not path.is_socket()
 
 
 def _may_read(confinement: Confinement) -> bool:

@@ -20,6 +20,7 @@ from openclaw import output
 from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, Confinement, ToolResult, ToolSpec
+from openclaw.permissions.display import escaped
 from openclaw.permissions.facts import TRUSTED_PATH
 from openclaw.permissions.paths import within
 from openclaw.ports import Place
@@ -30,6 +31,7 @@ from openclaw.tools._sandbox_masks import Masks
 _OFFLINE = re.compile(r"resolve host|name resolution|Network is unreachable|Name or service not known", re.I)
 _BUSY = "Device or resource busy"
 _REFUSED = ("Read-only file system", "Permission denied", _BUSY)
+_MOST_NAMED = 10  # protected files that came to be
 _INHERITED = ("LANG", "LANGUAGE", "TZ")
 _FIXED = {
     "PATH": ":".join(TRUSTED_PATH),
@@ -169,7 +171,7 @@ def _result(job: Job, ended: Ended | None, spec: ToolSpec, call: Call) -> ToolRe
         note = f"[stopped: it had {job.excess}]"
     elif ended is not None and ended.code and call.command is not None:
         note += _held(call.command.confinement, job.box.masks, text)
-    remark = _remark(call.command.confinement, job.box.masks) if call.command is not None else ""
+    remark = _remark(call.command.confinement, job.box) if call.command is not None else ""
     body = text.rstrip("\n") if note or remark else text
     whole = "\n".join(part for part in (body, note, remark) if part) or output.NOTHING
     return output.result(whole, call, is_error=bool(note))
@@ -195,11 +197,17 @@ def _held(confinement: Confinement | None, masks: Masks, text: str) -> str:
     return ""
 
 
-def _remark(confinement: Confinement | None, masks: Masks) -> str:
-    """What a person who agreed should know of how it was held."""
-    if confinement is None or not confinement.writable or not masks.missed:
+def _remark(confinement: Confinement | None, box: Box) -> str:
+    """What a person who agreed should know of how it was held, and of what it did nevertheless."""
+    if confinement is None or not confinement.writable:
         return ""
-    return f"[not all that is protected was kept from it: {masks.missed}]"
+    told = [f"[not all that is protected was kept from it: {box.masks.missed}]"] if box.masks.missed else []
+    names = [str(path.relative_to(confinement.workspace)) for path in box.made]
+    if names:
+        shown = ", ".join(f"`{escaped(name, letters=True)}`" for name in names[:_MOST_NAMED])
+        more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+        told.append(f"[protected files came to be while it ran: {shown}{more}]")
+    return "\n".join(told)
 
 
 def _ending_in_words(ended: Ended | None, seconds: float) -> str:
