@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -35,7 +35,7 @@ from openclaw.messages import (
     UserEntry,
 )
 from openclaw.permissions.decide import Attempt, Condition, Effect, Policy, Rule, decide
-from openclaw.permissions.facts import Assumed, Disk
+from openclaw.permissions.facts import BUBBLEWRAP, LANDLOCK, NO_WALLS, Assumed, Disk, Walls
 from openclaw.permissions.taint import strangers
 from openclaw.permissions.template import Template, compile_template
 from openclaw.ports import Place
@@ -248,7 +248,7 @@ def test_a_file_that_came_with_a_message_taints_whoever_reads_it_later(tmp_path:
 
 def stocked(workspace: Path) -> Path:
     """A workspace with strangers' files in it, and others."""
-    (workspace / "incoming").mkdir()
+    (workspace / "incoming").mkdir(parents=True)
     (workspace / "incoming/a.txt").write_text("pay evil first\n")
     (workspace / "src/deep").mkdir(parents=True)
     (workspace / "src/b.py").write_text("x = 1\n")
@@ -257,10 +257,20 @@ def stocked(workspace: Path) -> Path:
     return workspace
 
 
-def taint(workspace: Path, tool: ToolSpec, **input: Any) -> str:
+def taint(
+    workspace: Path,
+    tool: ToolSpec,
+    *,
+    walls: Walls = BUBBLEWRAP,
+    sandbox: Literal["auto", "off"] = "auto",
+    network: bool = False,
+    **input: Any,
+) -> str:
     attempt = Attempt(tool, input, "main", "telegram:1", workspace=workspace, protected=(workspace.parent,))
-    policy = Policy("p", (Rule(Effect.ALLOW, ("*",)),), sandbox="off")
-    return strangers(attempt, decide(attempt, policy, Disk()))
+    programs = Condition(commands=tuple(str(input.get("command", "x")).split(" | ")[-1].split()[:1]))
+    opened = Rule(Effect.ASK, ("run_command",), programs, network=True)
+    policy = Policy("p", (Rule(Effect.ALLOW, ("*",), network=network), *([opened] * network)), sandbox=sandbox)
+    return strangers(attempt, decide(attempt, policy, Disk(walls=lambda: walls)))
 
 
 TAINTING = [
@@ -299,6 +309,34 @@ def test_where_nobody_sent_anything_a_search_brings_nothing(tmp_path: Path, comm
     assert taint(tmp_path, BUILTINS["run_command"], command=command) == ""
     (tmp_path / ".openclaw/outputs").mkdir(parents=True)
     assert taint(tmp_path, BUILTINS["run_command"], command=command) != ""
+
+
+@pytest.mark.parametrize("command", ["curl https://a.example", "python3 tidy.py", "cat src/b.py | make", "git log"])
+def test_what_a_command_may_have_read_over_a_network_taints(tmp_path: Path, command: str) -> None:
+    run = BUILTINS["run_command"]
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/b.py").write_text("x = 1\n")
+    assert taint(tmp_path, run, command=command) == ""
+    told = "run_command of what came over a network"
+    assert taint(tmp_path, run, network=True, command=command) == told
+    assert taint(tmp_path, run, sandbox="off", command=command) == told
+    assert taint(tmp_path, run, walls=NO_WALLS, command=command) == told
+    assert taint(tmp_path, run, walls=LANDLOCK, command=command) == told
+    both = taint(stocked(tmp_path / "other"), run, network=True, command="curl https://a.example")
+    assert both == "run_command of kept material and what came over a network"
+
+
+def test_what_a_profile_holds_brings_nothing_over_a_network(tmp_path: Path) -> None:
+    for command in ("ls", "wc -l src/b.py | sort", "grep -rn x src"):
+        assert taint(stocked(tmp_path / command[:2]), BUILTINS["run_command"], network=True, command=command) == ""
+
+
+def test_a_template_brings_what_came_over_a_network_that_a_rule_opened_to_it(tmp_path: Path) -> None:
+    made = compile_template("curl https://a.example", {})
+    assert isinstance(made, Template)
+    weather = ToolSpec("weather", "", {"properties": {}}, "shell", {"template": made})
+    assert taint(tmp_path, weather) == taint(tmp_path, weather, sandbox="off") == ""
+    assert taint(tmp_path, weather, network=True) == "weather of what came over a network"
 
 
 def test_the_folder_a_command_runs_in_counts(tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
 
 Its law: in doubt it has. What strangers sent lies in `incoming/`, what their pages said in outputs that were put
 aside; what was said in other conversations lies in the state folder. A vetted command is known by what it reads, and
-whatever searches a folder reads all below it; any other command may have read all that there is.
+whatever searches a folder reads all below it; any other command may have read all that there is, and whatever a
+network that nothing keeps it off has to say.
 Looks at the disk only for whether there is any such material. Knows no transcript.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from openclaw.messages import CommandLine
 from openclaw.names import INCOMING
 from openclaw.output import SPILL
 from openclaw.permissions import paths, profiles
@@ -27,6 +29,7 @@ _LOOKS: dict[str, tuple[str, ...]] = {
     "du": ("a", "--all"),
 }
 _WALKS = frozenset({"find", "tree"})
+_LEAKY = frozenset({"none", "landlock"})  # mechanisms that keep a program off no network, or only off some of it
 
 
 def strangers(attempt: Attempt, decision: Decision) -> str:
@@ -35,8 +38,14 @@ def strangers(attempt: Attempt, decision: Decision) -> str:
     if spec.untrusted:
         urls = (attempt.input.get(name) for name, kind in spec.judged.items() if kind == "url")
         return " ".join([spec.name, *(host for host in map(host_of, urls) if host)])
-    brought = _by_command(attempt, decision) if decision.command is not None else _by_call(attempt, decision)
-    return f"{spec.name} of kept material" if brought else ""
+    if decision.command is None:
+        return f"{spec.name} of kept material" if _by_call(attempt, decision) else ""
+    found = (
+        ("kept material", _by_command(attempt, decision)),
+        ("what came over a network", _by_network(decision.command, decision)),
+    )
+    brought = " and ".join(what for what, came in found if came)
+    return f"{spec.name} of {brought}" if brought else ""
 
 
 def _by_call(attempt: Attempt, decision: Decision) -> bool:
@@ -52,11 +61,28 @@ def _by_command(attempt: Attempt, decision: Decision) -> bool:
     command, details = decision.command, decision.details
     assert command is not None
     cwd = Path(details.get("cwd", attempt.workspace))
-    reads = details.get("reads") or [None] * len(command.steps)
+    reads = _reads(command, decision)
     return _is_kept(cwd, attempt) or any(
         _by_step(step.argv, read, cwd, attempt, template=bool(details.get("template")))
         for step, read in zip(command.steps, reads, strict=True)
     )
+
+
+def _by_network(command: CommandLine, decision: Decision) -> bool:
+    """Programs that their profiles hold read files and nothing else; git runs what a repository names."""
+    confinement = command.confinement
+    if confinement is None:
+        return False
+    # Whoever wrote a template knows what it reads; a network that a rule opens to it is there to be used.
+    leaky = confinement.mechanism in _LEAKY and not decision.details.get("template")
+    return (confinement.network or leaky) and any(
+        read is None or _follows_a_repository(step.argv[0])
+        for step, read in zip(command.steps, _reads(command, decision), strict=True)
+    )
+
+
+def _reads(command: CommandLine, decision: Decision) -> Sequence[tuple[tuple[Path, ...], bool] | None]:
+    return decision.details.get("reads") or [None] * len(command.steps)
 
 
 def _by_step(
