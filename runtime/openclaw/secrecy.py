@@ -41,7 +41,7 @@ _BEGINS_WIDE, _ENDS_WIDE = rf"(?:(?<![\w./-])|{_ESCAPED})", r"(?![\w/-]|\.\w|://
 _DIGIT = r"(?=[\w.-]{0,60}[0-9])"
 # One part between dashes is random; names of packages and of styles have only words there.
 _RANDOM = (
-    r"(?:(?=[A-Za-z]{0,40}[0-9])(?=[a-z0-9]{0,40}[A-Z])[A-Za-z0-9]{16}"
+    r"(?:(?=[A-Za-z]{0,40}[0-9])(?=[a-z0-9]{0,40}[A-Z])[A-Za-z0-9]{10}"
     r"|(?=(?:[A-Za-z]{0,24}[0-9]){3})[A-Za-z0-9]{24})"
 )
 
