@@ -209,6 +209,7 @@ def test_a_text_that_only_mentions_private_keys_stays(text: str) -> None:
         "sk-1234567890abcdef1234567890abcdef",
         "sk-or-v1-" + "0123456789abcdef" * 4,
         "sk-svcacct-bA3_x-" + "bA3" * 6 + "_-4",
+        "sk-aB3-x9Qr7LmN2pZ_tYw6k",
         "ghp_" + "c" * 36,
         "github_pat_" + "d1" * 20,
         "xoxb-1234567890-abcdefghij",
