@@ -95,7 +95,8 @@ class App:
 
     async def _open(self, project: Project, stack: contextlib.AsyncExitStack) -> None:
         self.demo = project.demo
-        shared().begin()
+        if _may_run_commands(project.snapshot):
+            shared().begin()
         if os.geteuid() == 0:
             self.notices.append("running as root: what a tool may do, it may do to the whole machine")
         self.store: Store = adapters.kind("stores", "files")(str(self.options.state), self.clock)
@@ -281,6 +282,16 @@ class App:
         from openclaw.control import serve
 
         await serve(self.house.state / "control.sock", self.sessions.post, self.desk)
+
+
+def _may_run_commands(snapshot: Snapshot) -> bool:
+    """Whether the walls will be asked for; what they are takes half a second to find out."""
+    return any(
+        snapshot.tools[name].kind == "shell" and snapshot.policies[agent.policy].sandbox != "off"
+        for agent in snapshot.agents.values()
+        for name in agent.tools
+        if name in snapshot.tools
+    )
 
 
 @contextlib.contextmanager
