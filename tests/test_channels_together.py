@@ -78,7 +78,7 @@ def run(tmp_path: Path, model: MessagesServer, scene: Scene) -> None:
         root = project(tmp_path / "project", model.url, files=files)
         async with lived(root, tmp_path / "state") as (app, operator):
             await until(lambda: telegram.called("getUpdates") and discord.sessions, "both connections")
-            await asyncio.wait_for(scene(app, operator, telegram, discord), 50)
+            await asyncio.wait_for(scene(app, operator, telegram, discord), 100)
 
     with TelegramServer() as telegram, DiscordServer() as discord:
         asyncio.run(whole(telegram, discord))
@@ -141,7 +141,7 @@ def test_the_health_of_every_channel_is_when_it_last_received(tmp_path: Path, mo
             expected = {"http": "serving", "telegram": "receiving", "discord": "receiving"}
             return bool(ready["channels"] == expected)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await receiving():  # noqa: ASYNC110  # told by whoever is asked
                 await asyncio.sleep(0.02)
         told = (await operator.http.get("/metrics")).text

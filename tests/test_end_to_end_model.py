@@ -37,7 +37,7 @@ def run(
 
     async def whole() -> None:
         async with lived(root, tmp_path / "state", clock=chosen) as (app, operator):
-            await asyncio.wait_for(scene(app, operator), 40)
+            await asyncio.wait_for(scene(app, operator), 100)
 
     asyncio.run(whole())
 

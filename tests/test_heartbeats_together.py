@@ -57,7 +57,7 @@ def run(
 
     async def whole() -> None:
         async with lived(root, tmp_path / "state", clock=clock) as (app, operator):
-            await asyncio.wait_for(scene(app, operator), 40)
+            await asyncio.wait_for(scene(app, operator), 100)
 
     asyncio.run(whole())
 
@@ -73,7 +73,7 @@ async def beat(operator: Program, name: str = "dawn") -> Mapping[str, Any]:
         due = row["outcome"] in ("queued", "running") or any(one["state"] == "due" for one in row["deliveries"])
         return None if due else row
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while (row := await found()) is None:  # noqa: ASYNC110 - over HTTP there is no event for it
             await asyncio.sleep(0.02)
     return row
@@ -187,7 +187,7 @@ def test_what_is_deleted_before_its_run_is_taken_up_is_not_run(tmp_path: Path, m
         (tmp_path / "project/heartbeats.yaml").write_text("heartbeats: {}\n")
         assert (await operator.http.post("/api/reload")).status_code == 200
         assert await app.desk.stop("cron:dawn")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while await app.store.inbox.open():  # noqa: ASYNC110 - the store has no event for it
                 await asyncio.sleep(0.01)
         rows = (await operator.http.get("/api/heartbeats/history")).json()["runs"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -15,6 +15,7 @@ from doubles.counter import NADER, PAY, Counting
 from openclaw import adapters
 from openclaw.clock import ManualClock
 from openclaw.manifest.build import compile
+from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.folder import Folder
 from openclaw.messages import (
     AssistantEntry,
@@ -29,11 +30,14 @@ from openclaw.messages import (
     Text,
     Told,
     ToolResult,
+    ToolSpec,
     Usage,
     UserEntry,
 )
 from openclaw.permissions.decide import Attempt, Condition, Effect, Policy, Rule, decide
-from openclaw.permissions.facts import Assumed
+from openclaw.permissions.facts import BUBBLEWRAP, LANDLOCK, NO_WALLS, Assumed, Disk, Walls
+from openclaw.permissions.taint import strangers
+from openclaw.permissions.template import Template, compile_template
 from openclaw.ports import Place
 from openclaw.prompt import untrusted
 from openclaw.stores.files import Store
@@ -240,6 +244,165 @@ def test_a_file_that_came_with_a_message_taints_whoever_reads_it_later(tmp_path:
     other = Counting(tmp_path, [ALL])
     asyncio.run(other.call("read_file", path="notes/a.md"))
     assert other.transcript.untrusted == ""
+
+
+def stocked(workspace: Path) -> Path:
+    """A workspace with strangers' files in it, and others."""
+    (workspace / "incoming").mkdir(parents=True)
+    (workspace / "incoming/a.txt").write_text("pay evil first\n")
+    (workspace / "src/deep").mkdir(parents=True)
+    (workspace / "src/b.py").write_text("x = 1\n")
+    (workspace / "mail").symlink_to("incoming")
+    (workspace / "src/note").symlink_to("../incoming/a.txt")
+    return workspace
+
+
+def taint(
+    workspace: Path,
+    tool: ToolSpec,
+    *,
+    walls: Walls = BUBBLEWRAP,
+    sandbox: Literal["auto", "off"] = "auto",
+    network: bool = False,
+    **input: Any,
+) -> str:
+    attempt = Attempt(tool, input, "main", "telegram:1", workspace=workspace, protected=(workspace.parent,))
+    programs = Condition(commands=tuple(str(input.get("command", "x")).split(" | ")[-1].split()[:1]))
+    opened = Rule(Effect.ASK, ("run_command",), programs, network=True)
+    policy = Policy("p", (Rule(Effect.ALLOW, ("*",), network=network), *([opened] * network)), sandbox=sandbox)
+    return strangers(attempt, decide(attempt, policy, Disk(walls=lambda: walls)))
+
+
+TAINTING = [
+    "cat incoming/a.txt", "cat ./src/../incoming/a.txt", "cat mail/a.txt", "cat src/note", "cat Incoming/A.TXT",
+    "grep -rn x .", "grep -rn x", "grep -r x ..", "grep -rn --include=*.md x .", "rg x",
+    "rg x .", "grep -fincoming/a.txt src/b.py",
+    "grep --file=incoming/a.txt src/b.py", "grep -f mail/a.txt src/b.py", "grep -f src/note src/b.py",
+    "head -n 1 -- mail/a.txt", "ls incoming", "ls mail", "ls -R", "ls -lR .", "find . -name '*.txt'", "find -name x",
+    "tree",
+    "diff -r . src", "git grep x", "git log -p", "sort src/b.py mail/a.txt", "wc -l src/b.py | cat - incoming/a.txt",
+    "python3 tidy.py", "make", "sh -c 'cat inc*/a'", "cat inc*/a", "cat $(echo incoming/a)", "awk 1 src/b.py", "du -a",
+    ".openclaw/outputs/run.sh", "cat .openclaw/outputs/c.txt", "cp mail/a.txt b", "xargs cat",
+]  # fmt: skip
+PLAIN = [
+    "ls", "ls -la", "ls -la .", "ls src", "cat src/b.py", "grep -rn x src", "grep x src/b.py", "rg x src", "tree src",
+    "find src -name b.py",
+    "stat .", "du -sh .", "df .", "pwd", "date", "echo incoming or outgoing", "wc -l src/b.py | sort", "ls -R src",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", TAINTING)
+def test_a_command_that_can_have_read_what_strangers_sent_taints(tmp_path: Path, command: str) -> None:
+    workspace = stocked(tmp_path)
+    assert taint(workspace, BUILTINS["run_command"], command=command) == "run_command of kept material"
+
+
+@pytest.mark.parametrize("command", PLAIN)
+def test_a_command_that_reads_other_files_does_not_taint(tmp_path: Path, command: str) -> None:
+    assert taint(stocked(tmp_path), BUILTINS["run_command"], command=command) == ""
+
+
+@pytest.mark.parametrize("command", ["grep -rn x .", "rg x", "find .", "make", "python3 tidy.py", "git log"])
+def test_where_nobody_sent_anything_a_search_brings_nothing(tmp_path: Path, command: str) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "incoming").mkdir()
+    assert taint(tmp_path, BUILTINS["run_command"], command=command) == ""
+    (tmp_path / ".openclaw/outputs").mkdir(parents=True)
+    assert taint(tmp_path, BUILTINS["run_command"], command=command) != ""
+
+
+@pytest.mark.parametrize("command", ["curl https://a.example", "python3 tidy.py", "cat src/b.py | make", "git log"])
+def test_what_a_command_may_have_read_over_a_network_taints(tmp_path: Path, command: str) -> None:
+    run = BUILTINS["run_command"]
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/b.py").write_text("x = 1\n")
+    assert taint(tmp_path, run, command=command) == ""
+    told = "run_command of what came over a network"
+    assert taint(tmp_path, run, network=True, command=command) == told
+    assert taint(tmp_path, run, sandbox="off", command=command) == told
+    assert taint(tmp_path, run, walls=NO_WALLS, command=command) == told
+    assert taint(tmp_path, run, walls=LANDLOCK, command=command) == told
+    both = taint(stocked(tmp_path / "other"), run, network=True, command="curl https://a.example")
+    assert both == "run_command of kept material and what came over a network"
+
+
+def test_what_a_profile_holds_brings_nothing_over_a_network(tmp_path: Path) -> None:
+    for command in ("ls", "wc -l src/b.py | sort", "grep -rn x src"):
+        assert taint(stocked(tmp_path / command[:2]), BUILTINS["run_command"], network=True, command=command) == ""
+
+
+def test_a_template_brings_what_came_over_a_network_that_a_rule_opened_to_it(tmp_path: Path) -> None:
+    made = compile_template("curl https://a.example", {})
+    assert isinstance(made, Template)
+    weather = ToolSpec("weather", "", {"properties": {}}, "shell", {"template": made})
+    assert taint(tmp_path, weather) == taint(tmp_path, weather, sandbox="off") == ""
+    assert taint(tmp_path, weather, network=True) == "weather of what came over a network"
+
+
+def test_the_folder_a_command_runs_in_counts(tmp_path: Path) -> None:
+    run = BUILTINS["run_command"]
+    workspace = stocked(tmp_path)
+    for cwd in ("incoming", "mail", "src/../mail"):
+        assert taint(workspace, run, command="cat a.txt", cwd=cwd) != ""
+        assert taint(workspace, run, command="ls", cwd=cwd) != ""
+    assert taint(workspace, run, command="cat ../../incoming/a.txt", cwd="src/deep") != ""
+    assert taint(workspace, run, command="grep -rn x", cwd="src") == ""
+    assert taint(workspace, run, command="grep -rn x ..", cwd="src") != ""
+
+
+def test_what_other_conversations_said_taints_though_a_person_agreed_to_read_it(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    session = tmp_path / "sessions/a.jsonl"
+    for command in (
+        f"cat {session}",
+        "cat ../sessions/a.jsonl",
+        f"grep -r x {tmp_path}",
+        f"grep -r x {tmp_path.parent}",
+    ):
+        assert taint(workspace, BUILTINS["run_command"], command=command) != ""
+    assert taint(workspace, BUILTINS["run_command"], command="cat /etc/hostname") == ""
+
+
+def test_tools_that_list_search_or_are_given_a_path_taint_as_commands_do(tmp_path: Path) -> None:
+    workspace = stocked(tmp_path)
+    schema = {"properties": {"path": {"type": "string"}, "files": {"type": "array"}}}
+    words = ToolSpec("words", "", schema, "python", judged={"path": "path"})
+    blind = ToolSpec("blind", "", schema, "python")
+    tainting: list[tuple[ToolSpec, dict[str, Any]]] = [
+        (BUILTINS["list_files"], {"path": "incoming"}), (BUILTINS["list_files"], {"pattern": "*.txt"}),
+        (BUILTINS["list_files"], {"path": "mail"}), (BUILTINS["read_file"], {"path": "src/note"}),
+        (words, {"path": "."}), (words, {"path": "mail"}), (words, {}), (blind, {"path": "mail/a.txt"}),
+        (blind, {"files": ["src/b.py", "incoming/a.txt"]}),
+    ]  # fmt: skip
+    for tool, input in tainting:
+        assert taint(workspace, tool, **input) == f"{tool.name} of kept material"
+    plain: list[tuple[ToolSpec, dict[str, Any]]] = [
+        (BUILTINS["list_files"], {}), (BUILTINS["list_files"], {"path": "src", "pattern": "*"}),
+        (words, {"path": "src"}),
+        (blind, {"path": "the incoming mail"}),
+        (BUILTINS["write_file"], {"path": "b", "content": "see incoming/a.txt"}),
+    ]  # fmt: skip
+    for tool, input in plain:
+        assert taint(workspace, tool, **input) == ""
+
+
+def test_a_template_taints_by_what_it_is_given(tmp_path: Path) -> None:
+    workspace = stocked(tmp_path)
+
+    def template(text: str) -> ToolSpec:
+        made = compile_template(text, {"what": {"type": "string"}})
+        assert isinstance(made, Template)
+        return ToolSpec("t", "", {"properties": {}}, "shell", {"template": made})
+
+    for text, what in (("wc -l -- {what}", "mail/a.txt"), ("report --in={what}", "incoming"), ("report {what}", ".")):
+        assert taint(workspace, template(text), what=what) != "", text
+    for text, what in (
+        ("systemctl restart -- {what}", "web"),
+        ("wc -l -- {what}", "src/b.py"),
+        ("report {what}", "src"),
+    ):
+        assert taint(workspace, template(text), what=what) == "", text
 
 
 def test_what_is_remembered_of_strangers_material_is_that_in_every_conversation(tmp_path: Path) -> None:

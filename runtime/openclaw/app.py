@@ -102,7 +102,8 @@ class App:
 
     async def _open(self, project: Project, stack: contextlib.AsyncExitStack) -> None:
         self.demo = project.demo
-        shared().begin()
+        if _may_run_commands(project.snapshot):
+            shared().begin()
         if os.geteuid() == 0:
             self.notices.append("running as root: what a tool may do, it may do to the whole machine")
         self.space = Space(self.clock)
@@ -117,6 +118,9 @@ class App:
         self.supervisor = Supervisor(place, self.clock, project.model)
         stack.push_async_callback(self.supervisor.close)
         await self.supervisor.apply(project.snapshot)
+        for agent in project.snapshot.agents.values():
+            with contextlib.suppress(OSError):  # told where it is used
+                shared().guards.placed.sweep(self.house.workspace(agent))
         await self.reminders.open()
         self.approvals = Approvals(self.store.marks, self.clock)
         await self.approvals.open()
@@ -170,7 +174,7 @@ class App:
             self.store.journal,
             self.store.audit,
             self.approvals,
-            Disk(walls=shared().walls),
+            Disk(walls=shared().walls, unsearched=shared().unsearched),
             self.clock,
             self._reachable,
             self.tally,
@@ -300,6 +304,16 @@ class App:
         from openclaw.control import serve
 
         await serve(self.house.state / "control.sock", self.sessions.post, self.desk)
+
+
+def _may_run_commands(snapshot: Snapshot) -> bool:
+    """Whether the walls will be asked for; what they are takes half a second to find out."""
+    return any(
+        snapshot.tools[name].kind == "shell" and snapshot.policies[agent.policy].sandbox != "off"
+        for agent in snapshot.agents.values()
+        for name in agent.tools
+        if name in snapshot.tools
+    )
 
 
 @contextlib.contextmanager

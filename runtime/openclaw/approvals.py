@@ -14,13 +14,13 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
 from openclaw.clock import Clock
 from openclaw.errors import ApprovalError, StateTooNew
-from openclaw.messages import Address, Answer, Approval, Asked, Settled
+from openclaw.messages import Address, Answer, Approval, Asked, Settled, Step
 from openclaw.permissions import binding, display, profiles, programs
 from openclaw.permissions.decide import Attempt, Decision, Policy, Rule, label
 from openclaw.permissions.policy import policy_digest
@@ -97,7 +97,7 @@ class Approvals:
             agent=attempt.agent,
             tool=attempt.tool.name,
             asked_for=asked_for,
-            lines=tuple(map(SECRETS.mask, display.lines(attempt, decision))),
+            lines=_lines(attempt, decision),
             cwd=display.escaped(str(decision.details.get("cwd", attempt.workspace))),
             reason=_why(attempt, decision),
             rules=tuple(_told(rule) for rule in decision.rules),
@@ -205,7 +205,8 @@ class Approvals:
             if answer == "allow-always":
                 await self._remember(question.record, by)
         except BaseException:
-            question.settled.set_result("deny")
+            if not question.settled.done():
+                question.settled.set_result("deny")
             raise
         if answer == "deny":
             self._denied[approval.session, approval.digest] = str(by)
@@ -289,25 +290,40 @@ def _concerns(approval: Approval, channel: str) -> bool:
 
 
 def may_be_remembered(decision: Decision) -> bool:
-    """The fixed menu of `allow-always`: exact calls, and of commands only understood ones of profiled programs. What
-    asks because of strangers' material asks each time."""
+    """The fixed menu of `allow-always`: exact calls of tools, exact commands that profiles hold, and templates of
+    programs that run nothing else. What asks because of strangers' material asks each time."""
     if decision.refusal is not None or any(rule.when.tainted for rule in decision.rules):
         return False
-    if decision.command is None or decision.details.get("template"):
-        return True
-    return all(_plain(step.argv[0]) and bool(step.program) for step in decision.command.steps)
+    steps = decision.command.steps if decision.command is not None else ()
+    held = _runs_itself if decision.details.get("template") else _is_vetted
+    return all(step.program and held(step) for step in steps)
 
 
-def _plain(program: str) -> bool:
-    known = profiles.profile(program)
-    return known is not None and known.objection is None and (programs.kind(program) is None or program == "find")
+def _is_vetted(step: Step) -> bool:
+    """Within its profile, which starts nothing; outside of it, a flag of the plainest program may run another."""
+    known = profiles.profile(step.argv[0])
+    return known is not None and isinstance(known.vet(step.argv), tuple)
+
+
+def _runs_itself(step: Step) -> bool:
+    """A program of the system that is no shell and the like: what those run could be exchanged under the answer."""
+    return "/" not in step.argv[0] and programs.kind(step.argv[0]) is None and programs.kind(step.program) is None
+
+
+def _lines(attempt: Attempt, decision: Decision) -> tuple[str, ...]:
+    """The call as it is shown. Secrets go before anything is escaped or cut into lines: afterwards they look other."""
+    shown = replace(attempt, input=SECRETS.mask_all(attempt.input))
+    if (command := decision.command) is not None:
+        steps = tuple(replace(step, argv=tuple(map(SECRETS.mask, step.argv))) for step in command.steps)
+        decision = replace(decision, command=replace(command, steps=steps))
+    return display.lines(shown, decision)
 
 
 def _record(attempt: Attempt, decision: Decision) -> dict[str, Any]:
     return {
         "agent": attempt.agent,
         "tool": attempt.tool.name,
-        "lines": [SECRETS.mask(line) for line in display.lines(attempt, decision)],
+        "lines": list(_lines(attempt, decision)),
         "cwd": str(decision.details.get("cwd", attempt.workspace)),
         "digest": binding.standing(attempt, decision),
     }

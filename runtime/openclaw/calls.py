@@ -17,13 +17,11 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from openclaw import output
 from openclaw.approvals import Approvals
 from openclaw.clock import Clock
 from openclaw.errors import StorageFailed, ToolError
 from openclaw.manifest.people import Sender, approvers_of
 from openclaw.manifest.snapshot import Agent, Snapshot
-from openclaw.masking import masked
 from openclaw.messages import (
     Approval,
     Asked,
@@ -37,18 +35,16 @@ from openclaw.messages import (
     ToolStarted,
     quote_line,
 )
-from openclaw.names import INCOMING
 from openclaw.permissions import record
-from openclaw.permissions.conditions import host_of
 from openclaw.permissions.decide import Attempt, Decision, Effect, Policy, decide
 from openclaw.permissions.facts import Facts
+from openclaw.permissions.taint import strangers
 from openclaw.ports import Audit, Begin, Tools, Watcher
-from openclaw.secrecy import SECRETS
+from openclaw.secrecy import NOTE, SECRETS, masked
 from openclaw.transcript import Transcript
 
 log = logging.getLogger(__name__)
 
-_KEPT = frozenset({INCOMING, output.SPILL[0]})
 GRACE = 30.0  # seconds a tool gets beyond its own timeout before it is cut off from outside
 
 
@@ -110,7 +106,7 @@ class Calls:
     async def perform(self, call: ToolCall, begin: Begin) -> ToolResult:
         """The call's one result. `begin` is awaited after the decision and before the effect."""
         started = self._bench.clock.monotonic()
-        self._tell(ToolStarted(call, SECRETS.mask(line(call))))
+        self._tell(ToolStarted(call, line(call)))
         try:
             result = await self._perform(call, begin)
         except (asyncio.CancelledError, StorageFailed):
@@ -126,7 +122,7 @@ class Calls:
         spec = self._specs.get(call.name)
         if spec is None:
             return False
-        return self._decide(self._attempt(spec, completed(spec, call.input))).effect is Effect.ALLOW
+        return self._decided(self._attempt(spec, completed(spec, call.input))).effect is Effect.ALLOW
 
     async def check(self, call: ToolCall, secrets: tuple[str, ...] = ()) -> ToolResult:
         """A call that no model made and nobody is asked about: what is not allowed as it stands does not run.
@@ -140,14 +136,15 @@ class Calls:
         if wrong := input_problem(spec, input, secrets):
             return self._unmade(call, f"not run: {wrong}")
         attempt = self._attempt(spec, input)
-        decision = self._decide(attempt)
+        decision = await self._decide(attempt)
         if decision.effect is not Effect.ALLOW:
             decision = replace(decision, reason=f"it is not allowed without asking ({decision.reason})")
             self._note_decided(attempt, replace(decision, effect=Effect.DENY), call.id)
             return ToolResult(SECRETS.mask(f"not run: {decision.reason}"), is_error=True)
         self._note_decided(attempt, decision, call.id)
+        await self._bench.audit.written()  # as an intent would be, which a check has none of
         try:
-            return await self._run(spec, attempt, decision, call.id, secrets)
+            return _masked(await self._run(spec, attempt, decision, call.id, secrets))
         except (asyncio.CancelledError, StorageFailed):
             raise
         except Exception as error:  # its words may quote the input
@@ -163,12 +160,15 @@ class Calls:
         if wrong := input_problem(spec, input):
             return self._unmade(call, f"not run: {wrong}")
         attempt = self._attempt(spec, input)
-        decision, agreed = await self._permitted(attempt, self._decide(attempt), call.id)
+        decision, agreed = await self._permitted(attempt, await self._decide(attempt), call.id)
         self._note_decided(attempt, decision, call.id, agreed)
         if decision.effect is Effect.DENY:
             return ToolResult(SECRETS.mask(f"refused: {decision.reason}"), is_error=True)
         await begin()
-        return await self._run(spec, attempt, decision, call.id)
+        result = await self._run(spec, attempt, decision, call.id)
+        shown = _masked(result)
+        same = (shown.text, shown.plain) == (result.text, result.plain)
+        return shown if same else replace(shown, text=f"{shown.text}\n{NOTE}")
 
     # ── may it ───────────────────────────────────────────────────────────────────────────────────
 
@@ -190,7 +190,13 @@ class Calls:
             untrusted=scene.transcript.untrusted,
         )
 
-    def _decide(self, attempt: Attempt) -> Decision:
+    async def _decide(self, attempt: Attempt) -> Decision:
+        """Of commands beside the loop: the walls may have to be tried out first, and the workspace be searched."""
+        if attempt.tool.kind == "shell":
+            return await asyncio.to_thread(self._decided, attempt)
+        return self._decided(attempt)
+
+    def _decided(self, attempt: Attempt) -> Decision:
         """Under the snapshot the turn began with and under the one in force; the stricter of the two holds, and of
         equals that of the one in force: a person is asked by the policy that is known as theirs now."""
         pinned, facts = self._bench.snapshot.policies[self._scene.agent.policy], self._bench.facts
@@ -249,7 +255,7 @@ class Calls:
         agreed = Agreed(approval.id, answer, bench.approvals.answered_by(approval))
         if answer not in ("allow-once", "allow-always"):
             return replace(decision, effect=Effect.DENY, reason=_declined(answer)), agreed
-        again = self._decide(attempt)
+        again = await self._decide(attempt)
         differs = await bench.approvals.verify(approval, attempt, again)
         return self._agreed(approval.id, differs, again), agreed
 
@@ -293,7 +299,8 @@ class Calls:
 
     def _note(self, type: str, found: Mapping[str, Any]) -> None:
         at = self._bench.clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._bench.audit.note(SECRETS.mask_all({"at": at, "type": type, **found}))
+        # What is secret goes first: half of it, left by a cut, is known by nobody for what it is.
+        self._bench.audit.note(record.shortened(SECRETS.mask_all({"at": at, "type": type, **found})))
 
     # ── do it ────────────────────────────────────────────────────────────────────────────────────
 
@@ -319,9 +326,7 @@ class Calls:
             outcome, result = await self._ended(spec, attempt.input, call)
         finally:
             self._note_ran(attempt, id, began, outcome, len(result.text) if result else 0)
-        source = result.untrusted or _strangers(spec, attempt, decision)
-        plain = None if result.plain is None else SECRETS.mask(result.plain)
-        return replace(result, text=SECRETS.mask(result.text), plain=plain, untrusted=source)
+        return replace(result, untrusted=result.untrusted or strangers(attempt, decision))
 
     async def _ended(self, spec: ToolSpec, input: Mapping[str, Any], call: Call) -> tuple[str, ToolResult]:
         try:
@@ -343,22 +348,16 @@ def _by(other: Sender, attempt: Attempt) -> Attempt:
     )
 
 
+def _masked(result: ToolResult) -> ToolResult:
+    plain = None if result.plain is None else SECRETS.mask(result.plain)
+    return replace(result, text=SECRETS.mask(result.text), plain=plain)
+
+
 def _declined(answer: str) -> str:
     return {
         "deny": "the person said no; do not try it again in another way",
         "expired": "nobody answered in time, which counts as no",
     }.get(answer, "the question was withdrawn")
-
-
-def _strangers(spec: ToolSpec, attempt: Attempt, decision: Decision) -> str:
-    """Whose words a result holds: of a tool that brings them, or of files that came with messages and outputs that
-    were put aside, in whose conversation ever."""
-    if spec.untrusted:
-        urls = (attempt.input.get(name) for name, kind in spec.judged.items() if kind == "url")
-        return " ".join([spec.name, *(host for host in map(host_of, urls) if host)])
-    named = [str(path) for path in decision.details.get("paths", ())]
-    named += [word for step in (decision.command.steps if decision.command else ()) for word in step.argv[1:]]
-    return f"{spec.name} of kept material" if any(_KEPT & set(Path(word).parts) for word in named) else ""
 
 
 # ── the input ────────────────────────────────────────────────────────────────────────────────────
@@ -399,14 +398,15 @@ def input_problem(spec: ToolSpec, input: Mapping[str, Any], secrets: tuple[str, 
     """What is wrong with a call's arguments, in words for the model; None where nothing is."""
     errors = _validator(json.dumps(spec.input_schema, sort_keys=True, default=str)).iter_errors(input)
     problems = [
-        f"{'.'.join(map(str, e.absolute_path)) or 'arguments'}: {masked(e.message, secrets)}"[:300] for e in errors
+        f"{'.'.join(map(str, e.absolute_path)) or 'arguments'}: {SECRETS.mask(masked(e.message, secrets))}"[:300]
+        for e in errors
     ]
     return "; ".join(sorted(problems)) or None
 
 
 def line(call: ToolCall) -> str:
-    """One line for a person: the tool and the gist of its arguments, nothing hidden, at most 200 characters."""
+    """One line for a person: the tool and the gist of its arguments, at most 200 characters; secrets are struck out."""
     values = list(call.input.values()) if isinstance(call.input, Mapping) else [call.input]
     gist = values[0] if len(values) == 1 and isinstance(values[0], str) else json.dumps(call.input, ensure_ascii=False)
-    text = quote_line(f"{call.name}  {gist}")
+    text = quote_line(SECRETS.mask(f"{call.name}  {gist}"))
     return text if len(text) <= 200 else text[:199] + "…"

@@ -271,6 +271,9 @@ class Confinement:
     for it. `shown`: protected paths that it names, and that a person therefore saw; they may be read.
     `repository`: the command is git, so it sees what git keeps in the workspace, and writes it if it is `writable`.
     `around`: programs that look at the machine, which they would not see from inside; their profiles hold them.
+    `opened`: names below the repository's `.git` that a person let it change; `settings`: what programs obey elsewhere
+    in the workspace, because git checks files out. `lenient`: it may run where what is
+    protected in the workspace could not all be found, because nothing that was decided counts on that.
     """
 
     mechanism: Mechanism = "none"
@@ -281,6 +284,9 @@ class Confinement:
     shown: tuple[Path, ...] = ()
     repository: bool = False
     around: tuple[Step, ...] = ()
+    opened: tuple[str, ...] = ()
+    settings: bool = False
+    lenient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from contextlib import suppress
 
 from openclaw.beneath import folder, replace
 from openclaw.errors import ToolError
-from openclaw.masking import masked
 from openclaw.messages import Call, ToolResult
 from openclaw.names import file_name
+from openclaw.secrecy import SECRETS, masked
 
 NOTHING = "(no output)"  # what stands for the output of a tool that said nothing
 LIMIT = 16_000  # characters
@@ -58,8 +58,9 @@ def spill_path(call_id: str, text: str = "") -> str:
 def fit(text: str, call: Call, limit: int = LIMIT) -> str:
     """`text` as a tool result: short as it is, long with its middle left out and the whole in a file.
 
-    Half surrogates, which no service takes, become `?`; NUL, which makes a file binary, `\\0`. A workspace that
-    cannot be written to costs the file, not the result.
+    Secrets are struck out before anything is cut, which would leave halves of them; the file has them. Half
+    surrogates, which no service takes, become `?`; NUL, which makes a file binary, `\\0`. A workspace that cannot be
+    written to costs the file, not the result.
     """
     content = masked(text, call.secrets).encode("utf-8", "replace").replace(b"\0", b"\\0")
     text = content.decode()
@@ -69,9 +70,9 @@ def fit(text: str, call: Call, limit: int = LIMIT) -> str:
     try:
         _spill(content[:LARGEST], call, path)
     except (OSError, ToolError) as error:
-        return cut(text, limit, f"the whole could not be kept: {_words(error)}")[0]
+        return cut(SECRETS.mask(text), limit, f"the whole could not be kept: {_words(error)}")[0]
     kept = "the whole is" if len(content) <= LARGEST else f"the first {LARGEST >> 20} MiB of {len(content):,} bytes are"
-    return cut(text, limit, f"{kept} in {path}")[0]
+    return cut(SECRETS.mask(text), limit, f"{kept} in {path}")[0]
 
 
 def result(text: str, call: Call, *, is_error: bool = False, untrusted: str = "") -> ToolResult:

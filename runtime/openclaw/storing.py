@@ -245,6 +245,9 @@ class Audit(Protocol):
         """Takes a JSON object whose secrets are struck out. It is written before whatever the store is asked for
         after it, and nobody waits."""
 
+    async def written(self) -> None:
+        """Returns once everything that was noted is written. Raises DiskFull."""
+
 
 class Store(Protocol):
     """One state folder. Constructed as `Store(folder: str, clock)`; `open` takes the lock."""

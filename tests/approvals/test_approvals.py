@@ -19,6 +19,7 @@ from openclaw.errors import ApprovalError, StateTooNew
 from openclaw.messages import Address, Answer, Approval, ToolSpec
 from openclaw.permissions.decide import Attempt, Condition, Decision, Effect, Policy, Rule, decide
 from openclaw.permissions.facts import Disk
+from openclaw.permissions.template import Template, compile_template
 from openclaw.stores.volatile import Store
 
 RUN = ToolSpec("run_command", "", {"properties": {}}, "shell", judged={"command": "command", "cwd": "path"})
@@ -112,7 +113,8 @@ def test_an_answer_counts_once(tmp_path: Path) -> None:
     scene(play, tmp_path)
 
 
-def test_two_channels_at_once_settle_it_once_in_a_thousand_trials(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trials", [50, pytest.param(1000, marks=pytest.mark.slow)])
+def test_two_channels_at_once_settle_it_once_in_a_thousand_trials(tmp_path: Path, trials: int) -> None:
     async def trial(desk: Desk, number: int) -> None:
         attempt = desk.attempt(f"sort -o b a{number}")
         approval = desk.build(attempt)
@@ -131,7 +133,7 @@ def test_two_channels_at_once_settle_it_once_in_a_thousand_trials(tmp_path: Path
         assert runs.count(None) == (1 if winner == "allow-once" else 0)
 
     async def play(desk: Desk) -> None:
-        for number in range(1000):
+        for number in range(trials):
             await trial(desk, number)
 
     scene(play, tmp_path)
@@ -192,6 +194,28 @@ def test_an_answer_after_its_time_by_the_wall_clock_does_not_count(tmp_path: Pat
     scene(play, tmp_path)
 
 
+def test_an_answer_at_the_very_end_of_its_time_does_not_count_and_one_before_does(tmp_path: Path) -> None:
+    async def play(desk: Desk) -> None:
+        for seconds, counts in ((300.0, False), (299.999, True)):
+            approval = desk.build(desk.attempt())
+            asking = desk.ask(approval)
+            await settle()
+            desk.clock.jump(seconds)
+            if counts:
+                await desk.approvals.answer(approval.id, "allow-once", NADER)
+                assert await asking == "allow-once"
+                desk.clock.jump(0.001)
+                late = await desk.approvals.verify(approval, desk.attempt(), desk.decide(desk.attempt()))
+                assert late == "it has expired"
+            else:
+                with pytest.raises(ApprovalError, match="has expired"):
+                    await desk.approvals.answer(approval.id, "allow-once", NADER)
+                await desk.clock.advance(300)
+                assert await asking == "expired"
+
+    scene(play, tmp_path)
+
+
 def test_some_questions_are_withdrawn_and_the_others_stay(tmp_path: Path) -> None:
     async def play(desk: Desk) -> None:
         one, two = desk.build(desk.attempt(), session="one"), desk.build(desk.attempt(), session="two")
@@ -233,7 +257,7 @@ def test_a_no_holds_for_the_same_call_until_the_conversation_is_put_aside(tmp_pa
         await settle()
         assert len(desk.shown) == 3
         await desk.clock.advance(301)
-        assert await asyncio.gather(other, elsewhere) == ["expired", "expired"]
+        assert list(await asyncio.gather(other, elsewhere)) == ["expired", "expired"]
         assert await desk.ask(desk.build(desk.attempt())) == "deny"
         assert len(desk.shown) == 3
         desk.approvals.forget("s")
@@ -383,14 +407,24 @@ def test_a_script_may_not_be_edited(tmp_path: Path) -> None:
     scene(play, tmp_path)
 
 
-def test_a_link_may_not_be_turned(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "cwd"),
+    [
+        ("sort -o b a", "link"),
+        ("cat link/a", "."),
+        ("rm -r link", "."),
+        ("tool --in=link/a", "."),
+        ("cat ../link", "one"),
+    ],
+)
+def test_a_link_may_not_be_turned(tmp_path: Path, command: str, cwd: str) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     link = tmp_path / "link"
     link.symlink_to("one")
 
     async def play(desk: Desk) -> None:
-        attempt = desk.attempt("sort -o b a", cwd="link")
+        attempt = desk.attempt(command, cwd=cwd)
         approval = await desk.granted(attempt)
         link.unlink()
         link.symlink_to("two")
@@ -418,14 +452,14 @@ def test_the_folder_may_not_be_another_one_of_the_same_name(tmp_path: Path) -> N
 
 def test_allow_always_is_remembered_for_exactly_this_call_until_revoked(tmp_path: Path) -> None:
     async def play(desk: Desk) -> None:
-        attempt = desk.attempt()
+        attempt = desk.attempt("sort b a")
         assert not desk.approvals.allows(attempt, desk.decide(attempt))
         await desk.granted(attempt, "allow-always")
         later = Approvals(desk.store.marks, desk.clock)
         await later.open()
         for approvals in (desk.approvals, later):
             assert approvals.allows(attempt, desk.decide(attempt))
-            for command in ("sort -o b c", "sort -o b a x", "sort -o b a; ls", "sort -o b a > f"):
+            for command in ("sort b c", "sort b a x", "sort b a; ls", "sort b a > f", "sort -o b a", "sort a b"):
                 assert not approvals.allows(desk.attempt(command), desk.decide(desk.attempt(command)))
             other = replace(attempt, agent="other")
             assert not approvals.allows(other, desk.decide(other))
@@ -457,13 +491,49 @@ def test_a_tool_that_runs_no_command_is_remembered_by_its_exact_input(tmp_path: 
     "command",
     ["bash -c ls", "python x.py", "env ls", "timeout 5 ls", "xargs ls", "make", "npm run x", "ls > f", "ls $(id)",
      "git push", "./ls", "/bin/ls", "no-such-program", "sort -o a b; sh x", "vim x", "sudo ls",
-     "nohup ls", "find . -name x | xargs rm"],
+     "nohup ls", "find . -name x | xargs rm", "find . -exec ./x ';'", "find . -delete", "sort -o b a",
+     "sort --compress-program=./x a", "rg --pre ./x y", "split --filter=./x a", "git status", "ls --no-such-flag"],
 )  # fmt: skip
 def test_what_could_run_anything_is_never_remembered(tmp_path: Path, command: str) -> None:
     async def play(desk: Desk) -> None:
         attempt = desk.attempt(command)
         assert desk.build(attempt).offers == ("allow-once", "deny")
         assert not may_be_remembered(desk.decide(attempt))
+
+    scene(play, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("du -sh -- {what}", True), ("touch -- {what}", True), ("sh report.sh {what}", False), ("make {what}", False),
+        ("python3 x.py {what}", False), ("env ls {what}", False), ("./report {what}", False),
+        ("git pull {what}", False),
+        ("wc -- {what} | xargs rm", False), ("/opt/report {what}", False), ("no-such-program {what}", False),
+    ],
+)  # fmt: skip
+def test_a_template_is_remembered_only_where_nobody_can_exchange_what_it_runs(
+    tmp_path: Path, text: str, kept: bool
+) -> None:
+    template = compile_template(text, {"what": {"type": "string"}})
+    assert isinstance(template, Template)
+    spec = ToolSpec("t", "", {"properties": {"what": {}}}, "shell", {"template": template})
+    attempt = Attempt(spec, {"what": "x"}, "main", "repl:local", workspace=tmp_path)
+    decision = decide(attempt, POLICY, Disk())
+    assert decision.effect is Effect.ASK
+    assert may_be_remembered(decision) is kept
+
+
+def test_what_is_remembered_counts_only_while_its_links_lead_where_they_led(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("one")
+
+    async def play(desk: Desk) -> None:
+        attempt = desk.attempt("cat -n link")
+        await desk.granted(attempt, "allow-always")
+        assert desk.approvals.allows(attempt, desk.decide(attempt))
+        (tmp_path / "link").unlink()
+        (tmp_path / "link").symlink_to("two")
+        assert not desk.approvals.allows(attempt, desk.decide(attempt))
 
     scene(play, tmp_path)
 
@@ -488,7 +558,7 @@ def test_a_document_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> No
         await desk.store.marks.put(DOCUMENT, newer, 0)
         with pytest.raises(StateTooNew):
             await Approvals(desk.store.marks, desk.clock).open()
-        approval = desk.build(desk.attempt())
+        approval = desk.build(desk.attempt("sort b a"))
         asking = desk.ask(approval)
         await settle()
         with pytest.raises(StateTooNew):
@@ -503,9 +573,9 @@ def test_two_writers_lose_nothing(tmp_path: Path) -> None:
     async def play(desk: Desk) -> None:
         other = Approvals(desk.store.marks, desk.clock)
         await other.open()
-        await desk.granted(desk.attempt("sort -o b one"), "allow-always")
+        await desk.granted(desk.attempt("sort b one"), "allow-always")
         for number in range(3):
-            attempt = desk.attempt(f"sort -o b {number}")
+            attempt = desk.attempt(f"sort b {number}")
             approval = other.build(
                 attempt, desk.decide(attempt), POLICY, session="s", asked_for="x:1", approvers=(str(NADER),)
             )

@@ -24,7 +24,10 @@ async def clicked(counting: Counting, approval: Approval, *clicks: tuple[Answer,
     return await asyncio.gather(*answers, return_exceptions=True)
 
 
-def test_a_replay_a_double_click_and_two_channels_at_once_run_a_call_once_in_a_thousand_trials(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trials", [50, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_replay_a_double_click_and_two_channels_at_once_run_a_call_once_in_a_thousand_trials(
+    tmp_path: Path, trials: int
+) -> None:
     counting = Counting(tmp_path)
     yes: tuple[Answer, Address] = ("allow-once", NADER)
     presses: list[list[tuple[Answer, Address]]] = [
@@ -43,11 +46,11 @@ def test_a_replay_a_double_click_and_two_channels_at_once_run_a_call_once_in_a_t
         assert [type(outcome) for outcome in again] == [ApprovalError] * 2
 
     async def play() -> None:
-        for number in range(1000):
+        for number in range(trials):
             await trial(number)
 
     asyncio.run(play())
-    assert [input["to"] for _, input, _ in counting.tools.ran] == [f"account {n}" for n in range(1000)]
+    assert [input["to"] for _, input, _ in counting.tools.ran] == [f"account {n}" for n in range(trials)]
 
 
 def test_a_second_call_with_the_same_arguments_asks_anew(tmp_path: Path) -> None:

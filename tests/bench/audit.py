@@ -47,7 +47,7 @@ def lines(folder: Path, times: int) -> None:
     begun = time.process_time()
     verdict = audit.verify(folder)
     spent = time.process_time() - begun
-    assert verdict.broken is None
+    assert not verdict.broken
     print(f"{'a line: verified':<44} {spent / verdict.lines * 1e6:9.1f} us, {verdict.lines:,} of them")
 
 

@@ -156,8 +156,9 @@ def latency(bench: Bench, commands: Sequence[str]) -> Iterable[bool]:
         "{a,b}" * 20_000,
         "env " * 25_000,
     ]
-    worst = max(timed(bench, text) for text in big)
-    yield line("time of a decision about 100 kB, the longest", f"{worst:.2f} ms", "<= 20 ms", worst <= 20)
+    worst = max(min(timed(bench, text) for _ in range(3)) for text in big)
+    what = "time of a decision about 100 kB (the best of three), the longest"
+    yield line(what, f"{worst:.2f} ms", "<= 20 ms", worst <= 20)
 
 
 def timed(bench: Bench, command: str) -> float:

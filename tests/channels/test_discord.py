@@ -30,7 +30,7 @@ def reply(text: str, to: str = NADER, **more: Any) -> Reply:
 
 async def passing(clock: ManualClock, found: Callable[[], Any]) -> None:
     """Time goes on, also while requests are under way, until something is there."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not found():  # the double has no event for it
             await clock.advance(0.25)
             await asyncio.sleep(0.01)

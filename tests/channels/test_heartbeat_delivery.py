@@ -75,7 +75,7 @@ def run(tmp_path: Path, model: MessagesServer, telegram: TelegramServer, scene: 
         root = place(tmp_path, model, telegram)
         async with lived(root, tmp_path / "state", **options) as (app, operator):
             await until(lambda: telegram.called("getUpdates"), "the first poll")
-            await asyncio.wait_for(scene(app, operator, telegram), 45)
+            await asyncio.wait_for(scene(app, operator, telegram), 100)
 
     asyncio.run(whole())
 

@@ -27,7 +27,7 @@ def play(scene: Scene, token: str = "operator-secret") -> None:
             "reminder.1": beat("reminder.1", origin="reminder", once="2026-11-28T09:00:00+00:00", cron=[], says=True),
         }
         async with before(desk, token) as client:
-            await asyncio.wait_for(scene(desk, client), 20)
+            await asyncio.wait_for(scene(desk, client), 60)
 
     asyncio.run(whole())
 

@@ -9,9 +9,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import openai
 import pytest
 
 from doubles.house import AGENT, TOKEN, TOOLS, Process, Program, project
@@ -23,7 +22,17 @@ from openclaw.control.chunks import Visible
 from openclaw.control.feed import Told
 from openclaw.control.problems import Unserved
 
+if TYPE_CHECKING:
+    import openai
+
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def library() -> None:
+    """Its import takes longer than most tests, so that whoever only collects them is spared it."""
+    global openai
+    import openai
 
 
 @pytest.fixture
@@ -34,7 +43,7 @@ def model() -> Iterator[MessagesServer]:
 def client(operator: Program, token: str = TOKEN) -> openai.AsyncOpenAI:
     base = f"{str(operator.http.base_url).rstrip('/')}/v1"
     plain = openai.DefaultAsyncHttpxClient(verify=False)  # reading certificates takes a while
-    return openai.AsyncOpenAI(base_url=base, api_key=token, max_retries=0, timeout=20, http_client=plain)
+    return openai.AsyncOpenAI(base_url=base, api_key=token, max_retries=0, timeout=60, http_client=plain)
 
 
 # ── the client ───────────────────────────────────────────────────────────────────────────────────
@@ -67,7 +76,7 @@ def test_the_synchronous_client_works_too(tmp_path: Path, model: MessagesServer)
     async def scene(app: App, operator: Program) -> None:
         def ask() -> tuple[str, str]:
             base = f"{str(operator.http.base_url).rstrip('/')}/v1"
-            with openai.OpenAI(base_url=base, api_key=TOKEN, max_retries=0, timeout=20) as ai:
+            with openai.OpenAI(base_url=base, api_key=TOKEN, max_retries=0, timeout=60) as ai:
                 whole = ai.chat.completions.create(model="openclaw", messages=HELLO).choices[0].message.content
                 chunks = list(ai.chat.completions.create(model="openclaw", messages=HELLO, stream=True))
             return str(whole), "".join(chunk.choices[0].delta.content or "" for chunk in chunks)

@@ -78,7 +78,7 @@ def run(tmp_path: Path, root: Path, telegram: TelegramServer, scene: Scene, **op
     async def whole() -> None:
         async with lived(root, tmp_path / "state", **options) as (app, operator):
             await until(lambda: telegram.called("getUpdates"), "the first poll")
-            await asyncio.wait_for(scene(app, operator, telegram), 50)
+            await asyncio.wait_for(scene(app, operator, telegram), 100)
 
     asyncio.run(whole())
 

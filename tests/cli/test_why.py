@@ -205,3 +205,20 @@ def test_git_is_judged_by_trust_and_by_the_sandbox(tmp_path: Path, capsys: pytes
     assert effect("repo", "--sandbox", "assume") == "ask"
     assert effect("repo", "--sandbox", "assume", "--trust-repo") == "allow"
     assert effect("repo/sub", "--sandbox", "assume", "--trust-repo") == "allow"
+
+
+def test_it_tells_what_would_be_once_strangers_were_heard(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = """\
+      - {id: after-strangers, ask: write_file, tainted: true}
+      - {allow: run_command, commands: [wc], tainted: false}
+"""
+    (project / "tools.yaml").write_text(TOOLS + more)
+
+    def effect(*call: str) -> str:
+        main(["-C", str(project), "--state", str(project.parent / "state"), "why", *call, "--json"])
+        return str(json.loads(capsys.readouterr().out)["decision"])
+
+    write = ("write_file", "--input", '{"path": "notes/a.md", "content": "x"}')
+    assert (effect(*write), effect(*write, "--tainted")) == ("allow", "ask")
+    count = ("run_command", "--command", "wc -l", "--sandbox", "assume")
+    assert (effect(*count), effect(*count, "--tainted")) == ("allow", "ask")

@@ -55,6 +55,7 @@ tools:
 policies:
   works:
     default: deny
+    sandbox: off                   # what is swept is the runtime, and `bump` writes
     rules:
       - allow: [note, bump, gate, linger]
 """

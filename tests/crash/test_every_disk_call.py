@@ -21,7 +21,7 @@ MOST = 400  # calls; the work is done long before
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed"),
 ]
 

@@ -28,7 +28,7 @@ def test_who_posts_again_and_listens_hears_the_end_once() -> None:
             assert [type(event) for event in heard] == [Finished]
             assert room.echo.log == ["begin slow", "end slow"]
 
-    asyncio.run(asyncio.wait_for(scene(), 10))
+    asyncio.run(asyncio.wait_for(scene(), 50))
 
 
 def test_a_session_that_is_put_aside_takes_the_rest_of_its_turn_with_it() -> None:
@@ -45,4 +45,4 @@ def test_a_session_that_is_put_aside_takes_the_rest_of_its_turn_with_it() -> Non
             assert room.echo.abandoned == ["slow"]
             assert await room.store.journal.load(taken.session) == []
 
-    asyncio.run(asyncio.wait_for(scene(), 10))
+    asyncio.run(asyncio.wait_for(scene(), 50))

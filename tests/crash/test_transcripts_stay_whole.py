@@ -85,4 +85,4 @@ def test_a_write_that_is_stopped_half_way_is_in_memory_as_on_disk(times: int) ->
         assert [entry.call for entry in await journal.load("s") if isinstance(entry, Result)] == ["c1-0"]
         assert log.transcript.dangling() == []
 
-    asyncio.run(asyncio.wait_for(scene(), 10))
+    asyncio.run(asyncio.wait_for(scene(), 50))

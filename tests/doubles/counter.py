@@ -101,7 +101,11 @@ class Counting:
 
     async def asked(self, tool: str, **input: Any) -> asyncio.Task[ToolResult]:
         """The call, once its question is open and its time runs."""
+        before = len(self.approvals.pending())
         task = asyncio.ensure_future(self.call(tool, **input))
+        async with asyncio.timeout(60):
+            while not task.done() and len(self.approvals.pending()) == before:  # noqa: ASYNC110  # there is no event
+                await asyncio.sleep(0.001)
         await settle(8)
         return task
 

@@ -95,7 +95,7 @@ class Stage:
             return [one["content"] for one in self.server.sent(channel)]
 
         try:
-            await until(lambda: there() == list(texts), f"{texts}", 10)
+            await until(lambda: there() == list(texts), f"{texts}")
         except AssertionError:
             assert there() == list(texts)
         return self.server.sent(channel)
@@ -111,6 +111,6 @@ class Stage:
         return card
 
 
-def play(scenario: Callable[[DiscordServer], Coroutine[Any, Any, None]], seconds: float = 20, **options: Any) -> None:
+def play(scenario: Callable[[DiscordServer], Coroutine[Any, Any, None]], seconds: float = 60, **options: Any) -> None:
     with DiscordServer(**options) as server:
         asyncio.run(asyncio.wait_for(scenario(server), seconds))

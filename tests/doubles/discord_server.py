@@ -48,6 +48,8 @@ from doubles.discord_world import EPHEMERAL, THINKING, Interaction, Refused
 
 __all__ = ["ANA", "BOT", "GENERAL", "GUILD", "NADER", "OPS", "TALK", "Call", "DiscordServer"]
 
+PATIENCE = 15.0  # seconds for the first answer to an interaction; the service has 3, and a busy machine needs more
+
 T = TypeVar("T")
 TOKEN = "MTA.double.secret-of-the-bot"
 BASE = "/api/v10"
@@ -336,7 +338,7 @@ class DiscordServer(Gateway):
 
     async def _answered(self, id: str, token: str, body: Json, files: Mapping[str, bytes]) -> Json:
         one = self.interactions.get(id)
-        if one is None or one.token != token or (not one.answers and time.monotonic() - one.at > 3):
+        if one is None or one.token != token or (not one.answers and time.monotonic() - one.at > PATIENCE):
             raise Refused(404, {"code": 10062, "message": "Unknown interaction"})
         if one.answers:
             raise Refused(400, {"code": 40060, "message": "Interaction has already been acknowledged."})

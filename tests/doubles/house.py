@@ -101,7 +101,7 @@ class Program:
     def __init__(self, address: str, token: str | None = TOKEN) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
         self.http = httpx2.AsyncClient(  # nothing here is encrypted, and reading certificates takes a while
-            base_url=address, headers=headers, timeout=30, trust_env=False, verify=False
+            base_url=address, headers=headers, timeout=60, trust_env=False, verify=False
         )
 
     async def __aenter__(self) -> Self:
@@ -145,7 +145,7 @@ async def events(response: httpx2.Response) -> AsyncIterator[tuple[str, dict[str
             yield name, json.loads(line.removeprefix("data: "))
 
 
-async def until(found: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+async def until(found: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
     """Polls until `found` gives something; fails naming what never came."""
     end = time.monotonic() + seconds
     while not (value := found()):

@@ -59,7 +59,7 @@ def echoing() -> Iterator[MessagesServer]:
 def run(tmp_path: Path, model: MessagesServer, scene: Scene, clock: Clock | None = None, **files: str) -> None:
     async def whole() -> None:
         async with housed(tmp_path, model, clock, **files) as (app, operator):
-            await asyncio.wait_for(scene(app, operator), 40)
+            await asyncio.wait_for(scene(app, operator), 100)
 
     asyncio.run(whole())
 

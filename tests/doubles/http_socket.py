@@ -27,7 +27,7 @@ Test = Callable[[httpx2.AsyncClient, Desk], Awaitable[None]]
 async def client_of(path: Path) -> AsyncIterator[httpx2.AsyncClient]:
     with reachable(path) as name:
         transport = httpx2.AsyncHTTPTransport(uds=name, verify=False)  # reading certificates takes a while
-        async with httpx2.AsyncClient(transport=transport, base_url="http://openclaw", timeout=20) as client:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://openclaw", timeout=60) as client:
             yield client
 
 

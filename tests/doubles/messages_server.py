@@ -25,7 +25,8 @@ byte, `pace` between deltas (seconds). A `fault` strikes after `after` deltas of
 
 `max_tokens` in the middle of a tool call is `Reply(tool(...), stop_reason="max_tokens", after=2,
 fault="short")`: the last block's deltas stop there, all else ends properly. `hangs` never closes a finished
-answer. Thread-safe for the test that scripts it. By hand, from the tests folder:
+answer, and `until` keeps the end of the first block back until that event is set. Thread-safe for the test
+that scripts it. By hand, from the tests folder:
 
     python -m doubles.messages_server --port 8765 [--script replies.json]
 
@@ -71,13 +72,14 @@ class Reply:
         piece: int = 8,
         hangs: bool = False,
         details: Mapping[str, Any] | None = None,
+        until: threading.Event | None = None,
     ) -> None:
         self.content = [dict(block) for block in content]
         called = any(block["type"] == "tool_use" for block in content)
         self.stop_reason = ("tool_use" if called else "end_turn") if stop_reason == "" else stop_reason
         self.usage = {"input_tokens": 10, "output_tokens": 5} if usage is None else dict(usage)
         self.fault, self.after, self.error = fault, after, error
-        self.delay, self.pace, self.piece, self.hangs = delay, pace, piece, hangs
+        self.delay, self.pace, self.piece, self.hangs, self.until = delay, pace, piece, hangs, until
         self.details = details  # of a refusal
 
 
@@ -343,6 +345,8 @@ async def events(body: dict[str, Any], reply: Reply, content: list[Block]) -> As
         if reply.fault and reply.fault != "short" and sent >= reply.after:
             yield "fault"
             return
+        while index == 0 and reply.until is not None and not reply.until.is_set():  # noqa: ASYNC110 - set in a thread
+            await asyncio.sleep(0.01)
         yield _event("content_block_stop", {"type": "content_block_stop", "index": index})
     if reply.fault and reply.fault != "short":
         yield "fault"

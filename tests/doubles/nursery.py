@@ -30,6 +30,7 @@ NEEDED = (
     *("openclaw.channels.http", "openclaw.channels.repl", "openclaw.channels._pipes", "openclaw.channels._terminal"),
     *("openclaw.providers.anthropic", "openclaw.providers.scripted", "openclaw.stores.files"),
     *("openclaw.tools.files", "openclaw.tools.python", "openclaw.tools.shell", "openclaw.tools.web"),
+    "openclaw.tools._sandbox_trial",
     *("openclaw.cli.approvals", "openclaw.cli.chat", "openclaw.cli.memory", "openclaw.cli.pairing"),
     *("openclaw.cli.run", "openclaw.cli.sessions", "openclaw.cli.status", "openclaw.cli.validate", "openclaw.cli.why"),
     *("prompt_toolkit.application", "rich.console", "rich.markdown", "uvicorn", "docstring_parser"),
@@ -161,6 +162,7 @@ if __name__ == "__main__":
     sys.path.pop(0)  # this folder's names are no modules for a command
     for name in NEEDED:
         importlib.import_module(name)
+    importlib.import_module("openclaw.permissions.profiles").names()  # reads what never changes, once for all
     assert threading.active_count() == 1
     gc.collect()
     gc.freeze()

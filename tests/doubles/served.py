@@ -25,7 +25,7 @@ class Served:
 
     async def _answering(self, state: Path) -> None:
         self._serving = asyncio.ensure_future(serve(state / "control.sock", self.desk, self.desk))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     _, writer = await asyncio.open_unix_connection(state / "control.sock")

@@ -80,7 +80,7 @@ def play(scene: Scene, *, desk: Desk | None = None, **options: Any) -> TelegramS
     async def whole(server: TelegramServer) -> None:
         made, behind = channel(server, **options), desk or Desk()
         async with working(server, behind, made):
-            await asyncio.wait_for(scene(server, behind, made), 20)
+            await asyncio.wait_for(scene(server, behind, made), 60)
 
     with TelegramServer() as server:
         asyncio.run(whole(server))

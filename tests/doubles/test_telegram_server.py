@@ -38,7 +38,7 @@ def run(scene: Scene, token: str = TOKEN) -> TelegramServer:
         requests = [HTTPXRequest(httpx_kwargs={"verify": False, "trust_env": False}) for _ in range(2)]
         bot = Bot(token, f"{server.url}/bot", f"{server.url}/file/bot", requests[0], requests[1])
         try:
-            await asyncio.wait_for(scene(server, bot), 15)
+            await asyncio.wait_for(scene(server, bot), 60)
         finally:
             await asyncio.gather(*[request.shutdown() for request in requests])
 

@@ -22,7 +22,7 @@ def play(house: House, scene: Callable[[Heartbeats], Coroutine[Any, Any, None]])
         async with house.running() as beats:
             await scene(beats)
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 async def hours(house: House, beats: Heartbeats, *, failed: bool, count: int) -> list[str]:

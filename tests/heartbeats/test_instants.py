@@ -189,10 +189,10 @@ def test_the_files_store_remembers_over_a_restart_too(tmp_path):
         task = asyncio.create_task(Heartbeats(store, clock, lambda: snapshot(HOURLY), rung.put_nowait).run())
         try:
             if minutes:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     await rung.get()
             else:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     while (await store.marks.get("heartbeats"))[0] is None:  # noqa: ASYNC110
                         await asyncio.sleep(0.001)
             queued = await store.inbox.next("cron:h")

@@ -22,7 +22,7 @@ def play(house: House, scene: Callable[[Heartbeats], Coroutine[Any, Any, None]])
         async with house.running() as beats:
             await scene(beats)
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_what_is_paused_does_not_run_over_restarts_and_owes_nothing_when_it_goes_on() -> None:
@@ -168,7 +168,7 @@ def reminded(scene: Callable[[House, Heartbeats, Reminders], Coroutine[Any, Any,
         async with house.running(reminders) as beats:
             await scene(house, beats, reminders)
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_what_comes_once_comes_at_its_time_and_is_over() -> None:
@@ -244,4 +244,4 @@ def test_what_is_spoilt_on_disk_counts_from_now() -> None:
             await house.pass_time(hours=1)
             assert await house.take() == ["05-04T13:00"]
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 60))

@@ -231,7 +231,8 @@ def test_a_tool_says_whether_its_calls_may_be_made_again() -> None:
     files = {
         **BASE,
         "tools.yaml": BASE["tools.yaml"]
-        + "tools:\n  look: {description: Looks, shell: uptime, repeat: safe}\n  push: {description: Pushes, shell: uptime}\n",
+        + "tools:\n  look: {description: Looks, shell: uptime, repeat: safe}\n"
+        + "  push: {description: Pushes, shell: uptime}\n",
     }
     tools = snapshot(files).tools
     assert (tools["look"].repeat, tools["push"].repeat) == ("safe", "never")

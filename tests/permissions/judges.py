@@ -6,9 +6,11 @@ others lack one part each: they are what the attack suite must be able to tell f
 
 from __future__ import annotations
 
+import random
 import shlex
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -71,9 +73,14 @@ WITHOUT_GRAMMAR = replace(WHOLE, read=loosely)
 WITHOUT_PROFILES = replace(WHOLE, vets=lambda argv: True)
 
 
+@lru_cache(maxsize=4)
+def _read(name: str) -> Any:
+    return yaml.load((EVASIONS / name).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def advisories() -> list[dict[str, Any]]:
     """The rows of published advisories that are about commands."""
-    rows: list[dict[str, Any]] = yaml.safe_load((EVASIONS / "advisories.yaml").read_text())
+    rows: list[dict[str, Any]] = _read("advisories.yaml")
     return rows
 
 
@@ -81,14 +88,24 @@ def name(row: dict[str, Any]) -> str:
     return f"{row['row']:02}-{row['id']}-{row['product'].replace(' ', '-')}"
 
 
-def families() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = yaml.safe_load((EVASIONS / "families.yaml").read_text())
+def families(larger: int | None = None) -> dict[str, list[str]]:
+    """Of the larger set at most so many of each family, always the same ones; all where nothing is said."""
+    found: dict[str, list[str]] = {name: list(commands) for name, commands in _read("families.yaml").items()}
+    for name, commands in _read("larger.yaml").items():
+        few = commands if larger is None else random.Random(name).sample(commands, min(larger, len(commands)))
+        found[name] = [*found.get(name, ()), *few]
     return found
 
 
-def attacks() -> Iterator[tuple[str, frozenset[str]]]:
+def unmasked() -> list[str]:
+    """What reads more than it names."""
+    rows: list[str] = _read("unmasked.yaml")
+    return rows
+
+
+def attacks(larger: int | None = None) -> Iterator[tuple[str, frozenset[str]]]:
     """Every command of both, with the programs that are allowed meanwhile."""
     for row in advisories():
         yield from ((command, frozenset(row["allow"])) for command in row["commands"])
-    for commands in families().values():
+    for commands in families(larger).values():
         yield from ((command, profiles.names()) for command in commands)

@@ -6,12 +6,12 @@ import shlex
 import string
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from openclaw.messages import CommandLine, Step
 from openclaw.permissions.grammar import LONGEST, MOST_SEGMENTS, parse
 from openclaw.permissions.policy import Refusal
+from permissions.laws import tried
 
 
 def argvs(text: str) -> list[tuple[str, ...]]:
@@ -161,7 +161,7 @@ def test_size_is_bounded() -> None:
 WORDS = st.text(string.ascii_letters + string.digits + " \t'\"\\$`~#=:*?[]{}()<>&|;!-_./,@%+^é文\u00a0\n", max_size=40)
 
 
-@given(WORDS)
+@tried(WORDS)
 def test_an_accepted_command_reads_as_shlex_reads_it(text: str) -> None:
     parsed = parse(text)
     if isinstance(parsed, CommandLine) and len(parsed.steps) == 1:
@@ -180,7 +180,7 @@ SEGMENT = st.lists(WORD, max_size=4).map(lambda words: " ".join(["run", *words])
 OPERATORS = st.lists(st.sampled_from(["|", "&&", "||", ";"]), min_size=4, max_size=4)
 
 
-@given(st.lists(SEGMENT, min_size=1, max_size=5), OPERATORS)
+@tried(st.lists(SEGMENT, min_size=1, max_size=5), OPERATORS)
 def test_every_segment_reads_as_shlex_reads_it(segments: list[str], operators: list[str]) -> None:
     text = segments[0]
     for operator, segment in zip(operators, segments[1:], strict=False):
@@ -188,7 +188,7 @@ def test_every_segment_reads_as_shlex_reads_it(segments: list[str], operators: l
     assert argvs(text) == [tuple(shlex.split(segment)) for segment in segments]
 
 
-@given(st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12), min_size=1, max_size=6))
+@tried(st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12), min_size=1, max_size=6))
 def test_every_printable_argument_can_be_said(arguments: list[str]) -> None:
     argv = ("run", *arguments)
     text = " ".join("'" + argument.replace("'", "'\"'\"'") + "'" for argument in argv)
@@ -196,7 +196,7 @@ def test_every_printable_argument_can_be_said(arguments: list[str]) -> None:
     assert shlex.split(text) == list(argv)
 
 
-@given(WORDS)
+@tried(WORDS)
 def test_parsing_never_raises_and_columns_lie_in_the_text(text: str) -> None:
     parsed = parse(text)
     if isinstance(parsed, Refusal):
@@ -208,8 +208,7 @@ def test_parsing_never_raises_and_columns_lie_in_the_text(text: str) -> None:
 TAILS = ["\npwn", " $(pwn)", " `pwn`", " > f", "\rpwn", "\u00a0pwn", " &", " <f", " \\", " *", "|&pwn", "\0"]
 
 
-@pytest.mark.parametrize("tail", TAILS)
 @pytest.mark.parametrize("command", ["ls", "ls -la src", "cat 'a b' | wc -l", 'echo "x" && true', "ls 2>/dev/null"])
-def test_nothing_can_be_hung_on(command: str, tail: str) -> None:
-    assert isinstance(parse(command + tail), Refusal)
-    assert isinstance(parse("X=1 " + command), Refusal)
+def test_nothing_can_be_hung_on(command: str) -> None:
+    made = ["X=1 " + command, *(command + tail for tail in TAILS)]
+    assert [text for text in made if not isinstance(parse(text), Refusal)] == []

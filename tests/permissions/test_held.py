@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from openclaw.manifest.builtins import BUILTINS
-from openclaw.messages import Confinement
-from openclaw.permissions import binding
+from openclaw.messages import Confinement, ToolSpec
+from openclaw.permissions import binding, display
 from openclaw.permissions.decide import Attempt, Condition, Decision, Effect, Policy, Rule, decide
 from openclaw.permissions.facts import BUBBLEWRAP, LANDLOCK, NO_WALLS, Disk, Walls
 from openclaw.permissions.policy import Sandbox
+from openclaw.permissions.template import Template, compile_template
 
 MACHINES = {"bubblewrap": BUBBLEWRAP, "landlock": LANDLOCK, "none": NO_WALLS}
 NAMES = ("ls", "cat", "grep", "git", "ps", "touch made")
@@ -26,14 +27,17 @@ def judged(
     sandbox: Sandbox = "auto",
     trusted: tuple[Path, ...] = (),
     network: bool = False,
+    writes: bool = False,
     protected: tuple[Path, ...] = (),
+    names: tuple[str, ...] = NAMES,
+    unsearched: str = "",
 ) -> Decision:
-    rule = Rule(Effect.ALLOW, ("run_command",), Condition(commands=NAMES), network=network)
+    rule = Rule(Effect.ALLOW, ("run_command",), Condition(commands=names), network=network, writes=writes)
     policy = Policy("p", (rule,), sandbox=sandbox, trusted_repositories=trusted)
     attempt = Attempt(
         BUILTINS["run_command"], {"command": command}, "main", "repl:local", workspace=workspace, protected=protected
     )
-    return decide(attempt, policy, Disk(walls=lambda: walls))
+    return decide(attempt, policy, Disk(walls=lambda: walls, unsearched=lambda workspace, roots: unsearched))
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ TABLE = {
     #                       bwrap  landlock none       bwrap  landlock none       any
     "ls -la":              ("allow", "allow", "allow", "allow", "allow", "ask",   "allow"),
     "cat notes | grep x":  ("allow", "allow", "allow", "allow", "allow", "ask",   "allow"),
-    "grep -r x .":         ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "allow"),
+    "grep -r x .":         ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "ask"),
     "touch made":          ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "allow"),
     "git status":          ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "ask"),
     "ls -la; git status":  ("allow", "ask",   "ask",   "allow", "ask",   "ask",   "ask"),
@@ -76,6 +80,17 @@ def test_the_reason_says_what_is_missing(repository: Path) -> None:
     assert "would read what is protected" in reason("grep -r x .", LANDLOCK)
     assert "the policy requires a sandbox" in reason("ls", NO_WALLS, "required")
     assert "switched the sandbox off" in reason("git status", BUBBLEWRAP, "off")
+
+
+@pytest.mark.parametrize("command", TABLE)
+def test_in_a_workspace_that_cannot_be_searched_runs_what_runs_without_masks(command: str, repository: Path) -> None:
+    large = judged(command, repository, trusted=(repository,), unsearched="it is too large")
+    assert large.effect.name.lower() == TABLE[command][1]
+    lenient = confinement(large).lenient
+    assert lenient  # in what asks too: whoever agrees is told of it afterwards
+    if large.effect is Effect.ASK and command != "rm -rf x":
+        assert "it is too large" in large.reason
+        assert not confinement(judged(command, repository, trusted=(repository,))).lenient
 
 
 # ── repositories ─────────────────────────────────────────────────────────────────────────────────
@@ -161,6 +176,119 @@ def test_what_is_named_by_a_command_that_asks_is_shown_and_nothing_else(reposito
     through_shell = confinement(judged("cat $(cat .env) /etc/fstab > out", repository))
     assert set(through_shell.shown) >= {repository / ".env", Path("/etc/fstab")}
     assert confinement(judged("cat notes", repository)).shown == ()
+
+
+def test_only_a_rule_lets_what_runs_unasked_write(repository: Path) -> None:
+    assert confinement(judged("touch made", repository, writes=True)).writable
+    assert not confinement(judged("touch made", repository)).writable
+    assert judged("touch made", repository, LANDLOCK, writes=True).effect is Effect.ASK
+
+
+def test_what_a_rule_gives_to_one_program_of_a_line_does_not_reach_another(repository: Path) -> None:
+    attempt = Attempt(BUILTINS["run_command"], {}, "main", "repl:local", workspace=repository)
+    facts = Disk(walls=lambda: BUBBLEWRAP)
+    for more in ({"writes": True}, {"network": True}):
+        given = Rule(Effect.ALLOW, ("run_command",), Condition(commands=("touch *",)), **more)
+        plain = Rule(Effect.ALLOW, ("run_command",), Condition(commands=("python3 gen.py", "cat")), unsafe=True)
+
+        policy = Policy("p", (given, plain))
+
+        def effect(command: str, policy: Policy = policy) -> Effect:
+            return decide(replace(attempt, input={"command": command}), policy, facts).effect
+
+        assert effect("touch a") is effect("python3 gen.py") is Effect.ALLOW
+        assert effect("touch a; python3 gen.py") is effect("python3 gen.py | touch a") is Effect.ASK
+        assert effect("touch a && cat a") is Effect.ALLOW, "its profile holds it, whatever it might do"
+
+
+def test_paths_that_the_author_of_a_rule_wrote_are_shown_and_no_others(repository: Path) -> None:
+    names = ("touch /var/log/dpkg.log **",)
+    unasked = judged("touch /var/log/dpkg.log /etc/fstab", repository, names=names)
+    assert unasked.effect is Effect.ALLOW
+    assert confinement(unasked).shown == (Path("/var/log/dpkg.log"),)
+
+
+def template(text: str, *, writes: bool = False) -> ToolSpec:
+    compiled = compile_template(text, {"name": {"type": "string"}})
+    assert isinstance(compiled, Template)
+    return ToolSpec("log", "", {}, "shell", {"template": compiled, "env": {}, "writes": writes})
+
+
+def test_paths_that_stand_in_a_template_are_shown_and_those_of_the_model_are_not(repository: Path) -> None:
+    policy = Policy("p", (Rule(Effect.ALLOW, ("log",)),))
+
+    def unasked(tool: ToolSpec) -> Confinement:
+        attempt = Attempt(tool, {"name": "/etc/fstab"}, "main", "repl:local", workspace=repository)
+        found = decide(attempt, policy, Disk(walls=lambda: BUBBLEWRAP))
+        assert found.effect is Effect.ALLOW, found.reason
+        return confinement(found)
+
+    assert unasked(template("touch /var/log/dpkg.log {name}")).shown == (Path("/var/log/dpkg.log"),)
+    assert unasked(template("touch .env {name}")).shown == (repository / ".env",)
+    # Where a link in the workspace leads was written by nobody who may say so.
+    (repository / "build.log").symlink_to("/var/log/dpkg.log")
+    (repository / "notes").symlink_to(".env")
+    (repository / "logs").symlink_to("/var/log")
+    text = "touch build.log notes logs/dpkg.log ../site/notes /var/../var/log/dpkg.log --exclude=.env {name}"
+    assert unasked(template(text)).shown == ()
+    assert not unasked(template("touch {name}")).writable
+    assert unasked(template("touch {name}", writes=True)).writable
+
+
+@pytest.mark.parametrize(
+    ("command", "opened"),
+    [
+        ("git remote add origin https://example.org", True),
+        ("git -C . config user.name x", True),
+        ("git checkout -b t --track other", True),
+        ("git checkout t", False),
+        ("git commit -m config", False),
+        ("git push -u origin main", True),
+        ("git branch -d t", True),
+        ("git branch", False),
+        ("git branch -a", False),
+        ("git remote -v", False),
+        ("git config --get user.name", False),
+        ("git config user.name", False),
+        ("git -c core.hooksPath=h checkout -b n", False),
+        ("git --exec-path=. init", False),
+        ("./git init", False),
+        ("tools/git remote add origin x", False),
+        ("git init; ls", True),
+        ("git init; make", False),
+        ("make", False),
+    ],
+)
+def test_git_may_change_its_configuration_where_the_person_reads_that_it_will(
+    command: str, opened: bool, repository: Path
+) -> None:
+    decision = judged(command, repository)
+    assert decision.effect is Effect.ASK
+    assert confinement(decision).opened == (("config", "config.worktree") if opened else ())
+    attempt = Attempt(BUILTINS["run_command"], {"command": command}, "main", "repl:local", workspace=repository)
+    assert ("  (it may change .git/config, .git/config.worktree)" in display.lines(attempt, decision)) is opened
+
+
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [
+        ("git checkout t", True),
+        ("git -C . pull", True),
+        ("git -c core.hooksPath=h checkout t", False),
+        ("tools/git submodule add x", False),
+        ("git commit -m checkout", False),
+        ("git checkout t; ls", True),
+        ("git checkout t; make", False),
+        ("make", False),
+    ],
+)
+def test_git_may_check_settings_out_where_the_person_reads_that_it_will(
+    command: str, settings: bool, repository: Path
+) -> None:
+    decision = judged(command, repository)
+    assert confinement(decision).settings is settings
+    attempt = Attempt(BUILTINS["run_command"], {"command": command}, "main", "repl:local", workspace=repository)
+    assert any("files that programs obey" in line for line in display.lines(attempt, decision)) is settings
 
 
 @pytest.mark.skipif(not Path("/bin/ps").exists(), reason="there is no ps")

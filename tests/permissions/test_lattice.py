@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from openclaw.messages import ToolSpec
 from openclaw.permissions.decide import Attempt, Condition, Effect, Policy, Rule, decide
 from openclaw.permissions.facts import Assumed
+from permissions.laws import tried
 
 RUN = ToolSpec("run_command", "", {"properties": {}}, "shell", judged={"command": "command", "cwd": "path"})
 WRITE = ToolSpec("write_file", "", {"properties": {}}, "files", judged={"path": "path"}, writes=True)
@@ -48,14 +48,14 @@ def effect(command: str, rules: list[Rule], default: Effect, path: str | None = 
     return decide(attempt, Policy("p", tuple(rules), default), FACTS).effect
 
 
-@given(COMMANDS, RULES, DEFAULTS, st.randoms())
+@tried(COMMANDS, RULES, DEFAULTS, st.randoms())
 def test_the_order_of_rules_plays_no_part(command: str, rules: list[Rule], default: Effect, random: object) -> None:
     shuffled = list(rules)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert effect(command, rules, default) == effect(command, shuffled, default)
 
 
-@given(COMMANDS, RULES, TIGHT, DEFAULTS)
+@tried(COMMANDS, RULES, TIGHT, DEFAULTS)
 def test_adding_an_ask_or_a_deny_never_loosens(command: str, rules: list[Rule], more: Rule, default: Effect) -> None:
     before = effect(command, rules, default)
     assert effect(command, [*rules, more], default) >= spoken(before, more, default)
@@ -67,23 +67,23 @@ def spoken(before: Effect, more: Rule, default: Effect) -> Effect:
     return min(before, Effect.ASK) if default is Effect.DENY and more.effect is Effect.ASK else before
 
 
-@given(st.sampled_from(["notes/a", "a", "x.key", "/etc/x", ".env", "src/a"]), RULES, TIGHT, DEFAULTS)
+@tried(st.sampled_from(["notes/a", "a", "x.key", "/etc/x", ".env", "src/a"]), RULES, TIGHT, DEFAULTS)
 def test_nor_for_paths(path: str, rules: list[Rule], more: Rule, default: Effect) -> None:
     assert effect("", [*rules, more], default, path) >= spoken(effect("", rules, default, path), more, default)
 
 
-@given(COMMANDS, RULES, ALLOWS)
+@tried(COMMANDS, RULES, ALLOWS)
 def test_adding_an_allow_never_lifts_a_deny(command: str, rules: list[Rule], more: Rule) -> None:
     if effect(command, rules, Effect.ASK) is Effect.DENY:
         assert effect(command, [*rules, more], Effect.ASK) is Effect.DENY
 
 
-@given(COMMANDS, RULES)
+@tried(COMMANDS, RULES)
 def test_a_stricter_default_never_loosens(command: str, rules: list[Rule]) -> None:
     assert effect(command, rules, Effect.DENY) >= effect(command, rules, Effect.ASK)
 
 
-@given(PLAIN, st.lists(ALLOWS | TIGHT.filter(lambda rule: rule.unless is None), max_size=6), JOINS, PARTS)
+@tried(PLAIN, st.lists(ALLOWS | TIGHT.filter(lambda rule: rule.unless is None), max_size=6), JOINS, PARTS)
 def test_a_chain_is_as_strict_as_its_strictest_part(command: str, rules: list[Rule], join: str, more: str) -> None:
     assert effect(command + join + more, rules, Effect.ASK) >= effect(command, rules, Effect.ASK)
 
@@ -96,17 +96,16 @@ APPENDED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("tail", APPENDED)
 @pytest.mark.parametrize(
     "command", ["ls", "ls -la", "cat a b", "echo hi", "grep -rn x .", "find . -name x", "ls | wc -l"]
 )
-def test_nothing_appended_to_an_allowed_command_is_allowed(command: str, tail: str) -> None:
+def test_nothing_appended_to_an_allowed_command_is_allowed(command: str) -> None:
     assert effect(command, EVERYTHING, Effect.ASK) is Effect.ALLOW
-    assert effect(command + tail, EVERYTHING, Effect.ASK) is not Effect.ALLOW
-    assert effect("X=1 " + command, EVERYTHING, Effect.ASK) is not Effect.ALLOW
+    made = ["X=1 " + command, *(command + tail for tail in APPENDED)]
+    assert [text for text in made if effect(text, EVERYTHING, Effect.ASK) is Effect.ALLOW] == []
 
 
-@given(st.text(max_size=60), RULES)
+@tried(st.text(max_size=60), RULES)
 def test_no_text_raises_and_none_is_allowed_by_no_rule(command: str, rules: list[Rule]) -> None:
     assert effect(command, [rule for rule in rules if rule.effect is not Effect.ALLOW], Effect.ASK) is not Effect.ALLOW
 
@@ -116,7 +115,7 @@ EDITS = st.lists(
 )
 
 
-@given(PLAIN, EDITS)
+@tried(PLAIN, EDITS)
 def test_no_edit_of_a_command_makes_the_decision_fail(command: str, edits: list[tuple[int, str]]) -> None:
     for place, char in edits:
         command = command[:place] + char + command[place + 1 :]

@@ -87,7 +87,7 @@ async def finished(provider: Provider, asked: Request) -> Completed:
 def run(server: MessagesServer, scene: Callable[[Provider], Coroutine[Any, Any, Any]], **options: Any) -> Any:
     async def whole() -> Any:
         async with opened(server, **options) as provider:
-            return await asyncio.wait_for(scene(provider), 20)
+            return await asyncio.wait_for(scene(provider), 60)
 
     return asyncio.run(whole())
 

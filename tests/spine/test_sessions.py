@@ -96,7 +96,7 @@ async def serving(store: Store | None = None) -> AsyncIterator[Room]:
 
 
 def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 20))
+    asyncio.run(asyncio.wait_for(scene(), 50))
 
 
 def test_a_message_is_accepted_answered_and_settled_with_its_reply_in_the_outbox() -> None:

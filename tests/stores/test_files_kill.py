@@ -32,14 +32,14 @@ def hammer(folder, run="0"):
         process.communicate()
 
 
-def acknowledged(process, seconds):
+def acknowledged(process, *, lines=0, seconds=0.0):
     """Lets it run, kills it, and returns what it had said is on disk: {word: [ids in order]}."""
     assert process.stdout.readline() == "open\n", process.stderr.read()
+    first = [process.stdout.readline() for _ in range(lines)]
     time.sleep(seconds)  # a moment to be killed in, not a wait for something
     os.kill(process.pid, signal.SIGKILL)
-    output, _ = process.communicate(timeout=20)
     said = defaultdict(list)
-    for line in output.splitlines(keepends=True):
+    for line in [*first, *process.stdout]:
         if line.endswith("\n"):
             word, id = line.split()
             said[word].append(id)
@@ -76,7 +76,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path):
     said = defaultdict(list)
     for run in range(4):
         with hammer(tmp_path / "state", str(run)) as process:
-            for word, ids in acknowledged(process, 0.15 + run * 0.07).items():
+            for word, ids in acknowledged(process, lines=60 + 7 * run).items():
                 said[word] += ids
     assert min(len(said[word]) for word in ("accepted", "appended", "settled")) > 10
     asyncio.run(check(tmp_path / "state", said))
@@ -88,7 +88,7 @@ def test_nothing_acknowledged_is_lost_in_many_kills(tmp_path):
     said = defaultdict(list)
     for run in range(60):
         with hammer(tmp_path / "state", str(run)) as process:
-            for word, ids in acknowledged(process, 0.01 * (run % 30)).items():
+            for word, ids in acknowledged(process, seconds=0.01 * (run % 30)).items():
                 said[word] += ids
     asyncio.run(check(tmp_path / "state", said))
 

@@ -4,13 +4,16 @@ skipped and says so."""
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,8 +26,8 @@ from openclaw.clock import SystemClock
 from openclaw.messages import Call, CommandLine, Confinement, Mechanism, Step, ToolResult, ToolSpec
 from openclaw.ports import Place
 from openclaw.tools import _sandbox_seatbelt
-from openclaw.tools._sandbox import Sandbox, candidates, shared
-from openclaw.tools._sandbox_masks import _OURS, Guards
+from openclaw.tools._sandbox import Private, Sandbox, candidates, shared, sweep
+from openclaw.tools._sandbox_masks import MOST_FOLDERS, MOST_MASKS, Guards
 from openclaw.tools._sandbox_trial import ATTEMPTS, trial
 from openclaw.tools.shell import Tools
 
@@ -105,6 +108,21 @@ def test_walls_that_fail_their_trial_are_not_counted_on(tmp_path: Path) -> None:
     sandbox = Sandbox({"bwrap": str(liar)}.get)
     assert sandbox.walls().mechanism != "bubblewrap"
     sandbox.close()
+
+
+def test_folders_of_processes_that_were_killed_are_swept_and_those_in_use_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    used, left = Private.made(), Private.made()
+    os.close(left.descriptor)
+    sweep(young=0)
+    assert used.folder.exists() and not left.folder.exists()
+    used.close()
+    fresh = Private.made()
+    os.close(fresh.descriptor)
+    sweep()
+    assert fresh.folder.exists()  # it may not have its lock yet
 
 
 # ── what cannot be reached ───────────────────────────────────────────────────────────────────────
@@ -271,6 +289,35 @@ def test_protected_files_are_neither_made_nor_changed(text: str, repository: boo
     assert seen(workspace) == before
 
 
+@bubblewrap
+def test_protected_files_that_an_approved_command_could_make_are_told(workspace: Path) -> None:
+    (workspace / "sub" / ".vscode").mkdir(parents=True)
+    script = """
+        mkdir -p sub/.claude node_modules/.bin; echo x > sub/.envrc; echo x > .npmrc; echo x > sub/.vscode/tasks.json
+        echo x > .envrc; echo x > plain; echo x > "sub/.env\a"
+    """
+    text = held(workspace, script, writable=True).text
+    told = "[protected files came to be while it ran: `.npmrc`, `sub/.claude`, `sub/.env\\u{7}`, `sub/.envrc`]"
+    assert told in text, text
+    assert "came to be" not in held(workspace, "echo x > again; cat sub/.envrc", writable=True).text
+    many = held(
+        workspace, "for i in 1 2 3 4 5 6 7 8 9 a b c; do mkdir -p d$i; echo x > d$i/.envrc; done", writable=True
+    )
+    assert "and 2 more]" in many.text and not many.is_error
+
+
+@bubblewrap
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_repository_that_git_makes_is_not_told_and_what_it_brings_is(workspace: Path) -> None:
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    script = "git init -q theirs && echo x > theirs/.envrc && git -C theirs add . && git -C theirs"
+    script += " -c user.name=a -c user.email=a@b commit -qm one && git clone -q --bare theirs theirs.git"
+    subprocess.run(["sh", "-ec", script], cwd=workspace, check=True, env=environment)
+    shutil.rmtree(workspace / "theirs")
+    result = held(workspace, "git clone -q theirs.git mine", writable=True, repository=True)
+    assert result.text == "[protected files came to be while it ran: `mine/.envrc`]"
+
+
 def seen(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): path.read_text() if path.is_file() else ""
@@ -292,16 +339,196 @@ def test_git_commits_where_a_person_agreed_and_its_hooks_stay_as_they_are(worksp
     assert held(workspace, "git log --oneline", repository=True).text.endswith(" one\n")
 
 
-def test_what_was_left_by_a_crash_is_not_taken_for_something_of_the_persons(workspace: Path) -> None:
-    guards, confinement = Guards(), Confinement("bubblewrap", workspace, writable=True)
-    left = guards.masks(confinement)
-    assert workspace / ".envrc" in left.unmade and (workspace / ".envrc").is_dir()
-    assert (workspace / ".envrc").stat().st_mtime_ns == _OURS
-    again = Guards()  # another runtime, after the first was killed
-    masks = again.masks(confinement)
+LEFT = textwrap.dedent("""
+    import os, signal, sys
+    from pathlib import Path
+    from openclaw.messages import Confinement
+    from openclaw.tools._sandbox_masks import Guards
+    Guards().masks(Confinement("bubblewrap", Path(sys.argv[1]), writable=True, lenient=True))
+    print("placed", flush=True)
+    sys.stdin.read()
+""")
+
+
+@pytest.mark.parametrize("writable", [False, True])
+def test_what_a_killed_runtime_left_is_taken_away_by_the_next_command_and_not_before(
+    writable: bool, workspace: Path
+) -> None:
+    before = sorted(workspace.iterdir())
+    other = subprocess.Popen(
+        [sys.executable, "-c", LEFT, str(workspace)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    guards, confinement = Guards(), Confinement("bubblewrap", workspace, writable=writable)
+    try:
+        assert other.stdout is not None and other.stdout.readline() == b"placed\n"
+        guards.release(guards.masks(replace(confinement, lenient=True)))
+        assert (workspace / ".envrc").is_dir()  # the other one needs it
+    finally:
+        other.kill()
+        other.communicate()
+    guards.release(guards.masks(replace(confinement, lenient=True)))
+    assert sorted(workspace.iterdir()) == before
+
+
+def test_a_lock_that_somebody_holds_on_the_workspace_holds_no_command_up(workspace: Path) -> None:
+    descriptor = os.open(workspace, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    guards, found = Guards(), []
+
+    def command() -> None:
+        masks = guards.masks(Confinement("bubblewrap", workspace, writable=True))
+        found.append(workspace / ".envrc" in masks.unmade)
+        guards.release(masks)
+
+    thread = threading.Thread(target=command, daemon=True)
+    thread.start()
+    thread.join(30)
+    os.close(descriptor)
+    assert found == [True]
+
+
+def test_somebody_elses_lock_on_what_was_left_is_not_waited_for(workspace: Path) -> None:
+    (workspace / ".envrc").mkdir(mode=0o1700)
+    descriptor = os.open(workspace / ".envrc", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    guards = Guards()
+    masks = guards.masks(Confinement("bubblewrap", workspace, writable=True))
     assert workspace / ".envrc" in masks.unmade
-    again.release(masks)
+    guards.release(masks)
+    os.close(descriptor)
+    guards.placed.sweep(workspace)
     assert not (workspace / ".envrc").exists()
+
+
+def test_what_keeps_names_from_being_made_is_known_from_its_first_moment(workspace: Path) -> None:
+    """Somebody may look just after it was made."""
+    (workspace / ".envrc").mkdir(mode=0o1700)
+    assert Guards()._found(Confinement("bubblewrap", workspace)).hidden == (workspace / ".env", workspace / ".git")
+
+
+@pytest.mark.slow
+def test_what_a_person_fills_while_a_command_runs_is_found(workspace: Path) -> None:
+    """However long the workspace itself has not changed by then."""
+    guards, confinement = Guards(), Confinement("bubblewrap", workspace)
+    masks = guards.masks(replace(confinement, writable=True))
+    placed = time.monotonic()
+    assert eventually(lambda: time.monotonic() > placed + 2.2)
+    assert workspace / ".ssh" not in guards.masks(confinement).hidden
+    (workspace / ".ssh" / "id_ed25519").write_text("zorblax\n")
+    assert workspace / ".ssh" in guards.masks(confinement).hidden
+    guards.release(masks)
+    assert (workspace / ".ssh" / "id_ed25519").exists() and not (workspace / ".envrc").exists()
+
+
+@pytest.mark.parametrize("when", [(1, 1), (0, 0)])
+def test_an_empty_folder_of_a_person_is_not_taken_away_whatever_its_time(when: tuple[int, int], tmp_path: Path) -> None:
+    (tmp_path / ".vscode").mkdir()
+    os.utime(tmp_path / ".vscode", when)
+    guards = Guards()
+    guards.release(guards.masks(Confinement("bubblewrap", tmp_path, writable=True)))
+    assert [path.name for path in tmp_path.iterdir()] == [".vscode"]
+
+
+@bubblewrap
+@pytest.mark.parametrize("writable", [False, True])
+def test_what_is_gone_when_a_command_starts_neither_stops_it_nor_comes_to_be(writable: bool, workspace: Path) -> None:
+    (workspace / ".envrc").touch()
+    sandbox = Sandbox()
+    box = sandbox.box(Confinement("bubblewrap", workspace, writable=writable), several=False)
+    (workspace / ".env").unlink()
+    (workspace / ".envrc").unlink()
+    shutil.rmtree(workspace / ".git")
+    launch = box.launch(Step(("cat", "notes.txt"), program="/bin/cat"), workspace, {"PATH": "/usr/bin:/bin"}, 20)
+    done = subprocess.run(launch.argv, executable=launch.program, capture_output=True, check=False)
+    box.close()
+    sandbox.close()
+    assert (done.stdout, done.stderr) == (b"plain\n", b"")
+    assert [path.name for path in workspace.iterdir()] == ["notes.txt"]
+
+
+def test_no_folders_are_placed_in_somebodys_home(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(workspace))
+    guards = Guards()
+    masks = guards.masks(Confinement("bubblewrap", workspace, writable=True))
+    assert masks.unmade == () and workspace / ".env" in masks.hidden
+    guards.release(masks)
+
+
+# ── workspaces that cannot be searched ───────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def crowded(workspace: Path) -> Path:
+    """With more that is protected than can be hidden."""
+    for number in range(MOST_MASKS + 10):
+        (workspace / f"{number}.pem").write_text("zorblax\n")
+    return workspace
+
+
+@bubblewrap
+def test_where_not_all_can_be_hidden_runs_what_does_not_count_on_it_and_says_so_to_who_agreed(crowded: Path) -> None:
+    reading = Confinement("bubblewrap", crowded, lenient=True)
+    step = Step(("cat", "notes.txt"), program="/bin/cat")
+    assert asyncio.run(ran(crowded, CommandLine((step,), reading), 20)).text == "plain\n"
+    agreed = asyncio.run(ran(crowded, CommandLine((step,), replace(reading, writable=True)), 20))
+    assert not agreed.is_error
+    assert agreed.text.startswith("plain\n[not all that is protected was kept from it: more than 1,000 protected")
+
+
+def test_where_not_all_can_be_hidden_nothing_runs_that_counts_on_it(crowded: Path) -> None:
+    from openclaw.errors import ToolError
+
+    with pytest.raises(ToolError, match="too many to be hidden; nothing was run"):
+        Guards().masks(Confinement("bubblewrap", crowded))
+    assert "more than 1,000" in Guards().missed(crowded, ())
+
+
+@pytest.mark.slow
+def test_of_too_many_folders_the_outermost_are_searched(workspace: Path) -> None:
+    for number in range(MOST_FOLDERS + 1):
+        (workspace / "many" / str(number)).mkdir(parents=True)
+    (workspace / "zz").mkdir()
+    (workspace / "zz" / "id_rsa").touch()
+    guards = Guards()
+    masks = guards.masks(Confinement("bubblewrap", workspace, lenient=True))
+    assert {workspace / ".env", workspace / "zz" / "id_rsa"} <= set(masks.hidden)
+    assert "more than 50,000 folders" in masks.missed == guards.missed(workspace, ())
+
+
+AS_NOBODY = textwrap.dedent("""
+    import subprocess, sys
+    from pathlib import Path
+    from openclaw.messages import Confinement, Step
+    from openclaw.tools._sandbox import Sandbox
+    print("started", flush=True)
+    sandbox, workspace = Sandbox(), Path(sys.argv[1])
+    for writable in (False, True):
+        box = sandbox.box(Confinement("bubblewrap", workspace, writable=writable), several=False)
+        launch = box.launch(Step(("cat", "a"), program="/bin/cat"), workspace, {"PATH": "/usr/bin:/bin"}, 20)
+        subprocess.run(launch.argv, executable=launch.program, cwd=workspace, check=True)
+        assert workspace / "theirs" in box.masks.hidden and not box.masks.missed
+        box.close()
+""")
+
+
+@bubblewrap
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_folder_that_the_user_cannot_search_is_hidden_whole(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        workspace = Path(made).resolve()
+        (workspace / "theirs").mkdir(mode=0o700)
+        (workspace / "theirs" / "id_rsa").touch()
+        (workspace / "a").write_text("whole\n")
+        workspace.chmod(0o755)
+        os.chown(workspace, 65534, 65534)
+        become = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        done = subprocess.run(
+            [*become, sys.executable, "-c", AS_NOBODY, str(workspace)],
+            capture_output=True, text=True, cwd="/", env={"PATH": "/usr/bin:/bin", "TMPDIR": "/tmp"}, check=False,
+        )  # fmt: skip
+    if not done.stdout.startswith("started\n"):
+        pytest.skip(f"another user cannot start this interpreter: {done.stderr.strip().splitlines()[-1:]}")
+    assert (done.stdout, done.stderr) == ("started\nwhole\nwhole\n", "")
 
 
 def test_two_commands_at_once_share_what_keeps_files_from_being_made(workspace: Path) -> None:
@@ -311,6 +538,86 @@ def test_two_commands_at_once_share_what_keeps_files_from_being_made(workspace: 
     assert (workspace / ".envrc").is_dir()
     guards.release(other)
     assert not (workspace / ".envrc").exists()
+
+
+@bubblewrap
+def test_what_is_built_in_the_workspace_is_built_anew_after_approval(workspace: Path) -> None:
+    for name in ("node_modules/.bin", ".venv/bin"):
+        (workspace / name).mkdir(parents=True)
+        (workspace / name / "old").touch()
+    script = "rm -rf node_modules .venv && mkdir -p node_modules/.bin && echo x > node_modules/.bin/new"
+    assert held(workspace, script, writable=True) == ToolResult("(no output)")
+    assert (workspace / "node_modules/.bin/new").exists() and not (workspace / ".venv").exists()
+
+
+@bubblewrap
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_changes_its_configuration_where_that_was_agreed_to_and_says_why_not_elsewhere(workspace: Path) -> None:
+    shutil.rmtree(workspace / ".git")
+    subprocess.run(["git", "init", "-q", str(workspace)], check=True)
+    step = Step(("git", "remote", "add", "origin", "https://example.org/x"), program=shutil.which("git") or "")
+    closed = Confinement("bubblewrap", workspace, writable=True, repository=True)
+    refused = asyncio.run(ran(workspace, CommandLine((step,), closed), 20))
+    assert "`.git/config` is protected in the workspace" in refused.text
+    opened = replace(closed, opened=("config", "config.worktree"))
+    assert not asyncio.run(ran(workspace, CommandLine((step,), opened), 20)).is_error
+    assert "example.org" in (workspace / ".git" / "config").read_text()
+    again = Step(("git", "init"), program=step.program)
+    assert not asyncio.run(ran(workspace, CommandLine((again,), opened), 20)).is_error
+    assert held(workspace, "echo x > .git/hooks/post-checkout", writable=True, repository=True).is_error
+
+
+@bubblewrap
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_checks_settings_out_where_that_was_agreed_to(workspace: Path) -> None:
+    """A branch may bring files that programs obey; it is checked out whole, and the hooks stay as they are."""
+    shutil.rmtree(workspace / ".git")
+    for name, text in ((".gitattributes", "* text\n"), (".github/workflows/ci.yml", "on: push\n")):
+        (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / name).write_text(text)
+    script = """
+        git init -q && git config user.email a@b && git config user.name a && git add .gitattributes .github
+        git commit -qm one && git checkout -qb two && echo '*.x binary' > .gitattributes
+        mkdir .vscode && echo '{}' > .vscode/settings.json && echo 'on: []' > .github/workflows/ci.yml
+        git add . && git commit -qm two && git checkout -q -
+    """
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    subprocess.run(["sh", "-ec", script], cwd=workspace, check=True, env=environment)
+    step = Step(("git", "checkout", "-q", "two"), program=shutil.which("git") or "")
+    closed = Confinement("bubblewrap", workspace, writable=True, repository=True)
+    assert asyncio.run(ran(workspace, CommandLine((step,), closed), 20)).is_error
+    subprocess.run(["git", "checkout", "-qf", "-"], cwd=workspace, check=False)
+    agreed = replace(closed, settings=True)
+    result = asyncio.run(ran(workspace, CommandLine((step,), agreed), 20))
+    assert not result.is_error, result.text
+    assert (workspace / ".vscode/settings.json").exists()
+    assert (workspace / ".github/workflows/ci.yml").read_text() == "on: []\n"
+    assert (workspace / ".gitattributes").read_text() == "*.x binary\n"
+
+
+def test_a_folder_that_has_just_changed_is_read_again_whatever_its_time_says(workspace: Path) -> None:
+    guards, confinement = Guards(), Confinement("bubblewrap", workspace)
+    before = workspace.stat()
+    assert workspace / "a.key" not in guards.masks(confinement).hidden
+    (workspace / "a.key").touch()
+    os.utime(workspace, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert workspace / "a.key" in guards.masks(confinement).hidden
+
+
+def test_many_questions_of_one_decision_search_a_workspace_once(workspace: Path) -> None:
+    """What is asked again at once is answered from memory, and what runs is searched for anew."""
+    from openclaw.errors import ToolError
+
+    guards = Guards()
+    before = time.monotonic()
+    assert guards.missed(workspace, ()) == ""
+    for number in range(MOST_MASKS + 1):
+        (workspace / f"{number}.pem").touch()
+    again = guards.missed(workspace, ())
+    assert again == "" or time.monotonic() > before + 1
+    with pytest.raises(ToolError, match="nothing was run"):
+        guards.masks(Confinement("bubblewrap", workspace))
+    assert eventually(lambda: "more than 1,000" in guards.missed(workspace, ()))
 
 
 def test_new_secrets_are_found_without_reading_the_workspace_again(workspace: Path) -> None:

@@ -1,7 +1,9 @@
 """Show and verify the audit: what was decided about each call of a tool, and what came of it.
 
-Every line carries the hash of the line before it. `verify` follows the chain through all files and names the first line
-that was changed, added or taken away. Both read the files as they are, also beside a running runtime.
+Every line carries the hash of the line before it. `verify` follows the chain through all files and names every line
+that was changed, added or taken away, also at its end; it prints the anchor of the last line. An anchor that was kept
+elsewhere shows with --expect that the log still holds that line. Both read the files as they are, also beside a running
+runtime.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listed.add_argument("--limit", type=int, default=_SHOWN, metavar="N", help=f"at most N lines (default: {_SHOWN})")
     listed.add_argument("--session", type=spoken, metavar="KEY", help="of one session")
     listed.add_argument("--tool", type=spoken, metavar="NAME", help="of one tool")
-    verify = actions.add_parser("verify", help="exit code 1, and the first line, where the chain is broken")
+    verify = actions.add_parser("verify", help="exit code 1, and each place, where the chain is broken")
+    verify.add_argument(
+        "--expect", type=_anchor, action="append", default=[], metavar="N:SHA256", help="a line that has to be there"
+    )
     verify.add_argument("--json", action="store_true", help="as JSON")
 
 
@@ -52,22 +57,25 @@ def _wanted(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    verdict = audit.verify(args.state / "logs")
+    verdict = audit.verify(args.state / "logs", args.expect, head=args.state / audit.HEAD)
     if args.json:
-        broken = verdict.broken
-        place = None if broken is None else {"file": broken.file, "line": broken.line, "why": broken.why}
-        _listing.as_json({"lines": verdict.lines, "broken": place, "notes": list(verdict.notes)})
+        broken = [{"file": one.file, "line": one.line, "why": one.why} for one in verdict.broken]
+        _listing.as_json({"lines": verdict.lines, "broken": broken, "notes": list(verdict.notes), "last": verdict.last})
     else:
         for note in verdict.notes:
             print(f"note: {_listing.quote_line(note)}", file=sys.stderr)
-        print(_listing.quote_line(_verdict(verdict)))
-    return 1 if verdict.broken is not None else 0
+        for one in verdict.broken:
+            print(_listing.quote_line(f"broken at {one}"))
+        last = f", the last is {verdict.last.lstrip('0')}" if verdict.last else ""
+        print(f"{'broken' if verdict.broken else 'whole'}: {verdict.lines} line{'s'[: verdict.lines != 1]}{last}")
+    return 1 if verdict.broken else 0
 
 
-def _verdict(verdict: audit.Verdict) -> str:
-    if verdict.broken is not None:
-        return f"broken at {verdict.broken}"
-    return f"whole: {verdict.lines} line{'s'[: verdict.lines != 1]}"
+def _anchor(text: str) -> tuple[int, str]:
+    found = audit.anchored(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"`{text}` is no anchor: a number, a colon and 64 letters of a hash")
+    return found
 
 
 def _at(record: dict[str, Any]) -> str:

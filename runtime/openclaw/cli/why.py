@@ -50,6 +50,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="assume a sandbox that works (default with --batch), or try out what works here (default otherwise)",
     )
     parser.add_argument("--trust-repo", action="store_true", help="trust the repository of the workspace")
+    parser.add_argument(
+        "--tainted", action="store_true", help="as in a conversation that strangers' material has entered"
+    )
     parser.add_argument("--exit-code", action="store_true", help=f"end with {DENIED} unless everything is allowed")
     parser.add_argument("--json", action="store_true", help="answer as JSON")
 
@@ -175,7 +178,7 @@ def _disk(args: argparse.Namespace) -> Disk:
         return Disk(walls=lambda: BUBBLEWRAP)
     from openclaw.tools._sandbox import shared
 
-    return Disk(walls=shared().walls)
+    return Disk(walls=shared().walls, unsearched=shared().unsearched)
 
 
 def _trusted(args: argparse.Namespace, workspace: Path) -> tuple[Path, ...]:
@@ -202,12 +205,14 @@ def _alone(args: argparse.Namespace, names: Sequence[str], workspace: Path) -> _
     tool = BUILTINS.get(args.tool)
     if tool is None or _command_input(tool) is None:
         raise UsageError("--allow judges commands; the tool is run_command")
-    attempt = _attempt(tool, "none", args.sender or "repl:local", workspace, (args.state,))
+    attempt = _attempt(tool, "none", args.sender or "repl:local", workspace, (args.state,), args.tainted)
     trusted = _trusted(args, workspace)
     return _Bench(attempt, _allowing(tuple(names), trusted), _disk(args), trusted)
 
 
-def _attempt(tool: ToolSpec, agent: str, sender: str, workspace: Path, protected: tuple[Path, ...]) -> Attempt:
+def _attempt(
+    tool: ToolSpec, agent: str, sender: str, workspace: Path, protected: tuple[Path, ...], tainted: bool
+) -> Attempt:
     return Attempt(
         tool=tool,
         input={},
@@ -217,6 +222,7 @@ def _attempt(tool: ToolSpec, agent: str, sender: str, workspace: Path, protected
         workspace=workspace,
         protected=protected,
         now=datetime.now(UTC).isoformat(),
+        untrusted="strangers' material" if tainted else "",
     )
 
 
@@ -230,7 +236,7 @@ def _in_project(args: argparse.Namespace, workspace: Path | None) -> _Bench:
         raise UsageError(f"there is no tool `{args.tool}`; there are: {', '.join(sorted(snapshot.tools))}")
     who = people.sender(_sender(snapshot, args.sender), snapshot)
     workspace = workspace or _workspace(agent, args.state)
-    attempt = _attempt(tool, agent.id, str(who.address), workspace, (args.project, args.state))
+    attempt = _attempt(tool, agent.id, str(who.address), workspace, (args.project, args.state), args.tainted)
     attempt = replace(attempt, person=who.person, groups=who.groups)
     policy, trusted = snapshot.policies[agent.policy], _trusted(args, workspace)
     policy = replace(policy, trusted_repositories=(*policy.trusted_repositories, *trusted))

@@ -178,6 +178,7 @@ CODES: dict[str, str] = {
     "rule-condition": "The rule's conditions do not fit the tools it names.",
     "rule-test": "One of the rule's own tests fails.",
     "rule-network": "`network` is for rules that let commands run, or ask about them.",
+    "writes-nothing": "A template that writes is allowed unasked, and may not write in the workspace.",
     "policy-repository": "A trusted repository is named by the whole path of its root.",
     "rule-until": "`until` is a date or a time: 2027-01-31 or 2027-01-31T18:00:00Z.",
     # schedule, channels, models

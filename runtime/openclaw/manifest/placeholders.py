@@ -17,7 +17,7 @@ from openclaw.manifest.diagnostic import Diagnostic, Span, error, warning
 from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
 from openclaw.manifest.source import Source
-from openclaw.secrecy import SECRET_NAME, SHAPES, SHORTEST
+from openclaw.secrecy import SECRET_NAME, SHAPES, SHORTEST, Forms
 
 Path = tuple[str | int, ...]
 
@@ -260,15 +260,9 @@ class _Filling:
 
 def masked(diagnostics: Iterator[Diagnostic] | tuple[Diagnostic, ...], secrets: frozenset[str]) -> list[Diagnostic]:
     """The last net: whatever a message was made of, no secret value leaves in it."""
-    hidden = sorted((secret for secret in secrets if len(secret) >= SHORTEST), key=len, reverse=True)
-
-    def clean(text: str | None) -> str | None:
-        for secret in hidden:
-            text = text.replace(secret, "***") if text else text
-        return text
-
+    forms = Forms.of(secret for secret in secrets if len(secret) >= SHORTEST)
     return [
-        replace(each, message=clean(each.message) or "", help=clean(each.help)) if hidden else each
+        replace(each, message=forms.strike(each.message), help=each.help and forms.strike(each.help))
         for each in diagnostics
     ]
 

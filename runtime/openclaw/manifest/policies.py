@@ -133,6 +133,7 @@ def rule(node: RuleNode) -> Rule:
         until=_word(node.node, "until"),
         unsafe=node.node.value("unsafe") is True,
         network=node.node.value("network") is True,
+        writes=node.node.value("writes") is True,
         policy=node.policy,
         origin=_origin(at),
     )

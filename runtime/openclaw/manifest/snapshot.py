@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from openclaw.masking import masked
 from openclaw.messages import Address, ToolSpec, Usage
 from openclaw.permissions.policy import Policy
 from openclaw.ports import ChannelOptions
+from openclaw.secrecy import masked
 
 Queue: TypeAlias = Literal["queue", "collect", "interrupt", "steer"]
 """What becomes of messages that come while an answer is being written."""

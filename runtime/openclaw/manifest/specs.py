@@ -24,9 +24,8 @@ def spec(project: Project, tool: Definition) -> ToolSpec:
     template = project.templates.get(tool.name)
     if isinstance(template, Template):
         env = {each: str(plain(entry.value)) for each, entry in below(tool, "env").node.entries.items()}
-        return _spec(
-            tool, str(tool.value("description", "")), _schema(tool), "shell", {"template": template, "env": env}
-        )
+        options = {"template": template, "env": env, "writes": tool.value("writes") is True}
+        return _spec(tool, str(tool.value("description", "")), _schema(tool), "shell", options)
     derived, function = project.derived.get(tool.name), project.functions.get(tool.name)
     known = derived if isinstance(derived, Derived) else None
     schema = _schema(tool) if "input" in tool.node.entries or known is None else known.input_schema

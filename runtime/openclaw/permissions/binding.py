@@ -22,6 +22,7 @@ from openclaw.permissions.policy import Attempt, Decision
 from openclaw.permissions.template import Template
 
 _LARGEST_SCRIPT = 16 * 2**20  # bytes; a larger file is bound by its size and times
+_MOST_LED = 1000  # arguments of one call that are followed
 
 _CHANGED = {
     "agent": "it was given to another agent",
@@ -62,7 +63,7 @@ def bind(attempt: Attempt, decision: Decision, session: str) -> Binding:
         "tool": _canonical([attempt.tool.name, attempt.tool.kind, _made_of(attempt)]),
         "input": _canonical(attempt.input),
         "command": _canonical(vectors(decision.command)),
-        "paths": _canonical(decision.details.get("paths", ())),
+        "paths": _canonical([decision.details.get("paths", ()), *_led_to(steps, cwd)]),
         "programs": _canonical([_program(step) for step in steps]),
         "scripts": _canonical(list(_scripts(steps, cwd))),
         "cwd": _canonical([cwd, _identity(cwd)]),
@@ -74,10 +75,12 @@ def bind(attempt: Attempt, decision: Decision, session: str) -> Binding:
 
 
 def standing(attempt: Attempt, decision: Decision) -> str:
-    """What a remembered answer is bound to: agent, tool, exact input, exact argv, folder; not the programs' content."""
+    """What a remembered answer is bound to: agent, tool, exact input, exact argv, folder, and where all that is named
+    leads; not the programs' content."""
     cwd = str(decision.details.get("cwd", attempt.workspace))
     named = [attempt.agent, attempt.tool.name, attempt.tool.kind, _made_of(attempt), attempt.input]
-    return _hash([*named, vectors(decision.command), decision.details.get("paths", ()), cwd])
+    steps = decision.command.steps if decision.command is not None else ()
+    return _hash([*named, vectors(decision.command), decision.details.get("paths", ()), cwd, *_led_to(steps, cwd)])
 
 
 def vectors(command: CommandLine | None) -> list[list[Any]]:
@@ -110,6 +113,17 @@ def _scripts(steps: Iterable[Step], cwd: str) -> Iterable[list[Any]]:
             if place is not None and os.path.isfile(place):  # noqa: PTH113 - False, not an error, for odd names
                 real = os.path.realpath(place)
                 yield [argument, real, _content(real)]
+
+
+def _led_to(steps: Iterable[Step], cwd: str) -> Iterable[list[str]]:
+    """Where links lead what the arguments may name, alone or after `=`; nothing where no link is in the way."""
+    words = {part for step in steps for word in step.argv[1:] for part in (word, word.partition("=")[2])}
+    named = sorted(word for word in words if word and len(word) < 4096 and "\0" not in word)
+    for word in named[:_MOST_LED]:
+        path = os.path.join(cwd, word)  # noqa: PTH118 - `..` must stay for the links before it
+        real = os.path.realpath(path)
+        if real != os.path.normpath(path):
+            yield [word, real]
 
 
 def _identity(path: str) -> list[int] | None:

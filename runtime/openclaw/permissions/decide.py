@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from openclaw.messages import CommandLine, Step
@@ -120,7 +121,9 @@ class _Judgement:
     found: list[Stop] = field(default_factory=list)
     matched: list[Rule] = field(default_factory=list)
     outcomes: tuple[Segment, ...] = ()
+    granted: list[tuple[bool, bool, bool]] = field(default_factory=list)  # by step: held by a profile, writes, network
     vetted: tuple[Step, ...] = ()  # steps that their profiles hold
+    reads: tuple[tuple[tuple[Path, ...], bool] | None, ...] = ()  # by step: what it opens, and whether it reads below
 
     def decision(self) -> Decision:
         subject = subjects.of(self.attempt, self.facts)
@@ -136,6 +139,9 @@ class _Judgement:
         else:
             self._call(subject, allows, forbidding)
         worst = max(self.found, key=lambda stop: stop.effect)
+        if worst.effect is Effect.ALLOW and (mixed := self._mixed()):
+            worst = Stop(max(Effect.ASK, self.policy.default), mixed)
+            self.found.append(worst)
         if command is not None:
             command = self._held(command, subject, worst.effect)
         told = {id(rule): rule for rule in self.matched}
@@ -150,9 +156,18 @@ class _Judgement:
                 "cwd": str(subject.cwd),
                 "paths": tuple(str(path.real) for path in subject.paths),
                 "template": subject.template,
+                "reads": self.reads,
                 "policy": policy_digest(self.policy),
             },
         )
+
+    def _mixed(self) -> str | None:
+        """One line is held as one: what a rule gives to one of its programs must not reach the others."""
+        for index, words in ((1, "write in the workspace"), (2, "use the network")):
+            given = [each[index] for each in self.granted]
+            if any(given) and not all(has or each[0] for has, each in zip(given, self.granted, strict=True)):
+                return f"one program of this line may {words} and another may not; call them one by one"
+        return None
 
     def _held(self, command: CommandLine, subject: Subjects, effect: Effect) -> CommandLine:
         """The command with what will hold it while it runs."""
@@ -163,8 +178,9 @@ class _Judgement:
             self.facts,
             cwd=subject.cwd,
             asked=effect is not Effect.ALLOW,
-            network=any(rule.network for rule in self.matched if rule.effect is not Effect.DENY),
+            rules=self.matched,
             vetted=self.vetted,
+            below=any(each is None or each[1] for each in self.reads),
         )
         return replace(command, confinement=confinement)
 
@@ -206,6 +222,7 @@ class _Judgement:
             segments.examine(step, subject, workspace, self.attempt, self.facts, roots) for step in command.steps
         ]
         self.vetted = tuple(each.step for each in examined if isinstance(each.vetted, tuple) and each.stray is None)
+        self.reads = tuple(map(segments.reads, examined))
         held = self._forbid(subject, forbidding, examined)
         whole = [rule for rule in allows if rules.permits_call(rule, self.attempt, subject)] if subject.template else []
         self.outcomes = tuple(self._step(each, subject, allows, forbidding, whole, held) for each in examined)
@@ -223,12 +240,15 @@ class _Judgement:
         """One program's outcome. The policy's default speaks only where no rule does, about it or the whole call."""
         argv = examined.step.argv
         if subject.template:
-            effect, reason, named = segments.in_template(examined, whole, subject, self.policy, self.facts.walls())
-        else:
-            effect, reason, named = segments.permit(
-                examined, allows, self.attempt, subject, self.policy, self.facts.walls()
+            effect, reason, named = segments.in_template(
+                examined, whole, self.attempt, subject, self.policy, self.facts
             )
+        else:
+            effect, reason, named = segments.permit(examined, allows, self.attempt, subject, self.policy, self.facts)
         self.matched.extend(named)
+        held_by_profile = isinstance(examined.vetted, tuple) and examined.stray is None
+        writes, network = any(rule.writes for rule in named), any(rule.network for rule in named)
+        self.granted.append((held_by_profile, writes, network))
         if effect is Effect.ALLOW:
             reason = f"{reason} by {label(named[0])}" if reason == "allowed" else reason
         invocations = _invocations(examined) if forbidding else []

@@ -38,6 +38,10 @@ def _command(command: CommandLine) -> Iterable[str]:
             yield "    2>/dev/null" if step.stderr == "null" else "    2>&1"
     if command.confinement is not None and command.confinement.network:
         yield "  (it may use the network)"
+    if command.confinement is not None and command.confinement.opened:
+        yield f"  (it may change {', '.join(f'.git/{name}' for name in command.confinement.opened)})"
+    if command.confinement is not None and command.confinement.settings:
+        yield "  (it may change files that programs obey, such as .gitattributes, .vscode and .github/workflows)"
 
 
 def _inputs(attempt: Attempt) -> Iterable[str]:

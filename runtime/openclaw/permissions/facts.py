@@ -57,6 +57,9 @@ class Facts(Protocol):
     def walls(self) -> Walls:
         """What holds back the commands that are run here."""
 
+    def unsearched(self, workspace: Path, roots: tuple[Path, ...]) -> str:
+        """Why not everything that is protected in a workspace, or lies in these, can be hidden; empty where it can."""
+
     def trusts(self, folder: Path, roots: tuple[Path, ...]) -> bool:
         """Whether the repository that git would follow in this folder is one of these, and what it seems to be."""
 
@@ -70,14 +73,23 @@ class Facts(Protocol):
 class Disk:
     """This machine as it is."""
 
-    def __init__(self, path: tuple[str, ...] = TRUSTED_PATH, walls: Callable[[], Walls] = Walls) -> None:
-        """`walls` is asked for every command, and answers from memory."""
+    def __init__(
+        self,
+        path: tuple[str, ...] = TRUSTED_PATH,
+        walls: Callable[[], Walls] = Walls,
+        unsearched: Callable[[Path, tuple[Path, ...]], str] = lambda workspace, roots: "",
+    ) -> None:
+        """`walls` is asked for every command, and answers from memory; `unsearched` where a decision needs it."""
         self._path = path
         self._walls = walls
+        self._unsearched = unsearched
         self._programs: dict[str, tuple[int, Program | None]] = {}
 
     def walls(self) -> Walls:
         return self._walls()
+
+    def unsearched(self, workspace: Path, roots: tuple[Path, ...]) -> str:
+        return self._unsearched(workspace, roots)
 
     def trusts(self, folder: Path, roots: tuple[Path, ...]) -> bool:
         for place in (folder, *folder.parents) if roots else ():
@@ -167,6 +179,9 @@ class Assumed:
 
     def walls(self) -> Walls:
         return BUBBLEWRAP
+
+    def unsearched(self, workspace: Path, roots: tuple[Path, ...]) -> str:
+        return ""
 
     def trusts(self, folder: Path, roots: tuple[Path, ...]) -> bool:
         return any(folder.is_relative_to(root) for root in roots)

@@ -40,11 +40,12 @@ _TEMPLATE_TOKEN = re.compile(
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\[[^\]]*\])?\+?=")
 _SPECIAL_IN_DOUBLE = re.compile(r"[$`!]|\\[$`\"\\]")
-_INVISIBLE_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")  # letters by category, blank on the screen
+# Letters by category, but blank or like punctuation on the screen.
+_MISLEADING_LETTERS = re.compile("[\u115f\u1160\u3164\uffa0\u01c0-\u01c3\u02b0-\u02ff]")
 KEYWORDS = frozenset(
     ("if", "then", "else", "elif", "fi", "case", "esac", "for", "select",
      "while", "until", "do", "done", "in", "function", "time", "coproc")
-)
+)  # fmt: skip
 _CHARACTERS = {
     "\\": ("backslash", "a backslash outside single quotes; quote the word instead"),
     "$": ("dollar", "`$` would be expanded by a shell, and here there is none"),
@@ -159,8 +160,8 @@ def _foreign(text: str) -> Refusal | None:
 
 
 def visible_letter(char: str) -> bool:
-    """A non-ASCII letter or digit that a person can see."""
-    return unicodedata.category(char)[0] in "LN" and char not in _INVISIBLE_LETTERS
+    """A non-ASCII letter or digit that a person can see for what it is."""
+    return unicodedata.category(char)[0] in "LN" and _MISLEADING_LETTERS.match(char) is None
 
 
 def _may_stand(char: str, word: list[Piece] | None) -> bool:

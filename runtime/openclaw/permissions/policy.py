@@ -57,6 +57,7 @@ class Rule:
     until: str | None = None  # ISO date or time; only in allow
     unsafe: bool = False
     network: bool = False  # what it allows may use the network; only in allow, about commands
+    writes: bool = False  # what it allows may write in the workspace; only in allow, about commands
     policy: str = ""
     origin: Origin = Origin("", 0, 0)
 

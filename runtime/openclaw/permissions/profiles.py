@@ -40,8 +40,10 @@ class Profile:
     drops_first: frozenset[str]
     numbers: bool
     dashes: bool
+    flags_first: bool
     anything: bool
     never: re.Pattern[str] | None
+    line: re.Pattern[str] | None
     requires: frozenset[str]
     descends: frozenset[str]
     probes: bool
@@ -67,6 +69,8 @@ class Profile:
             for argument in argv[1:]:
                 if self.never.search(argument):
                     return f"`{argument}` is not in the profile of {self.name}"
+        if self.line is not None:
+            return self._as_a_line(argv[1:])
         inner, rest = self._inner(argv)
         if inner is not None:
             return inner.vet(rest)
@@ -76,8 +80,17 @@ class Profile:
             return f"{self.name} is vetted only with the subcommands {', '.join(sorted(self.subcommands))}"
         return _Reading(self, argv).result()
 
+    def _as_a_line(self, arguments: Sequence[str]) -> tuple[str, ...] | str:
+        """Judged whole, where what one argument means depends on all others."""
+        assert self.line is not None
+        joined = " ".join(arguments)
+        if all(argument and " " not in argument for argument in arguments) and self.line.fullmatch(joined):
+            return ()
+        return f"`{joined}` is not in the profile of {self.name}"
+
     def reads_below(self, argv: Sequence[str]) -> bool:
-        """Whether vetted arguments make the program read every file below its folders, the protected ones too."""
+        """Whether vetted arguments make the program read more than they name, what is protected too: every file
+        below its folders, or whatever a list names."""
         inner, rest = self._inner(argv)
         if inner is not None:
             return inner.reads_below(rest)
@@ -113,6 +126,7 @@ class _Reading:
             self.at += 1
             if literal or (argument not in self.profile.words and (argument == "-" or argument[:1] != "-")):
                 self.operands.append(argument)
+                literal = literal or self.profile.flags_first
             elif argument == "--" and self.profile.dashes:
                 literal = True
             elif not self._flag(argument):
@@ -271,8 +285,10 @@ def _compiled(name: str, entry: Mapping[str, Any]) -> Profile:
         drops_first=frozenset(entry.get("drops_first", [])),
         numbers=entry.get("numbers", False),
         dashes=entry.get("dashes", "words" not in entry),
+        flags_first=entry.get("flags_first", False),
         anything=entry.get("anything", False),
         never=re.compile(entry["never"]) if "never" in entry else None,
+        line=re.compile(entry["line"], re.X) if "line" in entry else None,
         requires=frozenset(entry.get("requires", [])),
         descends=frozenset(entry.get("descends", [])),
         probes=entry.get("probes", True),

@@ -1,7 +1,7 @@
 """A decision and what came of it as lines of the audit. Pure; strikes no secrets out and writes nothing.
 
 A line holds all that ran: the argv of every program. Of other arguments it holds the gist: long texts are cut, with
-their length and hash.
+their length and hash, once what is secret in them was struck out.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def decided(attempt: Attempt, decision: Decision, session: str) -> dict[str, Any
         found["programs"] = [step.program for step in steps]
         found["cwd"] = str(decision.details.get("cwd", attempt.workspace))
     else:
-        found["input"] = gist(attempt.input)
+        found["input"] = attempt.input
     if attempt.untrusted:
         found["untrusted"] = attempt.untrusted
     return found
@@ -52,7 +52,12 @@ def decided(attempt: Attempt, decision: Decision, session: str) -> dict[str, Any
 
 def unmade(call: ToolCall, why: str) -> dict[str, Any]:
     """A call that was not one: there is no such tool, or its arguments do not fit."""
-    return {"decision": "deny", "reason": why[:LONGEST], "rules": [], "input": gist(call.input)}
+    return {"decision": "deny", "reason": why, "rules": [], "input": call.input}
+
+
+def shortened(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The line with the gist of its input."""
+    return {key: gist(value) if key in ("input", "reason") else value for key, value in line.items()}
 
 
 def gist(value: Any) -> Any:

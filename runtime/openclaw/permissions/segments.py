@@ -12,7 +12,7 @@ from pathlib import Path
 
 from openclaw.messages import Step
 from openclaw.permissions import held, paths, profiles, programs, scan, subjects
-from openclaw.permissions.facts import Facts, Program, Walls
+from openclaw.permissions.facts import Facts, Program
 from openclaw.permissions.policy import Attempt, Effect, Policy, Rule
 from openclaw.permissions.rules import permits_step
 from openclaw.permissions.subjects import PathSubject, Stop, Subjects
@@ -57,6 +57,13 @@ def examine(
     return Examined(step, program, vetted, tuple(operands), stray, known.reads_below(step.argv), trusted)
 
 
+def reads(examined: Examined) -> tuple[tuple[Path, ...], bool] | None:
+    """What a step opens, where that leads, and whether it reads all below; None where nobody knows."""
+    if not isinstance(examined.vetted, tuple) or len(examined.operands) != len(examined.vetted):
+        return None
+    return tuple(operand.real for operand in examined.operands), examined.below
+
+
 def _stray(operand: PathSubject, workspace: Path, attempt: Attempt) -> str | None:
     if not paths.within(operand.real, workspace):
         return f"`{operand.text}` lies outside the workspace"
@@ -65,7 +72,7 @@ def _stray(operand: PathSubject, workspace: Path, attempt: Attempt) -> str | Non
 
 
 def permit(
-    examined: Examined, allows: Sequence[Rule], attempt: Attempt, subject: Subjects, policy: Policy, walls: Walls
+    examined: Examined, allows: Sequence[Rule], attempt: Attempt, subject: Subjects, policy: Policy, facts: Facts
 ) -> tuple[Effect, str, list[Rule]]:
     """The outcome of the allow rules for one step: effect, reason, and the rules that named it."""
     unlisted = max(Effect.ASK, policy.default)
@@ -84,31 +91,32 @@ def permit(
     reasons = [_doubt(examined, rule, entry) for rule, entry in named]
     doubt = None if None in reasons else reasons[0]
     if doubt is None:
-        doubt = _unheld(examined, matched, policy, walls)
+        doubt = _unheld(examined, matched, attempt, policy, facts)
     if doubt is not None:
         return unlisted, doubt, matched
     return Effect.ALLOW, "allowed" if examined.program is not None else "allowed; not-installed", matched
 
 
 def in_template(
-    examined: Examined, whole: Sequence[Rule], subject: Subjects, policy: Policy, walls: Walls
+    examined: Examined, whole: Sequence[Rule], attempt: Attempt, subject: Subjects, policy: Policy, facts: Facts
 ) -> tuple[Effect, str, list[Rule]]:
     """One step of a shell template: allowed as written where a rule allows the tool, if its program is trusted."""
     unlisted = max(Effect.ASK, policy.default)
     if not whole:
         return unlisted, "no rule allows this call", []
-    doubt = _untrusted(examined, subject) or _unheld(examined, whole, policy, walls)
+    doubt = _untrusted(examined, subject) or _unheld(examined, whole, attempt, policy, facts)
     if doubt is not None:
         return unlisted, doubt, list(whole)
     return Effect.ALLOW, "allowed" if examined.program is not None else "allowed; not-installed", list(whole)
 
 
-def _unheld(examined: Examined, matched: Sequence[Rule], policy: Policy, walls: Walls) -> str | None:
+def _unheld(examined: Examined, matched: Sequence[Rule], attempt: Attempt, policy: Policy, facts: Facts) -> str | None:
     """What the sandbox of this machine would have to give, and does not."""
     return held.objection(
         examined.step,
+        attempt,
         policy,
-        walls,
+        facts,
         vetted=isinstance(examined.vetted, tuple),
         confined=examined.stray is None,
         network=any(rule.network for rule in matched),

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from openclaw.audit import HEAD
 from openclaw.clock import Clock
 from openclaw.errors import DiskFull, StateError
 from openclaw.messages import Accepted, Entry, Message, Reply, Route
@@ -134,6 +135,9 @@ class Audit:
             self._called = True
             self._disk.post(self._try)
 
+    async def written(self) -> None:
+        await self._disk.run(self.write)
+
     def write(self) -> None:
         """In the disk thread. Raises DiskFull, with nothing of it written."""
         self._called = False  # first: what is noted from here on calls again
@@ -245,7 +249,7 @@ class Store:
         self._room = Room(root, files)
         self._rows = Rows(root / "runtime.db", clock, files, self._room)
         self._transcripts = Transcripts(root / "sessions", clock, self.damage, files)
-        self.audit = Audit(self._disk, Trail(root / "logs", files=files))
+        self.audit = Audit(self._disk, Trail(root / "logs", head=root / HEAD, files=files))
         self.inbox = Inbox(self._disk, self._rows, self._room)
         self.outbox = Outbox(self._disk, self._rows, self._room)
         summaries = Summaries(root / "sessions")

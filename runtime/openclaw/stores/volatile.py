@@ -412,6 +412,9 @@ class Audit:
     def note(self, record: Mapping[str, Any]) -> None:
         self.records.append(copy.deepcopy(dict(record)))
 
+    async def written(self) -> None:
+        pass
+
 
 class Store:
     """`folder` is not touched. Two stores never share anything."""

@@ -75,7 +75,7 @@ class Job:
         self._environment = dict(environment)
         self._clock = clock
         self._seconds = seconds
-        self._box = box
+        self.box = box
         self._running: list[asyncio.subprocess.Process] = []
         self._groups: list[int] = []
         self._read = self._write = -1
@@ -129,7 +129,7 @@ class Job:
     ) -> tuple[asyncio.subprocess.Process, Launch] | None:
         null = asyncio.subprocess.DEVNULL
         try:
-            launch = self._box.launch(step, self._cwd, self._environment, self._seconds)
+            launch = self.box.launch(step, self._cwd, self._environment, self._seconds)
             process = await asyncio.create_subprocess_exec(
                 *launch.argv,
                 executable=launch.program,

@@ -8,6 +8,7 @@ and then remembered. Knows no rules and no tools.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import logging
 import math
@@ -16,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,6 +38,7 @@ FILE = 4 * 2**30  # bytes of one file it writes
 OPEN = 4096  # files it holds open
 
 _PREFIX = "openclaw-sandbox-"
+_YOUNG = 60  # seconds in which a folder may not have its lock yet
 _LAUNCHER = Path(_sandbox_landlock.__file__)
 # Of /proc not the processes: this mechanism does not keep their environment from who may see them.
 _PROC = ("self", "cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "sys", "uptime", "version")
@@ -59,30 +62,57 @@ class Box:
     sandbox: Sandbox
     confinement: Confinement
     masks: Masks = field(default_factory=Masks)
-    tmp: Path | None = None
+    tmp: Private | None = None
+    made: tuple[Path, ...] = ()  # what is protected and came to be meanwhile; known when it was closed
 
     def launch(self, step: Step, cwd: Path, environment: Mapping[str, str], seconds: float) -> Launch:
         argv, program = step.argv, step.program
+        tmp = None if self.tmp is None else self.tmp.folder
         match "none" if step in self.confinement.around else self.confinement.mechanism:
             case "bubblewrap":
                 bwrap = self.sandbox.bubblewrap(seconds)
-                line = bwrap.argv(self.confinement, self.masks, cwd, argv, program, self.tmp)
+                line = bwrap.argv(self.confinement, self.masks, cwd, argv, program, tmp)
                 return Launch(tuple(line), bwrap.program, environment, shelled=True)
             case "landlock":
-                assert self.tmp is not None
-                line = _landlocked(self.confinement, self.tmp, step, seconds)
-                return Launch(tuple(line), line[0], {**environment, "TMPDIR": str(self.tmp)})
+                assert tmp is not None
+                line = _landlocked(self.confinement, tmp, step, seconds)
+                return Launch(tuple(line), line[0], {**environment, "TMPDIR": str(tmp)})
             case "seatbelt":
-                assert self.tmp is not None
-                line = _sandbox_seatbelt.argv(self.confinement, self.tmp, program, argv)
-                return Launch(tuple(line), line[0], {**environment, "TMPDIR": str(self.tmp)})
+                assert tmp is not None
+                line = _sandbox_seatbelt.argv(self.confinement, tmp, program, argv)
+                return Launch(tuple(line), line[0], {**environment, "TMPDIR": str(tmp)})
             case _:
                 return Launch(argv, program, environment)
 
     def close(self) -> None:
         self.sandbox.guards.release(self.masks)
         if self.tmp is not None:
-            shutil.rmtree(self.tmp, ignore_errors=True)
+            self.tmp.close()
+        if self.confinement.mechanism == "bubblewrap":
+            self.made = self.sandbox.guards.made(self.confinement, self.masks)
+        if self.made:
+            log.info("protected files came to be while a command ran: %r", [*map(str, self.made)])
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """A folder of this process. Its lock tells others that somebody lives who uses it, and ends with the process."""
+
+    folder: Path
+    descriptor: int
+
+    @classmethod
+    def made(cls) -> Private:
+        """Raises OSError."""
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        with suppress(OSError):  # a disk without locks keeps what is left behind
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        return cls(folder, descriptor)
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self.descriptor)
 
 
 class Sandbox:
@@ -93,7 +123,7 @@ class Sandbox:
         self._find = find or _installed
         self._lock = threading.RLock()
         self._walls: Walls | None = None
-        self._folder: Path | None = None
+        self._folder: Private | None = None
         self.guards = Guards()
 
     def begin(self) -> None:
@@ -110,16 +140,21 @@ class Sandbox:
                 self._walls = self._chosen()
             return self._walls
 
+    def unsearched(self, workspace: Path, roots: tuple[Path, ...]) -> str:
+        """Why not everything that is protected in a workspace can be hidden; empty where it can."""
+        return self.guards.missed(workspace, roots) if self.walls().mechanism == "bubblewrap" else ""
+
     def close(self) -> None:
         """Takes away what was prepared; what is asked afterwards prepares it anew."""
         with self._lock:
             if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder.close()
             self._folder, self._walls = None, None
 
     def _chosen(self) -> Walls:
         from openclaw.tools._sandbox_trial import holds
 
+        sweep()
         for walls in candidates(self._find):
             if holds(self, walls):
                 return walls
@@ -134,9 +169,9 @@ class Sandbox:
         try:
             if confinement.mechanism == "bubblewrap":
                 box.masks = self.guards.masks(confinement)
-                box.tmp = _private_folder() if several else None
+                box.tmp = Private.made() if several else None
             elif confinement.mechanism != "none":
-                box.tmp = _private_folder()
+                box.tmp = Private.made()
         except OSError as error:
             box.close()
             raise ToolError(f"the sandbox could not be put up: {error.strerror}; nothing was run") from error
@@ -152,12 +187,12 @@ class Sandbox:
 
     def _prepared(self) -> Path:
         with self._lock:
-            if self._folder is None or not (self._folder / "empty").exists():
-                _sweep()
-                folder = _private_folder()
-                _sandbox_bubblewrap.prepare(folder)
-                self._folder = folder
-            return self._folder
+            if self._folder is None or not (self._folder.folder / "empty").exists():
+                self._folder, old = Private.made(), self._folder
+                if old is not None:
+                    old.close()
+                _sandbox_bubblewrap.prepare(self._folder.folder)
+            return self._folder.folder
 
 
 def candidates(find: Callable[[str], str | None] | None = None) -> list[Walls]:
@@ -203,17 +238,19 @@ def _cpu(seconds: float) -> int:
     return math.ceil(seconds) + 5
 
 
-def _private_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-
-
-def _sweep() -> None:
-    """Takes away what runtimes of ours that were killed have left."""
+def sweep(young: float = _YOUNG) -> None:
+    """Takes away what processes of ours that were killed have left: what nobody holds the lock of any more."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         with suppress(OSError):
-            if pid.isdigit() and not Path(f"/proc/{pid}").exists() and folder.lstat().st_uid == os.getuid():
+            status = folder.lstat()
+            if status.st_uid != os.getuid() or time.time() - status.st_ctime < young:
+                continue
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
 @functools.cache

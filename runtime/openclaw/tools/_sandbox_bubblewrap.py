@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from openclaw.messages import Confinement
 from openclaw.tools._sandbox_masks import Masks
+from openclaw.tools._sandbox_unmade import is_folder
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/gnu/store")
 ETC = (
@@ -95,14 +95,15 @@ def _workspace(confinement: Confinement, masks: Masks, folder: Path) -> Iterator
         if _worth_showing(path):
             yield from ("--ro-bind", str(path), str(path))
     yield from ("--bind" if confinement.writable else "--ro-bind", str(workspace), str(workspace))
-    for path in masks.pinned:
-        yield from ("--bind", str(path), str(path))
+    for path in masks.pinned:  # what is gone since it was found needs nothing, and would be made
+        yield from ("--bind-try", str(path), str(path))
     for path in masks.kept:
-        yield from ("--ro-bind", str(path), str(path))
-    for path in masks.hidden:
-        yield from ("--ro-bind", str(folder / ("nothing" if _is_folder(path) else "empty")), str(path))
+        yield from ("--ro-bind-try", str(path), str(path))
+    for path in filter(os.path.lexists, masks.hidden):
+        yield from ("--ro-bind", str(folder / ("nothing" if is_folder(path) else "empty")), str(path))
     for path in masks.unmade:
-        yield from ("--ro-bind", str(folder / "nothing"), str(path))
+        # Half as dear as binding a folder; what a program forces into it is gone with it.
+        yield from ("--perms", "0555", "--size", "4096", "--tmpfs", str(path))
 
 
 def _worth_showing(path: Path) -> bool:
@@ -127,13 +128,6 @@ def prepare(folder: Path) -> None:
                 (etc / name).symlink_to(source.readlink())  # programs learn the zone's name from it
             elif source.exists():
                 shutil.copyfile(source, etc / name)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(path.lstat().st_mode)
-    except OSError:
-        return False
 
 
 def limits(found: Mapping[str, str | None], wanted: Iterable[tuple[str, int]]) -> tuple[str, ...]:

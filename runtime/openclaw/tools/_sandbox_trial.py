@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from openclaw.errors import ToolError
 from openclaw.messages import Confinement, Step
 from openclaw.permissions.facts import TRUSTED_PATH, Walls
-from openclaw.tools._sandbox import Sandbox
+from openclaw.tools._sandbox import Private, Sandbox
 
 ATTEMPTS: Final[Mapping[str, str]] = {
     "runs": "a harmless program runs",
@@ -46,7 +46,7 @@ echo runs
 (mv .git .moved && mkdir -p .git/hooks && echo x > .git/hooks/post-checkout) 2>/dev/null
 (: > plain) 2>/dev/null
 if command -v bash >/dev/null; then bash -c ": < /dev/tcp/127.0.0.1/$4" 2>/dev/null && echo connect; fi
-[ "$(readlink /proc/self/ns/net 2>/dev/null)" = "$3" ] && echo network
+[ -n "$3" ] && [ "$(readlink /proc/self/ns/net 2>/dev/null)" = "$3" ] && echo network
 tr '\0' '\n' < "/proc/$2/environ" 2>/dev/null | grep -q "^OPENCLAW_TRIAL=planted" && echo environment
 exit 0
 """
@@ -62,8 +62,8 @@ def holds(sandbox: Sandbox, walls: Walls) -> bool:
 def trial(sandbox: Sandbox, walls: Walls) -> dict[str, bool]:
     """Attempt by attempt, in the order of ATTEMPTS: whether it was stopped (`runs`: whether it ran)."""
     try:
-        with tempfile.TemporaryDirectory(prefix="openclaw-trial-", ignore_cleanup_errors=True) as made:
-            folder = Path(made).resolve()
+        with closing(Private.made()) as made:
+            folder = made.folder.resolve()
             _plant(folder)
             return _tried(sandbox, walls, folder)
     except (OSError, subprocess.SubprocessError, ToolError):

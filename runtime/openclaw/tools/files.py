@@ -2,7 +2,8 @@
 
 The law: nothing outside the workspace is touched, no link is followed, and a file changes whole or not
 at all (openclaw/beneath.py does the opening). Rules decided already; the few names that no agent ever
-writes are refused here as well, so that a mistake above does not reach the disk.
+writes are refused here as well, so that a mistake above does not reach the disk. What was struck out of a
+text before a model saw it is not written back over what it stood for.
 
 Knows nothing of policies, agents or sessions.
 """
@@ -16,9 +17,10 @@ import os
 import re
 import stat
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from openclaw.messages import Call, ToolResult, ToolSpec
 from openclaw.output import LARGEST, LIMIT
 from openclaw.permissions.paths import protected
 from openclaw.ports import Place
+from openclaw.secrecy import SECRETS, STRUCK
 
 LINES = 2_000  # shown by one read_file, if they fit
 LISTED = 500  # names shown by one list_files
@@ -37,6 +40,8 @@ DEEPEST = 40  # folders below one another
 _PASSED_OVER = frozenset({".git", ".hg", ".svn", ".openclaw", ".venv", "node_modules", "__pycache__"})
 _OURS = frozenset({".git", ".openclaw"})  # never written, whatever lies below
 _IMAGES = {b"\x89PNG\r\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"BM": "BMP"}
+
+_WORD = re.compile(r"\w+")
 
 # Two sessions may share a workspace: reading a file, changing it and writing it back is one step.
 _writing = threading.Lock()
@@ -120,7 +125,10 @@ def _page(lines: Sequence[str], most: int) -> list[str]:
             break
         page.append(line)
         room -= len(line) + 1
-    return page or [f"{lines[0][: LIMIT - 300]}[... {len(lines[0]) - LIMIT + 300:,} more characters in this line]"]
+    if page:
+        return page
+    line = SECRETS.mask(lines[0])  # before a cut leaves half of a secret
+    return [f"{line[: LIMIT - 300]}[... {max(len(line) - LIMIT + 300, 0):,} more characters in this line]"]
 
 
 def _content(spot: Spot) -> bytes:
@@ -153,6 +161,8 @@ def _text(content: bytes, spot: Spot) -> str:
 def _write(spot: Spot, input: Mapping[str, Any]) -> str:
     text: str = input["content"]
     with _writing:
+        if STRUCK in text and _would_strike(_there(spot), text):
+            raise ToolError(_struck_out(spot))
         new = _put(spot, text.encode("utf-8", "replace"), make=True)
     lines = text.count("\n") + (not text.endswith("\n") and text != "")
     return f"{'Wrote' if new else 'Replaced'} `{spot.shown}`: {_many(lines, 'line')}, {_many(len(text), 'character')}."
@@ -169,6 +179,11 @@ def _edit(spot: Spot, input: Mapping[str, Any]) -> str:
         if old not in text and "\r\n" in text:
             old, new = (part.replace("\r\n", "\n").replace("\n", "\r\n") for part in (old, new))
         count = text.count(old)
+        changed = text.replace(old, new)
+        if STRUCK in old and count == 0 and old in SECRETS.mask(text):
+            raise ToolError(_struck_out(spot))
+        if new.count(STRUCK) > old.count(STRUCK) and _would_strike(text, changed):
+            raise ToolError(_struck_out(spot))
         if count == 0:
             raise ToolError(_not_there(text, old, spot))
         if count > 1 and not every:
@@ -176,9 +191,43 @@ def _edit(spot: Spot, input: Mapping[str, Any]) -> str:
                 f"`old` is in `{spot.shown}` {count} times (lines {_places(text, old)}); "
                 "add lines around it until it is there once, or set `all`"
             )
-        _put(spot, text.replace(old, new).encode(), make=False)
+        _put(spot, changed.encode(), make=False)
     line = text.count("\n", 0, text.index(old)) + 1
     return f"Edited `{spot.shown}`: {_many(count, 'place')}, the first at line {line}."
+
+
+def _there(spot: Spot) -> str:
+    """What the file holds so far; "" where there is none."""
+    try:
+        return _content(spot).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _would_strike(text: str, new: str) -> bool:
+    """Whether in the new text `***` stands where a secret of this one stood, rather than for itself."""
+    shown, own, then = (Counter(_marks(each)) for each in (SECRETS.mask(text), text, new))
+    return any(then[mark] > own[mark] for mark in shown - own)
+
+
+def _marks(text: str) -> Iterator[tuple[str, ...]]:
+    """By what each `***` is known again: the words before and after it, its line, and the lines around that one."""
+    lines = ["", *(line.strip() for line in text.split("\n") if line.strip()), ""]
+    for above, line, below in zip(lines, lines[1:], lines[2:], strict=False):
+        parts = line.split(STRUCK) if STRUCK in line else ()
+        for before, after in pairwise(parts):
+            yield from (("before", *words) for words in [_WORD.findall(before)] if words)
+            yield from (("after", *words) for words in [_WORD.findall(after)] if words)
+        if len(parts) > 1:
+            yield from ([("line", line)] if line != STRUCK else [("below", above), ("above", below)])
+            yield ("between", above, below)
+
+
+def _struck_out(spot: Spot) -> str:
+    return (
+        f"nothing was written: `{spot.shown}` holds a secret, of which you were shown `{STRUCK}`, and that would stand "
+        "in its place; change the other parts with edit_file, and leave those that hold it as they are"
+    )
 
 
 def _put(spot: Spot, content: bytes, *, make: bool) -> bool:

@@ -26,7 +26,7 @@ from datetime import date, time
 from pathlib import PurePath
 from typing import Any
 
-from openclaw import masking, output, signature
+from openclaw import output, secrecy, signature
 from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, ToolResult, ToolSpec, quote_line
@@ -59,7 +59,7 @@ class Tools:
             returned = await self._called(spec, input, call)
             return await asyncio.to_thread(_finished, returned, fixed, call)
         except _Failed as failed:
-            words = masking.masked(masked(str(failed), fixed, every=True), call.secrets)
+            words = secrecy.masked(masked(str(failed), fixed, every=True), call.secrets)
             log.warning("the tool %s failed: %s%s", name, quote_line(words[:300]), failed.place)
             return ToolResult(output.cut(words, LONGEST_ERROR)[0], is_error=True)
 
@@ -213,7 +213,7 @@ def masked(text: str, fixed: Mapping[str, Any], *, every: bool) -> str:
     Also as they look in a URL, in base64 and inside a Python or JSON literal.
     """
     secrets = (value for name, value in _leaves("", fixed) if every or _SECRET_NAME.search(name))
-    return masking.masked(text, secrets)
+    return secrecy.masked(text, secrets)
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:

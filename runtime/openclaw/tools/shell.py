@@ -20,14 +20,19 @@ from openclaw import output
 from openclaw.clock import Clock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, Confinement, ToolResult, ToolSpec
+from openclaw.permissions.display import escaped
 from openclaw.permissions.facts import TRUSTED_PATH
 from openclaw.permissions.paths import within
 from openclaw.ports import Place
 from openclaw.tools._orphans import Record
 from openclaw.tools._processes import Ended, Job
 from openclaw.tools._sandbox import Box, shared
+from openclaw.tools._sandbox_masks import Masks
 
 _OFFLINE = re.compile(r"resolve host|name resolution|Network is unreachable|Name or service not known", re.I)
+_BUSY = "Device or resource busy"
+_REFUSED = ("Read-only file system", "Permission denied", _BUSY)
+_MOST_NAMED = 10  # protected files that came to be
 _INHERITED = ("LANG", "LANGUAGE", "TZ")
 _FIXED = {
     "PATH": ":".join(TRUSTED_PATH),
@@ -178,22 +183,44 @@ def _result(job: Job, ended: Ended | None, spec: ToolSpec, call: Call) -> ToolRe
     if job.excess:
         note = f"[stopped: it had {job.excess}]"
     elif ended is not None and ended.code and call.command is not None:
-        note += _held(call.command.confinement, text)
-    body = text.rstrip("\n") if note else text
-    whole = "\n".join(part for part in (body, note) if part) or output.NOTHING
+        note += _held(call.command.confinement, job.box.masks, text)
+    remark = _remark(call.command.confinement, job.box) if call.command is not None else ""
+    body = text.rstrip("\n") if note or remark else text
+    whole = "\n".join(part for part in (body, note, remark) if part) or output.NOTHING
     return output.result(whole, call, is_error=bool(note))
 
 
-def _held(confinement: Confinement | None, text: str) -> str:
+def _held(confinement: Confinement | None, masks: Masks, text: str) -> str:
     """What the sandbox may have to do with a failure, so that nobody looks for it elsewhere."""
     if confinement is None or confinement.mechanism == "none":
         return ""
-    if "Read-only file system" in text or "Permission denied" in text:
-        where = "outside the workspace" if confinement.writable else "for commands that run unasked"
-        return f"\n[the sandbox lets nothing be written {where}]"
+    refused = [words for words in _REFUSED if words in text]
+    if refused and confinement.writable:
+        names = (str(path.relative_to(confinement.workspace)) for path in (*masks.kept, *masks.hidden, *masks.unmade))
+        named = max((name for name in names if name in text), key=len, default="")
+        if named:
+            return f"\n[`{named}` is protected in the workspace: the sandbox lets it neither be changed nor made]"
+        if refused == [_BUSY]:
+            return "\n[the sandbox lets nothing be changed that is protected in the workspace]"
+        return "\n[the sandbox lets nothing be written outside the workspace]"
+    if refused and refused != [_BUSY]:
+        return "\n[the sandbox lets nothing be written for commands that run unasked]"
     if not confinement.network and _OFFLINE.search(text):
         return "\n[the sandbox has no network; a rule with `network: true` gives a command one]"
     return ""
+
+
+def _remark(confinement: Confinement | None, box: Box) -> str:
+    """What a person who agreed should know of how it was held, and of what it did nevertheless."""
+    if confinement is None or not confinement.writable:
+        return ""
+    told = [f"[not all that is protected was kept from it: {box.masks.missed}]"] if box.masks.missed else []
+    names = [str(path.relative_to(confinement.workspace)) for path in box.made]
+    if names:
+        shown = ", ".join(f"`{escaped(name, letters=True)}`" for name in names[:_MOST_NAMED])
+        more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+        told.append(f"[protected files came to be while it ran: {shown}{more}]")
+    return "\n".join(told)
 
 
 def _ending_in_words(ended: Ended | None, seconds: float) -> str:

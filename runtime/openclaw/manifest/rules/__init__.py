@@ -47,6 +47,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     policies.approvers_exist,
     policies.repositories_are_whole_paths,
     policies.network_is_for_commands,
+    policies.what_writes_may_write,
     policies.rules_name_tools,
     policies.allows_are_narrow,
     policies.allows_have_a_point,

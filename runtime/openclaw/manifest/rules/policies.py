@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -16,8 +17,13 @@ from openclaw.manifest.project import Definition, Project
 from openclaw.messages import Address
 from openclaw.permissions import patterns
 from openclaw.permissions.policy import Condition
+from openclaw.permissions.template import Shape, Template
 
 _COMMANDS = "run_command"
+# They do nothing but write; of others it cannot be told.
+_WRITERS = frozenset({"chmod", "cp", "install", "ln", "mkdir", "mv", "rm", "rmdir", "tee", "touch", "truncate"})
+_INTO = frozenset({"cp", "install", "ln", "mv"})  # they write what is named last
+_WRITABLE = re.compile(r"(?:-t|--target-directory=)?/(?:dev|tmp)(?:/|$)")  # the sandbox gives each command its own
 
 
 def includes_exist(project: Project) -> Iterator[Diagnostic]:
@@ -100,6 +106,42 @@ def network_is_for_commands(project: Project) -> Iterator[Diagnostic]:
                 "what is denied does not run, so it needs no network",
                 "remove `network`; without it no command has a network",
             )
+
+
+def what_writes_may_write(project: Project) -> Iterator[Diagnostic]:
+    """A template that is allowed without asking and would fail every time: what it runs does nothing but write."""
+    for policy in project.all("policy").values():
+        nodes = [node for node in rule_nodes(project, policy) if node.effect == "allow" and node.sound]
+        for node in nodes if policy.value("sandbox") != "off" else ():
+            yield from (_cannot(project, node, tool) for tool in node.tools if _needs_writing(project, node, tool))
+
+
+def _needs_writing(project: Project, node: RuleNode, named: Scalar) -> bool:
+    tool, template = project.all("tool").get(str(named.value)), project.templates.get(str(named.value))
+    if tool is None or not isinstance(template, Template) or True in (tool.value("writes"), node.node.value("writes")):
+        return False
+    return any(map(_writes_where_it_may_not, template.shapes))
+
+
+def _writes_where_it_may_not(shape: Shape) -> bool:
+    """In doubt not: what it is given may have its place elsewhere."""
+    program, *words = [word[0] if word and isinstance(word[0], str) else "" for word in shape.words]
+    name = PurePosixPath(program).name if program.startswith("/") else program
+    operands = [word for word in words if not word.startswith("-")]
+    flagged = any(word.startswith(("-t", "--t")) for word in words)
+    targets = operands[-1:] if name in _INTO and not flagged else words
+    return name in _WRITERS and bool(operands) and not any(map(_WRITABLE.match, targets))
+
+
+def _cannot(project: Project, node: RuleNode, named: Scalar) -> Diagnostic:
+    tool = project.all("tool")[str(named.value)]
+    return warning(
+        "writes-nothing",
+        named.span,
+        f"`{named.value}` writes, and what runs unasked may write nothing in the workspace, so it will fail",
+        "add `writes: true` to the tool or to this rule, or ask before it runs",
+        [see(tool.key, "the tool")],
+    )
 
 
 def refer_person(project: Project, named: Scalar) -> Iterator[Diagnostic]:
