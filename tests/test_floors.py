@@ -25,7 +25,7 @@ FLOORS: dict[int, set[str]] = {
         "space", "tidying",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
-    6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "pending"},
+    6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "pending", "parts"},
 }  # fmt: skip
 
 # Rooms on one floor that may know each other, and why.

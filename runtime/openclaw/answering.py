@@ -33,7 +33,7 @@ from openclaw.messages import (
     Usage,
     UserEntry,
 )
-from openclaw.names import file_name, fresh
+from openclaw.names import CHANCE, Chance, file_name
 from openclaw.permissions.facts import Facts
 from openclaw.ports import ALONE, Audit, Beside, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
@@ -134,6 +134,7 @@ class Answering:
     cooling: Cooling
     failures: Failures
     memory: Memory | None = None
+    chance: Chance = CHANCE
     left: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by session and call: of commands, by the start
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside = ALONE) -> Reply:
@@ -197,7 +198,7 @@ class Answering:
         return Job(queued, self._log(queued, transcript), agent, models, generation, tell, beat, beside)
 
     def _log(self, queued: Queued, transcript: Transcript) -> Log:
-        return Log(queued.route.session, self.journal, transcript, self.clock)
+        return Log(queued.route.session, self.journal, transcript, self.clock, self.chance)
 
     def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
         asked, models = _asked(entries, job.models), job.generation.models
@@ -284,7 +285,7 @@ class Answering:
         untrusted = [prompt.untrusted(job.queued.message), *(other.untrusted for other in others)]
         strangers = ", ".join(dict.fromkeys(filter(None, untrusted)))
         joined = tuple(other.message for other in others)
-        return UserEntry(fresh(), now, tuple(SECRETS.mask_all(content)), job.queued.id, strangers, joined)
+        return UserEntry(self.chance.fresh(), now, tuple(SECRETS.mask_all(content)), job.queued.id, strangers, joined)
 
     def _joining(self, job: Job, queued: Queued) -> UserEntry:
         """Another message that is answered with this one."""
@@ -292,7 +293,8 @@ class Answering:
         who = sender(message.sender, job.generation.snapshot)
         facts = prompt.Facts(now, who, self.house.workspace(job.agent), message.at)
         said = SECRETS.mask_all(prompt.user_content(message, queued.route.text, facts))
-        return UserEntry(fresh(), now, tuple(said), queued.id, prompt.untrusted(message), (job.queued.id,))
+        id, strangers = self.chance.fresh(), prompt.untrusted(message)
+        return UserEntry(id, now, tuple(said), queued.id, strangers, (job.queued.id,))
 
     def _calls(self, job: Job, specs: tuple[ToolSpec, ...]) -> Calls:
         snapshot = job.generation.snapshot

@@ -16,7 +16,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
-from openclaw import adapters
 from openclaw.answering import Answering, House
 from openclaw.approvals import Approvals
 from openclaw.at_once import AtOnce
@@ -34,6 +33,7 @@ from openclaw.manifest.people import approvers_of
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.messages import Address, Approval, quote_line
 from openclaw.pairing import Pairings
+from openclaw.parts import REAL, Parts
 from openclaw.permissions.facts import Disk
 from openclaw.permissions.policy import policy_digest
 from openclaw.ports import Channel, Doorbell, Place, Queued, Store
@@ -63,7 +63,8 @@ LONGEST_END = 9.0  # seconds after which a stop leaves whatever will not end; se
 
 
 class App:
-    """One runtime. `channels` replaces those of the manifests: a one-shot question brings its own."""
+    """One runtime. `channels` replaces those of the manifests: a one-shot question brings its own. `parts` are what a
+    simulation hands in."""
 
     def __init__(
         self,
@@ -71,8 +72,10 @@ class App:
         *,
         channels: Mapping[str, Channel] | None = None,
         clock: Clock | None = None,
+        parts: Parts = REAL,
     ) -> None:
         self.options = options
+        self.parts = parts
         self.clock = clock or SystemClock()
         self.house = House(options.project.resolve(), options.state)
         self.stopping = asyncio.Event()
@@ -83,12 +86,12 @@ class App:
         self.runners = Runners(self._fail)
         self.roll = Roll(self.clock)
         self.tally = Tally()
-        self.cooling = Cooling(self.clock)
+        self.cooling = Cooling(self.clock, parts.chance.share)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[App]:
         """Everything open and wired, nothing running yet."""
-        project = load(self.options, self.clock)
+        project = load(self.options, self.clock, self.parts.read)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(SECRETS.drop, self)
             self._conceal(project.snapshot, project.reading.folder)
@@ -107,7 +110,8 @@ class App:
         if os.geteuid() == 0:
             self.notices.append("running as root: what a tool may do, it may do to the whole machine")
         self.space = Space(self.clock)
-        self.store: Store = self.space.over(adapters.kind("stores", "files")(str(self.options.state), self.clock))
+        kind, chance = self.parts.kind, self.parts.chance
+        self.store: Store = self.space.over(kind("stores", "files")(str(self.options.state), self.clock))
         stack.push_async_callback(self.store.close)
         await self.store.open()  # which holds the lock: nobody else runs here
         self.left = await asyncio.to_thread(end_left, self.house.state)
@@ -115,14 +119,14 @@ class App:
         memory = self.memory = memories_at(self.house.state, self.clock)
         stack.callback(memory.close)
         place = Place(str(self.house.project), str(self.house.state), self.reminders, memory)
-        self.supervisor = Supervisor(place, self.clock, project.model)
+        self.supervisor = Supervisor(place, self.clock, project.model, kind)
         stack.push_async_callback(self.supervisor.close)
         await self.supervisor.apply(project.snapshot)
         for agent in project.snapshot.agents.values():
             with contextlib.suppress(OSError):  # told where it is used
                 shared().guards.placed.sweep(self.house.workspace(agent))
         await self.reminders.open()
-        self.approvals = Approvals(self.store.marks, self.clock)
+        self.approvals = Approvals(self.store.marks, self.clock, chance)
         await self.approvals.open()
         self.pairings = Pairings(self.store.marks, self.clock)
         await self.pairings.open()
@@ -130,7 +134,7 @@ class App:
         books = Books(self.approvals, self.pairings, memory, self.tally)
         self.desk = Desk(self.house, self.store, self.supervisor, books, self.clock, self.demo, self.roll)
         self.desk.space = self.space
-        self.doorbell: Doorbell = adapters.kind("doorbells", "local")()
+        self.doorbell: Doorbell = kind("doorbells", "local")()
         self.delivery = Delivery(self.store.outbox, self.clock)
         self.delivery.told = self.doorbell.ring
         await self._prepare_heartbeats()
@@ -145,7 +149,8 @@ class App:
         self.heartbeats = self.desk.beating = beats
 
     def _prepare_reload(self, project: Project) -> None:
-        self.reload = Reload(self.house.project, self.house.state, self.clock, self._snapshot, self._apply)
+        project_folder, state, read = self.house.project, self.house.state, self.parts.read
+        self.reload = Reload(project_folder, state, self.clock, self._snapshot, self._apply, read)
         self.reload.begin(project.reading, last_good=bool(project.broken))
         self.desk.reloading = self.reload
         if project.broken:
@@ -160,7 +165,8 @@ class App:
     def _prepare_intake(self) -> None:
         self.intake = Intake(self.house, self.roll, self.clock, self._snapshot, self._given, demo=self.demo)
         self.intake.left = self.stopping.set
-        self.intake.join(Wiring(self.sessions.post, self.desk, self.delivery, self.store.marks), self.runners)
+        wiring = Wiring(self.sessions.post, self.desk, self.delivery, self.store.marks, self.parts.kind)
+        self.intake.join(wiring, self.runners)
         self.intake.choose()
         self.notices += self.intake.notices
 
@@ -182,6 +188,7 @@ class App:
             self.cooling,
             Failures(),
             memory=self.memory,
+            chance=self.parts.chance,
             left={(left.session, left.call): left.words for left in self.left},
         )
         sessions = Sessions(
@@ -189,6 +196,7 @@ class App:
         )
         self.idling = Idling(answering.wants_rest, answering.rest, self.clock)
         sessions.rests, sessions.disturbed = self.idling.rests, self.idling.disturbed
+        sessions.chance = self.parts.chance
         sessions.delivered = self.delivery.grown
         sessions.beats = self.heartbeats
         sessions.left = self.approvals.forget
@@ -247,7 +255,7 @@ class App:
             tasks["idling"] = self.idling.run
             tasks["tidying"] = Tidying(self.store, self.clock, lambda: bool(self.sessions.running())).run
             tasks["watch"] = lambda: Watch(self.reload.folders, self.clock).run(self.reload.look)
-        return tasks
+        return {name: runner for name, runner in tasks.items() if name not in self.parts.without}
 
     async def _wind_down(self) -> None:
         """Takes nothing more in, and gives what is being written and sent a moment; the rest waits on disk."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from typing import Any, Literal, TypeAlias
 from openclaw.clock import Clock
 from openclaw.errors import ApprovalError, StateTooNew
 from openclaw.messages import Address, Answer, Approval, Asked, Settled, Step
+from openclaw.names import CHANCE, Chance
 from openclaw.permissions import binding, display, profiles, programs
 from openclaw.permissions.decide import Attempt, Decision, Policy, Rule, label
 from openclaw.permissions.policy import policy_digest
@@ -55,8 +55,9 @@ class _Built:
 
 
 class Approvals:
-    def __init__(self, marks: Marks, clock: Clock) -> None:
+    def __init__(self, marks: Marks, clock: Clock, chance: Chance = CHANCE) -> None:
         self._marks = marks
+        self._chance = chance
         self._clock = clock
         self._built: OrderedDict[str, _Built] = OrderedDict()
         self._open: dict[str, _Question] = {}
@@ -92,7 +93,7 @@ class Approvals:
         now = self._clock.now()
         bound = binding.bind(attempt, decision, session)
         approval = Approval(
-            id=secrets.token_hex(16),
+            id=self._chance.fresh(),
             session=session,
             agent=attempt.agent,
             tool=attempt.tool.name,
@@ -273,7 +274,7 @@ class Approvals:
         await self._change(lambda entries: [entry for entry in entries if entry["id"] != id])
 
     async def _remember(self, record: dict[str, Any], by: Address) -> None:
-        entry = {"id": secrets.token_hex(8), **record, "by": str(by), "at": self._clock.now().isoformat()}
+        entry = {"id": self._chance.hex(8), **record, "by": str(by), "at": self._clock.now().isoformat()}
         await self._change(lambda entries: [*(e for e in entries if e["digest"] != entry["digest"]), entry])
 
     async def _change(self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:

@@ -17,7 +17,6 @@ from openclaw.essentials import Essential
 from openclaw.fallback import Models
 from openclaw.manifest.snapshot import CompactionLimits
 from openclaw.messages import AssistantEntry, Compaction, Entry, Told, Undone, Usage, UserEntry
-from openclaw.names import fresh
 from openclaw.plain import CHARS_PER_TOKEN, guess, shown, spoken, texts
 from openclaw.ports import Request
 from openclaw.prompt import Voice
@@ -120,13 +119,13 @@ async def undo(log: Log) -> bool:
     summary = log.transcript.summary
     if summary is None:
         return False
-    await log.write(Undone(fresh(), log.clock.now(), summary.id))
+    await log.write(Undone(log.chance.fresh(), log.clock.now(), summary.id))
     return True
 
 
 async def _write(log: Log, summary: str, kept: Sequence[Entry], usage: Usage) -> Compaction:
     text = f"<summary of the conversation so far>\n{summary}\n</summary>"
-    compaction = Compaction(fresh(), log.clock.now(), text, kept[0].id if kept else None, usage)
+    compaction = Compaction(log.chance.fresh(), log.clock.now(), text, kept[0].id if kept else None, usage)
     await log.write(compaction)
     return compaction
 

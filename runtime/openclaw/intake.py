@@ -58,6 +58,7 @@ class Wiring:
     operations: Operations
     delivery: Delivery
     marks: Marks
+    kind: Callable[[str, str], Any] = adapters.kind  # finds them
 
 
 class Notes:
@@ -125,7 +126,7 @@ class Intake:
             self.notices.append(f"channel {key} is off: {why}")
             return
         options = self._options(channel)
-        self._channels[key] = made or adapters.kind("channels", options.kind)(options, self._clock)
+        self._channels[key] = made or self._wiring.kind("channels", options.kind)(options, self._clock)
         self.roll.states[key] = "starting"
 
     def _options(self, channel: manifest.Channel) -> ChannelOptions:
@@ -291,7 +292,7 @@ class Intake:
         if isinstance(running, Renewable) and running.renew(options):
             fresh[key] = None
             return
-        made: Channel = adapters.kind("channels", options.kind)(options, self._clock)
+        made: Channel = self._wiring.kind("channels", options.kind)(options, self._clock)
         fresh[key] = made
         await made.open()
 

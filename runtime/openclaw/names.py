@@ -1,4 +1,4 @@
-"""Keys to file names: injective, case-safe, readable. Pure; knows no folder.
+"""Keys to file names, injective, case-safe and readable, and names that nobody had before. Knows no folder.
 
 `agent:main:user:12345` becomes `agent_main_user_12345`. Lower-case letters, digits and `-` stand for
 themselves, `:` is written `_`, every other character as `%xx` per UTF-8 byte. `_` itself is thus `%5f`,
@@ -10,7 +10,10 @@ compare it on load.
 from __future__ import annotations
 
 import hashlib
+import random
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 
 INCOMING = "incoming"  # in a workspace: files that came with messages
 LONGEST = 120
@@ -34,6 +37,21 @@ def _written(char: str) -> str:
     return "".join(f"%{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What is left to chance, as a thing that is handed over: ids nobody can guess, and shares from 0 up to 1."""
+
+    hex: Callable[[int], str] = secrets.token_hex  # of so many bytes
+    share: Callable[[], float] = random.random
+
+    def fresh(self, prefix: str = "") -> str:
+        """A new id that nobody can guess: 128 random bits in hex behind the prefix."""
+        return prefix + self.hex(16)
+
+
+CHANCE = Chance()
+"""The system's own."""
+
+
 def fresh(prefix: str = "") -> str:
-    """A new id that nobody can guess: 128 random bits in hex behind the prefix."""
-    return prefix + secrets.token_hex(16)
+    return CHANCE.fresh(prefix)

@@ -16,6 +16,7 @@ from openclaw.errors import CredentialsError, ProjectInvalid, UsageError
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Model, Snapshot
+from openclaw.parts import Reader
 from openclaw.reload import Reading, last_good, read
 
 NO_KEY = """\
@@ -49,18 +50,18 @@ class Project:
     broken: tuple[Diagnostic, ...] = ()
 
 
-def load(options: Options, clock: Clock) -> Project:
+def load(options: Options, clock: Clock, read: Reader = read) -> Project:
     """Compiles the project. Raises UsageError, ProjectInvalid or CredentialsError, each with the way on.
 
     A broken project that ran before runs as it was applied last, unless `strict`.
     """
     if not options.project.is_dir():
         raise UsageError(f"there is no project folder {options.project}; `openclaw init DIR` makes one")
-    reading = read(options.project, clock.now())
+    reading = read(options.project, clock.now(), None)
     broken: tuple[Diagnostic, ...] = ()
     if reading.compiled.snapshot is None:
         broken = tuple(d for d in reading.compiled.diagnostics if d.severity == "error")
-        reading = _last_good(options, clock, reading)
+        reading = _last_good(options, clock, reading, read)
     folder, snapshot = reading.folder, reading.compiled.snapshot
     if snapshot is None:
         count = f"{len(broken)} error{'s'[: len(broken) != 1]}"
@@ -78,7 +79,7 @@ def asked_models(folder: Folder, demo: bool) -> Callable[[Model], Model]:
     return _demo_model if demo else _with_key(folder.environment({}))
 
 
-def _last_good(options: Options, clock: Clock, reading: Reading) -> Reading:
+def _last_good(options: Options, clock: Clock, reading: Reading, read: Reader) -> Reading:
     kept = last_good(options.state, options.project.resolve())
     if options.strict or not kept.is_dir():
         return reading

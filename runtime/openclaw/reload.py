@@ -111,7 +111,9 @@ class Reload:
         clock: Clock,
         current: Callable[[], Snapshot],
         apply: Callable[[Snapshot, Folder], Awaitable[None]],
+        read: Callable[[Path, datetime, Path | None], Reading] = read,
     ) -> None:
+        self._read = read
         self._root = root
         self._state = state
         self._clock = clock
@@ -166,7 +168,7 @@ class Reload:
             return attempt
 
     async def _try(self) -> tuple[Outcome, tuple[str, ...], Compiled, str]:
-        reading = await asyncio.to_thread(read, self._root, self._clock.now())
+        reading = await asyncio.to_thread(self._read, self._root, self._clock.now(), None)
         self._note(reading)
         compiled, old, new = reading.compiled, self._current(), reading.compiled.snapshot
         if new is None:

@@ -59,8 +59,15 @@ class Generation:
 
 
 class Supervisor:
-    def __init__(self, place: Place, clock: Clock, model: Callable[[Model], Model] = lambda model: model) -> None:
-        """`model` may replace every model by another one: the demo does."""
+    def __init__(
+        self,
+        place: Place,
+        clock: Clock,
+        model: Callable[[Model], Model] = lambda model: model,
+        kind: Callable[[str, str], Any] = adapters.kind,
+    ) -> None:
+        """`model` may replace every model by another one: the demo does. `kind` finds adapters."""
+        self._kind = kind
         self._place = place
         self._clock = clock
         self._model = model
@@ -128,7 +135,7 @@ class Supervisor:
         await _close(adapter for adapter in dropped if not any(adapter is kept for kept in reachable))
 
     async def _open(self, adapter: Adapter) -> None:
-        made = adapters.kind(adapter.folder, adapter.kind)
+        made = self._kind(adapter.folder, adapter.kind)
         where = (self._clock,) if adapter.folder == "providers" else (self._place, self._clock)
         adapter.opened = made(adapter.description, *where)
         try:

@@ -33,7 +33,7 @@ from openclaw.messages import (
     UserEntry,
     quote_line,
 )
-from openclaw.names import fresh
+from openclaw.names import CHANCE, Chance
 from openclaw.ports import Journal
 
 _THINKING = ("thinking", "redacted_thinking")
@@ -242,6 +242,7 @@ class Log:
     journal: Journal
     transcript: Transcript
     clock: Clock
+    chance: Chance = CHANCE
 
     async def write(self, *entries: Entry) -> None:
         """Cancelled half way it still ends first: what is on disk and not in memory would be written twice,
@@ -263,10 +264,11 @@ class Log:
             self.transcript.add(entry)
 
     async def result(self, call: str, result: ToolResult) -> None:
-        await self.write(Result(fresh(), self.clock.now(), call, result.text, result.is_error, result.untrusted))
+        id, now = self.chance.fresh(), self.clock.now()
+        await self.write(Result(id, now, call, result.text, result.is_error, result.untrusted))
 
     async def intent(self, call: ToolCall) -> None:
-        await self.write(Intent(fresh(), self.clock.now(), call.id, call.name, call.input))
+        await self.write(Intent(self.chance.fresh(), self.clock.now(), call.id, call.name, call.input))
 
 
 def calls(content: Iterable[Block]) -> list[ToolCall]:

@@ -17,7 +17,6 @@ from openclaw.errors import ProviderError
 from openclaw.fallback import LONGEST_WAIT, Heard, Models
 from openclaw.manifest.snapshot import Limits
 from openclaw.messages import AssistantEntry, Compaction, ToolCall, ToolResult, Usage, UserEntry
-from openclaw.names import fresh
 from openclaw.ports import Perform, Request
 from openclaw.prompt import Voice
 from openclaw.transcript import Log, Transcript, calls, text_of
@@ -183,9 +182,8 @@ class Turn:
             said, why = text_of(done.content), f" ({done.why})" if done.why else ""
             text = f"The model declined to answer this{why}.{f' It said: {said}' if said else ''}"
             raise TurnFailed(text, fault="refused")
-        entry = AssistantEntry(
-            fresh(), self._log.clock.now(), done.content, done.model, done.stop_reason, done.usage, heard.voice.setup
-        )
+        id, now = self._log.chance.fresh(), self._log.clock.now()
+        entry = AssistantEntry(id, now, done.content, done.model, done.stop_reason, done.usage, heard.voice.setup)
         await self._log.write(entry)
         return entry
 

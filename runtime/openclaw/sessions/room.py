@@ -35,7 +35,7 @@ from openclaw.messages import (
     Route,
     Told,
 )
-from openclaw.names import fresh
+from openclaw.names import CHANCE
 from openclaw.ports import Beside, Doorbell, Fits, Queued, Store, Watcher
 from openclaw.router import there
 from openclaw.sessions import renewal
@@ -82,6 +82,7 @@ class Sessions:
         self.plain = False  # whether every channel queues, whatever it says
         self.paired: Callable[[Address], bool] = lambda sender: False  # whether a code let this stranger in
         self.stopping = False
+        self.chance = CHANCE
         self.beats: Beats | None = None
         self.left: Callable[[str], None] = lambda session: None  # told when a session was put aside
         self.rests: Callable[[Queued, Transcript], None] = lambda queued, transcript: None  # told after a turn
@@ -299,7 +300,7 @@ class Sessions:
         if not transcript.begun(queued.id):
             by = f"heartbeat {message.heartbeat}" if message.heartbeat else str(message.sender)
             untrusted = (await self.transcript(f"cron:{message.heartbeat}")).untrusted if message.heartbeat else ""
-            told = Told(fresh(), self._clock.now(), by, message.text, queued.id, untrusted)
+            told = Told(self.chance.fresh(), self._clock.now(), by, message.text, queued.id, untrusted)
             await Log(session, self._store.journal, transcript, self._clock).write(told)
         await self._store.inbox.settle(queued.id, "done", None, deliver=())
 

@@ -1,0 +1,33 @@
+"""What a runtime is made of beside its clock and its manifests, as one value: a simulation hands in others.
+
+The law: left out, each part is the real one, and nothing else of a runtime is ever replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from openclaw import adapters
+from openclaw.names import CHANCE, Chance
+from openclaw.reload import Reading, read
+
+Kinds = Callable[[str, str], Any]
+"""The class of one kind, by its folder and its name: of stores, providers, tools, channels, doorbells."""
+
+Reader = Callable[[Path, datetime, Path | None], Reading]
+"""Reads and compiles a project; the third is where its Python tools are, if not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    kind: Kinds = adapters.kind
+    read: Reader = read
+    chance: Chance = CHANCE
+    without: frozenset[str] = frozenset()  # names of tasks that take no part, as those that need a real socket
+
+
+REAL = Parts()
