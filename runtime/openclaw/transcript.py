@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
@@ -50,7 +50,7 @@ _BORDER = re.compile(r"<(?=\s*/?\s*context)", re.IGNORECASE)  # where a text cou
 class Transcript:
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.entries: list[Entry] = []
-        self.usage = Usage()  # of all model calls
+        self._usage, self._uncounted = Usage(), list[Usage]()  # of all model calls; those not added up yet
         self.context_tokens = 0  # what the last call of the model carried, input and output
         self._messages: list[dict[str, Any]] = []
         self._setup: str | None = None  # the setup that `_messages` is rendered for
@@ -70,37 +70,66 @@ class Transcript:
 
     def add(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self._taint(entry)
-        match entry:
-            case UserEntry():
-                if any(id in self._begun for id in entry.joined):
-                    self._steering.add(entry.id)
-                for id in (entry.message, *entry.joined):
-                    self._begun.setdefault(id, len(self.entries) - 1)
-                self._join(entry)
-            case Told():
-                self._begun.setdefault(entry.message, len(self.entries) - 1)
-            case AssistantEntry():
-                self.usage += entry.usage
-                self.context_tokens = entry.usage.context
-                self._open = {call.id: None for call in calls(entry.content)}
-                self._intents.clear()
-            case Intent():
-                self._intents[entry.call] = entry
-            case Result() if self._open.get(entry.call, entry) is None:  # a second result changes nothing
-                self._open[entry.call] = entry
-            case Compaction():
-                self.usage += entry.usage
-                self._summaries.append(len(self.entries) - 1)
-                self._undone = None
-                self._changed()
-            case Undone(compaction=id):
-                if self.summary is not None and self.summary.id == id:
-                    self._summaries.pop()
-                    self._undone = len(self.entries) - 1
-                    self._changed()
+        _TAKEN[type(entry)](self, entry)
         if self._setup is not None:
             self._render(entry)
+
+    def _said(self, entry: UserEntry) -> None:
+        if entry.untrusted:
+            self._untrusted.setdefault(entry.untrusted)
+        at = len(self.entries) - 1
+        if entry.joined:
+            if any(id in self._begun for id in entry.joined):
+                self._steering.add(entry.id)
+            for id in entry.joined:
+                self._begun.setdefault(id, at)
+            self._join(entry)
+        self._begun.setdefault(entry.message, at)
+
+    def _was_told(self, entry: Told) -> None:
+        if entry.untrusted:
+            self._untrusted.setdefault(entry.untrusted)
+        self._begun.setdefault(entry.message, len(self.entries) - 1)
+
+    def _answered(self, entry: AssistantEntry) -> None:
+        self._uncounted.append(entry.usage)
+        self.context_tokens = entry.usage.context
+        self._open = {}
+        self._intents.clear()
+        for block in entry.content:
+            kind = block.get("type")
+            if kind == _CALL:
+                self._open[block["id"]] = None
+            elif kind in _SEARCHED:
+                self._untrusted.setdefault("a web search")
+
+    def _intended(self, entry: Intent) -> None:
+        self._intents[entry.call] = entry
+
+    def _came(self, entry: Result) -> None:
+        if entry.untrusted:
+            self._untrusted.setdefault(entry.untrusted)
+        if self._open.get(entry.call, entry) is None:  # a second result changes nothing
+            self._open[entry.call] = entry
+
+    def _summed_up(self, entry: Compaction) -> None:
+        self._uncounted.append(entry.usage)
+        self._summaries.append(len(self.entries) - 1)
+        self._undone = None
+        self._changed()
+
+    def _taken_back(self, entry: Undone) -> None:
+        if self.summary is not None and self.summary.id == entry.compaction:
+            self._summaries.pop()
+            self._undone = len(self.entries) - 1
+            self._changed()
+
+    @property
+    def usage(self) -> Usage:
+        """Of all model calls."""
+        self._usage = sum(self._uncounted, self._usage)
+        self._uncounted.clear()
+        return self._usage
 
     def _changed(self) -> None:
         """What is sent changes from its first line: it is rendered anew, and nobody has counted it yet."""
@@ -130,13 +159,6 @@ class Transcript:
         """What strangers wrote of all that was said here, summarised or not; "" where they wrote nothing."""
         return ", ".join([*self._untrusted][:_NAMED])
 
-    def _taint(self, entry: Entry) -> None:
-        match entry:
-            case UserEntry(untrusted=source) | Result(untrusted=source) | Told(untrusted=source) if source:
-                self._untrusted.setdefault(source)
-            case AssistantEntry() if any(block.get("type") in _SEARCHED for block in entry.content):
-                self._untrusted.setdefault("a web search")
-
     def messages(self, setup: str) -> Sequence[Mapping[str, Any]]:
         """All messages for a request made with this setup (the digest of system prompt and tools).
 
@@ -147,8 +169,12 @@ class Transcript:
             self._setup = setup
             self._messages, self._asked, self._told = [], {}, []
             unbound = self._unbound(setup)
-            for entry in self.kept():
-                self._render(entry, thinking=entry.id not in unbound)
+            summary, start = self._standing()
+            if summary is not None:
+                self._render(summary)
+            for at in range(start, len(self.entries)):
+                if not isinstance(self.entries[at], _SUMMARIES):
+                    self._render(self.entries[at], thinking=at >= unbound)
         return self._messages
 
     def dangling(self) -> list[tuple[ToolCall, bool]]:
@@ -182,39 +208,47 @@ class Transcript:
 
     def kept(self) -> list[Entry]:
         """What is in the conversation now: the summary in force, what it kept, and what came after it."""
-        if not self._summaries:
-            return [entry for entry in self.entries if not isinstance(entry, _SUMMARIES)]
+        summary, start = self._standing()
+        words: list[Entry] = [entry for entry in self.entries[start:] if not isinstance(entry, _SUMMARIES)]
+        return words if summary is None else [summary, *words]
+
+    def _standing(self) -> tuple[Compaction | None, int]:
+        """The summary in force, and where what it kept begins."""
+        summary = self.summary
+        if summary is None:
+            return None, 0
         at = self._summaries[-1]
-        summary, start = self.entries[at], at
-        assert isinstance(summary, Compaction)
-        if summary.keep_from is not None:
-            start = next((i for i in range(at - 1, -1, -1) if self.entries[i].id == summary.keep_from), at)
-        return [summary, *(entry for entry in self.entries[start:] if not isinstance(entry, _SUMMARIES))]
+        if summary.keep_from is None:
+            return summary, at
+        return summary, next((i for i in range(at - 1, -1, -1) if self.entries[i].id == summary.keep_from), at)
 
     # ── rendering ────────────────────────────────────────────────────────────────────────────────
 
     def _render(self, entry: Entry, *, thinking: bool = True) -> None:
         match entry:
             case UserEntry():
-                self._close_calls()
-                content = [*_blocks(self._told), *entry.content]
-                self._told = []
-                if self.steers(entry) and self._messages and self._messages[-1]["role"] == "user":
-                    content = [*self._messages.pop()["content"], *content]  # it was not sent yet
-                self._messages.append({"role": "user", "content": content})
-            case Told():
-                self._told.append(entry)
+                self._show_said(entry)
             case AssistantEntry():
                 self._close_calls()
                 answered = entry.content if thinking else _without_thinking(entry.content)
                 self._messages.append({"role": "assistant", "content": list(answered)})
-                self._asked = {call.id: None for call in calls(entry.content)}
+                self._asked = {block["id"]: None for block in entry.content if block.get("type") == _CALL}
             case Result() if self._asked.get(entry.call, entry) is None:
                 self._asked[entry.call] = entry
                 if all(self._asked.values()):
                     self._close_calls()
+            case Told():
+                self._told.append(entry)
             case Compaction():
                 self._messages.append({"role": "user", "content": [{"type": "text", "text": entry.summary}]})
+
+    def _show_said(self, entry: UserEntry) -> None:
+        self._close_calls()
+        content = [*_blocks(self._told), *entry.content] if self._told else list(entry.content)
+        self._told = []
+        if self.steers(entry) and self._messages and self._messages[-1]["role"] == "user":
+            content = [*self._messages.pop()["content"], *content]  # it was not sent yet
+        self._messages.append({"role": "user", "content": content})
 
     def _close_calls(self) -> None:
         """Sends the results of the last answer's calls. One whose line was damaged is told as lost: without
@@ -224,14 +258,25 @@ class Transcript:
             self._messages.append({"role": "user", "content": results})
             self._asked = {}
 
-    def _unbound(self, setup: str) -> set[str]:
-        """Ids of all entries up to the last compaction or answer under another setup: the prefix that the
-        thinking in them was bound to is no longer what is sent."""
+    def _unbound(self, setup: str) -> int:
+        """The place behind the last compaction or answer under another setup: the prefix that the thinking before it
+        was bound to is no longer what is sent."""
         for at in range(len(self.entries) - 1, -1, -1):
             entry = self.entries[at]
             if isinstance(entry, _SUMMARIES) or (isinstance(entry, AssistantEntry) and entry.setup != setup):
-                return {earlier.id for earlier in self.entries[: at + 1]}
-        return set()
+                return at + 1
+        return 0
+
+
+_TAKEN: Mapping[type[Entry], Callable[[Transcript, Any], None]] = {  # looked up: there may be thousands at once
+    UserEntry: Transcript._said,
+    AssistantEntry: Transcript._answered,
+    Intent: Transcript._intended,
+    Result: Transcript._came,
+    Told: Transcript._was_told,
+    Compaction: Transcript._summed_up,
+    Undone: Transcript._taken_back,
+}
 
 
 @dataclass(frozen=True, slots=True)

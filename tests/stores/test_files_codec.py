@@ -95,7 +95,30 @@ entries = (
 def test_an_entry_survives_its_line(entry):
     line = codec.dumps(codec.entry_json(entry))
     assert b"\n" not in line
-    assert codec.entry_from(json.loads(line)) == entry
+    assert codec.entry_from(codec.loads(line)) == codec.entry_from(json.loads(line)) == entry
+
+
+def read_by(reader, line):
+    try:
+        return repr(reader(line))
+    except (ValueError, RecursionError):
+        return "damage"
+
+
+@settings(deadline=None)
+@given(json_values.map(codec.dumps), st.integers(0, 200), st.binary(max_size=2))
+def test_a_line_is_read_as_the_standard_library_reads_it_whole_or_damaged(line, place, garbage):
+    for some in (line, line[:place] + garbage + line[place:], line[:place]):
+        assert read_by(codec.loads, some) == read_by(json.loads, some)
+
+
+ODD = [b"1e400", b"-0", b"NaN", b"-Infinity", b'"\\ud800"', b"[" * 300 + b"]" * 300, b"[" * 100_000, b"1" * 5000]
+ODD += [b'{"a":1,"a":2}', b"{} {}", b'"\x01"', b"01", b"[1,]", b"", b"\xff", b'"\xed\xa0\x80"', b"{}\r", b"{}\x00"]
+
+
+@pytest.mark.parametrize("line", ODD, ids=lambda line: repr(line[:12]))
+def test_the_odd_corners_of_json_are_read_as_the_standard_library_reads_them(line):
+    assert read_by(codec.loads, line) == read_by(json.loads, line)
 
 
 @settings(deadline=None)
@@ -142,6 +165,13 @@ def test_a_line_of_the_wrong_shape_is_damage_and_never_another_error(value):
     except (ValueError, KeyError, TypeError, AttributeError):
         return
     raise AssertionError("no arbitrary value is an entry")
+
+
+@pytest.mark.parametrize("shape", [{"type": "user"}, {"type": "message", "role": "result"}, {"type": "message"}])
+def test_a_role_is_no_kind_and_a_kind_is_no_role(shape):
+    rest = {"id": "1", "at": "2026-03-28T12:00:00Z", "content": "x", "call": "c", "message": "m", "is_error": False}
+    with pytest.raises((ValueError, KeyError)):
+        codec.entry_from({**rest, **shape})
 
 
 @settings(deadline=None)

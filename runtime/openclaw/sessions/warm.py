@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -94,12 +93,10 @@ def _size(entry: Entry) -> int:
 
 def _long(value: Any) -> int:
     """The characters in whatever JSON holds."""
-    match value:
-        case str():
-            return len(value)
-        case Mapping():
-            return sum(len(key) + _long(below) for key, below in value.items())
-        case Iterable():
-            return sum(map(_long, value))
-        case _:
-            return 8
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(len, value)) + sum(map(_long, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(_long, value))
+    return 8

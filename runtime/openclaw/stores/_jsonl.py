@@ -9,7 +9,6 @@ every whole line is still served. Runs in the disk thread alone; knows nothing o
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
 from collections import OrderedDict
@@ -29,7 +28,6 @@ from openclaw.stores._pruning import prune_archives
 
 VERSION = 1
 OPEN_FILES = 64
-_scan = json.JSONDecoder().raw_decode
 _BAD_LINE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 log = logging.getLogger("openclaw.stores")
@@ -184,7 +182,7 @@ class Transcripts:
     def _entries(self, path: Path, lines: Sequence[bytes]) -> Iterator[Entry]:
         for number, line in enumerate(lines, start=2):
             try:
-                yield codec.entry_from(json.loads(line))
+                yield codec.entry_from(codec.loads(line))
             except _BAD_LINE:
                 self._keep_aside(path, number, line)
 
@@ -216,40 +214,36 @@ class Transcripts:
 
 
 def _all_whole(content: bytes) -> list[Entry] | None:
-    """The entries behind the first line, at a third of what each line by itself would cost; None where any of it is
-    damaged, so that somebody has to look closely."""
-    try:
-        text = content.decode()
-        start, last = text.index("\n") + 1, len(text)
-        entries = []
-        with _uncollected():
-            while start < last:
-                value, end = _scan(text, start)
-                if text[end] != "\n":
-                    return None
-                entries.append(codec.entry_from(value))
-                start = end + 1
-    except (*_BAD_LINE, IndexError):
+    """The entries behind the first line; None where any of it is damaged, so that somebody has to look closely."""
+    _, *lines, rest = content.split(b"\n")
+    if rest:
         return None
-    return entries
+    try:
+        with _uncollected():
+            return [codec.entry_from(codec.loads(line)) for line in lines]
+    except _BAD_LINE:
+        return None
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """Without the collector, which would look through all of the many new objects again and again, and find none that
-    is gone: that takes as long as making them."""
+    is gone: that takes as long as making them. Frozen and thawed they count as old, and no young ones are left to look
+    through."""
     before = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
+        gc.unfreeze()
         if before:
             gc.enable()
 
 
 def _parsed(line: bytes) -> dict[str, object] | None:
     try:
-        value = json.loads(line)
+        value = codec.loads(line)
     except _BAD_LINE:
         return None
     return value if isinstance(value, dict) else None
