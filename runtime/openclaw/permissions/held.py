@@ -61,13 +61,14 @@ def objection(
 
     `vetted`: its profile holds it. `confined`: so do its paths. `below`: it reads all that lies in its folders.
     """
-    name, walls = step.argv[0], facts.walls()
+    name = step.argv[0]
     if policy.sandbox == "off":
         switched = "and the policy has switched the sandbox off"
         if _is_git(step):
             return f"git runs programs that the repository names, {switched}"
         reads = vetted and confined and below
         return f"`{name}` would read what is protected in the workspace too, {switched}" if reads else None
+    walls = facts.walls()  # which have to be tried out first: not for a policy that wants none
     if _is_git(step):
         return _needing(walls.whole, "git runs programs that the repository names", attempt, facts)
     if policy.sandbox == "required" and not walls.works:
@@ -119,12 +120,11 @@ def confinement(
 ) -> Confinement:
     """What holds the command while it runs. `asked`: it runs only if a person agrees, and then may write. `rules`:
     those that speak of it. `vetted`: the steps that their profiles hold; `below`: one reads all in its folders."""
-    walls = facts.walls()
     workspace, hidden = _place(attempt, facts)
     allowing = [rule for rule in rules if rule.effect is Effect.ALLOW]
     named = _named(_words(command), attempt, facts, cwd) if asked else _authored(command, attempt, allowing, facts, cwd)
     return Confinement(
-        mechanism="none" if policy.sandbox == "off" else walls.mechanism,
+        mechanism="none" if policy.sandbox == "off" else facts.walls().mechanism,
         workspace=workspace,
         writable=asked or attempt.tool.options.get("writes") is True or any(rule.writes for rule in allowing),
         network=any(rule.network for rule in rules if rule.effect is not Effect.DENY),
