@@ -1,5 +1,8 @@
 """What the state folder costs: loading and listing sessions, appending, taking in, a backup. Prints, asserts nothing.
 
+Reading a session is told in own CPU as well, which a busy machine changes less; `sum` adds 300,000 numbers in a loop
+and tells how fast the machine is just then.
+
     python tests/bench/state.py [--megabytes 100]
 """
 
@@ -7,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
+import itertools
 import statistics
 import tempfile
 import time
@@ -18,6 +23,7 @@ from openclaw.clock import SystemClock
 from openclaw.messages import Address, AssistantEntry, Entry, Intent, Message, Result, Route, Text, Usage, UserEntry
 from openclaw.stores._backup import backup, restore
 from openclaw.stores.files import Store
+from openclaw.transcript import Transcript
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 SIZES = (10, 1_000, 10_000)
@@ -57,6 +63,26 @@ def told(what: str, taken: list[float]) -> None:
     print(f"{what:<44} best {taken[0]:8.2f}  p50 {statistics.median(taken):8.2f}  p95 {p95:8.2f} ms")
 
 
+async def read(store: Store, session: str, times: int) -> None:
+    """Own CPU of what a session costs once, before its first turn after a start: loaded, taken in, rendered."""
+    taken: dict[str, list[float]] = {}
+    for _ in range(times):
+        gc.collect()
+        places = [time.process_time()]
+        sum(range(300_000))
+        places.append(time.process_time())
+        entries = await store.journal.load(session)
+        places.append(time.process_time())
+        transcript = Transcript(entries)
+        places.append(time.process_time())
+        transcript.messages("d" * 16)
+        places.append(time.process_time())
+        for what, (start, end) in zip(("sum", "load", "take in", "render"), itertools.pairwise(places), strict=True):
+            taken.setdefault(what, []).append((end - start) * 1000)
+    for what, all_ in taken.items():
+        told(f"  own CPU: {what}", sorted(all_))
+
+
 async def sessions(folder: Path) -> None:
     store = Store(str(folder), SystemClock())
     await store.open()
@@ -65,6 +91,7 @@ async def sessions(folder: Path) -> None:
         await store.journal.append(session, entries(size))
         told(f"append to {size:,} entries", await timed(lambda s=session: store.journal.append(s, entries(1)), 200))
         told(f"load {size:,} entries", await timed(lambda s=session: store.journal.load(s), 9))
+        await read(store, session, 20)
     told("list, with one session changed", await timed(store.journal.list, 20))
     numbers = iter(range(10_000))
 
