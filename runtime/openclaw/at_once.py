@@ -5,6 +5,7 @@ Reads what the desk tells and says it in words; the rest of a conversation is no
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Mapping
 from typing import Any
@@ -47,7 +48,7 @@ class AtOnce:
             case "usage":
                 return await self._usage(message)
             case "memory":
-                return self._recall(line.argument, message)
+                return await asyncio.to_thread(self._recall, line.argument, message)
             case "stop":
                 return await self._stop(message)
         return "Type /quit in the terminal, or press Ctrl-D."
@@ -132,6 +133,8 @@ class AtOnce:
             return f"{agent.name} keeps no memory."
         found = self._desk.books.memory.search(scope, query) if query else self._desk.books.memory.list(scope, 10)
         rows = [f"{item.name} ({item.created:%Y-%m-%d}): {item.text.strip()}" for item in found]
+        if found.unread:
+            rows.append(f"({found.unread:,} files are still being read and may hold more.)")
         return "\n".join(rows) or ("Nothing remembered fits that." if query else "Nothing is remembered yet.")
 
     async def _stop(self, message: Message) -> str:

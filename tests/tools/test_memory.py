@@ -21,9 +21,10 @@ from openclaw.clock import ManualClock, SystemClock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, ToolResult
 from openclaw.ports import Place
-from openclaw.tools import _inotify, _search_fts, _words
+from openclaw.tools import _inotify, _words
 from openclaw.tools import _note as note
 from openclaw.tools._search import Learned
+from openclaw.tools._search_fts_question import scope_word
 from openclaw.tools.memory import Memory, Remembered, Tools, at
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -436,7 +437,12 @@ def looks(memory: Memory) -> list[str]:
     """Notes every look at all files from now on."""
     seen: list[str] = []
     walk = memory._index._compare
-    memory._index._compare = lambda *args: (seen.append("all"), walk(*args))[1]  # type: ignore[method-assign]
+
+    def noted(*args: Any) -> None:
+        seen.append("all")
+        walk(*args)
+
+    memory._index._compare = noted  # type: ignore[method-assign]
     return seen
 
 
@@ -499,9 +505,7 @@ def test_a_look_at_everything_now_and_then_finds_what_was_missed(tmp_path: Path)
         memory._index._watch.touched()  # told to nobody
         asyncio.run(clock.advance(601))
         memory.search("", "quince")
-        checking = memory._index._checking
-        assert checking is not None
-        checking.join()
+        memory._index._threads["memory-check"].join()
     assert names(memory.search("", "quince")) == ["one"]
     memory.close()
 
@@ -551,7 +555,13 @@ class Plain:
     def clear(self) -> None:
         self.known.clear()
 
-    def matching(self, scope: str | None, query: _words.Query, limit: int) -> list[Remembered]:
+    def anew(self) -> Plain:
+        return Plain()
+
+    def become(self, other: Plain) -> None:
+        self.known = dict(other.known)
+
+    def matching(self, scope: str | None, query: _words.Query, limit: int, around: int) -> list[Remembered]:
         hits = [(sum(term in one.note.text for term in query.terms), one) for one in self.known.values()]
         found = sorted((hit for hit in hits if hit[0]), key=lambda hit: -hit[0])
         return [_as_found(one) for _, one in found if scope in (None, one.scope)][:limit]
@@ -579,6 +589,8 @@ def test_another_search_is_told_the_same_and_asked_the_same(tmp_path: Path, watc
     assert (memory.search("", "cat"), names(memory.search("", "dog"))) == ([], ["cat"])
     assert memory.delete("", "cat") is not None
     assert memory.list("") == []
+    (tmp_path / "memory" / "bird.md").write_text("a bird")
+    assert (memory.rebuild(lambda done, of: None), names(memory.search("", "bird"))) == (2, ["bird"])
     assert not (tmp_path / "unused").exists()
     memory.close()
 
@@ -589,7 +601,7 @@ def test_another_search_is_told_the_same_and_asked_the_same(tmp_path: Path, watc
 @pytest.mark.parametrize(
     "query",
     ["secret", "scope:secret", '"secret" OR secret', "people/ben secret", "secret*", "*", 'scope : "1" secret', "ben",
-     f'{_search_fts._scope_word("people/ben")} secret', f'"{_search_fts._scope_word("people/ben")}"',
+     f'{scope_word("people/ben")} secret', f'"{scope_word("people/ben")}"',
      "{scope} : secret", "NOT ana", "NEAR(secret ben)", "../ben secret", "^secret"],
 )  # fmt: skip
 def test_no_question_reaches_into_another_scope(memory: Memory, query: str) -> None:

@@ -29,6 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listed = actions.add_parser("list", help="every memory, the newest first")
     search = actions.add_parser("search", help="memories that fit a query, the best first")
     search.add_argument("query", type=spoken, metavar="QUERY")
+    search.add_argument("--around", type=_count, metavar="N", help="with N made just before and just after each")
     shown = actions.add_parser("show", help="one memory, whole")
     added = actions.add_parser("add", help="remember something")
     added.add_argument("text", type=spoken, metavar="TEXT", help="- is standard input")
@@ -71,7 +72,7 @@ def _run(args: argparse.Namespace, memory: Memory) -> int:
         case "list":
             _print_list(list(memory.list(None, args.limit or -1)), args.json)
         case "search":
-            _print_list(list(memory.search(None, args.query, args.limit or 5)), args.json)
+            _print_list(list(memory.search(None, args.query, args.limit or 5, args.around or 0)), args.json)
         case "show":
             _print_one(_found(memory.find(None, args.key), args.key), args.json)
         case "delete":
@@ -176,6 +177,7 @@ def _json(memory: Remembered) -> dict[str, Any]:
         "created": time_json(memory.created),
         "author": memory.author,
         "agent": memory.agent,
+        **({"beside": memory.beside} if memory.beside else {}),
     }
 
 
@@ -183,7 +185,7 @@ def _print_list(memories: list[Remembered], as_json: bool) -> None:
     if as_json:
         _listing.as_json([_json(memory) for memory in memories])
     elif memories:
-        rows = [(f"{m.created:%Y-%m-%d}", m.key, _start(m.text)) for m in memories]
+        rows = [(f"{m.created:%Y-%m-%d}", f"  {m.key}" if m.beside else m.key, _start(m.text)) for m in memories]
         _listing.table(("CREATED", "KEY", "TEXT"), rows)
     else:
         print("Nothing is remembered that fits.")

@@ -128,6 +128,10 @@ _ALL: Final = (
         {
             "query": _text('Words to look for; "in quotes" those that stand together, and wor* for a beginning.'),
             "limit": _count("How many memories to return at most."),
+            "around": {
+                "type": "integer", "minimum": 0, "maximum": 5,
+                "description": "How many that were kept just before each, and just after, to show too. Left out: none.",
+            },
         },
         ("query",),
     ),

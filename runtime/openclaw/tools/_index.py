@@ -4,33 +4,30 @@ The law: what a search finds is what the files held when it was asked. Where the
 a folder (`_inotify`), a search looks only at the files that were touched; everywhere else it looks at all of them, by
 their stamps. A file's content is compared by its hash, so that a touched file costs nothing but its reading.
 What no system reports is found by a look at everything now and then, in the background.
+
+Where so much was touched that a question would have to wait, it is answered from what was read so far and says how
+many files were not; they are read in the background, and whoever asks meanwhile gets in between.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import stat
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
-from itertools import groupby
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
-from openclaw.beneath import folder as open_folder
-from openclaw.beneath import read_all, reading
 from openclaw.clock import Clock
 from openclaw.errors import ToolError
-from openclaw.tools import _note as note
 from openclaw.tools._inotify import Inotify, Unwatchable
-from openclaw.tools._search import Learned, Lost, Query, Remembered, Search
+from openclaw.tools._read import parts_of, read, scope_of, stamp, visible, walk
+from openclaw.tools._search import Lost, Query, Remembered, Search
 
 log = logging.getLogger(__name__)
 
-SCOPED = ("agents", "people")  # folders that hold one scope in each folder below them
-READ = 1 << 20  # bytes of a file that are searched
 BATCH = 1000  # files that are taken in at once
 CHECK = 600.0  # seconds after which a watched folder is looked at as a whole all the same
 # A file changed this recently may change again without its stamp showing it.
@@ -39,11 +36,41 @@ _SETTLES = 2_000_000_000  # ns
 Progress = Callable[[int, int], None]
 """Told how many files of how many have been read."""
 
-T = TypeVar("T")
-
 
 class Closed(Exception):
     """The index was closed while it was being built."""
+
+
+class Found(list[Remembered]):
+    """What a question found, and how many files were not read yet when it was answered."""
+
+    def __init__(self, found: Iterable[Remembered] = (), unread: int = 0) -> None:
+        super().__init__(found)
+        self.unread = unread
+
+
+class Turns:
+    """A lock for short pieces of work. Who has just had it waits for those who stand before the door already."""
+
+    def __init__(self) -> None:
+        self._door = threading.Lock()
+        self._room = threading.Lock()
+
+    @contextmanager
+    def __call__(self, seconds: float = -1) -> Iterator[bool]:
+        """Whether it was given within so many seconds."""
+        if not self._door.acquire(timeout=seconds):
+            yield False
+            return
+        try:
+            given = self._room.acquire(timeout=seconds)
+        finally:
+            self._door.release()
+        try:
+            yield given
+        finally:
+            if given:
+                self._room.release()
 
 
 class Index:
@@ -56,84 +83,109 @@ class Index:
         self._clock = clock
         self._watched = watched
         self._watch: Inotify | None = None
+        self._unread: dict[bytes, None] = {}  # files to be looked into, in this order
+        self._most = 0  # how many those were
         self._restless: set[bytes] = set()  # files that a watch does not tell all of: they have other names, too
-        self._suspects: set[bytes] = set()
         self._checked = 0.0
-        self._checking: threading.Thread | None = None
+        self._threads: dict[str, threading.Thread] = {}
         self._closing = threading.Event()
-        self._lock = threading.RLock()
+        self._turns = Turns()
         self.progress: Progress = lambda done, of: None
 
     def open(self) -> None:
-        with self._lock:
+        with self._turns():
             self._closing.clear()
             self._search.open()
 
     def close(self) -> None:
         self._closing.set()
-        checking = self._checking
-        if checking is not None:
-            checking.join()
-        with self._lock:
+        for thread in list(self._threads.values()):
+            thread.join()
+        with self._turns():
             self._unwatch()
             self._search.close()
 
-    def newest(self, scope: str | None, limit: int) -> Sequence[Remembered]:
+    def newest(self, scope: str | None, limit: int, patience: float | None = None) -> Found:
         """-1 means all."""
-        return self._look(scope, lambda: self._search.newest(scope, limit))
+        return self._look(scope, lambda: self._search.newest(scope, limit), patience)
 
-    def matching(self, scope: str | None, query: Query, limit: int) -> Sequence[Remembered]:
-        return self._look(scope, lambda: self._search.matching(scope, query, limit))
+    def matching(
+        self, scope: str | None, query: Query, limit: int, around: int = 0, patience: float | None = None
+    ) -> Found:
+        return self._look(scope, lambda: self._search.matching(scope, query, limit, around), patience)
 
-    def refresh(self) -> None:
+    def refresh(self, patience: float | None = None) -> None:
         """Brings everything up to date ahead of the first question."""
-        self._look(None, lambda: None)
-
-    def rebuild(self) -> int:
-        """Reads every file anew, whatever is known of it; how many there are. Others may search meanwhile."""
-        with self._lock:
-            for _ in range(2):
-                with suppress(Lost):
-                    root = os.path.realpath(self._folder)
-                    found = sorted((at.st_mtime_ns, path) for path, at in _walk(root, None))
-                    here = {path for _, path in found}
-                    self._search.update((), [path for path in self._search.stamps() if path not in here])
-                    self._take_in(root, [path for _, path in found], anew=True)
-                    return len(found)
-            raise ToolError("the index of memories was damaged again while it was built")
-
-    def renew(self) -> None:
-        """Begins anew and leaves nothing of what was known on the disk: what was forgotten is gone from here, too."""
-        with self._lock:
-            self._unwatch()
-            with suppress(Lost):
-                self._search.clear()
-        self.refresh()
+        self._look(None, tuple, patience)
 
     def busy(self, seconds: float) -> bool:
-        """Whether a question would have to wait longer than this, because the index is being built."""
-        if not self._lock.acquire(timeout=seconds):
-            return True
-        self._lock.release()
-        return False
+        """Whether somebody else is at it for longer than this."""
+        with self._turns(seconds) as given:
+            return not given
 
-    def _look(self, scope: str | None, question: Callable[[], T]) -> T:
-        """Brings the index up to date and asks it; one that was damaged is built anew, once."""
+    def rebuild(self) -> int:
+        """Reads every file anew, whatever is known of it; how many there are. Others search in what was known until
+        all is read."""
+        root = os.path.realpath(self._folder)
+        fresh = self._search.anew()
+        try:
+            fresh.open()
+            found = sorted(((at.st_mtime_ns, path) for path, at in walk(root, None)), reverse=True)
+            left, count = dict.fromkeys(path for _, path in found), 0
+            while left:
+                taken, held = read(root, list(islice(left, BATCH)), self._settled())
+                fresh.update([one for one, _ in held], ())
+                count += len(held)
+                for path in taken:
+                    left.pop(path, None)
+                self._told(len(found) - len(left), len(found))
+            for _ in range(3):
+                with suppress(Lost), self._turns():
+                    self._start_over()
+                    self._search.become(fresh)
+                    return count
+        finally:
+            fresh.close()
+        raise ToolError("the index of memories was damaged again while it was built")
+
+    def clear(self) -> None:
+        """Leaves nothing of what was known on the disk: what was forgotten is gone from here, too."""
+        with self._turns():
+            self._start_over()
+            for _ in range(2):
+                with suppress(Lost):
+                    self._search.clear()
+                    return
+        raise ToolError("the index of memories was damaged again while it was emptied; run this once more")
+
+    def _look(self, scope: str | None, question: Callable[[], Sequence[Remembered]], patience: float | None) -> Found:
+        """Brings the index up to date, within this many seconds, and asks it; one that was damaged, from the start."""
         if scope is not None:
             parts_of(scope)
-        with self._lock:
+        until = None if patience is None else self._clock.monotonic() + patience
+        for _ in range(3):
             try:
-                self._refresh(scope)
-                return question()
+                return self._answer(scope, question, until)
             except Lost:
-                log.warning("the index of memories was damaged or replaced and is built anew")
-                self._unwatch()
-                self._refresh(scope)
-                return question()
+                self._lost()
+        raise ToolError("the index of memories is emptied again and again by somebody else; try it later")
+
+    def _answer(self, scope: str | None, question: Callable[[], Sequence[Remembered]], until: float | None) -> Found:
+        with self._turns():
+            self._detect(scope)
+            if self._read_some() == 0:
+                return Found(question())
+        while True:
+            with self._turns():
+                late = until is not None and self._clock.monotonic() >= until
+                left = len(self._unread) if late else self._read_some()
+                if left == 0 or late:
+                    self._go_on()
+                    return Found(question(), left)
 
     # ── what was touched ─────────────────────────────────────────────────────────────────────────
 
-    def _refresh(self, scope: str | None) -> None:
+    def _detect(self, scope: str | None) -> None:
         root = os.path.realpath(self._folder)
         if not self._watched:
             self._compare(root, scope)
@@ -142,12 +194,10 @@ class Index:
         if touched is None or touched.lost:
             self._arm(root)
             return
-        paths = {path for path in touched.files | self._restless | self._suspects if _visible(path)}
-        for below in filter(_visible, touched.folders):
-            paths |= {path for path, _ in _walk(root, os.fsdecode(below), self._add)}
-        self._suspects.clear()
-        if paths:
-            self._take_in(root, sorted(paths))
+        paths = {path for path in touched.files | self._restless if visible(path)}
+        for below in filter(visible, touched.folders):
+            paths |= {path for path, _ in walk(root, os.fsdecode(below), self._add)}
+        self._unread |= dict.fromkeys(sorted(paths))
         self._check_now_and_then(root)
 
     def _arm(self, root: str) -> None:
@@ -164,163 +214,114 @@ class Index:
         except FileNotFoundError:  # no folder, no memories
             self._unwatch()
             self._compare(root, None)
+        except BaseException:  # a watch that did not see the beginning would vouch for too much
+            self._unwatch()
+            raise
         self._checked = self._clock.monotonic()
 
     def _add(self, folder: str) -> None:
         if self._watch is not None:
             self._watch.add(folder)
 
+    def _lost(self) -> None:
+        log.warning("the index of memories was damaged, replaced or emptied; all files are looked at")
+        with self._turns():
+            self._start_over()
+
+    def _start_over(self) -> None:
+        self._unwatch()
+        self._unread.clear()
+
     def _unwatch(self) -> None:
         if self._watch is not None:
             self._watch.close()
             self._watch = None
         self._restless.clear()
-        self._suspects.clear()
 
     def _compare(self, root: str, scope: str | None, enter: Callable[[str], None] | None = None) -> None:
-        """Looks at every file of the scope and takes in those that differ from what is known of them."""
-        known = self._search.stamps()
-        seen: set[bytes] = set()
+        """Looks at every file of the scope; those that differ from what is known of them are to be read, the newest
+        first."""
+        known = dict(self._search.stamps())
         changed: list[tuple[int, bytes]] = []
-        for path, found in _walk(root, scope, enter):
-            seen.add(path)
-            if known.get(path) != _stamp(found):
+        for path, found in walk(root, scope, enter):
+            if known.pop(path, None) != stamp(found):
                 changed.append((found.st_mtime_ns, path))
             if found.st_nlink > 1:
                 self._restless.add(path)
-        if gone := [path for path in known if path not in seen and scope in (None, _scope_of(path))]:
-            self._search.update((), gone)
-        self._take_in(root, [path for _, path in sorted(changed)])  # the oldest first
+        changed.sort(reverse=True)
+        self._unread |= dict.fromkeys(path for path in known if scope in (None, scope_of(path)))  # gone
+        self._unread |= dict.fromkeys(path for _, path in changed)
 
     def _check_now_and_then(self, root: str) -> None:
         """Looks at everything beside those who search; what it suspects, the next search looks at again."""
-        running = self._checking is not None and self._checking.is_alive()
-        if running or self._clock.monotonic() - self._checked < CHECK:
-            return
-        self._checked = self._clock.monotonic()
-        self._checking = threading.Thread(target=self._check, args=(root,), name="memory-check", daemon=True)
-        self._checking.start()
+        if self._clock.monotonic() - self._checked >= CHECK:
+            self._checked = self._clock.monotonic()
+            self._beside("memory-check", lambda: self._check(root))
 
     def _check(self, root: str) -> None:
-        with suppress(Lost, Closed):
-            with self._lock:
-                known = dict(self._search.stamps())
-            suspects = set()
-            for path, found in _walk(root, None):
-                if self._closing.is_set():
-                    return
-                if known.pop(path, None) != _stamp(found):
-                    suspects.add(path)
-            with self._lock:
-                self._suspects |= suspects | set(known)
+        with self._turns():
+            known = dict(self._search.stamps())
+        suspects = []
+        for path, found in walk(root, None):
+            if self._closing.is_set():
+                return
+            if known.pop(path, None) != stamp(found):
+                suspects.append(path)
+        with self._turns():
+            self._unread |= dict.fromkeys([*suspects, *known])
 
     # ── what they hold ───────────────────────────────────────────────────────────────────────────
 
-    def _take_in(self, root: str, paths: Sequence[bytes], *, anew: bool = False) -> None:
-        """Reads these files and tells the search of them, batch by batch: others may write in between."""
-        settled = int(self._clock.now().timestamp() * 1e9) - _SETTLES
-        for start in range(0, len(paths), BATCH):
-            if self._closing.is_set():
-                raise Closed
-            batch = paths[start : start + BATCH]
-            read = list(_read(root, sorted(batch), settled))
-            here = {one.path: one for one, _ in read}
-            gone = [path for path in batch if path not in here]
-            self._search.update([here[path] for path in batch if path in here], batch if anew else gone)
-            self._restless.difference_update(batch)
-            self._restless.update(one.path for one, named in read if named > 1)
-            if len(paths) > BATCH:
-                self.progress(start + len(batch), len(paths))
+    def _read_some(self) -> int:
+        """Reads the next of the files and tells the search of them; how many are left. What fails is left, too."""
+        if not self._unread:
+            return 0
+        if self._closing.is_set():
+            raise Closed
+        self._most = max(self._most, len(self._unread))
+        taken, held = read(os.path.realpath(self._folder), list(islice(self._unread, BATCH)), self._settled())
+        here = {one.path for one, _ in held}
+        self._search.update([one for one, _ in held], [path for path in taken if path not in here])
+        for path in taken:
+            self._unread.pop(path, None)
+        self._restless.difference_update(taken)
+        self._restless.update(one.path for one, named in held if named > 1)
+        self._told(self._most - len(self._unread), self._most)
+        if not self._unread:
+            self._most = 0
+        return len(self._unread)
 
+    def _settled(self) -> int:
+        return int(self._clock.now().timestamp() * 1e9) - _SETTLES
 
-def parts_of(scope: str) -> tuple[str, ...]:
-    """The folders of a scope. Anything but the three forms is refused, so that scopes cannot overlap."""
-    parts = tuple(scope.split("/")) if scope else ()
-    if parts and (len(parts) != 2 or parts[0] not in SCOPED or parts[1] in ("", ".", "..") or "\0" in parts[1]):
-        raise ToolError(f"`{scope}` is no scope of memories; there are agents/<id> and people/<name>")
-    return parts
+    def _told(self, done: int, of: int) -> None:
+        if of > BATCH:
+            self.progress(done, of)
 
+    def _go_on(self) -> None:
+        """Reads what is left beside those who ask."""
+        if self._unread:
+            self._beside("memory-build", self._build)
 
-def _scope_of(path: bytes) -> str:
-    parts = os.fsdecode(path).split("/")
-    return "/".join(parts[:2]) if parts[0] in SCOPED else ""
+    def _build(self) -> None:
+        left = 1
+        while left:
+            with self._turns():
+                left = self._read_some()
 
+    def _beside(self, name: str, work: Callable[[], None]) -> None:
+        """In a thread of this name, unless there is one at work already."""
+        running = self._threads.get(name)
+        if running is None or not running.is_alive():
+            self._threads[name] = threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
+            self._threads[name].start()
 
-def _visible(path: bytes) -> bool:
-    return not path.startswith(b".") and b"/." not in path
-
-
-def _stamp(found: os.stat_result) -> int:
-    """A number that is another one when the file was touched; 0 stands for a file that has not settled."""
-    return hash((found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)) or 1
-
-
-def _walk(
-    root: str, below: str | None, enter: Callable[[str], None] | None = None
-) -> Iterator[tuple[bytes, os.stat_result]]:
-    """Every note of a scope or folder: regular files named *.md, without hidden ones and links. `enter` is told of
-    each folder before it is looked into."""
-    pending = [below or ""]
-    while pending:
-        here = pending.pop()
-        if enter is not None:
-            enter(here)
+    def _guarded(self, work: Callable[[], None]) -> None:
         try:
-            entries = os.scandir(f"{root}/{here}" if here else root)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            continue
-        with closing(entries):
-            for entry in entries:
-                path = f"{here}/{entry.name}" if here else entry.name
-                if entry.name.startswith(".") or (below == "" and path in SCOPED):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(path)
-                elif entry.name.lower().endswith(".md") and (found := _regular(entry)):
-                    yield os.fsencode(path), found
-
-
-def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:
-    try:
-        found = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    return found if stat.S_ISREG(found.st_mode) else None
-
-
-def _read(root: str, paths: Iterable[bytes], settled: int) -> Iterator[tuple[Learned, int]]:
-    """Those of the files that are there and can be read, with how many names they have; a folder's follow one another,
-    and it is opened once."""
-    for parent, group in groupby(map(os.fsdecode, paths), lambda name: name.rpartition("/")[0]):
-        try:
-            with open_folder(Path(root), parent.split("/") if parent else ()) as at:
-                yield from filter(None, (_learned(at, name, settled) for name in group))
-        except (OSError, ToolError):  # gone or swapped since it was seen
-            continue
-
-
-def _learned(at: int, path: str, settled: int) -> tuple[Learned, int] | None:
-    name = path.rpartition("/")[2]
-    if not name.lower().endswith(".md"):
-        return None
-    try:
-        with reading(at, name, path) as file:
-            found = os.fstat(file)  # before the reading: what changes meanwhile has another stamp
-            content = read_all(file, READ)
-    except (OSError, ToolError):
-        return None
-    scope = _scope_of(os.fsencode(path))
-    inside = os.fsencode(path).decode("utf-8", "replace").removeprefix(f"{scope}/" if scope else "")
-    below, _, last = inside.rpartition("/")
-    read = note.read(content.decode("utf-8", "replace"), last[:-3], below)
-    created = read.created.timestamp() if read.created else found.st_mtime
-    learned = Learned(
-        os.fsencode(path),
-        scope.encode("utf-8", "replace").decode(),
-        _stamp(found) if found.st_ctime_ns < settled else 0,
-        hashlib.sha256(content).digest(),
-        read,
-        created,
-        read.updated.timestamp() if read.updated else created,
-    )
-    return learned, found.st_nlink
+            work()
+        except Closed:
+            pass
+        except Lost:
+            self._lost()
+        except (OSError, sqlite3.Error) as error:  # what was not read is left for the next question
+            log.warning("the index of memories could not be brought up to date: %s", error)

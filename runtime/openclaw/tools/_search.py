@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from openclaw.tools._note import Note
 from openclaw.tools._words import Query
@@ -29,6 +29,7 @@ class Remembered:
     author: str
     agent: str
     untrusted: str = ""  # the strangers' material that was before whoever saved it
+    beside: str = ""  # the key of the one that fits, where this one does not and only stands beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,15 @@ class Search(Protocol):
     def clear(self) -> None:
         """Forgets everything, also for others that have it open, and leaves nothing of it on the disk."""
 
-    def matching(self, scope: str | None, query: Query, limit: int) -> Sequence[Remembered]:
-        """What fits, the best first. None is every scope; a scope never gives what is of another."""
+    def matching(self, scope: str | None, query: Query, limit: int, around: int) -> Sequence[Remembered]:
+        """What fits, the best first, each followed by as many as `around` of its folder that were made just before it,
+        and just after it, in that order. None is every scope; a scope never gives what is of another."""
+
+    def anew(self) -> Self:
+        """An empty one that nobody else sees."""
+
+    def become(self, other: Self) -> None:
+        """Holds from now on what that one holds, in one step, also for others that have this one open."""
 
     def newest(self, scope: str | None, limit: int) -> Sequence[Remembered]:
         """-1 means all."""

@@ -16,6 +16,7 @@ import asyncio
 import difflib
 import logging
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +36,9 @@ from openclaw.names import file_name
 from openclaw.ports import Place
 from openclaw.tools import _note as note
 from openclaw.tools import _search_fts, _words
-from openclaw.tools._index import READ, Closed, Index, Progress, parts_of
+from openclaw.tools._index import Closed, Found, Index, Progress
 from openclaw.tools._note import Note
+from openclaw.tools._read import READ, parts_of
 from openclaw.tools._search import Remembered, Search
 
 __all__ = ["Memory", "Remembered", "Tools", "at"]
@@ -46,7 +48,9 @@ log = logging.getLogger(__name__)
 Answer: TypeAlias = str | tuple[str, str]
 """The text of a result, and whose words are in it where they are a stranger's."""
 
-_PATIENCE = 0.2  # seconds that the beginning of a conversation waits for the index
+_PATIENCE = 3.0  # seconds that a question waits while much is read anew, in a runtime
+_NO_PATIENCE = 0.2  # and the beginning of a conversation
+_DRAFT = re.compile(r"\.[0-9a-f]{16}\.tmp")  # `beneath.replace`
 LONGEST = 20_000  # characters of a memory that an agent saves
 
 
@@ -59,7 +63,9 @@ class Memory:
     def __init__(
         self, folder: Path, index: Path, clock: Clock, search: Search | None = None, *, watched: bool = False
     ) -> None:
-        """`index` is the file of the usual search; another one may be given. `watched`: see `Index`."""
+        """`index` is the file of the usual search; another one may be given. `watched`: see `Index`; whoever is not
+        watching waits until everything was read."""
+        self._patience = _PATIENCE if watched else None
         self._folder = folder
         self._clock = clock
         self._writing = threading.RLock()
@@ -74,8 +80,8 @@ class Memory:
         self._index.close()
 
     def refresh(self) -> None:
-        """Takes in what changed, ahead of the first search."""
-        self._index.refresh()
+        """Takes in what changed, ahead of the first search; goes on beside the others where that is much."""
+        self._index.refresh(self._patience)
 
     def rebuild(self, progress: Progress) -> int:
         """Builds the index anew from the files, beside whoever searches; how many memories there are."""
@@ -97,23 +103,22 @@ class Memory:
             raise ToolError(f"a memory holds at most {LONGEST:,} characters, this one has {len(text):,}; use a file")
         text = text.encode("utf-8", "replace").decode()
         with self._writing:
-            return self._save(
-                parts, text, name=note.called(name), author=author, agent=agent, untrusted=untrusted
-            )
+            return self._save(parts, text, name=note.called(name), author=author, agent=agent, untrusted=untrusted)
 
-    def search(self, scope: str | None, query: str, limit: int = 5) -> Sequence[Remembered]:
-        """The memories that fit (`_words.query`), the best first; of equals, the newest first."""
+    def search(self, scope: str | None, query: str, limit: int = 5, around: int = 0) -> Found:
+        """The memories that fit (`_words.query`), the best first; of equals, the newest first. With `around`, each is
+        followed by as many of its folder that were made just before it, and just after it."""
         asked = _words.query(query)
-        return self._index.matching(scope, asked, limit) if asked else []
+        return self._index.matching(scope, asked, limit, around, self._patience) if asked else Found()
 
-    def list(self, scope: str | None, limit: int = -1) -> Sequence[Remembered]:
+    def list(self, scope: str | None, limit: int = -1) -> Found:
         """Memories, the newest first; -1 means all."""
-        return self._index.newest(scope, limit)
+        return self._index.newest(scope, limit, self._patience)
 
     def offered(self, scope: str, limit: int) -> Sequence[Remembered]:
-        """The newest, for whoever will not wait: nothing while the index is being built or cannot be used."""
+        """The newest, for whoever will not wait: nothing while the index is used or cannot be used."""
         try:
-            return [] if self._index.busy(_PATIENCE) else self._index.newest(scope, limit)
+            return [] if self._index.busy(_NO_PATIENCE) else self._index.newest(scope, limit, _NO_PATIENCE)
         except (OSError, sqlite3.Error, Closed) as error:
             log.warning("a conversation begins without memories: %s", error)
             return []
@@ -133,6 +138,8 @@ class Memory:
                 )
             if fits:
                 return fits[0]
+        if rows.unread:
+            raise ToolError(f"{_being_read(rows)} `{name[:200]}` is not among the others; try again in a moment")
         return None
 
     def delete(self, scope: str | None, name: str) -> Remembered | None:
@@ -147,13 +154,16 @@ class Memory:
         return [one for one in self.list(None) if one.scope in scopes or (one.author in authors and not _personal(one))]
 
     def forget(self, found: Sequence[Remembered]) -> int:
-        """Removes these files and every trace of them in the index; how many there were."""
+        """Removes these files and every trace of them in the index; how many there were.
+
+        The index is emptied first, so that nothing stays in it if this is cut off, and once more for what others took
+        in meanwhile. Whoever searches next builds it anew."""
         with self._writing:
+            self._index.clear()
             gone = sum(map(self._removed, found))
-        for scope in {one.scope for one in found if _personal(one)}:
-            with suppress(OSError):  # somebody keeps other files there
-                (self._folder / scope).rmdir()
-        self._index.renew()
+            for scope in {one.scope for one in found if _personal(one)}:
+                _swept(self._folder / scope)
+            self._index.clear()
         return gone
 
     def _removed(self, one: Remembered) -> bool:
@@ -206,6 +216,16 @@ class Memory:
 
 def _personal(one: Remembered) -> bool:
     return one.scope.startswith("people/")
+
+
+def _swept(folder: Path) -> None:
+    """Removes a person's folder, with what a crash left of a memory that was being written; not what else is kept
+    there."""
+    for here, _, names, at in os.fwalk(folder, topdown=False):
+        for name in filter(_DRAFT.fullmatch, names):
+            os.unlink(name, dir_fd=at)
+        with suppress(OSError):  # somebody keeps other files there
+            Path(here).rmdir()
 
 
 def _present(at: int, name: str) -> Note | None:
@@ -303,22 +323,31 @@ def _save(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
 
 
 def _search(memory: Memory, input: Mapping[str, Any], call: Call) -> Answer:
-    found = memory.search(call.memory or "", input["query"], _limit(input, 5))
+    around = max(0, min(int(input.get("around") or 0), 5))
+    found = memory.search(call.memory or "", input["query"], _limit(input, 5), around)
     query = _words.query(input["query"])
     if not found:
         cure = "; words in quotes must stand together, so try it without the quotes" if query.phrases else ""
-        return f"No memory matches `{input['query'][:200]}`{cure}."
-    words = query.terms
-    lines = [f"{n}. {_headline(one)}\n{_words.excerpt(one.text, words)}" for n, one in enumerate(found, 1)]
-    return "\n\n".join([f"{note.counted(found)}, best match first:", *lines]), _strangers(found)
+        return _being_read(found) + f"No memory matches `{input['query'][:200]}`{cure}."
+    fits = [one for one in found if not one.beside]
+    lines = [f"{n}. {_headline(one)}\n{_told(one, found, query.terms)}" for n, one in enumerate(fits, 1)]
+    heading = f"{_being_read(found)}{note.counted(fits)}, best match first:"
+    return "\n\n".join([heading, *lines]), _strangers(found)
+
+
+def _told(one: Remembered, found: Sequence[Remembered], words: Sequence[str]) -> str:
+    """What it says, and what stands beside it."""
+    beside = (other for other in found if other.beside == one.key)
+    lines = [f"   beside it: {_headline(other)}: {_words.excerpt(other.text, words, 200)}" for other in beside]
+    return "\n".join([_words.excerpt(one.text, words), *lines])
 
 
 def _list(memory: Memory, input: Mapping[str, Any], call: Call) -> Answer:
     found = memory.list(call.memory or "", _limit(input, 50))
     if not found:
-        return "Nothing is remembered yet."
+        return _being_read(found) + "Nothing is remembered yet."
     lines = [f"- {_headline(one)}: {_line(one)}" for one in found]
-    return "\n".join([f"{note.counted(found)}, newest first:", *lines]), _strangers(found)
+    return "\n".join([f"{_being_read(found)}{note.counted(found)}, newest first:", *lines]), _strangers(found)
 
 
 def _delete(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
@@ -346,6 +375,14 @@ def _limit(input: Mapping[str, Any], default: int) -> int:
 def _strangers(found: Sequence[Remembered]) -> str:
     """What is remembered of strangers' material is that material still, wherever it is read."""
     return "what was remembered of strangers' material" if any(one.untrusted for one in found) else ""
+
+
+def _being_read(found: Found) -> str:
+    """Where the answer is not the whole truth yet, that it is not."""
+    if not found.unread:
+        return ""
+    files = "1 file" if found.unread == 1 else f"{found.unread:,} files"
+    return f"({files} of memories are still being read and may hold more or say otherwise.) "
 
 
 def _headline(one: Remembered) -> str:
