@@ -17,6 +17,7 @@ from openclaw.tools import _words
 
 LONGEST_NAME = 120
 _OURS = frozenset({"name", "created", "updated", "author", "agent", "untrusted"})
+_LINE = re.compile(r"^---[^\S\n]*$", re.MULTILINE)
 _KEY = re.compile(r"([A-Za-z][\w-]*):\s*(.*)")
 
 
@@ -39,7 +40,7 @@ def read(content: str, stem: str, folder: str = "") -> Note:
     keys, text = _front_matter(content)
     said = keys.get("name", "")
     name = said if said and file_name(said) == stem else stem
-    headings = [line.lstrip("# ") for line in text.split("\n") if line.startswith("#")]
+    headings = [line.lstrip("# ") for line in text.split("\n") if line.startswith("#")] if "#" in text else []
     title = "\n".join([*headings, *(value for key, value in keys.items() if key not in _OURS)])
     return Note(
         f"{folder}/{name}" if folder else name,
@@ -77,14 +78,14 @@ def write(
 
 
 def _front_matter(content: str) -> tuple[dict[str, str], str]:
-    content = content.removeprefix("\ufeff").replace("\r\n", "\n")
-    lines = content.split("\n")
-    if lines[0].rstrip() != "---":
+    content = content.removeprefix("\ufeff")
+    if "\r" in content:
+        content = content.replace("\r\n", "\n")
+    begun = _LINE.match(content)
+    end = _LINE.search(content, begun.end()) if begun else None
+    if begun is None or end is None:
         return {}, content
-    end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
-    if end is None:
-        return {}, content
-    return _keys(lines[1:end]), "\n".join(lines[end + 1 :])
+    return _keys(content[begun.end() : end.start()].split("\n")), content[end.end() + 1 :]
 
 
 def _keys(lines: Iterable[str]) -> dict[str, str]:
@@ -101,6 +102,8 @@ def _keys(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _date(text: str) -> datetime | None:
+    if not text:
+        return None
     try:
         found = datetime.fromisoformat(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)

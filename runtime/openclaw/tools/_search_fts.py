@@ -21,7 +21,7 @@ from openclaw.tools._search import Learned, Lost, Query, Remembered
 from openclaw.tools._search_fts_question import COLUMNS, Question, row_of, scope_word
 from openclaw.tools._words import comparable
 
-_VERSION = 5
+_VERSION = 6
 _MOST = 1000  # files in one statement
 _WEIGHTS = "bm25(0.0, 4.0, 1.0)"
 
@@ -31,16 +31,22 @@ CREATE TABLE files (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, scope TEXT NOT NULL, stamp INTEGER NOT NULL,
     digest BLOB NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
     author TEXT NOT NULL, agent TEXT NOT NULL, untrusted TEXT NOT NULL,
-    folder BLOB NOT NULL, length INTEGER AS (length(path)) VIRTUAL);
+    folder BLOB NOT NULL, length INTEGER AS (length(path)) VIRTUAL,
+    whose TEXT NOT NULL, title TEXT NOT NULL, body TEXT);
+CREATE VIEW indexed AS SELECT id, whose AS scope, title, coalesce(body, text) AS body FROM files;
 CREATE INDEX files_scope ON files (scope, created);
 CREATE INDEX files_order ON files (folder, created, length, path);
-CREATE VIRTUAL TABLE words USING fts5 (scope, title, body,
+CREATE VIRTUAL TABLE words USING fts5 (scope, title, body, content = 'indexed', content_rowid = 'id',
     tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co Cn So'");
 INSERT INTO words (words, rank) VALUES ('rank', '{_WEIGHTS}');
 INSERT INTO words (words, rank) VALUES ('hashsize', {32 << 20});
 """
-# `hashsize`: bytes of new words that are held until they are written. What is not ASCII comes as words and spaces
-# already (`comparable`), so that marks and letters it does not know belong to words.
+# `hashsize`: bytes of new words that are held until they are written. `body` holds a text that is not ASCII as words
+# and spaces (`comparable`), so that marks and letters unknown here belong to words; ASCII is searched as it is.
+_FILE = (
+    "id, path, scope, stamp, digest, name, text, created, updated, author, agent, untrusted, folder, whose, title, body"
+)
+_FILE_MARKS = ", ".join("?" * (_FILE.count(",") + 1))
 # Trouble that says nothing about what is in the file.
 _PASSING = frozenset(
     {
@@ -101,8 +107,8 @@ class Search:
         def empty(db: sqlite3.Connection) -> None:
             db.execute("PRAGMA secure_delete = ON")
             with _transaction(db):
-                for table in ("words", "files", "generation"):
-                    db.execute(f"DROP TABLE {table}")
+                for table in ("TABLE words", "VIEW indexed", "TABLE files", "TABLE generation"):
+                    db.execute(f"DROP {table}")
                 for statement in _SCHEMA.split(";\n"):
                     db.execute(statement)
             self._generation = _generation(db)
@@ -245,31 +251,21 @@ def _learn(db: sqlite3.Connection, learned: Sequence[Learned]) -> None:
             _forget(db, one.path)
     first = int(db.execute("SELECT coalesce(max(id), 0) + 1 FROM files").fetchone()[0])
     db.executemany(
-        "INSERT INTO files (id, path, scope, stamp, digest, name, text, created, updated, author, agent, untrusted, "
-        "folder) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (_file(id, one) for id, one in enumerate(new, first)),
+        f"INSERT INTO files ({_FILE}) VALUES ({_FILE_MARKS})", (_file(id, one) for id, one in enumerate(new, first))
     )
-    db.executemany(
-        "INSERT INTO words (rowid, scope, title, body) VALUES (?, ?, ?, ?)",
-        (_words_of(id, one) for id, one in enumerate(new, first)),
+    db.execute(
+        "INSERT INTO words (rowid, scope, title, body) SELECT id, scope, title, body FROM indexed WHERE id >= ?",
+        (first,),
     )
 
 
 def _file(id: int, one: Learned) -> Sequence[Any]:
     note = one.note
     row = (id, one.path, one.scope, one.stamp, one.digest, note.name, note.text, one.created, one.updated)
-    return *row, note.author, note.agent, note.untrusted, one.path.rpartition(b"/")[0]
-
-
-def _words_of(id: int, one: Learned) -> Sequence[Any]:
-    note = one.note
-    title = f"{note.name}\n{note.title}" if note.title else note.name
-    return id, scope_word(one.scope), _indexed(title), _indexed(note.text)
-
-
-def _indexed(text: str) -> str:
-    """What the index takes words from. In ASCII it finds the same ones itself."""
-    return text.replace("\0", " ") if text.isascii() else comparable(text)
+    title = comparable(f"{note.name}\n{note.title}") if note.title else comparable(note.name)
+    body = None if note.text.isascii() and "\0" not in note.text else comparable(note.text)
+    words = scope_word(one.scope), title, body
+    return *row, note.author, note.agent, note.untrusted, one.path.rpartition(b"/")[0], *words
 
 
 def _forget(db: sqlite3.Connection, path: bytes) -> None:
