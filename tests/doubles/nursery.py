@@ -30,6 +30,7 @@ NEEDED = (
     *("openclaw.channels.http", "openclaw.channels.repl", "openclaw.channels._pipes", "openclaw.channels._terminal"),
     *("openclaw.providers.anthropic", "openclaw.providers.scripted", "openclaw.stores.files"),
     *("openclaw.tools.files", "openclaw.tools.python", "openclaw.tools.shell", "openclaw.tools.web"),
+    *("openclaw.tools.reminders", "jsonschema", "anyio._backends._asyncio", "uvicorn.lifespan.off"),
     "openclaw.tools._sandbox_trial",
     *("openclaw.cli.approvals", "openclaw.cli.chat", "openclaw.cli.memory", "openclaw.cli.pairing"),
     *("openclaw.cli.run", "openclaw.cli.sessions", "openclaw.cli.status", "openclaw.cli.validate", "openclaw.cli.why"),
