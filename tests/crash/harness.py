@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ from typing import Any
 
 from doubles import warm
 from openclaw.control.places import reachable
+
+TESTS = Path(__file__).parents[1]
 
 AGENT = """\
 name: Desk
@@ -205,6 +208,11 @@ class Gone(Exception):
     """The runtime does not answer: it was killed, or has not begun to listen."""
 
 
+def local(path: Path) -> http.client.HTTPConnection:
+    """A connection to a socket in the file system."""
+    return _Connection(path)
+
+
 class _Connection(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("runtime", timeout=30)
@@ -218,16 +226,22 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Life:
-    """One process serving the site, from start to kill. `under` is a command that runs it."""
+    """One process serving the site, from start to kill. `under` is what runs it: a program and its arguments, or `-m`
+    and a module of ours with its arguments, which then is what Python runs."""
 
     def __init__(self, site: Site, *, input: int = subprocess.DEVNULL, under: Sequence[str] = ()) -> None:
         self.site = site
         self.began = time.monotonic()
+        words, at, start = site.command("run"), site.root, subprocess.Popen
+        if under[:1] == ("-m",):
+            words, under = [words[0], *under, *words[1 + len(site.runner) :]], ()
+        if words[1] == "-m" and not under:
+            start = warm.Popen
+        if words[2].startswith("crash."):
+            at = TESTS
         with (site.root / "stdout").open("ab") as out, (site.root / "stderr").open("ab") as err:
-            start = warm.Popen if site.runner[0] == "-m" and not under else subprocess.Popen
-            self.process = start(
-                [*under, *site.command("run")], stdin=input, stdout=out, stderr=err, cwd=site.root, process_group=0
-            )
+            self._said = err.tell()
+            self.process = start([*under, *words], stdin=input, stdout=out, stderr=err, cwd=at, process_group=0)
 
     def __enter__(self) -> Life:
         return self
@@ -235,6 +249,7 @@ class Life:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.kill()
+        self._close()
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """One request to the control socket. Raises Gone."""
@@ -249,6 +264,12 @@ class Life:
             raise Gone(str(error)) from error
         finally:
             connection.close()
+
+    def web(self) -> list[str]:
+        """Host and port of each HTTP channel, in their order; fewer while it starts."""
+        with (self.site.root / "stderr").open("rb") as said:
+            said.seek(self._said)
+            return re.findall(r"^HTTP at http://([^/,\s]+)", said.read().decode("utf-8", "replace"), re.MULTILINE)
 
     def ready(self) -> float:
         """Waits until requests are served. Seconds since the process was started."""

@@ -38,12 +38,15 @@ class Findings:
     silent: list[str] = field(default_factory=list)  # effects without an intent, results without their effect
     unreadable: list[str] = field(default_factory=list)
     unpaired: list[str] = field(default_factory=list)  # calls without exactly one result
+    beats: list[str] = field(default_factory=list)  # heartbeats that ran twice, or not though they were to
     unmarked: list[str] = field(default_factory=list)  # replies sent twice without a mark, or not at all
     traces: list[str] = field(default_factory=list)  # tracebacks in the log
     messages: int = 0
     unknown: int = 0  # results that say so
     stopped: int = 0
     parked: int = 0
+    notified: int = 0  # turns that a crash cut off, of which the sender was told
+    together: int = 0  # messages that were answered with another one
     repeated: int = 0  # replies sent again, with the mark
     torn: int = 0  # tails that were cut, kept aside and reported
 
@@ -52,18 +55,66 @@ class Findings:
         return {name: found for name, found in named.items() if isinstance(found, list) and found}
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Of the inbox."""
+
+    id: str
+    session: str
+    state: str
+    attempts: int
+    message: dict[str, Any]
+    reply: dict[str, Any] | None
+    settled: bool
+
+    @property
+    def text(self) -> str:
+        return "".join(part.get("text", "") for part in self.message["parts"])
+
+    @property
+    def is_told(self) -> bool:
+        """What a heartbeat said, on its way into the session of whoever it was said to."""
+        return str(self.message["id"]).startswith("told-")
+
+    @property
+    def turns(self) -> bool:
+        """Whether it is answered by the model, and so has lines of its own: no command, no reminder, nothing told."""
+        return not (self.is_told or self.text.startswith("/") or self.session.startswith("cron:reminder."))
+
+
 def judge(site: Site, lanes: Sequence[Any] = ()) -> Findings:
     found = Findings()
-    sessions = {path: _lines(path, found) for path in sorted((site.state / "sessions").glob("*.jsonl"))}
-    inbox = rows(site.state, "SELECT id, session, state, attempts, message, reply, settled FROM inbox ORDER BY seq")
+    files = {path: _lines(path, found) for path in transcripts(site.state)}
+    inbox = inbox_of(site.state)
     _accepted(inbox, lanes, found)
-    for lines in sessions.values():
-        _session(lines, inbox, found)
-    every = [line for lines in sessions.values() for line in lines]
+    sessions: dict[str, list[dict[str, Any]]] = {}
+    for lines in files.values():
+        sessions.setdefault(lines[0]["key"], []).extend(lines[1:])
+    for key in sessions.keys() | {row.session for row in inbox}:
+        _session(key, sessions.get(key, []), [row for row in inbox if row.session == key], found)
+    for lines in files.values():
+        _pairs(lines[0]["key"], lines, found)
+    every = [line for lines in files.values() for line in lines]
     _effects(site, every, found)
+    _beats(site, inbox, found)
     _replies(site, found)
     _log(site, found)
     return found
+
+
+def transcripts(state: Path) -> list[Path]:
+    """What was put aside comes before what a session goes on with."""
+    folder = state / "sessions"
+    return [*sorted((folder / "archive").glob("*.jsonl")), *sorted(folder.glob("*.jsonl"))]
+
+
+def inbox_of(state: Path) -> list[Row]:
+    """All messages, in the order in which they were taken in."""
+    query = "SELECT id, session, state, attempts, message, reply, settled FROM inbox ORDER BY seq"
+    return [
+        Row(id, session, status, tries, json.loads(said), json.loads(reply or "null"), settled is not None)
+        for id, session, status, tries, said, reply, settled in rows(state, query)
+    ]
 
 
 def _lines(path: Path, found: Findings) -> list[dict[str, Any]]:
@@ -82,46 +133,59 @@ def _lines(path: Path, found: Findings) -> list[dict[str, Any]]:
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _accepted(inbox: Sequence[Any], lanes: Sequence[Any], found: Findings) -> None:
-    places = {id: at for at, (id, *_) in enumerate(inbox)}
+def _accepted(inbox: Sequence[Row], lanes: Sequence[Any], found: Findings) -> None:
+    places = {row.id: at for at, row in enumerate(inbox)}
     found.messages = len(inbox)
     for lane in lanes:
         found.lost += [f"{lane.session}: {id} was acknowledged" for id in lane.taken if id and id not in places]
         order = [places[id] for id in lane.taken if id in places]
         if order != sorted(order):
             found.reordered.append(f"{lane.session}: accepted in another order")
-    for id, session, state, attempts, _, reply, settled in inbox:
-        if settled is None or reply is None:
-            found.lost.append(f"{session}: {id} is {state}")
-        elif state == "parked" and attempts > 3:
+    for row in inbox:
+        said = row.reply["text"] if row.reply else ""
+        if not row.settled or (row.reply is None and not row.is_told):
+            found.lost.append(f"{row.session}: {row.id} is {row.state}")
+        elif row.state == "parked" and row.attempts > 3:
             found.parked += 1
-        elif state == "failed" and json.loads(reply)["text"] == "Stopped.":
+        elif row.state == "failed" and said == "Stopped.":
             found.stopped += 1
-        elif state != "done":
-            found.lost.append(f"{session}: {id} is {state}: {reply}")
+        elif said.startswith("The answer to this was cut off"):
+            found.notified += 1
+        elif row.state != "done":
+            found.lost.append(f"{row.session}: {row.id} is {row.state}: {said}")
 
 
-def _session(lines: Sequence[dict[str, Any]], inbox: Sequence[Any], found: Findings) -> None:
-    key = lines[0]["key"]
-    mine = {id: (state, reply) for id, session, state, _, _, reply, _ in inbox if session == key}
+def _session(key: str, lines: Sequence[dict[str, Any]], mine: Sequence[Row], found: Findings) -> None:
+    turns = _turns(key, lines, found)
+    if [row.id for row in mine if row.id in turns] != list(turns):
+        found.reordered.append(f"{key}: turns in another order than the messages")
+    for row in mine:
+        said = turns.get(row.id, [])
+        if len(said) > 1:
+            found.double.append(f"{key}: {row.id} has {len(said)} answers")
+        if row.turns and row.state == "done" and (not said or (row.reply or {}).get("text") != said[-1]):
+            found.lost.append(f"{key}: {row.id} is done, but its reply is not in the transcript")
+    told = Counter(line["message"] for line in lines if line["type"] == "told")
+    found.double += [f"{key}: {id} was told {count} times" for id, count in told.items() if count > 1]
+    found.lost += [f"{key}: {row.id} is not told" for row in mine if row.is_told and not told[row.id]]
+
+
+def _turns(key: str, lines: Sequence[dict[str, Any]], found: Findings) -> dict[str, list[str]]:
+    """The answers to each message, in the order in which they were begun; what is answered together shares them."""
     turns: dict[str, list[str]] = {}
     answers: list[str] = []
-    for line in lines[1:]:
+    for line in lines:
         if line.get("role") == "user":
             if line["message"] in turns:
                 found.double.append(f"{key}: {line['message']} was begun twice")
-            answers = turns.setdefault(line["message"], [])
+            joined = line.get("joined", [])
+            found.together += len(joined)
+            answers = next((turns[id] for id in joined if id in turns), [])
+            for id in (line["message"], *joined):
+                turns.setdefault(id, answers)
         elif line.get("role") == "assistant" and not _calls(line):
             answers.append("".join(block.get("text", "") for block in line["content"]))
-    if [id for id in mine if id in turns] != list(turns):
-        found.reordered.append(f"{key}: turns in another order than the messages")
-    for id, (state, reply) in mine.items():
-        said = turns.get(id, [])
-        if len(said) > 1:
-            found.double.append(f"{key}: {id} has {len(said)} answers")
-        if state == "done" and (not said or json.loads(reply)["text"] != said[-1]):
-            found.lost.append(f"{key}: {id} is done, but its reply is not in the transcript")
-    _pairs(key, lines, found)
+    return turns
 
 
 # ── calls ────────────────────────────────────────────────────────────────────────────────────────
@@ -165,8 +229,38 @@ def _effects(site: Site, lines: Sequence[dict[str, Any]], found: Findings) -> No
     found.silent += [f"call {id} had its effect without an intent" for id in ids if id not in intents]
     found.silent += [f"bump {name} had its effect without an intent" for name in bumped if name not in intended]
     for line in lines:
-        if line["type"] == "result" and line["content"] == "noted" and ids[line["call"]] != 1:
+        if line["type"] != "result" or line["is_error"]:
+            continue
+        intent = intents.get(line["call"], {"tool": ""})
+        if line["content"] == "noted" and ids[line["call"]] != 1:
             found.silent.append(f"call {line['call']} has a result and no effect")
+        if intent["tool"] == "bump" and intent["input"]["n"] not in bumped:
+            found.silent.append(f"bump {intent['input']['n']} has a result and no effect")
+
+
+# ── heartbeats ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _beats(site: Site, inbox: Sequence[Row], found: Findings) -> None:
+    """Every scheduled time that was run is one message, with one reply at each place."""
+    there = {row.id for row in inbox}
+    fires = rows(site.state, "SELECT schedule, instant, message FROM fires WHERE message IS NOT NULL")
+    found.beats += [f"{name} at {instant}: its message is lost" for name, instant, id in fires if id not in there]
+    runs = Counter(id for _, _, id in fires)
+    found.beats += [f"{row.id} of {row.session} has {runs[row.id]} times" for row in inbox if _beat(row, runs)]
+    told = {row.message["id"] for row in inbox}
+    put: Counter[tuple[str, str]] = Counter()
+    query = "SELECT id, reply, message, json_extract(reply, '$.to') FROM outbox"
+    for id, reply, message, to in rows(site.state, query):
+        if message in runs:
+            put[message, to] += 1
+            if f"told-{id}" not in told:
+                found.lost.append(f"{message}: the session of {to} was not told: {json.loads(reply)['text']}")
+    found.beats += [f"{id} was put out {count} times to {to}" for (id, to), count in put.items() if count > 1]
+
+
+def _beat(row: Row, runs: Counter[str]) -> bool:
+    return row.session.startswith("cron:") and runs[row.id] != 1
 
 
 # ── replies and the log ──────────────────────────────────────────────────────────────────────────
@@ -176,11 +270,13 @@ def _replies(site: Site, found: Findings) -> None:
     """Every reply was printed, and more than once only where standard error says that it may be a repetition."""
     printed = Counter((site.root / "stdout").read_text().splitlines())
     marks = (site.root / "stderr").read_text().count("may be a repetition")
-    for state, reply in rows(site.state, "SELECT state, reply FROM outbox"):
+    due: Counter[str] = Counter()
+    for state, reply in rows(site.state, "SELECT state, reply FROM outbox WHERE channel = 'repl'"):
         shown, failed = json.loads(reply)["text"], json.loads(reply)["failed"]
+        due[shown] += 1
         if state != "sent" or (not failed and not printed[shown]):
             found.unmarked.append(f"`{shown}` was not delivered ({state})")
-    more = sum(count - 1 for text, count in printed.items() if "typed" in text)
+    more = sum(max(0, printed[shown] - count) for shown, count in due.items())
     if more > marks:
         found.unmarked.append(f"{more} replies were printed again, {marks} with a mark")
     found.repeated = marks

@@ -1,122 +1,134 @@
-"""The runtime killed at one disk call after another, from its first to its last; and each of them failing once."""
+"""The runtime struck at each of its calls to the disk, from its first to its last: killed there, or refused.
+
+In each of these sweeps a runtime serves the same work (`worklist.py`) again and again, and is struck at the next call
+each time: every write, sync, opening, locking, truncation, renaming, linking, unlinking and making of a folder that
+any of its threads makes in the state folder, and on the file to which tools write. Another runtime goes on from what
+was left, and an oracle reads the files.
+
+Every call is struck by a kill, but for SQLite's locks, which leave nothing on disk; these, and the calls that fail,
+are struck at intervals. SWEEP=all strikes every one of them, which takes three times as long. SWEEP_TABLE names a file
+to which the tables are added.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
-import time
+import subprocess
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from crash.harness import Gone, Life, Site, made, until
-from crash.oracle import judge
+from crash.harness import Life
+from crash.striker import CALLS, possible
+from crash.strikes import LOCKS, NAMES, Strike, Sweep, first, kind, shares, swept, table
+from crash.worklist import Work, place
 
-WORK = (("both 1", "one"), ("say 2", "two"), ("note 3", "two"), ("bump 4", "one"))
-WRITES = "write,pwrite64,fsync,fdatasync,ftruncate,rename"
-MOST = 400  # calls; the work is done long before
+ALL = os.environ.get("SWEEP") == "all"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed"),
+    pytest.mark.timeout(7200),
+    pytest.mark.skipif(bool(possible()), reason=possible()),
 ]
 
 
-@dataclass(slots=True)
-class Sites:
-    """What became of the calls that were struck, by exit code, and of the runs that followed."""
-
-    ends: Counter[int] = field(default_factory=Counter)
-    faults: dict[int, object] = field(default_factory=dict)
-    unknown: int = 0
-    slowest: float = 0.0  # seconds from the start to the last answer, in the run that recovers
+def show(*lines: str) -> None:
+    text = "\n".join(lines)
+    print(f"\n{text}")
+    if path := os.environ.get("SWEEP_TABLE"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n\n")
 
 
-def strike(log: Path, calls: str, what: str) -> tuple[str, ...]:
-    """The command under which one of these calls, whichever thread makes it, is met by `what`."""
-    return ("strace", "-f", "-qq", "-o", str(log), "-e", f"trace={calls}", "-e", f"inject={calls}:{what}")
+def shown(sweep: Sweep) -> None:
+    ends = ", ".join(f"{count} ended with {status}" for status, count in sorted(sweep.ends.items()))
+    wrong = [f"call {number}: {sweep.outcomes[number].struck}: {found}" for number, found in sweep.faults().items()]
+    show(table([sweep.row()]), ends, *wrong)
 
 
-def struck(tmp_path: Path, what: str, calls: str, *, stride: int = 1) -> Sites:
-    """Strikes call after call in runtimes of their own, and has each recovered by another one, until the work is
-    done before the call comes."""
-    found = Sites()
-    for number in range(1, MOST, stride):
-        site, log = made(tmp_path / str(number)), tmp_path / f"{number}.calls"
-        with Life(site, under=strike(log, calls, f"{what}:when={number}")) as life:
-            if worked(life):
-                stop(life)
-        found.ends[life.process.returncode] += 1
-        _recover(site, number, found)
-        shutil.rmtree(site.root)
-        if life.process.returncode == 0 and "INJECTED" not in log.read_text("utf-8", "replace"):
-            break
-    return found
-
-
-def _recover(site: Site, number: int, found: Sites) -> None:
-    began = time.monotonic()
-    with Life(site) as life:
-        assert worked(life), f"call {number}: {(site.root / 'stderr').read_text()}"
-        assert life.stop() == 0
-    found.slowest = max(found.slowest, time.monotonic() - began)
-    after = judge(site)
-    found.unknown += after.unknown
-    after.traces.clear()  # a disk that fails is a log entry with all its details
-    if after.faults():
-        found.faults[number] = after.faults()
-
-
-def worked(life: Life) -> bool:
-    """Posts the work and waits for its answers; False where the runtime ended first."""
-    try:
-        ids = [until(lambda t=text, s=session: taken(life, t, s), f"{text} being taken") for text, session in WORK]
-        until(lambda: all(life.settled(id) for id in ids), "all answers")
-    except Gone:
-        life.process.wait(20)
-        return False
-    return True
-
-
-def taken(life: Life, text: str, session: str) -> str | None:
-    """The id of the message; None where it was refused for now, or the runtime is not up yet."""
-    body, key = {"text": text, "session": session}, f"{session}-{text}"
-    try:
-        status, answer = life.ask("POST", "/api/messages", body, Prefer="respond-async", Idempotency_Key=key)
-    except Gone:
-        if life.process.poll() is not None:
-            raise
-        return None
-    return answer["id"] if status in (200, 202) else None
-
-
-def stop(life: Life) -> None:
-    """Ends the runtime that runs under strace."""
-    os.kill(life.ask("GET", "/api/status")[1]["pid"], signal.SIGTERM)
-    life.process.wait(20)
-
-
-def table(what: str, found: Sites) -> str:
-    ends = ", ".join(f"{count} ended with {code}" for code, count in sorted(found.ends.items()))
-    return f"\n{what}: {ends}; {found.unknown} results unknown; slowest recovery {found.slowest:.1f} s"
+def shared(title: str, found: Mapping[str, tuple[int, int]]) -> str:
+    lines = [{title: sort, "calls": there, "struck": hit} for sort, (there, hit) in found.items()]
+    return table(lines)
 
 
 def test_killed_at_any_disk_call_it_recovers(tmp_path: Path) -> None:
-    found = struck(tmp_path, "signal=KILL", WRITES)
-    print(table("kill", found))
-    assert found.faults == {}
-    assert found.ends[-9] > 60 and found.ends == {-9: found.ends[-9], 0: 1}
+    sweep = swept(tmp_path / "kill", "kill", Strike())
+    shown(sweep)
+    by_call, by_kind = shares(sweep, lambda call, _: call[1]), shares(sweep, lambda call, root: kind(call[2], root))
+    show(shared("call", by_call), "", shared("file", by_kind))
+    assert sweep.faults() == {}
+    assert sweep.ends.keys() <= {-9, 0} and len(sweep.struck) > 400
+    # Runs differ by a few calls, since the threads take turns differently: no sort of call or file may be left out.
+    assert [call for call, (there, hit) in by_call.items() if there and not hit] == []
+    assert [file for file, (there, hit) in by_kind.items() if there and not hit] == []
+
+
+def test_killed_at_a_lock_it_recovers(tmp_path: Path) -> None:
+    sweep = swept(tmp_path / "locks", "kill at a lock", Strike(only=LOCKS), stride=1 if ALL else 25)
+    shown(sweep)
+    assert sweep.faults() == {}
+    assert sweep.ends[-9] > 10
 
 
 @pytest.mark.parametrize("fault", ["EIO", "ENOSPC"])
 def test_a_disk_call_that_fails_ends_the_runtime_or_is_refused_and_the_next_start_recovers(
     tmp_path: Path, fault: str
 ) -> None:
-    found = struck(tmp_path, f"error={fault}", "pwrite64,fsync,fdatasync", stride=3)
-    print(table(fault, found))
-    assert found.faults == {}
-    assert found.ends[1] > 10 and set(found.ends) == {0, 1}
+    sweep = swept(tmp_path / fault, fault, Strike(error=fault, only=NAMES - LOCKS), stride=1 if ALL else 23)
+    shown(sweep)
+    assert sweep.faults() == {}
+    assert sweep.ends.keys() <= {0, 1} and sweep.ends[1] > 10
+
+
+def test_without_intents_the_same_sweep_finds_tools_that_ran_twice(tmp_path: Path) -> None:
+    """That is how the other sweeps are known to be able to see."""
+    careless = Strike(module="crash.without_intents", only=frozenset({"write", "fsync"}), below=("project/effects",))
+    sweep = swept(tmp_path / "careless", "kill, no intents", careless, stride=1)
+    shown(sweep)
+    assert sum(len(one.found.twice) for one in sweep.outcomes.values()) > 1
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_the_calls_that_are_struck_are_those_that_strace_sees(tmp_path: Path) -> None:
+    """The same work, once under strace: the same sorts of calls on the same sorts of files."""
+    dry = first(tmp_path / "ours", Strike(only=NAMES), 0)[1].seen
+    ours = Counter((name, kind(path, str(tmp_path / "ours"))) for _, name, path in dry)
+    seen = Counter((name, kind(path, str(tmp_path / "seen"))) for name, path in straced(tmp_path / "seen"))
+    both = {call: (seen[call], ours[call]) for call in sorted(seen | ours)}
+    show(table([{"call": name, "file": file, "strace": a, "ours": b} for (name, file), (a, b) in both.items()]))
+    assert {call: counts for call, counts in both.items() if 0 in counts} == {}
+
+
+def straced(root: Path) -> list[tuple[str, str]]:
+    """Name and file of each call of the runtime itself that touches what is swept."""
+    site, log = place(root), root / "calls"
+    names = ",".join([*sorted(NAMES), "execve"])
+    under = ("strace", "-f", "-qq", "-y", "-s", "4096", "-o", str(log), "-e", f"trace={names}")
+    with Life(site, under=under, input=subprocess.PIPE) as life:
+        assert Work(site).done(life)
+        os.kill(life.ask("GET", "/api/status")[1]["pid"], signal.SIGTERM)
+        assert life.process.wait(30) == 0
+    lines = [line.split(None, 1) for line in log.read_text("utf-8", "replace").splitlines()]
+    started = {thread for thread, call in lines[1:] if call.startswith("execve(")}
+    told = [read(call) for thread, call in lines if thread not in started]
+    places = (f"{root}/state/", f"{root}/project/effects")
+    return [call for call in told if call and (call[1].startswith(places) or call[1] == f"{root}/state")]
+
+
+def read(call: str) -> tuple[str, str] | None:
+    """Name and file of a call as strace writes it; None for what is the second half of one, or no lock."""
+    name, _, rest = call.partition("(")
+    where = WHERE.get(name)
+    if where is None or (name == "fcntl" and "F_SETLK" not in rest and "F_OFD_SETLK" not in rest):
+        return None
+    found = re.match(STRACED[where], rest)
+    return (name, os.path.normpath(Path(*found.groups()))) if found else None
+
+
+WHERE = dict(CALLS.values())
+STRACED = {"fd": r"\d+<([^>]*)>", "path": r'"([^"]*)"', "at": r'\w+<([^>]*)>, "([^"]*)"'}

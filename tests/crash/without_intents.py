@@ -45,6 +45,8 @@ async def main(project: str, state: str) -> None:
     app = Careless(Options(Path(project), Path(state)))
     async with app.opened():
         stop_on_signals(app)
+        for address in await app.addresses():
+            print(f"HTTP at {address}", file=sys.stderr, flush=True)
         await app.run()
 
 

@@ -1,0 +1,210 @@
+"""Sweeps: runtimes that do the same work, each struck at another call to the disk, and another one that goes on.
+
+Law: whichever number is struck, the calls are counted in one order over all threads of the runtime, so that every
+number from the first call to the last names a call, and none is left out. What is told of a sweep is what happened in
+it: each struck call with its file, each way a runtime ended, and what the oracle found afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crash.harness import Life, Site
+from crash.oracle import Findings
+from crash.striker import CALLS
+from crash.worklist import Work, place
+
+SIDE_BY_SIDE = 4  # runtimes; each waits a good deal for its disk and for a reminder
+LOCKS = frozenset({"fcntl"})  # SQLite's: they leave nothing on disk
+NAMES = frozenset(name for name, _ in CALLS.values())
+
+Call = tuple[int, str, str]  # thread, name, file
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """What meets which calls: those of these names, below these places of the site (all of the state folder, and the
+    file to which tools write). `error` is the name of an errno; "" kills."""
+
+    error: str = ""
+    only: frozenset[str] = NAMES - LOCKS
+    below: tuple[str, ...] = ("state", "project/effects")
+    module: str = "openclaw"
+
+    def wish(self, site: Site, number: int) -> str:
+        return json.dumps(
+            {
+                "module": self.module,
+                "folders": [str(site.root / each) for each in self.below],
+                "number": number,
+                "only": sorted(self.only),
+                "error": self.error,
+                "report": str(site.root / "report"),
+            }
+        )
+
+    def runner(self) -> tuple[str, str]:
+        return ("-m", self.module)
+
+    def judged(self, work: Work) -> Findings:
+        found = work.judged()
+        if self.error:
+            found.traces.clear()  # a disk that fails is a log entry with all its details
+        if self.module != "openclaw":
+            found.silent.clear()  # where no intent is written, none is missing
+        return found
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Of one runtime that was struck, and of the one that went on."""
+
+    status: int
+    seen: list[Call]
+    struck: Call | None
+    found: Findings
+    ready: float = 0.0  # seconds from the start of the second to its serving
+    done: float = 0.0  # and to the end of all work
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What became of all that were struck."""
+
+    name: str
+    dry: list[Call]  # of a run in which nothing was struck
+    root: str
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+
+    @property
+    def struck(self) -> list[Call]:
+        return [one.struck for one in self.outcomes.values() if one.struck]
+
+    def sites(self) -> list[tuple[Call, str]]:
+        """What was struck, each with the root of its site."""
+        root = Path(self.root).parent
+        return [(one.struck, str(root / str(number))) for number, one in self.outcomes.items() if one.struck]
+
+    @property
+    def ends(self) -> Counter[int]:
+        return Counter(one.status for one in self.outcomes.values() if one.struck)
+
+    def faults(self) -> dict[int, object]:
+        return {number: one.found.faults() for number, one in self.outcomes.items() if one.found.faults()}
+
+    def row(self) -> dict[str, object]:
+        """A line of the table: sites, faults of each kind, what is allowed, and the slowest recovery."""
+        every = [one.found for one in self.outcomes.values()]
+        counts = {head: sum(len(getattr(one, name)) for one in every) for head, name in HEADS.items()}
+        return {
+            "sweep": self.name,
+            "sites": f"{len(self.struck)} of {len(self.dry)}",
+            **counts,
+            "unknown reported": sum(one.unknown for one in every),
+            "told of it": sum(one.notified for one in every),
+            "marked twice": sum(one.repeated for one in every),
+            "torn": sum(one.torn for one in every),
+            "ready, s": f"{max((one.ready for one in self.outcomes.values()), default=0):.2f}",
+            "all done, s": f"{max((one.done for one in self.outcomes.values()), default=0):.2f}",
+        }
+
+
+HEADS = {
+    "lost": "lost",
+    "answered twice": "double",
+    "reordered": "reordered",
+    "tool run twice": "twice",
+    "effect lost": "silent",
+    "heartbeat twice": "beats",
+    "unreadable": "unreadable",
+    "unpaired": "unpaired",
+    "twice unmarked": "unmarked",
+    "tracebacks": "traces",
+}
+
+
+def swept(root: Path, name: str, strike: Strike, *, stride: int = 1) -> Sweep:
+    """Strikes every `stride`th call in a runtime of its own, from the first call to the last."""
+    root.mkdir(parents=True)
+    work, dry = first(root / "dry", strike, 0)
+    dry.found = strike.judged(work)
+    assert not dry.found.faults(), f"where nothing was struck there are {dry.found.faults()}"
+    found = Sweep(name, dry.seen, str(root / "dry"))
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as side:
+        numbers = range(1, len(dry.seen) + 1, stride)
+        outcomes = side.map(lambda number: both(root / str(number), strike, number), numbers)
+        found.outcomes.update(zip(numbers, outcomes, strict=True))
+    return found
+
+
+def first(root: Path, strike: Strike, number: int) -> tuple[Work, Outcome]:
+    """A runtime that is struck at its call of this number, 0 for none."""
+    site = place(root, strike.runner())
+    work = Work(site)
+    under = ("-m", "crash.striker", strike.wish(site, number))
+    with Life(site, under=under, input=subprocess.PIPE) as life:
+        if work.done(life):
+            life.stop()
+    told = json.loads((root / "report").read_text())
+    seen = [] if number else [_call(each) for each in told["seen"]]
+    return work, Outcome(told["status"], seen, told["struck"] and _call(told["struck"]), Findings())
+
+
+def both(root: Path, strike: Strike, number: int) -> Outcome:
+    """A runtime that is struck, and one that goes on. Their folder stays where something is wrong."""
+    work, outcome = first(root, strike, number)
+    try:
+        _gone_on(work, outcome)
+        outcome.found = strike.judged(work)
+    except AssertionError as wrong:
+        outcome.found.lost.append(str(wrong))
+    if not outcome.found.faults():
+        shutil.rmtree(root)
+    return outcome
+
+
+def _gone_on(work: Work, outcome: Outcome) -> None:
+    """The next runtime has all of it done, and is killed at once: nothing may depend on its having been ended."""
+    with Life(work.site, input=subprocess.PIPE) as life:
+        assert work.done(life), f"the next start ended by itself: {(work.site.root / 'stderr').read_text()[-3000:]}"
+        outcome.done, outcome.ready = time.monotonic() - life.began, work.ready - life.began
+
+
+def _call(told: Sequence[Any]) -> Call:
+    thread, name, path = told
+    return int(thread), str(name), str(path)
+
+
+# ── what is shown ────────────────────────────────────────────────────────────────────────────────
+
+
+def kind(path: str, root: str) -> str:
+    """A file of the state folder by what it is, whatever it is called."""
+    found = path.removeprefix(f"{root}/").removeprefix("state/")
+    found = re.sub(r"\.\d{8}T\d{6}Z(-\d+)?", ".*", re.sub(r"[0-9a-f]{16,}", "*", found))
+    return re.sub(r"%2f[^/]*", "*", re.sub(r"(agent|cron)_\w+", "*", found))
+
+
+def shares(sweep: Sweep, by: Callable[[Call, str], str]) -> dict[str, tuple[int, int]]:
+    """How many calls of each sort there were in the run without a fault, and how many were struck."""
+    there = Counter(by(call, sweep.root) for call in sweep.dry)
+    struck = Counter(by(call, root) for call, root in sweep.sites())
+    return {sort: (there[sort], struck[sort]) for sort in sorted(there | struck, key=lambda each: (-there[each], each))}
+
+
+def table(lines: Sequence[Mapping[str, object]]) -> str:
+    """Heads, and a line for each."""
+    heads = list(lines[0])
+    widths = [max(len(head), *(len(str(line[head])) for line in lines)) for head in heads]
+    told = [heads, *([str(line[head]) for head in heads] for line in lines)]
+    return "\n".join("  ".join(word.rjust(width) for word, width in zip(line, widths, strict=True)) for line in told)
