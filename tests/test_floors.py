@@ -14,7 +14,7 @@ PACKAGE = Path(openclaw.__file__).parent
 FLOORS: dict[int, set[str]] = {
     0: {
         "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
-        "note", "commands", "asking", "secrecy", "audit", "storing",
+        "note", "commands", "asking", "secrecy", "audit", "storing", "abilities",
     },
     1: {"permissions", "schedule", "signature", "script", "moments"},
     2: {"manifest", "bundle", "timetable"},

@@ -3,26 +3,30 @@
 The law: only where no call waits for its result; nothing is written unless the summary is whole; the lines it stands
 for stay on disk, and an entry takes it back. All thinking before it is left out from then on, because what it was bound
 to has changed. What the model leaves out of what must not be lost is asked for once more and then added as a list.
+Where the agent wants it, the model's service makes the summary; where it does not, that is asked for as elsewhere.
 Knows no tools, no policy, no channel.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from typing import Literal
 
 from openclaw import essentials
 from openclaw.errors import ProviderError, ProviderFault
 from openclaw.essentials import Essential
 from openclaw.fallback import Models
 from openclaw.manifest.snapshot import CompactionLimits
-from openclaw.messages import AssistantEntry, Compaction, Entry, Told, Undone, Usage, UserEntry
+from openclaw.messages import AssistantEntry, Block, Compaction, Entry, Told, Undone, Usage, UserEntry
 from openclaw.plain import CHARS_PER_TOKEN, guess, shown, spoken, texts
 from openclaw.ports import Request
 from openclaw.prompt import Voice
 from openclaw.transcript import Log, Transcript, text_of
 
 LONGEST = 6000  # tokens of a summary
+THOUGHT = 16_000  # the same where the service makes it, with what the model thinks before
 CHUNK = 40_000  # tokens that are summed up at a time
 LEAST = 4000  # tokens: what does not fit a model in pieces of this size does not fit it at all
 ASKED = 150  # things left out that are asked for once more
@@ -39,6 +43,9 @@ Summarise the conversation below for yourself, so that you can go on with it wit
 Write only the summary.
 
 """
+_BY_SERVER = f"""\
+Summarise the conversation for yourself, so that you can go on with it without having read it. {_KEEP} \
+Call no tool. Write only the summary, between <summary> and </summary>."""
 _GO_ON = f"""\
 Summarise the conversation below for yourself, so that you can go on with it without having read it. It begins with \
 your summary of what came before: carry all of that on, and bring it up to date. {_KEEP} \
@@ -51,6 +58,8 @@ each that may matter later in one short line what it is, with it as written. Lea
 Write only these lines.
 
 """
+
+_log = logging.getLogger(__name__)
 
 
 def due(log: Log, limits: CompactionLimits, *, share: float = 1.0) -> bool:
@@ -75,7 +84,9 @@ def tokens(log: Log) -> int:
     return transcript.guessed[1]
 
 
-async def compact(log: Log, models: Models, keep_tokens: int) -> Compaction | None:
+async def compact(
+    log: Log, models: Models, keep_tokens: int, mode: Literal["own", "server"] = "own"
+) -> Compaction | None:
     """Writes the summary of all but the newest `keep_tokens`; None where there is nothing to shorten.
 
     Raises ProviderError, and then nothing was written.
@@ -85,15 +96,17 @@ async def compact(log: Log, models: Models, keep_tokens: int) -> Compaction | No
         return None
     older, kept = parts
     summing = _Summing(models)
-    summary = await summing.up("\n".join(texts(older)))
+    block = await summing.by_server(log, kept[0].id if kept else None) if mode == "server" else None
+    summary = str(block["content"]) if block else await summing.up("\n".join(texts(older)))
     wanted = await asyncio.to_thread(essentials.found, older)  # half a second for a long one
-    left_out = essentials.missing(wanted, summary)
+    left_out, beside = essentials.missing(wanted, summary), ""
     if left_out:
-        summary += await summing.more(left_out)
-        left_out = essentials.missing(left_out, summary)
+        beside = await summing.more(left_out)
+        left_out = essentials.missing(left_out, beside)
     if left_out:
-        summary += f"\n\n{essentials.listed(left_out, LISTED)}"
-    return await _write(log, summary + _last_words(log, older, kept), kept, summing.usage)
+        beside += f"\n\n{essentials.listed(left_out, LISTED)}"
+    beside += _last_words(log, older, kept)
+    return await _write(log, summary, beside, kept, summing.usage, block)
 
 
 async def trim(log: Log, keep_tokens: int, why: str) -> Compaction | None:
@@ -111,7 +124,7 @@ async def trim(log: Log, keep_tokens: int, why: str) -> Compaction | None:
     wanted = await asyncio.to_thread(essentials.found, older)
     listed = essentials.listed(essentials.missing(wanted, earlier), LISTED)
     summary = "\n\n".join(filter(None, [earlier, told, listed]))
-    return await _write(log, summary + _last_words(log, older, kept), kept, Usage())
+    return await _write(log, summary, _last_words(log, older, kept), kept, Usage())
 
 
 async def undo(log: Log) -> bool:
@@ -123,9 +136,12 @@ async def undo(log: Log) -> bool:
     return True
 
 
-async def _write(log: Log, summary: str, kept: Sequence[Entry], usage: Usage) -> Compaction:
-    text = f"<summary of the conversation so far>\n{summary}\n</summary>"
-    compaction = Compaction(log.chance.fresh(), log.clock.now(), text, kept[0].id if kept else None, usage)
+async def _write(
+    log: Log, summary: str, beside: str, kept: Sequence[Entry], usage: Usage, block: Block | None = None
+) -> Compaction:
+    text, first = f"<summary of the conversation so far>\n{summary}{beside}\n</summary>", kept[0].id if kept else None
+    aside = f"<more of what the summary stands for>{beside}\n</more>" if block and beside else ""
+    compaction = Compaction(log.chance.fresh(), log.clock.now(), text, first, usage, block, aside)
     await log.write(compaction)
     return compaction
 
@@ -174,6 +190,7 @@ class _Summing:
 
     def __init__(self, models: Models) -> None:
         self._models = models.aside()
+        self._own = self._models.alone()
         self.usage = Usage()
 
     async def up(self, text: str) -> str:
@@ -189,6 +206,32 @@ class _Summing:
             else:
                 at += max(1, len(piece))
         return summary
+
+    async def by_server(self, log: Log, kept: str | None) -> Block | None:
+        """The block that stands for all before the entry `kept`; None where the service makes none, for example because
+        that is too long for it. Raises ProviderError where it cannot be asked now."""
+        own = self._own.own
+        messages = log.transcript.before(own.setup, kept)
+
+        def request(voice: Voice) -> Request:
+            return Request(
+                voice.model, voice.system, voice.tools, messages, THOUGHT, voice.effort, log.session, compact=_BY_SERVER
+            )
+
+        try:
+            done = (await self._own.ask(request)).done
+        except ProviderError as error:
+            if error.retryable and error.fault != "truncated":
+                raise
+            _log.info("the service makes no summary of %s: %s", log.session, error)
+            return None
+        self.usage += done.usage
+        if done.stop_reason == "compaction":
+            for block in done.content:
+                if block.get("type") == "compaction" and str(block.get("content") or "").strip():
+                    return block
+        _log.info("the service made no summary of %s (%s)", log.session, done.stop_reason)
+        return None
 
     async def more(self, left_out: Sequence[Essential]) -> str:
         """What the model says of what it left out; "" where it cannot be asked."""

@@ -109,6 +109,10 @@ class Models:
             self.voices, self._cooling, lambda event: tell(event) if isinstance(event, Retrying | Waiting) else None
         )
 
+    def alone(self) -> Models:
+        """Without those that stand in."""
+        return Models(self.voices[:1], self._cooling, self._tell)
+
     async def ask(self, request: Callable[[Voice], Request]) -> Heard:
         """Raises ProviderError where none of them answers: that of the agent's own model, if it was asked."""
         order, fault = self._cooling.order(self.voices), None

@@ -409,13 +409,19 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """Everything before the entry `keep_from` is from now on this summary. The lines stay on disk."""
+    """Everything before the entry `keep_from` is from now on this summary. The lines stay on disk.
+
+    `block` is the summary where the model's own service made it: it is sent back as it came, before all else, and
+    `beside` behind it. `summary` holds the words of both.
+    """
 
     id: str
     at: datetime
     summary: str
     keep_from: str | None  # entry id; None keeps nothing
     usage: Usage = Usage()
+    block: Block | None = None
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Request:
     max_tokens: int
     effort: str | None = None
     session: str = ""
+    compact: str = ""  # how the service is to sum the messages up, in place of an answer to them
 
 
 @dataclass(frozen=True, slots=True)

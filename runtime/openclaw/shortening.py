@@ -96,7 +96,7 @@ class Shortening:
 
     async def _shorten(self, keep_tokens: int) -> bool:
         try:
-            done = await compaction.compact(self._log, self._models, keep_tokens)
+            done = await compaction.compact(self._log, self._models, keep_tokens, self._limits.mode)
         except ProviderError as error:
             log.warning("the summary of %s failed: %s", self._log.session, error)
             raise

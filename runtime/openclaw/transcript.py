@@ -177,6 +177,24 @@ class Transcript:
                     self._render(self.entries[at], thinking=at >= unbound)
         return self._messages
 
+    def before(self, setup: str, end: str | None) -> Sequence[Mapping[str, Any]]:
+        """The messages for what is in the conversation before the entry `end`, or for all of it; what the person was
+        told there comes last."""
+        part = Transcript()
+        part._setup, part._steering, unbound = setup, self._steering, self._unbound(setup)
+        summary, start = self._standing()
+        if summary is not None:
+            part._render(summary)
+        for at in range(start, len(self.entries)):
+            if self.entries[at].id == end:
+                break
+            if not isinstance(self.entries[at], _SUMMARIES):
+                part._render(self.entries[at], thinking=at >= unbound)
+        part._close_calls()
+        if part._told:
+            part._messages.append({"role": "user", "content": _blocks(part._told)})
+        return part._messages
+
     def dangling(self) -> list[tuple[ToolCall, bool]]:
         """Calls of the last answer that have no result yet; True where an intent says the call was begun."""
         last = next((e for e in reversed(self.entries) if isinstance(e, AssistantEntry)), None)
@@ -239,8 +257,11 @@ class Transcript:
                     self._close_calls()
             case Told():
                 self._told.append(entry)
-            case Compaction():
+            case Compaction(block=None):
                 self._messages.append({"role": "user", "content": [{"type": "text", "text": entry.summary}]})
+            case Compaction(block=block):
+                beside = [{"type": "text", "text": entry.beside}] if entry.beside else []
+                self._messages.append({"role": "user", "content": [block, *beside]})
 
     def _show_said(self, entry: UserEntry) -> None:
         self._close_calls()

@@ -4,6 +4,9 @@ Its law: strict where the service is known to be strict, so that a runtime which
 surprised there. Rules were read from its documentation and from recordings of it; error texts resemble
 the service's. It does not know sockets, scripts or what is answered.
 
+A request with `compaction` is answered by one block, signed over its words (`seal`): from then on it must come first,
+with its beta header, unchanged, and no other of its kind with it.
+
 Signatures: a thinking block is bound to the model that made it, to its own text, and to everything before
 it (`system`, `tools`, every earlier message, every earlier block of its own message). `sign` makes such a
 signature, and `broken_rule` recomputes it. Blocks of another model are skipped, as the service drops them.
@@ -23,6 +26,7 @@ _KEYS = frozenset(
     | {"output_config", "service_tier", "speed", "stop_sequences", "stream", "system", "thinking", "tool_choice"}
     | {"tools"}
 )
+_COMPACTS = "compact-2026-09-04"
 _SAMPLING = ("temperature", "top_p", "top_k")
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _PRESERVED = re.compile(r"claude-(?:(?:opus|sonnet|haiku)-5-5|(?:fable|mythos)-5-[12])")
@@ -51,8 +55,9 @@ def _broken(headers: Mapping[str, str], body: Any, resumable: Sequence[str]) -> 
     if not isinstance(body, dict):
         yield "The request body is not valid JSON"
         return
-    yield from _shape(body)
+    yield from _shape(body, compacts=_COMPACTS in headers.get("anthropic-beta", "").split(","))
     yield from _messages(body["messages"])
+    yield from _summaries(body, compacts=_COMPACTS in headers.get("anthropic-beta", "").split(","))
     yield from _cache_marks(body)
     yield from _tools(body)
     yield from _thinking(body)
@@ -69,11 +74,11 @@ def _headers(headers: Mapping[str, str]) -> Iterator[Broken]:
         yield Broken("content-type: must be application/json")
 
 
-def _shape(body: dict[str, Any]) -> Iterator[str]:
+def _shape(body: dict[str, Any], *, compacts: bool) -> Iterator[str]:
     for key in body:
         if key in _SAMPLING:
             yield f"`{key}` is not supported by this version of the API."
-        if key not in _KEYS:
+        if key not in _KEYS and not (compacts and key == "compaction"):
             yield f"{key}: Extra inputs are not permitted"
     for key in ("model", "messages", "max_tokens"):
         if key not in body:
@@ -173,6 +178,53 @@ def _dangling(at: int, id: str) -> str:
     return f"messages.{at}: `tool_use` ids were found without `tool_result` blocks immediately after: {id}"
 
 
+# ── summaries by the service ─────────────────────────────────────────────────────────────────────
+
+
+def seal(content: str) -> str:
+    """The signature of a block with these words."""
+    return f"seal.{fingerprint(content)}"
+
+
+def _summaries(body: dict[str, Any], *, compacts: bool) -> Iterator[str]:
+    places = [
+        (at, number, block)
+        for at, message in enumerate(body["messages"])
+        for number, block in enumerate(_blocks(message))
+        if block.get("type") == "compaction"
+    ]
+    for at, number, block in places:
+        if not compacts:
+            yield f"messages.{at}.content.{number}: Input tag 'compaction' does not match any of the expected tags"
+        if block.keys() - {"type", "content", "encrypted_content", "signature", "tool_changes", "cache_control"}:
+            yield f"messages.{at}.content.{number}.compaction: Extra inputs are not permitted"
+        if len(places) > 1:
+            yield "messages: more than one `compaction` block; send only the newest one (compaction_block_ambiguous)"
+        if (at, number) != (0, 0):
+            yield "messages: the `compaction` block must be sent first (compaction_block_misplaced)"
+        if not block.get("content") or block.get("signature") != seal(block["content"]):
+            yield "messages: the `compaction` block is not as it was returned (compaction_content_mismatch)"
+    if "compaction" in body:
+        yield from _asked(body)
+
+
+def _asked(body: dict[str, Any]) -> Iterator[str]:
+    wanted = body["compaction"]
+    if not isinstance(wanted, dict) or wanted.get("type") != "summarize" or wanted.keys() - {"type", "instructions"}:
+        yield "compaction.type: Input should be 'summarize'"
+    if len(wanted.get("instructions") or "") > 16_384:
+        yield "compaction.instructions: String should have at most 16384 characters"
+    if "haiku" in body["model"] or not adapts(body["model"]):
+        yield "compaction: not supported on this model"
+    for other in ("stop_sequences", "context_management"):
+        if body.get(other):
+            yield f"compaction: cannot be combined with `{other}`"
+    if (body.get("output_config") or {}).get("format") or body.get("tool_choice", {}).get("type") in ("any", "tool"):
+        yield "compaction: cannot be combined with a format or a forced tool"
+    if not any(block.get("type") != "compaction" for message in body["messages"] for block in _blocks(message)):
+        yield "messages: nothing to summarize (compaction_nothing_to_summarize)"
+
+
 # ── the rest of the body ─────────────────────────────────────────────────────────────────────────
 
 
@@ -238,7 +290,7 @@ def _thinking(body: dict[str, Any]) -> Iterator[str]:
 def _ending(body: dict[str, Any], resumable: Sequence[str]) -> Iterator[str]:
     """A final assistant message is a prefill, which today's models refuse, unless it resumes a paused turn."""
     role, blocks = merged(body["messages"])[-1]
-    if role != "assistant" or fingerprint(blocks) in resumable:
+    if role != "assistant" or fingerprint(blocks) in resumable or "compaction" in body:
         return
     if adapts(body["model"]):
         yield "This model does not support assistant message prefill. The conversation must end with a user message."

@@ -23,6 +23,8 @@ byte, `pace` between deltas (seconds). A `fault` strikes after `after` deltas of
     endless  the same delta again and again until the client leaves
     error    an SSE error event; `error` is its type, for example overloaded_error
 
+`summed(words)` answers a request that asks the service for a summary: the signed block alone.
+
 `max_tokens` in the middle of a tool call is `Reply(tool(...), stop_reason="max_tokens", after=2,
 fault="short")`: the last block's deltas stop there, all else ends properly. `hangs` never closes a finished
 answer, and `until` keeps the end of the first block back until that event is set. Thread-safe for the test
@@ -50,7 +52,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from doubles.messages_rules import broken_rule, fingerprint, sign
+from doubles.messages_rules import broken_rule, fingerprint, seal, sign
 
 Fault = Literal["cut", "ended", "reset", "stall", "garbage", "endless", "error", "short"]
 Block = dict[str, Any]
@@ -117,6 +119,13 @@ Said = Reply | HttpError | Raw | Drop
 
 def text(words: str) -> Reply:
     return Reply({"type": "text", "text": words})
+
+
+def summed(words: str) -> Reply:
+    usage = {"input_tokens": 10, "output_tokens": 7, "type": "compaction"}
+    block = {"type": "compaction", "content": words, "signature": seal(words), "encrypted_content": "opaque"}
+    nothing = {"input_tokens": 0, "output_tokens": 0, "iterations": [usage]}
+    return Reply(block, stop_reason="compaction", usage=nothing)
 
 
 def thinking(words: str) -> Block:

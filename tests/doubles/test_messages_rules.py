@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from doubles.messages_rules import broken_rule, sign
+from doubles.messages_rules import broken_rule, seal, sign
 
 HEADERS = {"authorization": "Bearer k", "anthropic-version": "2026-10-21", "content-type": "application/json"}
 MODEL = "claude-sonnet-5-5"
@@ -82,6 +82,39 @@ BAD = {
     "trailing whitespace": body(user("a"), model("b "), model="claude-haiku-4-5"),
     "signature: Field required": body(user("a"), model({"type": "thinking", "thinking": "x"}, "b"), user("c")),
 }
+
+
+BETA = HEADERS | {"anthropic-beta": "other,compact-2026-09-04"}
+BLOCK = {"type": "compaction", "content": "so far", "signature": seal("so far"), "encrypted_content": "x"}
+SUMMARIES = [
+    body(user("a"), model("b"), compaction={"type": "summarize", "instructions": "shortly"}),
+    body(model(BLOCK), user("c")),
+    body(user(BLOCK, "more"), model("b"), user("c")),
+    body(model(BLOCK), user("c"), compaction={"type": "summarize"}),
+]
+NO_SUMMARIES = {
+    "more than one": body(model(BLOCK), user(BLOCK)),
+    "must be sent first": body(user("a", BLOCK)),
+    "not as it was returned": body(model(BLOCK | {"content": "so fat"}), user("c")),
+    "compaction.type": body(user("a"), compaction={"type": "shorten"}),
+    "at most 16384": body(user("a"), compaction={"type": "summarize", "instructions": "x" * 16_385}),
+    "not supported on this model": body(user("a"), model="claude-haiku-5-5", compaction={"type": "summarize"}),
+    "`stop_sequences`": body(user("a"), stop_sequences=["x"], compaction={"type": "summarize"}),
+    "nothing to summarize": body(model(BLOCK), compaction={"type": "summarize"}),
+    "immediately after": body(user("a"), model(CALL), tools=[TOOL], compaction={"type": "summarize"}),
+}
+
+
+@pytest.mark.parametrize("asked", SUMMARIES)
+def test_the_service_sums_up_and_takes_its_block_back_with_the_beta_alone(asked: dict[str, Any]) -> None:
+    assert broken_rule(BETA, asked) is None
+    assert broken_rule(HEADERS, asked) is not None
+
+
+@pytest.mark.parametrize("words", NO_SUMMARIES)
+def test_what_is_wrong_with_a_block_or_a_request_for_one_is_refused(words: str) -> None:
+    broken = broken_rule(BETA, NO_SUMMARIES[words])
+    assert broken is not None and words in broken.message
 
 
 @pytest.mark.parametrize("number", range(len(GOOD)))

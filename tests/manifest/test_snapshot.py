@@ -269,6 +269,13 @@ def test_compaction_that_starts_early_keeps_less_than_it_starts_at() -> None:
     assert limits.keep_tokens < limits.at_tokens == 2000
 
 
+def test_summaries_are_our_own_unless_an_agent_leaves_them_to_the_service() -> None:
+    text = BASE["agents/main.yaml"]
+    assert snapshot({"agents/main.yaml": text}).default_agent.compaction.mode == "own"
+    limits = snapshot({"agents/main.yaml": text + "compaction: {mode: server}\n"}).default_agent.compaction
+    assert (limits.mode, limits.at_tokens, limits.keep_tokens) == ("server", 100_000, 50_000)
+
+
 def test_built_in_tools_are_fit_for_a_model() -> None:
     for name, spec in BUILTINS.items():
         assert spec.name == name

@@ -86,6 +86,7 @@ entries = (
     | st.builds(Intent, text, times, text, text, objects)
     | st.builds(Result, text, times, text, text, st.booleans())
     | st.builds(Compaction, text, times, text, maybe, usages)
+    | st.builds(Compaction, text, times, text, maybe, usages, objects, text)
     | st.builds(Told, text, times, text, text, text)
 )
 

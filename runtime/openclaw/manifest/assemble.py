@@ -113,7 +113,11 @@ def _agent(project: Project, agent: Definition, tools: Mapping[str, ToolSpec]) -
             _seconds(limits, "turn", at.turn),
             limits.value("output_tokens", at.output_tokens),
         ),
-        compaction=CompactionLimits(at_tokens, compaction.value("keep_tokens", min(keep.keep_tokens, at_tokens // 2))),
+        compaction=CompactionLimits(
+            at_tokens,
+            compaction.value("keep_tokens", min(keep.keep_tokens, at_tokens // 2)),
+            compaction.value("mode", keep.mode),
+        ),
         interrupted=agent.value("interrupted", "resume"),
         session=_renewal(below(agent, "session"), Beats.of(project).zone),
     )

@@ -35,6 +35,7 @@ class Limits:
 class CompactionLimits:
     at_tokens: int = 100_000
     keep_tokens: int = 50_000
+    mode: Literal["own", "server"] = "own"  # who makes the summary: we ask the model, or its service does it
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ class Answer:
         elif kind == "message_delta":
             self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
             self._why = _details(event["delta"].get("stop_details")) or self._why
-            self._count(event.get("usage"))
+            self._count(_last_summary(event.get("usage")))
         elif kind == "message_stop":
             self.over = True
         elif kind == "error":
@@ -143,6 +143,8 @@ class Answer:
             growing.pieces.append(delta["partial_json"])
         elif kind == "signature_delta":
             growing.block["signature"] = delta["signature"]
+        elif kind == "compaction_delta":
+            growing.block |= {name: delta[name] for name in ("content", "encrypted_content") if name in delta}
         elif kind == "citations_delta":
             growing.block["citations"] = [*(growing.block.get("citations") or ()), delta["citation"]]
         return None
@@ -179,6 +181,13 @@ class Answer:
 
     def _last(self) -> _Growing:
         return next(reversed(self._blocks.values()))
+
+
+def _last_summary(usage: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Of an answer that is nothing but a summary the totals are 0, and what it took stands by itself."""
+    steps = (usage or {}).get("iterations") or ()
+    made = [step for step in steps if isinstance(step, dict) and step.get("type") == "compaction"]
+    return made[-1] if made and len(made) == len(steps) else usage
 
 
 def _details(details: Any) -> str:

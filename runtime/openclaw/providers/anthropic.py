@@ -15,6 +15,10 @@ model object for every delta on the way in; its client, credentials, headers and
 The SDK takes a second to import. That happens in a thread, a moment after `open` or with the first request,
 so that the prompt is there at once; only a credential that the SDK alone can read is tried in `open`.
 
+Where the service is to sum up (`Request.compact`), the request is the conversation's own with one parameter more, so
+that its cache serves, and the answer is one signed block. That block is sent back first, as it came; to a server or a
+model that does not know such blocks its words go instead.
+
 A tool `web_search` that may always be called is handed to the service, which searches by itself where the
 model has the capability; elsewhere it is a tool like any other.
 
@@ -28,11 +32,11 @@ import asyncio
 import json
 import logging
 import os
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from openclaw import abilities
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, ProviderError
 from openclaw.messages import ToolSpec
@@ -48,7 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CAPABILITIES", "Provider", "credentials"]
 
-CAPABILITIES = frozenset({"thinking", "effort", "cache_control", "web_search"})
+CAPABILITIES = abilities.ALL
 
 WARM_AFTER = 0.6  # seconds: the prompt and the sockets come first
 SEARCHES = 8  # of one answer
@@ -60,12 +64,11 @@ SLOWEST = 4.0  # tokens a second that an answer comes with at the least, and
 LEAST = 900.0  # seconds that any answer may take
 REMEMBERED = 1000  # sessions healed
 
+_COMPACTS = "compact-2026-09-04"  # the beta that makes and takes blocks of summaries
 _SEARCH = {"type": "web_search_20260318", "name": "web_search", "max_uses": SEARCHES}
 _READ_BY_US = frozenset({"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"})  # any other credential the SDK has to read
 _log = logging.getLogger("openclaw.provider")
 _ADDRESSED = frozenset({"accept", "content-type", "user-agent", "anthropic-version"})
-_VERSION = re.compile(r"claude-[a-z]+-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
-_OLD = re.compile(r"claude-(?:\d|instant|v\d)")
 
 
 class Provider:
@@ -152,12 +155,15 @@ class Provider:
         import httpx2
         from anthropic import AsyncStream
 
-        text = json.dumps(self._body(request, messages), ensure_ascii=False, separators=(",", ":"), default=dict)
+        body, headers = self._body(request, messages), self._headers
+        if request.compact or _summed_up(body["messages"]):
+            headers = {**headers, "anthropic-beta": self._betas(client)}
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=dict)
         response: Any = await client.post(  # typed as its `stream_cls`, but `cast_to` decides
             "/v1/messages",
             cast_to=httpx2.Response,
             content=text.encode("utf-8", "replace"),  # a lone surrogate has no bytes; the same mark each time
-            options={"headers": self._headers, "follow_redirects": False},  # a key is not carried elsewhere
+            options={"headers": headers, "follow_redirects": False},  # a key is not carried elsewhere
             stream=True,
             stream_cls=AsyncStream[Any],
         )
@@ -169,16 +175,20 @@ class Provider:
         return response
 
     def _body(self, request: Request, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        able = _able(request.model) if self._capabilities is None else self._capabilities
+        able = abilities.of(request.model) if self._capabilities is None else self._capabilities
         if self._capabilities is None and self._base_url is not None:
             able = frozenset()
+        if request.compact and "compaction" not in able:
+            raise ProviderError("rejected", f"{self._service.host} makes no summaries with `{request.model}`")
         caching = "cache_control" in able
         body: dict[str, Any] = {"model": request.model, "max_tokens": request.max_tokens, "stream": True}
         if request.system:
             body["system"] = [_marked(request.system)] if caching else request.system
         if request.tools:
             body["tools"] = [_tool(tool, "web_search" in able) for tool in request.tools]
-        body["messages"] = messages
+        body["messages"] = messages if "compaction" in able else _in_words(messages)
+        if request.compact:
+            body["compaction"] = {"type": "summarize", "instructions": request.compact}
         if caching:
             body["cache_control"] = {"type": "ephemeral"}
         if "thinking" in able:
@@ -200,6 +210,11 @@ class Provider:
         if isinstance(error, ProviderError | RuntimeError):
             return error
         return translate(error, self._service, request.model)
+
+    def _betas(self, client: AsyncAnthropic) -> str:
+        """With those that the environment names for Anthropic's own service."""
+        named = None if self._base_url else client.default_headers.get("anthropic-beta")
+        return f"{named},{_COMPACTS}" if isinstance(named, str) and named else _COMPACTS
 
     # ── in ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -304,13 +319,6 @@ class Ending:
             raise self._service.truncated(f"it had no end after {now - self._began:.0f} s")
 
 
-def _able(model: str) -> frozenset[str]:
-    """What a model of Anthropic's takes: thinking and effort in today's form came with 4.6."""
-    version = _VERSION.match(model)
-    old = _OLD.match(model) or (version and (int(version[1]), int(version[2] or 0)) < (4, 6))
-    return frozenset({"cache_control"}) if old else CAPABILITIES
-
-
 def _tool(tool: ToolSpec, searches: bool) -> dict[str, Any]:
     if searches and tool.kind == "web" and tool.options.get("unasked"):
         return dict(_SEARCH)
@@ -324,6 +332,22 @@ def _marked(text: str) -> dict[str, Any]:
 
 def _thinks(messages: Sequence[Mapping[str, Any]]) -> bool:
     return any(_is_thinking(block) for message in messages for block in _blocks(message))
+
+
+def _summed_up(messages: Sequence[Mapping[str, Any]]) -> bool:
+    return any(block.get("type") == "compaction" for block in _blocks(messages[0])) if messages else False
+
+
+def _in_words(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    if not _summed_up(messages):
+        return messages
+    content = [
+        {"type": "text", "text": f"<summary of the conversation so far>\n{block.get('content')}\n</summary>"}
+        if block.get("type") == "compaction"
+        else block
+        for block in _blocks(messages[0])
+    ]
+    return [{**messages[0], "content": content}, *messages[1:]]
 
 
 def _without_thinking(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

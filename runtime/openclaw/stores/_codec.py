@@ -249,7 +249,8 @@ def _entry_shape(entry: Entry) -> Json:
             return {**shape, **_untrusted(entry)}
         case Compaction():
             usage = _usage_json(entry.usage)
-            return {"type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from, "usage": usage}
+            shape = {"type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from, "usage": usage}
+            return shape if entry.block is None else {**shape, "block": entry.block, "beside": entry.beside}
         case Undone():
             return {"type": "undone", "compaction": entry.compaction}
         case Told():
@@ -346,7 +347,10 @@ def _result(id: str, at: datetime, value: Json) -> Entry:
 
 def _compaction(id: str, at: datetime, value: Json) -> Entry:
     keep_from = None if value["keep_from"] is None else _text(value, "keep_from")
-    return Compaction(id, at, _text(value, "summary"), keep_from, _usage_from(value["usage"]))
+    summary, usage, block = _text(value, "summary"), _usage_from(value["usage"]), value.get("block")
+    if block is None:
+        return Compaction(id, at, summary, keep_from, usage)
+    return Compaction(id, at, summary, keep_from, usage, _blocks([block])[0], _text(value, "beside"))
 
 
 def _undone(id: str, at: datetime, value: Json) -> Entry:

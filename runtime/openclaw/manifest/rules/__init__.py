@@ -31,6 +31,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     agents.models_exist,
     agents.workspaces_are_outside,
     agents.compaction_keeps_less,
+    agents.services_make_summaries,
     agents.session_time_zones_exist,
     agents.tools_are_not_all_denied,
     tools.names_are_free,

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from openclaw.manifest.builtins import COMMANDS, FLOOR
+from openclaw import abilities
+from openclaw.manifest.builtins import COMMANDS, FLOOR, MODELS
 from openclaw.manifest.diagnostic import Diagnostic, Span, error, see, warning
+from openclaw.manifest.models import default_model
 from openclaw.manifest.near import meant, near
 from openclaw.manifest.nodes import MapNode, Scalar
 from openclaw.manifest.project import Definition, Project
@@ -219,6 +221,37 @@ def compaction_keeps_less(project: Project) -> Iterator[Diagnostic]:
                 f"`keep_tokens` ({keep}) must be less than `at_tokens` ({at})",
                 f"for example `keep_tokens: {at // 2}`",
             )
+
+
+def services_make_summaries(project: Project) -> Iterator[Diagnostic]:
+    """Where an agent leaves its summaries to the service of its model, that service has to make some."""
+    for agent in project.agents():
+        node = agent.get("compaction")
+        mode = Definition(agent.name, agent.key, node).text("mode") if isinstance(node, MapNode) else None
+        if mode is None or mode.value != "server":
+            continue
+        alias = str(agent.value("model", default_model(project)))
+        if why := _no_summaries(project.all("model").get(alias), alias):
+            yield error(
+                "wrong-value",
+                mode.span,
+                f"`mode: server` is not to be had: {why}",
+                "write `mode: own`, or another model",
+            )
+
+
+def _no_summaries(model: Definition | None, alias: str) -> str:
+    """Why its service makes none; "" where it does, or where the model has had its diagnostic."""
+    id = alias if model is None else str(model.value("id", ""))
+    if model is not None:
+        if (kind := model.value("kind", "anthropic")) != "anthropic":
+            return f"`{alias}` is of the kind `{kind}`, which has no service"
+        if {"capabilities", "base_url"} & model.node.entries.keys():
+            stated = [named.value for named in model.texts("capabilities")]
+            return "" if "compaction" in stated else f"`{alias}` does not name `compaction` among its `capabilities`"
+    return (
+        f"Anthropic's service makes none with `{id}`" if id in MODELS and "compaction" not in abilities.of(id) else ""
+    )
 
 
 def session_time_zones_exist(project: Project) -> Iterator[Diagnostic]:
