@@ -14,7 +14,7 @@ from pathlib import Path
 from openclaw import commands, compaction, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
-from openclaw.clock import Clock
+from openclaw.clock import Clock, Waits
 from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
@@ -38,6 +38,7 @@ from openclaw.permissions.facts import Facts
 from openclaw.ports import ALONE, Audit, Beside, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
 from openclaw.shortening import IDLE, Failures, Shortening
+from openclaw.space import waited_for
 from openclaw.supervisor import Generation, Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory
@@ -90,6 +91,7 @@ class Job:
     tell: Watcher
     beat: Heartbeat | None
     beside: Beside
+    waits: Waits  # what the turn's limit does not count
 
     @property
     def who(self) -> Sender:
@@ -195,7 +197,9 @@ class Answering:
         beat = self.beats.of(queued.message)
         agent = _as_asked(generation.snapshot.agents[queued.route.agent], beat, generation.snapshot)
         models = Models(speak(agent, generation), self.cooling, tell)
-        return Job(queued, self._log(queued, transcript), agent, models, generation, tell, beat, beside)
+        waits = Waits(self.clock)
+        log = replace(self._log(queued, transcript), journal=waited_for(self.journal, waits))
+        return Job(queued, log, agent, models, generation, tell, beat, beside, waits)
 
     def _log(self, queued: Queued, transcript: Transcript) -> Log:
         return Log(queued.route.session, self.journal, transcript, self.clock, self.chance)
@@ -253,7 +257,9 @@ class Answering:
             await shortening.before_turn()
 
         async def steer() -> Sequence[UserEntry]:
-            return [self._joining(job, queued) for queued in await job.beside.steer()]
+            with job.waits.waiting():
+                said = await job.beside.steer()
+            return [self._joining(job, queued) for queued in said]
 
         turn = Turn(models, log, calls.perform, agent.limits, steer, shortening.at_window)
         turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
@@ -321,16 +327,16 @@ class Answering:
             reachable=lambda approvers: self.reachable(job.queued, approvers),
             audit=self.audit,
         )
-        return Calls(scene, bench, specs, job.tell)
+        return Calls(scene, bench, specs, job.tell, job.waits)
 
     async def _in_time(self, job: Job) -> tuple[Verdict | None, str]:
-        """The outcome, cut off when the turn took longer than it may; waiting for people does not count."""
+        """The outcome, cut off when the turn took longer than it may; waiting for people or the disk does not count."""
         calls, limit = self._calls(job, job.models.own.tools), job.agent.limits.turn
         run = self._outcome(job, calls)
         task, started = asyncio.ensure_future(run), self.clock.monotonic()
         try:
             while not task.done():
-                left = limit - (self.clock.monotonic() - started - calls.waiting())
+                left = limit - (self.clock.monotonic() - started - job.waits.seconds())
                 if left <= 0:
                     key = "limits.turn" if job.beat is None else "timeout"
                     raise TurnFailed(f"I stopped: this took longer than {limit:g} seconds ({key}).")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from openclaw.approvals import Approvals
-from openclaw.clock import Clock
+from openclaw.clock import Clock, Waits
 from openclaw.errors import StorageFailed, ToolError
 from openclaw.manifest.people import Sender, approvers_of
 from openclaw.manifest.snapshot import Agent, Snapshot
@@ -89,19 +89,16 @@ class Agreed:
 
 
 class Calls:
-    def __init__(self, scene: Scene, bench: Bench, specs: tuple[ToolSpec, ...], tell: Watcher) -> None:
+    def __init__(
+        self, scene: Scene, bench: Bench, specs: tuple[ToolSpec, ...], tell: Watcher, waits: Waits | None = None
+    ) -> None:
+        """`waits`: where the time goes in which people are waited for."""
         self._scene = scene
         self._bench = bench
         self._specs = {spec.name: spec for spec in specs}
         self._tell = tell
         self._asking = asyncio.Lock()  # one question at a time
-        self.waited = 0.0  # seconds spent waiting for people, which the turn's limit does not count
-        self._waiting_since: float | None = None
-
-    def waiting(self) -> float:
-        """Seconds spent waiting for people so far, the wait that is going on included."""
-        since = self._waiting_since
-        return self.waited + (self._bench.clock.monotonic() - since if since is not None else 0.0)
+        self._waits = waits or Waits(bench.clock)
 
     async def perform(self, call: ToolCall, begin: Begin) -> ToolResult:
         """The call's one result. `begin` is awaited after the decision and before the effect."""
@@ -246,11 +243,8 @@ class Calls:
         )
         self._note_decided(attempt, decision, id, asked=approval)
         async with self._asking:
-            self._waiting_since = bench.clock.monotonic()
-            try:
+            with self._waits.waiting():
                 answer = await bench.approvals.ask(approval, announce=lambda asked: self._tell(Asked(asked)))
-            finally:
-                self.waited, self._waiting_since = self.waiting(), None
             self._tell(Settled(approval.id, answer))
         agreed = Agreed(approval.id, answer, bench.approvals.answered_by(approval))
         if answer not in ("allow-once", "allow-always"):

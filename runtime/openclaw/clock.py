@@ -6,6 +6,8 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -29,6 +31,32 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class Waits:
+    """How long was waited for what nobody here can hasten: a person, room on the disk. What is waited for at the same
+    time counts once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._going_on = 0
+        self._since = 0.0
+        self._ended = 0.0
+
+    def seconds(self) -> float:
+        """So far, a wait that is going on included."""
+        return self._ended + (self._clock.monotonic() - self._since if self._going_on else 0.0)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        if not self._going_on:
+            self._since = self._clock.monotonic()
+        self._going_on += 1
+        try:
+            yield
+        finally:
+            self._ended, self._going_on = self.seconds(), self._going_on - 1
+            self._since = self._clock.monotonic()
 
 
 class ManualClock:

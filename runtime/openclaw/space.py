@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
 
-from openclaw.clock import Clock
+from openclaw.clock import Clock, Waits
 from openclaw.errors import DiskFull
-from openclaw.ports import Store
+from openclaw.ports import Journal, Store
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +99,19 @@ class Space:
         if self.since is not None:
             self.since = None
             log.warning("there is room on the disk again; all goes on")
+
+
+def waited_for(journal: Journal, waits: Waits) -> Journal:
+    """The same journal; the time in which it is waited for is one of these."""
+
+    def way(name: str, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        async def timed(*args: P.args, **more: P.kwargs) -> T:
+            with waits.waiting():
+                return await work(*args, **more)
+
+        return timed
+
+    return cast(Journal, _Through(journal, way))
 
 
 class _Through:

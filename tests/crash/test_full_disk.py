@@ -12,12 +12,29 @@ from typing import Any
 
 import pytest
 
-from doubles.house import CHANNELS, lived, project, until
+from doubles.house import CHANNELS, Process, Program, events, lived, project, until
 from doubles.messages_server import MessagesServer, Reply
 from doubles.telegram_server import TOKEN as BOT
 from doubles.telegram_server import TelegramServer
+from openclaw.clock import SystemClock
 
+EVENTS = {"Accept": "text/event-stream"}
+LATER = {"Prefer": "respond-async"}
 TELEGRAM = '  telegram: {{kind: telegram, token: "{bot}", api_base: "{url}", allow: [7]}}\n'
+
+
+class Leaping(SystemClock):
+    """A clock that can be put ahead; whoever sleeps beyond that wakes up."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        end = self.monotonic() + seconds
+        while (left := end - self.monotonic()) > 0:
+            await super().sleep(min(left, 0.05))
 
 
 @pytest.fixture
@@ -46,23 +63,26 @@ def fill(file: Path) -> None:
                     break
 
 
+def echo(body: dict[str, Any]) -> Reply:
+    said = body["messages"][-1]["content"][-1]["text"]
+    return Reply({"type": "text", "text": f"You said: {said}"}, delay=1.0 if said == "slow" else 0.0)
+
+
 @pytest.mark.slow
 def test_on_a_full_disk_the_runtime_takes_nothing_in_and_goes_on_when_there_is_room(
     small: Path, tmp_path: Path
 ) -> None:
-    def echo(body: dict[str, Any]) -> Reply:
-        said = body["messages"][-1]["content"][-1]["text"]
-        return Reply({"type": "text", "text": f"You said: {said}"}, delay=1.0 if said == "slow" else 0.0)
-
     async def scene(model: MessagesServer, telegram: TelegramServer) -> None:
-        channels = CHANNELS + TELEGRAM.format(bot=BOT, url=telegram.url)
-        root = project(tmp_path / "project", model.url, files={"channels.yaml": channels})
-        async with lived(root, small / "state") as (app, operator):
+        files = {"channels.yaml": CHANNELS + TELEGRAM.format(bot=BOT, url=telegram.url)}
+        root = project(tmp_path / "project", model.url, files=files)
+        clock = Leaping()
+        async with lived(root, small / "state", clock=clock) as (app, operator):
             await until(lambda: telegram.called("getUpdates"), "the first poll")
             first = (await operator.say("before")).json()
             assert first.get("reply") == "You said: before", first
             slow = asyncio.create_task(operator.say("slow", sender="slow"))
             await until(lambda: len(model.requests) == 2, "the turn that is under way", 40)
+            (small / "state" / "reserve").unlink()  # somebody else was faster: even what was begun finds no room
             fill(small / "filler")
             refused = await operator.say("too much", sender="new")
             assert (refused.status_code, refused.json()["code"]) == (503, "full")
@@ -75,7 +95,10 @@ def test_on_a_full_disk_the_runtime_takes_nothing_in_and_goes_on_when_there_is_r
             assert disk["full"] and "the disk is full" in (await operator.http.get("/readyz")).json()["detail"]
             assert "THE DISK IS FULL" in (await operator.say("/status")).json()["reply"]
             assert "openclaw_disk_full 1.0" in (await operator.http.get("/metrics")).text
-            await asyncio.sleep(2.5)  # it is tried again meanwhile
+            await until(lambda: app.space.waiting, "work that waits for room")
+            await asyncio.sleep(1.5)  # it is tried again meanwhile
+            clock.ahead += 7200  # far more than a turn may take, which waits for room through no fault of its own
+            await asyncio.sleep(0.5)
             assert app.failure is None and telegram.waiting  # it was not told that this was taken
             (small / "filler").unlink()
             assert (await slow).json()["reply"] == "You said: slow"
@@ -86,3 +109,42 @@ def test_on_a_full_disk_the_runtime_takes_nothing_in_and_goes_on_when_there_is_r
 
     with MessagesServer(otherwise=echo) as model, TelegramServer() as telegram:
         asyncio.run(asyncio.wait_for(scene(model, telegram), 90))
+
+
+@pytest.mark.slow
+def test_what_a_full_disk_and_a_kill_left_is_answered_when_there_is_room(small: Path, tmp_path: Path) -> None:
+    async def scene(model: MessagesServer, telegram: TelegramServer) -> None:
+        files = {"channels.yaml": CHANNELS + TELEGRAM.format(bot=BOT, url=telegram.url)}
+        root, state = project(tmp_path / "project", model.url, files=files), small / "state"
+        with Process(root, state) as first:
+            async with Program(await first.address()) as operator:
+                slow = (await operator.http.post("/api/messages", json={"text": "slow"}, headers=LATER)).json()["id"]
+                await until(lambda: model.requests, "the turn that is under way", 40)
+                fill(small / "filler")
+                telegram.say("on the phone", by=7)
+                await until(lambda: "nothing new is taken in" in first.log, "word of the full disk")
+                refused = await operator.http.post("/api/messages", json={"text": "new"}, headers=LATER)
+                assert refused.status_code == 503
+                first.process.kill()
+                first.process.wait(10)
+        assert telegram.waiting
+        (small / "filler").unlink()
+        with Process(root, state) as second:
+            async with Program(await second.address()) as operator:
+                again = await operator.http.post("/api/messages", json={"text": "new"}, headers=LATER)
+                assert again.status_code == 202
+                for id, reply in ((slow, "You said: slow"), (again.json()["id"], "You said: new")):
+                    assert await reply_to(operator, id) == reply
+            await until(lambda: telegram.texts(7), "the answer on Telegram", 40)
+            assert telegram.texts(7) == ["You said: on the phone"]
+
+    with MessagesServer(otherwise=echo) as model, TelegramServer() as telegram:
+        asyncio.run(asyncio.wait_for(scene(model, telegram), 150))
+    assert model.violations == []
+
+
+async def reply_to(operator: Program, id: str) -> str:
+    """The reply of a message that was accepted before; its events are told again, the last of all is that."""
+    async with operator.http.stream("GET", f"/api/messages/{id}/events", headers=EVENTS) as response:
+        told = [told async for name, told in events(response) if name == "reply"]
+    return str(told[-1]["reply"])
