@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -247,6 +250,51 @@ def test_a_child_left_in_the_background_ends_with_its_call(tmp_path: Path) -> No
 def test_a_child_that_leaves_its_group_ends_with_its_call(tmp_path: Path) -> None:
     result = run(tmp_path, script("setsid sh -c 'echo $$; exec sleep 60' & sleep 0.3"))
     assert eventually(lambda: gone(int(result.text)))
+
+
+NUMBERED_AGAIN = """
+import asyncio, subprocess, sys
+from pathlib import Path
+from openclaw.clock import SystemClock
+from openclaw.messages import CommandLine, Step
+from openclaw.tools._processes import Job
+from openclaw.tools._sandbox import Launch
+
+class Plain:
+    def launch(self, step, cwd, environment, seconds):
+        return Launch(step.argv, step.program, environment)
+
+async def main():
+    steps = Step(("true",), "", program="/bin/true"), Step(("cat", "fifo"), ";", program="/bin/cat")
+    begun = asyncio.Queue()
+    job = Job(CommandLine(steps), Path.cwd(), {}, SystemClock(), 60, Plain())
+    job.started = begun.put_nowait
+    running = asyncio.ensure_future(job.run())
+    first, second = await begun.get(), await begun.get()
+    Path("/proc/sys/kernel/ns_last_pid").write_text(str(first - 1))
+    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    with open("fifo", "w"):
+        pass
+    await running
+    await job.end()
+    print(other.pid == first, other.poll())
+    other.kill()
+    other.wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare"), reason="only the administrator can have a number given out again"
+)
+def test_who_has_the_number_of_a_program_that_ended_is_left_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    inside = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", NUMBERED_AGAIN]
+    found = subprocess.run(inside, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    if "unshare" in found.stderr:
+        pytest.skip(f"no numbers of one's own for processes: {found.stderr.strip()}")
+    assert found.stdout.split() == ["True", "None"], found.stderr
 
 
 def test_a_cancelled_call_leaves_no_process(tmp_path: Path) -> None:

@@ -121,8 +121,17 @@ class Job:
                         until_started.callback(_close, outgoing)
                     processes.append(await self._start(step, incoming, outgoing))
                 incoming = following
-        codes = [126 if started is None else _code(await started[0].wait(), started[1]) for started in processes]
+        codes = await asyncio.gather(*map(self._ended, processes))
         return codes[-1]
+
+    async def _ended(self, started: tuple[asyncio.subprocess.Process, Launch] | None) -> int:
+        if started is None:
+            return 126
+        process, launch = started
+        code = await process.wait()
+        if not _lives(process.pid):  # its number is anybody's from now on
+            self._groups.remove(process.pid)
+        return _code(code, launch)
 
     async def _start(
         self, step: Step, incoming: int, outgoing: int
@@ -282,6 +291,17 @@ def _memory(pid: int) -> int:
     with suppress(OSError, ValueError, IndexError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
     return 0
+
+
+def _lives(group: int) -> bool:
+    """Whether anybody is left of a group of processes; one that outlived its leader keeps its number taken."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _close(descriptor: int) -> None:
