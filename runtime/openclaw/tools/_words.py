@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -103,19 +103,23 @@ def excerpt(text: str, found: Sequence[str], longest: int = 400) -> str:
 
 
 def _plain(text: str) -> str:
-    """One form for equal characters, in one case. The marks that are vowels in other scripts stay."""
+    """One form for equal characters, in one case, and blanks for what belongs to no word. The marks that are vowels in
+    other scripts stay. (What is ASCII stays as it is: an index knows what to do with it.)"""
     if text.isascii():
         return text
-    folded = unicodedata.normalize("NFKD", text.encode("utf-8", "replace").decode()).casefold()
-    parted = unicodedata.normalize("NFKD", folded)
-    return unicodedata.normalize("NFC", _MARKS.sub("", parted).translate(_SPELT))
+    parted = unicodedata.normalize("NFKD", text.encode("utf-8", "replace").decode())
+    return unicodedata.normalize("NFC", parted.translate(_FORMS))
 
 
 def _split(text: str) -> list[str]:
     """The words of a plain text, emoji among them."""
-    if text.isascii():
-        return _ASCII_WORD.findall(text)
-    return "".join(char if _belongs(char) else " " for char in text).split()
+    return _ASCII_WORD.findall(text) if text.isascii() else text.split()
+
+
+def _form(char: str) -> str:
+    """What a character of a text that is taken apart becomes."""
+    kept = _MARKS.sub("", unicodedata.normalize("NFKD", char.casefold())).translate(_SPELT)
+    return "".join(one if _belongs(one) else " " for one in kept)
 
 
 def _belongs(char: str) -> bool:
@@ -123,8 +127,27 @@ def _belongs(char: str) -> bool:
     return category[0] in "LNM" or (category == "So" and _SIGN.match(char) is not None)
 
 
+def _set_apart(char: str) -> str:
+    return f" {char} " if _SIGN.match(char) else char
+
+
+class _Table(dict[int, str]):
+    """For `str.translate`: each character is looked at once."""
+
+    def __init__(self, of: Callable[[str], str]) -> None:
+        self._of = of
+
+    def __missing__(self, code: int) -> str:
+        self[code] = made = self._of(chr(code))
+        return made
+
+
+_FORMS = _Table(_form)
+_APART = _Table(_set_apart)
+
+
 def _apart(text: str) -> str:
-    return text if text.isascii() else _SIGN.sub(r" \g<0> ", text)
+    return text if text.isascii() else text.translate(_APART)
 
 
 def _pairs(word: str) -> list[str]:
