@@ -28,6 +28,8 @@ SIDE_BY_SIDE = 4  # runtimes; each waits a good deal for its disk and for a remi
 LOCKS = frozenset({"fcntl"})  # SQLite's: they leave nothing on disk
 NAMES = frozenset(name for name, _ in CALLS.values())
 
+HUNG = -1  # the status of what neither ended nor went on
+
 Call = tuple[int, str, str]  # thread, name, file
 
 
@@ -162,8 +164,9 @@ def first(root: Path, strike: Strike, number: int) -> tuple[Work, Outcome]:
 
 def both(root: Path, strike: Strike, number: int) -> Outcome:
     """A runtime that is struck, and one that goes on. Their folder stays where something is wrong."""
-    work, outcome = first(root, strike, number)
+    outcome = Outcome(HUNG, [], None, Findings())
     try:
+        work, outcome = first(root, strike, number)
         _gone_on(work, outcome)
         outcome.found = strike.judged(work)
     except AssertionError as wrong:

@@ -10,7 +10,7 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,8 @@ class Work:
         try:
             with ExitStack() as closed:
                 control = Door(closed.enter_context(closing(local(self.site.state / "control.sock"))))
-                _until(lambda: _served(control, life), life, end, "a runtime that serves")
+                _until(lambda: len(life.web()) == len(WEB), life, end, "the addresses")
+                _until(lambda: control.ask("GET", "/readyz")[0] == 200, life, end, "a runtime that serves")
                 self.ready = time.monotonic()
                 web = [closed.enter_context(closing(http.client.HTTPConnection(at, timeout=30))) for at in life.web()]
                 doors = {"repl": control, **dict(zip(WEB, map(Door, web), strict=True))}
@@ -194,16 +195,12 @@ SELECT (SELECT COUNT(*) FROM inbox WHERE settled IS NULL) + (SELECT COUNT(*) FRO
 """
 
 
-def _served(control: Door, life: Life) -> bool:
-    try:
-        return len(life.web()) == len(WEB) and control.ask("GET", "/readyz")[0] == 200
-    except Gone:  # it starts
-        return False
-
-
 def _until(found: Callable[[], bool], life: Life, end: float, what: str) -> None:
     """Raises Gone where the runtime has ended."""
-    while not found():
+    while True:
+        with suppress(Gone):  # a connection that was silent for some seconds is hung up
+            if found():
+                return
         if life.process.poll() is not None:
             raise Gone(f"it ended before {what}")
         assert time.monotonic() < end, f"{what} did not come"
