@@ -3,8 +3,11 @@
 The conversations are made up here, from a seed: two people talk for some hundreds of turns, facts among small talk. The
 questions ask for the facts in other words: half of them hold another form of one of the turn's words, half share only
 a name with it, which no search by words can tell from small talk about the same person. So the figures compare searches
-and say little beyond. Three are compared on the same turns: any word of the question (those that hold most of them
-first), bare FTS5 with stop words and porter's stems, and ours. From the tests folder:
+and say little beyond. Compared on the same turns: any word of the question (those that hold most of them first), bare
+FTS5, FTS5 with stop words and porter's stems, ours, and ours with the turns just before and after each that fits, which
+take the places of others among the ten. Talks are of two kinds: in one each turn says all there is to say, as notes do;
+in the other every fact is asked for and answered in half a sentence, as in a conversation that was kept word for word:
+the answer is what must be found. From the tests folder:
 
     python -m bench.recall [--conversations 20] [--turns 600] [--seed 7]
 """
@@ -64,6 +67,15 @@ FACTS = (
     ("{name} is getting married in {place} next June.", "Where will {name} marry?"),
     ("{name} broke a leg skiing and sits at home with {pet}.", "How was {name} injured?"),
 )
+# What is asked, what is answered, and how that is asked for weeks later.
+ANSWERED = (
+    ("Where did you move to, {name}?", "To {place}, last spring.", "Where did {name} move to?"),
+    ("{name}, what did you get at the flea market?", "An old {thing}, it still works.", "What did {name} purchase?"),
+    ("{name}, what is your puppy called?", "{pet}, and it chews everything.", "What is the name of {name}'s dog?"),
+    ("Is there anything you can't eat, {name}?", "Only {food}, since the hospital.", "What is {name} allergic to?"),
+    ("What do you do for a living, {name}?", "I'm a {job} now, and love it.", "What kind of work does {name} do?"),
+    ("Where will the wedding be, {name}?", "In {place}, next June.", "Where will {name} marry?"),
+)
 SMALL = (
     "How was your week, {name}?",
     "I talked to {name} on the phone, all well.",
@@ -88,22 +100,23 @@ SMALL = (
 Find = Callable[[str], Sequence[int]]
 
 
-def conversation(chance: random.Random, turns: int) -> tuple[list[str], list[tuple[str, int]]]:
+def conversation(chance: random.Random, turns: int, *, answered: bool) -> tuple[list[str], list[tuple[str, int]]]:
     """What is said, and the questions, each with the turn that answers it."""
 
-    def filled(text: str, name: str) -> tuple[str, str]:
+    def filled(text: str, name: str) -> str:
         words = {"name": name, "place": PLACES, "thing": THINGS, "pet": PETS, "food": FOODS, "job": JOBS}
         chosen = {key: value if isinstance(value, str) else chance.choice(value) for key, value in words.items()}
-        return text.format(**chosen), name
+        return text.format(**chosen)
 
-    said = [filled(chance.choice(SMALL), chance.choice(NAMES))[0] for _ in range(turns)]
+    said = [filled(chance.choice(SMALL), chance.choice(NAMES)) for _ in range(turns)]
+    kinds = ANSWERED if answered else tuple(("", *fact) for fact in FACTS)
+    facts = [(fact, name) for fact in kinds for name in NAMES]
+    places = chance.sample(range(1, turns, 2), 60)
     asked = []
-    facts = [(fact, name) for fact in FACTS for name in NAMES]
-    for (fact, question), name in chance.sample(facts, 60):
-        place = chance.randrange(turns)
-        while any(place == taken for _, taken in asked):
-            place = chance.randrange(turns)
-        said[place] = filled(fact, name)[0]
+    for ((before, fact, question), name), place in zip(chance.sample(facts, 60), places, strict=True):
+        if before:
+            said[place - 1] = filled(before, name)
+        said[place] = filled(fact, name)
         asked.append((question.format(name=name), place))
     return said, asked
 
@@ -119,20 +132,20 @@ def any_word(said: Sequence[str]) -> Find:
     return find
 
 
-def stemmed(said: Sequence[str]) -> Find:
+def bare(said: Sequence[str], tokenize: str, terms: Callable[[str], Sequence[str]]) -> Find:
     db = sqlite3.connect(":memory:")
-    db.execute("CREATE VIRTUAL TABLE t USING fts5 (body, tokenize = 'porter unicode61')")
+    db.execute(f"CREATE VIRTUAL TABLE t USING fts5 (body, tokenize = '{tokenize}')")
     db.executemany("INSERT INTO t (rowid, body) VALUES (?, ?)", enumerate(said))
 
     def find(question: str) -> Sequence[int]:
-        asked = " OR ".join(f'"{term}"' for term in _words.terms(question))
+        asked = " OR ".join(f'"{term}"' for term in terms(question))
         return [row[0] for row in db.execute("SELECT rowid FROM t WHERE t MATCH ? ORDER BY rank LIMIT 10", (asked,))]
 
     return find
 
 
-def ours(memory: Memory) -> Find:
-    return lambda question: [int(one.name) for one in memory.search("", question, FIRST)]
+def ours(memory: Memory, around: int) -> Find:
+    return lambda question: [int(one.name) for one in memory.search("", question, FIRST, around)][:FIRST]
 
 
 def kept(root: Path, said: Sequence[str]) -> Memory:
@@ -147,15 +160,34 @@ def kept(root: Path, said: Sequence[str]) -> Memory:
     return memory
 
 
-def hits(chance: random.Random, turns: int) -> Iterator[tuple[str, bool]]:
-    said, asked = conversation(chance, turns)
+def hits(chance: random.Random, turns: int, *, answered: bool) -> Iterator[tuple[str, bool]]:
+    said, asked = conversation(chance, turns, answered=answered)
     with tempfile.TemporaryDirectory() as folder:
         memory = kept(Path(folder), said)
-        ways = {"any word": any_word(said), "FTS5, stop words, porter": stemmed(said), "ours": ours(memory)}
+        ways = {
+            "any word": any_word(said),
+            "FTS5": bare(said, "unicode61", _words.words),
+            "FTS5, stop words, porter": bare(said, "porter unicode61", _words.terms),
+            "ours": ours(memory, 0),
+            "ours and their neighbours": ours(memory, 1),
+        }
         for question, answer in asked:
             for name, find in ways.items():
                 yield name, answer in find(question)
         memory.close()
+
+
+def measure(conversations: int, turns: int, seed: int, *, answered: bool) -> None:
+    chance = random.Random(seed)
+    found: dict[str, list[bool]] = {}
+    for _ in range(conversations):
+        for name, hit in hits(chance, turns, answered=answered):
+            found.setdefault(name, []).append(hit)
+    print(
+        "facts asked for and answered in half a sentence" if answered else "facts that are said in a turn of their own"
+    )
+    for name, each in found.items():
+        print(f"  {name:<26} {sum(each) / len(each):6.1%} of {len(each):,} questions", flush=True)
 
 
 def main() -> None:
@@ -164,14 +196,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=600)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    chance = random.Random(options.seed)
-    found: dict[str, list[bool]] = {}
-    for _ in range(options.conversations):
-        for name, hit in hits(chance, options.turns):
-            found.setdefault(name, []).append(hit)
     print(f"evidence recall@{FIRST}: {options.conversations} talks of {options.turns} turns, seed {options.seed}")
-    for name, each in found.items():
-        print(f"  {name:<26} {sum(each) / len(each):6.1%} of {len(each):,} questions")
+    for answered in (False, True):
+        measure(options.conversations, options.turns, options.seed, answered=answered)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ out, leave keys out, or write keys of their own, which are searched like a title
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,7 +122,10 @@ def _stamp(at: datetime) -> str:
 def called(name: str) -> str:
     """A name as it is compared and kept: no case, `-` for spaces, nothing that does not print. May be empty."""
     kept = (char for char in unicodedata.normalize("NFC", name).casefold() if char.isprintable() or char.isspace())
-    return "-".join("".join(kept).removesuffix(".md").split())[:LONGEST_NAME].strip("-/")
+    whole = "-".join("".join(kept).removesuffix(".md").split()).strip("-/")
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    return f"{whole[: LONGEST_NAME - 17]}-{hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def name_for(text: str, longest: int = 48) -> str:

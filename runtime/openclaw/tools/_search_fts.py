@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from openclaw.clock import Clock
 from openclaw.tools._search import Learned, Lost, Query, Remembered
@@ -117,10 +117,10 @@ class Search:
 
         self._with(empty)
 
-    def anew(self) -> Search:
-        return Search(self._file, self._clock, beside=True)
+    def anew(self) -> Self:
+        return type(self)(self._file, self._clock, beside=True)
 
-    def become(self, other: Search) -> None:
+    def become(self, other: Self) -> None:
         """Copies the other file into this one as one change: no name is moved, so that nobody finds the two mixed."""
         assert other._db is not None
         fresh = other._db
