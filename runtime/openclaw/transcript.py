@@ -249,7 +249,7 @@ class Transcript:
             case AssistantEntry():
                 self._close_calls()
                 answered = entry.content if thinking else _without_thinking(entry.content)
-                self._messages.append({"role": "assistant", "content": list(answered)})
+                self._messages.append({"role": "assistant", "content": list(answered) or [_SILENT]})
                 self._asked = {block["id"]: None for block in entry.content if block.get("type") == _CALL}
             case Result() if self._asked.get(entry.call, entry) is None:
                 self._asked[entry.call] = entry
@@ -288,6 +288,8 @@ class Transcript:
                 return at + 1
         return 0
 
+
+_SILENT: Block = {"type": "text", "text": "(no text)"}  # for no model takes a message without content
 
 _TAKEN: Mapping[type[Entry], Callable[[Transcript, Any], None]] = {  # looked up: there may be thousands at once
     UserEntry: Transcript._said,
@@ -385,7 +387,7 @@ def _telling(told: Told) -> str:
 
 def _without_thinking(content: Sequence[Block]) -> Sequence[Block]:
     kept = [block for block in content if block.get("type") not in _THINKING]
-    return kept or [{"type": "text", "text": "(no text)"}]
+    return kept or [_SILENT]
 
 
 def _result_block(result: Result | None, call: str) -> dict[str, Any]:

@@ -141,3 +141,47 @@ def test_bytes_that_say_nothing_are_not_waited_for_without_end() -> None:
         hear("content_block_stop", 1)
     with pytest.raises(ProviderError, match="said nothing for too long"):
         hear("ping", QUIET + 1)
+
+
+def poured(*blocks: dict[str, Any], stop: Any = "tool_use", deltas: tuple[Any, ...] = ()) -> bytes:
+    """Whole blocks, pieces of the last of them, and how it ended."""
+    starts = [{"type": "content_block_start", "index": n, "content_block": block} for n, block in enumerate(blocks)]
+    pieces = [{"type": "content_block_delta", "index": len(blocks) - 1, "delta": delta} for delta in deltas]
+    ends = [{"type": "message_delta", "delta": {"stop_reason": stop}}, {"type": "message_stop"}]
+    events = [{"type": "message_start", "message": {"model": "m"}}, *starts, *pieces, *ends]
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+
+
+CALL: dict[str, Any] = {"type": "tool_use", "id": "t1", "name": "ls", "input": {}}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        poured({name: value for name, value in CALL.items() if name != "id"}),
+        poured({name: value for name, value in CALL.items() if name != "name"}),
+        poured({name: value for name, value in CALL.items() if name != "input"}),
+        poured({**CALL, "id": ""}),
+        poured({**CALL, "id": ["t1"]}),
+        poured({**CALL, "name": "a b!"}),
+        poured({**CALL, "input": "x"}),
+        poured({}, stop="end_turn"),
+        poured({"type": "text", "text": ""}, deltas=({"type": "text_delta", "text": 5},), stop="end_turn"),
+        poured({"type": "text", "text": "hi"}, stop=7),
+        poured({"type": "text", "text": "hi"}, stop=["end_turn"]),
+    ],
+)
+def test_what_could_not_be_sent_back_is_no_answer(raw: bytes) -> None:
+    with pytest.raises(ProviderError) as caught:
+        read([raw]).completed()
+    assert caught.value.fault == "truncated"
+
+
+def test_thinking_that_nobody_signed_is_left_out() -> None:
+    said = {"type": "text", "text": "hi"}
+    assert read([poured({"type": "thinking", "thinking": "hm"}, said, stop="end_turn")]).completed().content == (said,)
+
+
+def test_calls_with_one_id_are_told_apart() -> None:
+    content = read([poured(CALL, {**CALL, "id": "t1_2"}, CALL, CALL)]).completed().content
+    assert [block["id"] for block in content] == ["t1", "t1_2", "t1_3", "t1_4"]

@@ -311,3 +311,8 @@ def test_joined_messages_are_sent_the_same_when_read_back() -> None:
     for entry in entries:
         grown.add(entry)
     assert grown.messages("s1") == Transcript(entries).messages("s1")
+
+
+def test_an_answer_without_a_word_is_sent_back_with_some() -> None:
+    sent = Transcript([user("u1"), assistant("a1"), user("u2")]).messages("s1")
+    assert sent[1] == {"role": "assistant", "content": [{"type": "text", "text": "(no text)"}]}

@@ -1,17 +1,22 @@
 """Puts the answer of a Messages API stream together, block by block, exactly as it was sent.
 
 Its law: what comes out is what the next request must carry, verbatim: thinking with its signature,
-blocks of unknown types, citations. Three things are left out because no server takes them back: text
-blocks without text, a tool call whose input was cut off by the token limit (its JSON is incomplete and
-must never run), and fragments after the end. Only a stream that said why it stopped and that it is over
-counts as an answer. It does not know HTTP, the SDK or the clock, and checks nothing it does not need.
+blocks of unknown types, citations. Four things are left out because no server takes them back: text
+blocks without text, thinking that nobody signed, a tool call whose input was cut off by the token limit
+(its JSON is incomplete and must never run), and fragments after the end. Of calls with one id, which some
+servers give, the later ones get ids of their own. Only a stream that said why it stopped and that it is
+over counts as an answer, and one with a call that could be neither run nor sent back does not. It does
+not know HTTP, the SDK or the clock, and checks nothing it does not need.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from itertools import count
 from typing import Any
 
+from openclaw.errors import ProviderError
 from openclaw.messages import TextDelta, ThinkingDelta, Usage, quote_line
 from openclaw.ports import Completed
 from openclaw.providers._anthropic_faults import Service
@@ -29,6 +34,9 @@ BYTES_PER_TOKEN = 1024  # and for each of its tokens: an event of its own, if ne
 LONGEST_LINE = 8 << 20  # bytes
 
 Delta = TextDelta | ThinkingDelta
+
+_NONSENSE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 
 class Lines:
@@ -96,8 +104,8 @@ class Answer:
             raise self._service.truncated("it has no end")
         try:
             deltas = [self._take(json.loads(payload)) for payload in self._lines.feed(chunk)]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise self._service.truncated("it sent something that is not part of an answer") from None
+        except _NONSENSE:
+            raise self._nonsense() from None
         return [delta for delta in deltas if delta is not None]
 
     def completed(self) -> Completed:
@@ -105,8 +113,15 @@ class Answer:
             raise self._service.truncated("the stream ended without its end mark")
         if self._stop_reason is None:
             raise self._service.truncated("the stream ended without a reason")
-        content = [block for growing in self._blocks.values() if (block := self._finish(growing)) is not None]
+        try:
+            content = [block for growing in self._blocks.values() if (block := self._finish(growing)) is not None]
+            _tell_apart([block for block in content if block["type"] == "tool_use"])
+        except _NONSENSE:
+            raise self._nonsense() from None
         return Completed(tuple(content), self._stop_reason, Usage(**self._usage), self._model, self._why)
+
+    def _nonsense(self) -> ProviderError:
+        return self._service.truncated("it sent something that is not part of an answer")
 
     def _take(self, event: dict[str, Any]) -> Delta | None:
         kind = event["type"]
@@ -118,10 +133,10 @@ class Answer:
         if kind == "content_block_start":
             self._blocks[event["index"]] = _Growing(dict(event["content_block"]))
         elif kind == "message_start":
-            self._model = event["message"].get("model") or self._model
+            self._model = _text(event["message"].get("model")) or self._model
             self._count(event["message"].get("usage"))
         elif kind == "message_delta":
-            self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
+            self._stop_reason = _text(event["delta"].get("stop_reason")) or self._stop_reason
             self._why = _details(event["delta"].get("stop_details")) or self._why
             self._count(_last_summary(event.get("usage")))
         elif kind == "message_stop":
@@ -152,15 +167,18 @@ class Answer:
     def _count(self, usage: dict[str, Any] | None) -> None:
         """Figures are running totals: later ones replace earlier ones, missing ones leave them."""
         for theirs, ours in _USAGE.items():
-            if isinstance(figure := (usage or {}).get(theirs), int):
+            if isinstance(figure := (usage or {}).get(theirs), int) and 0 <= figure < 1 << 53:
                 self._usage[ours] = figure
 
     def _finish(self, growing: _Growing) -> dict[str, Any] | None:
         block, came = growing.block, "".join(growing.pieces)
-        kind = block.get("type")
+        kind = _text(block["type"])
         if kind in ("text", "thinking"):
             block[kind] = f"{block.get(kind) or ''}{came}"
-            return None if kind == "text" and not block["text"].strip() else block
+            said = block["text"].strip() if kind == "text" else _text(block.get("signature"))
+            return block if said else None
+        if kind == "tool_use":
+            _check(block)
         if "input" not in block:
             return block
         if came:
@@ -181,6 +199,28 @@ class Answer:
 
     def _last(self) -> _Growing:
         return next(reversed(self._blocks.values()))
+
+
+def _text(value: Any) -> str:
+    if value is not None and not isinstance(value, str):
+        raise TypeError("a word is no word")
+    return value or ""
+
+
+def _check(call: dict[str, Any]) -> None:
+    """ValueError where nobody could run it, or it could never be sent back."""
+    if not (_NAME.fullmatch(call["name"]) and _text(call["id"]) and isinstance(call.get("input"), dict)):
+        raise ValueError("a call without an id, a name or an input")
+
+
+def _tell_apart(calls: list[dict[str, Any]]) -> None:
+    given = {call["id"] for call in calls}
+    seen: set[str] = set()
+    for call in calls:
+        if call["id"] in seen:
+            call["id"] = next(id for n in count(2) if (id := f"{call['id'][:100]}_{n}") not in given)
+            given.add(call["id"])
+        seen.add(call["id"])
 
 
 def _last_summary(usage: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -390,6 +390,8 @@ def _blocks(content: object) -> tuple[Block, ...]:
     for block in content:
         if type(block) is not dict:
             raise TypeError("`content` is not a list of blocks")
+        if block.get("type") == "tool_use" and not (type(block.get("id")) is type(block.get("name")) is str):
+            raise TypeError("a call of a tool has no `id` or no `name`")
     return tuple(content)
 
 
