@@ -438,9 +438,9 @@ def looks(memory: Memory) -> list[str]:
     seen: list[str] = []
     walk = memory._index._compare
 
-    def noted(*args: Any) -> None:
+    def noted(root: str, scope: str | None, enter: Any = None) -> None:
         seen.append("all")
-        walk(*args)
+        walk(root, scope, enter)
 
     memory._index._compare = noted  # type: ignore[method-assign]
     return seen

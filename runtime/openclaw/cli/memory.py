@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if not folder.is_dir() and args.action != "add":
         return _without_memories(args)
     memory = Memory(folder, args.state / "search.db", SystemClock())
+    memory.show(_progress)
     try:
         memory.open()
         return _run(args, memory)
@@ -101,7 +102,8 @@ def _progress(done: int, of: int) -> None:
 
 _STAYS = """\
 Not touched: conversations (sessions/, with its archive), messages (runtime.db), the audit (logs/), files in
-workspaces, and backups. What others had saved about them is found with `openclaw memory search`."""
+workspaces, backups, and what else is kept beside their memories. What others had saved about them is found with
+`openclaw memory search`. A disk may hold what was removed until it needs the room."""
 
 
 def _forget(args: argparse.Namespace, memory: Memory) -> int:

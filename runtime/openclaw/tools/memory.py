@@ -85,8 +85,12 @@ class Memory:
 
     def rebuild(self, progress: Progress) -> int:
         """Builds the index anew from the files, beside whoever searches; how many memories there are."""
-        self._index.progress = progress
+        self.show(progress)
         return self._index.rebuild()
+
+    def show(self, progress: Progress) -> None:
+        """From now on `progress` is told how far it is, where many files have to be read."""
+        self._index.progress = progress
 
     def save(
         self, scope: str, text: str, *, name: str = "", author: str = "", agent: str = "", untrusted: str = ""
