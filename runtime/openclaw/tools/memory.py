@@ -310,7 +310,7 @@ class Tools:
             return ToolResult(f"the memory could not be used: {words or type(error).__name__}", is_error=True)
 
 
-def _save(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
+def _save(memory: Memory, input: Mapping[str, Any], call: Call) -> Answer:
     saved, before = memory.save(
         call.memory or "",
         input["text"],
@@ -323,7 +323,7 @@ def _save(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
         return f"Remembered as `{saved.name}`."
     if before.text == saved.text:
         return f"This was remembered already, as `{saved.name}`."
-    return f"Updated `{saved.name}`. Before, it said:\n{before.text}"
+    return f"Updated `{saved.name}`. Before, it said:\n{before.text}", _strangers([before])
 
 
 def _search(memory: Memory, input: Mapping[str, Any], call: Call) -> Answer:
@@ -354,10 +354,10 @@ def _list(memory: Memory, input: Mapping[str, Any], call: Call) -> Answer:
     return "\n".join([f"{_being_read(found)}{note.counted(found)}, newest first:", *lines]), _strangers(found)
 
 
-def _delete(memory: Memory, input: Mapping[str, Any], call: Call) -> str:
+def _delete(memory: Memory, input: Mapping[str, Any], call: Call) -> Answer:
     gone = memory.delete(call.memory or "", input["name"])
     if gone is not None:
-        return f"Forgot `{gone.name}`. It said:\n{gone.text}"
+        return f"Forgot `{gone.name}`. It said:\n{gone.text}", _strangers([gone])
     names = [one.name for one in memory.list(call.memory or "")]
     near = difflib.get_close_matches(note.called(input["name"]), names, 3, 0.5)
     hint = f"; did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "; memory_list shows the names"
