@@ -175,6 +175,17 @@ def test_a_role_is_no_kind_and_a_kind_is_no_role(shape):
         codec.entry_from({**rest, **shape})
 
 
+@pytest.mark.parametrize("call", [{"name": "ls"}, {"id": "t1"}, {"id": ["t1"], "name": "ls"}])
+def test_a_call_that_nobody_can_answer_is_damage(call):
+    said = {"id": "1", "at": "2026-03-28T12:00:00Z", "type": "message", "role": "assistant", "setup": "s", "model": "m"}
+    used = {"input": 0, "output": 0, "cache_read": 0, "cache_write": 0}
+    block = {"type": "tool_use", "id": "t1", "name": "ls", "input": {}}
+    line = {**said, "stop_reason": "tool_use", "usage": used, "content": [block]}
+    assert codec.entry_from(line).content == (block,)
+    with pytest.raises(TypeError):
+        codec.entry_from({**line, "content": [{"type": "tool_use", "input": {}, **call}]})
+
+
 @settings(deadline=None)
 @given(text, text)
 def test_two_keys_never_share_a_file_name(one, other):
