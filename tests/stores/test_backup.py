@@ -132,6 +132,19 @@ def test_a_backup_is_taken_beside_an_open_store_and_leaves_it_alone(state, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+def test_a_copy_knows_nothing_of_the_commands_that_run_beside_the_original(state, tmp_path):
+    (state / "running").mkdir()
+    (state / "running" / ("a" * 32)).write_text("{}")
+    backup(state, tmp_path / "b", NOON)
+    with tarfile.open(tmp_path / "b") as tar:
+        rows = tar.extractfile("runtime.db")
+        assert rows is not None and not [name for name in tar.getnames() if name.startswith("running")]
+        packed(tmp_path / "older", [(member("runtime.db"), rows.read()), (member(f"running/{'a' * 32}"), b"{}")])
+    for made in ("b", "older"):
+        restore(tmp_path / made, tmp_path / f"of {made}", NOON)
+        assert not (tmp_path / f"of {made}" / "running").exists()
+
+
 def test_a_half_written_last_line_is_left_out(state, tmp_path):
     path = state / "sessions" / "s.jsonl"
     whole = path.read_bytes()

@@ -3,7 +3,8 @@
 Law: what a backup holds is what a crash might have left. The rows are copied first, as they are at one moment, and the
 transcripts after them: so a transcript may know more than the rows, as after a crash just before a message is settled,
 and never less. A backup is whole or it is not there; a state folder that was restored is, too. Each file is known by
-its hash. What stands for this machine alone (locks, sockets) or is made anew (the index) is left out.
+its hash. What stands for this machine alone (locks, sockets, commands that run) or is made anew (the index) is left out:
+whoever starts on a copy must not take the commands of the original for what a killed runtime left.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from openclaw.stores._schema import VERSION
 FORMAT = 1
 MANIFEST = "openclaw-backup.json"  # the last of the archive, so one that was cut off has none
 ROWS = "runtime.db"
-_OURS = frozenset({"lock", "reserve", "probe", "control.sock", "search.db", ROWS, MANIFEST})
+_RUNNING = "running"
+_OURS = frozenset({"lock", "reserve", "probe", "control.sock", "search.db", _RUNNING, ROWS, MANIFEST})
 _BESIDE = ("-wal", "-shm", "-journal", ".new")
 _CONFLICT = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # of two members that want one place
 _PIECE = 1 << 20
@@ -233,6 +235,7 @@ def _staged(archive: Path, staged: Path) -> Told:
         raise OpenClawError(f"{archive} is damaged, or no backup ({error}); nothing was restored") from error
     _check(archive, found, manifest)
     _check_rows(staged / ROWS)
+    _leave_commands(staged / _RUNNING)
     for path in [staged, *staged.rglob("*")]:
         if path.is_dir() and not path.is_symlink():
             Files().sync_folder(path)
@@ -315,6 +318,14 @@ def _check_rows(rows: Path) -> None:
             raise OpenClawError("the runtime.db of the backup is damaged; nothing was restored")
         # What waited to be sent then may have been sent since: whoever gets it should know.
         db.execute("UPDATE outbox SET handed = 1 WHERE state = 'due'")
+
+
+def _leave_commands(records: Path) -> None:
+    """Those of the runtime that was copied, which may run on this machine still; an older backup holds them."""
+    if records.is_dir() and not records.is_symlink():
+        shutil.rmtree(records)
+    else:
+        records.unlink(missing_ok=True)
 
 
 def _take_place(staged: Path, state: Path, now: datetime, *, aside: bool) -> list[str]:
