@@ -1,10 +1,12 @@
 """What searching memories costs with 1,000, 10,000 and 100,000 of them, beside what SQLite alone asks for it.
 
-Prints the time to build the index, to search it (95 of 100 searches are quicker), to find a file that was edited
-by hand just before, and what a look at the stamps of all files would take. The floor is FTS5 by itself in the same
-run: the same texts in one bare table, asked for any of the same words, ranked, with nothing around it. From tests:
+Prints the time to build the index, and to build it anew beside those who search, to search it (95 of 100 searches are
+quicker), to find a file that was edited by hand just before, what a look at the stamps of all files would take, and
+what the memories cost that a conversation begins with. The floor is FTS5 by itself in the same run: the same texts in
+one bare table, asked for any of the same words, ranked, with nothing around it. On a busy machine, `--cpu` shows the
+time of the processor instead of the clock's. From tests:
 
-    python -m bench.memory [--notes 1000 10000 100000]
+    python -m bench.memory [--notes 1000 10000 100000] [--asked 300] [--cpu]
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
+from openclaw import prompt
 from openclaw.clock import SystemClock
 from openclaw.tools import _words
 from openclaw.tools.memory import Memory
@@ -27,6 +30,7 @@ WORDS = 30_000
 LENGTH = 110  # words of a note
 ASKED = 300  # searches of each kind
 FOLDERS = 20
+CPU = False
 
 
 class Language:
@@ -75,21 +79,38 @@ def spread(times: Sequence[float]) -> str:
     return f"{found[len(found) // 2] * 1000:8.2f} {found[int(len(found) * 0.95)] * 1000:8.2f}"
 
 
+def clock() -> float:
+    return time.process_time() if CPU else time.perf_counter()
+
+
 def timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    begun = clock()
     work()
-    return time.perf_counter() - begun
+    return clock() - begun
+
+
+def whole(memory: Memory) -> None:
+    """Until all is read: one question waits only so long."""
+    while memory.list("", 1).unread:
+        pass
+
+
+def begun(memory: Memory) -> int:
+    """What a conversation begins with; how many characters that has."""
+    found = memory.offered("", prompt.OFFERED + 1)
+    remembered = prompt.Remembered(tuple((one.name, one.text) for one in found), more=len(found) > prompt.OFFERED)
+    return len("\n".join(prompt._offered(remembered)))
 
 
 def floor(file: Path, texts: Sequence[str]) -> tuple[sqlite3.Connection, float]:
     db = sqlite3.connect(file, isolation_level=None)
     db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
     db.execute("CREATE VIRTUAL TABLE t USING fts5 (body, tokenize = 'porter unicode61')")
-    begun = time.perf_counter()
+    begun = clock()
     db.execute("BEGIN")
     db.executemany("INSERT INTO t VALUES (?)", ((text,) for text in texts))
     db.execute("COMMIT")
-    return db, time.perf_counter() - begun
+    return db, clock() - begun
 
 
 def bare(db: sqlite3.Connection, question: str) -> None:
@@ -108,9 +129,7 @@ def edited(folder: Path, memory: Memory, count: int) -> Iterator[float]:
     for number in range(20):
         with (folder / f"topic-{number % FOLDERS}" / f"{number}.md").open("a") as file:
             file.write(f"\nxq{number}{count}\n")
-        begun = time.perf_counter()
-        assert memory.search("", f"xq{number}{count}")
-        yield time.perf_counter() - begun
+        yield timed(lambda number=number: memory.search("", f"xq{number}{count}"))  # type: ignore[misc]
 
 
 def measure(root: Path, count: int) -> None:
@@ -120,7 +139,7 @@ def measure(root: Path, count: int) -> None:
     memory = Memory(root / "memory", root / "search.db", SystemClock(), watched=True)
     memory.open()
     used = time.process_time()
-    built = timed(memory.refresh)
+    built = timed(lambda: whole(memory))
     used = time.process_time() - used
     size = sum(file.stat().st_size for file in root.glob("search.db*")) / 2**20
     print(f"{count:,} notes: index built in {built:.1f} s, {used:.1f} s of it CPU, {size:.0f} MB")
@@ -137,7 +156,13 @@ def measure(root: Path, count: int) -> None:
     print(f"  {'all of these':<18} {spread(every)}    {spread(under)}")
     print(f"  {'edited by hand':<18} {spread(list(edited(root / 'memory', memory, count)))}")
     print(f"  {'stamps of all':<18} {spread([timed(lambda: stamps(root / 'memory')) for _ in range(5)])}", flush=True)
+    print(f"  {'a conversation':<18} {spread([timed(lambda: begun(memory)) for _ in range(50)])}", end="")
+    print(f"    {begun(memory):,} characters of memories in its first message")
     memory.close()
+    anew = Memory(root / "memory", root / "search.db", SystemClock())
+    anew.open()
+    print(f"  built anew beside those who search in {timed(lambda: anew.rebuild(lambda done, of: None)):.1f} s")
+    anew.close()
     again = Memory(root / "memory", root / "search.db", SystemClock(), watched=True)
     again.open()
     print(f"  first search of the next process {timed(lambda: again.search('', 'x')) * 1000:.0f} ms", flush=True)
@@ -148,7 +173,12 @@ def measure(root: Path, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="what searching memories costs")
     parser.add_argument("--notes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    for count in parser.parse_args().notes:
+    parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("--asked", type=int, default=ASKED, help="searches of each kind")
+    options = parser.parse_args()
+    global CPU, ASKED
+    CPU, ASKED = options.cpu, options.asked
+    for count in options.notes:
         with tempfile.TemporaryDirectory() as folder:
             measure(Path(folder), count)
 
