@@ -112,6 +112,7 @@ class Sweep:
             "sweep": self.name,
             "sites": f"{len(self.struck)} of {len(self.dry)}",
             **counts,
+            "answered together": sum(one.together for one in every),
             "unknown reported": sum(one.unknown for one in every),
             "told of it": sum(one.notified for one in every),
             "marked twice": sum(one.repeated for one in every),
