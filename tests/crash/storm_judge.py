@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from crash.harness import Site
 from crash.oracle import rows, unpaired
 from crash.storm_project import TOLD
 from crash.storm_scene import Storm
@@ -86,20 +87,26 @@ class Found:
 
 
 def judge(storm: Storm) -> Found:
-    found, state = Found(), storm.site.state
+    found, inbox = left(storm.site)
+    _acknowledged(storm, inbox, found)
+    _phones(storm, found)
+    _beats(storm.site.state, inbox, found)
+    return found
+
+
+def left(site: Site) -> tuple[Found, list[Row]]:
+    """What the files alone say: messages, transcripts, effects, the log."""
+    found, state = Found(), site.state
     inbox = [Row(*row) for row in rows(state, _INBOX)]
     found.accepted = len(inbox)
-    _acknowledged(storm, inbox, found)
     whole: list[Line] = []
     for key, parts in _sessions(state / "sessions", found).items():
         _session(key, parts, [row for row in inbox if row.session == key], found)
         whole += [line for part in parts for line in part.lines]
     _ended(inbox, found)
-    _effects(storm, whole, found)
-    _phones(storm, found)
-    _beats(state, inbox, found)
-    _log(storm, found)
-    return found
+    _effects(site, whole, found)
+    _log(site, found)
+    return found, inbox
 
 
 _INBOX = """SELECT id, channel, session, state, json_extract(route, '$.text'), message_id LIKE 'told-%',
@@ -217,11 +224,11 @@ def _pairs(key: str, lines: Sequence[Line], found: Found) -> None:
 # ── effects ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _effects(storm: Storm, lines: Sequence[Line], found: Found) -> None:
+def _effects(site: Site, lines: Sequence[Line], found: Found) -> None:
     """Each number is given to each tool once: by `note`, `hold` or `stamp`, which write it down, and by `bump`."""
-    traced = Counter(n for _, n in storm.site.effects if not n.startswith("tick-"))
-    ticks = sum(n.startswith("tick-") for _, n in storm.site.effects)
-    counted = storm.site.state.glob("workspace/count-*")
+    traced = Counter(n for _, n in site.effects if not n.startswith("tick-"))
+    ticks = sum(n.startswith("tick-") for _, n in site.effects)
+    counted = site.state.glob("workspace/count-*")
     bumped = {path.name.removeprefix("count-"): path.stat().st_size for path in counted}
     intents = [line for line in lines if line["type"] == "intent"]
     meant = {(line["tool"] == "bump", line["input"].get("n")) for line in intents}
@@ -286,11 +293,11 @@ def _beats(state: Path, inbox: Sequence[Row], found: Found) -> None:
         found.twice.append(f"{len(fired)} instants of the heartbeat, {len(run)} runs")
 
 
-def _log(storm: Storm, found: Found) -> None:
-    log = (storm.site.root / "stderr").read_text()
+def _log(site: Site, found: Found) -> None:
+    log = (site.root / "stderr").read_text()
     if "Traceback" in log:
         found.traces.append(log[log.index("Traceback") :][:3000])
-    aside = list((storm.site.state / "sessions").glob("*.damaged"))
+    aside = list((site.state / "sessions").glob("*.damaged"))
     found.torn = log.count("damaged bytes skipped; kept in")
     if len(aside) > found.torn:
         found.unreadable.append(f"{len(aside)} files of damage, {found.torn} of them reported")
