@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from openclaw.errors import StateError, StorageFailed
 
@@ -45,10 +45,10 @@ class Disk:
     async def run(self, work: Callable[[*Args], T], *args: *Args) -> T:
         if self._thread is None:
             raise StateError("the store is not open")
+        done = asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, *args)
+        done.add_done_callback(_heard)
         # Shielded: cancelling the asker must not drop work that is still waiting for the thread.
-        return await asyncio.shield(
-            asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, *args)
-        )
+        return await asyncio.shield(done)
 
     async def read(self, work: Callable[[*Args], T], *args: *Args) -> T:
         """Beside all else, and only for what waits for nothing and changes nothing: nobody's commit waits for it."""
@@ -84,6 +84,12 @@ class Disk:
         except (OSError, sqlite3.Error) as error:
             self._failure = f"the disk did not take a write ({error}); end the runtime, mend the disk, start again"
             raise StorageFailed(self._failure) from error
+
+
+def _heard(done: asyncio.Future[Any]) -> None:
+    """An asker who was cancelled is not told of a failure; asked for, so that nobody complains of it later."""
+    if not done.cancelled():
+        done.exception()
 
 
 def full(folder: Path) -> bool:
