@@ -171,12 +171,12 @@ def measure(root: Path, count: int) -> None:
 
 
 def main() -> None:
+    global CPU, ASKED
     parser = argparse.ArgumentParser(description="what searching memories costs")
     parser.add_argument("--notes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--asked", type=int, default=ASKED, help="searches of each kind")
     options = parser.parse_args()
-    global CPU, ASKED
     CPU, ASKED = options.cpu, options.asked
     for count in options.notes:
         with tempfile.TemporaryDirectory() as folder:

@@ -62,7 +62,7 @@ def talked(
             for text in said:
                 assert (await operator.say(text)).status_code == 200
 
-    asyncio.run(asyncio.wait_for(whole(), 40))
+    asyncio.run(asyncio.wait_for(whole(), 100))
     return [request.body for request in model.requests]
 
 
