@@ -19,6 +19,7 @@ from doubles.telegram_server import TelegramServer
 from openclaw.clock import SystemClock
 
 EVENTS = {"Accept": "text/event-stream"}
+LONG = "It goes on and on." * 1000  # no page that is there already has room for it
 LATER = {"Prefer": "respond-async"}
 TELEGRAM = '  telegram: {{kind: telegram, token: "{bot}", api_base: "{url}", allow: [7]}}\n'
 
@@ -65,7 +66,9 @@ def fill(file: Path) -> None:
 
 def echo(body: dict[str, Any]) -> Reply:
     said = body["messages"][-1]["content"][-1]["text"]
-    return Reply({"type": "text", "text": f"You said: {said}"}, delay=1.0 if said == "slow" else 0.0)
+    if said == "slow":
+        return Reply({"type": "text", "text": LONG}, delay=1.0)
+    return Reply({"type": "text", "text": f"You said: {said}"})
 
 
 @pytest.mark.slow
@@ -101,7 +104,7 @@ def test_on_a_full_disk_the_runtime_takes_nothing_in_and_goes_on_when_there_is_r
             await asyncio.sleep(0.5)
             assert app.failure is None and telegram.waiting  # it was not told that this was taken
             (small / "filler").unlink()
-            assert (await slow).json()["reply"] == "You said: slow"
+            assert (await slow).json()["reply"] == LONG
             await until(lambda: telegram.texts(7), "the answer on Telegram")
             assert telegram.texts(7) == ["You said: on the phone"]
             assert (await operator.say("after")).json()["reply"] == "You said: after"
@@ -133,7 +136,7 @@ def test_what_a_full_disk_and_a_kill_left_is_answered_when_there_is_room(small: 
             async with Program(await second.address()) as operator:
                 again = await operator.http.post("/api/messages", json={"text": "new"}, headers=LATER)
                 assert again.status_code == 202
-                for id, reply in ((slow, "You said: slow"), (again.json()["id"], "You said: new")):
+                for id, reply in ((slow, LONG), (again.json()["id"], "You said: new")):
                     assert await reply_to(operator, id) == reply
             await until(lambda: telegram.texts(7), "the answer on Telegram", 40)
             assert telegram.texts(7) == ["You said: on the phone"]
