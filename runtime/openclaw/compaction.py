@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -23,7 +24,7 @@ from openclaw.messages import AssistantEntry, Block, Compaction, Entry, Told, Un
 from openclaw.plain import CHARS_PER_TOKEN, guess, shown, spoken, texts
 from openclaw.ports import Request
 from openclaw.prompt import Voice
-from openclaw.transcript import Log, Transcript, text_of
+from openclaw.transcript import Log, Transcript, calls, text_of
 
 LONGEST = 6000  # tokens of a summary
 THOUGHT = 16_000  # the same where the service makes it, with what the model thinks before
@@ -33,6 +34,9 @@ ASKED = 150  # things left out that are asked for once more
 LISTED = 16_000  # characters of the list of what is still left out
 LAST_WORDS = 8000  # characters of the person's last message, where it would be summed up
 CARRIED = 12_000  # characters of an earlier summary that are carried on where none can be made
+
+_OPEN, _CLOSE = "<summary of the conversation so far>\n", "\n</summary>"
+_ENDING = re.compile(r"<(?=\s*/\s*(?:summary|more))", re.IGNORECASE)
 
 _KEEP = """\
 Keep every fact about the person, every name, number, identifier, path and address as written, every decision and its \
@@ -105,7 +109,7 @@ async def compact(
         left_out = essentials.missing(left_out, beside)
     if left_out:
         beside += f"\n\n{essentials.listed(left_out, LISTED)}"
-    beside += _last_words(log, older, kept)
+    beside += _last_words(log, kept)
     return await _write(log, summary, beside, kept, summing.usage, block)
 
 
@@ -115,7 +119,8 @@ async def trim(log: Log, keep_tokens: int, why: str) -> Compaction | None:
     if parts is None:
         return None
     older, kept = parts
-    earlier = older[0].summary[:CARRIED] if isinstance(older[0], Compaction) else ""
+    first = older[0]
+    earlier = first.summary.removeprefix(_OPEN).removesuffix(_CLOSE)[:CARRIED] if isinstance(first, Compaction) else ""
     since, until = (entry.at.strftime("%Y-%m-%d %H:%M UTC") for entry in (older[0], older[-1]))
     told = (
         f"What was said from {since} to {until} ({len(older):,} entries) is left out here and not summarised, because "
@@ -124,7 +129,7 @@ async def trim(log: Log, keep_tokens: int, why: str) -> Compaction | None:
     wanted = await asyncio.to_thread(essentials.found, older)
     listed = essentials.listed(essentials.missing(wanted, earlier), LISTED)
     summary = "\n\n".join(filter(None, [earlier, told, listed]))
-    return await _write(log, summary, _last_words(log, older, kept), kept, Usage())
+    return await _write(log, summary, _last_words(log, kept), kept, Usage())
 
 
 async def undo(log: Log) -> bool:
@@ -139,19 +144,33 @@ async def undo(log: Log) -> bool:
 async def _write(
     log: Log, summary: str, beside: str, kept: Sequence[Entry], usage: Usage, block: Block | None = None
 ) -> Compaction:
-    text, first = f"<summary of the conversation so far>\n{summary}{beside}\n</summary>", kept[0].id if kept else None
+    summary, beside, first = _inside(summary), _inside(beside), kept[0].id if kept else None
+    text = f"{_OPEN}{summary}{beside}{_CLOSE}"
     aside = f"<more of what the summary stands for>{beside}\n</more>" if block and beside else ""
     compaction = Compaction(log.chance.fresh(), log.clock.now(), text, first, usage, block, aside)
     await log.write(compaction)
     return compaction
 
 
-def _last_words(log: Log, older: Sequence[Entry], kept: Sequence[Entry]) -> str:
-    """The person's last message, where it is still being answered and not in what is kept."""
-    if log.transcript.final_answer() or any(isinstance(entry, UserEntry) for entry in kept):
+def _inside(words: str) -> str:
+    """Words that cannot end what we put around them."""
+    return _ENDING.sub("&lt;", words)
+
+
+def _last_words(log: Log, kept: Sequence[Entry]) -> str:
+    """What is still being answered and not in what is kept: the person's question, and what was said to it since."""
+    transcript, staying = log.transcript, {entry.id for entry in kept}
+    said: list[UserEntry] = []
+    for entry in reversed(transcript.entries):
+        if isinstance(entry, AssistantEntry) and not said and not calls(entry.content):
+            return ""  # that was the answer
+        if isinstance(entry, UserEntry):
+            said.append(entry)
+            if not transcript.steers(entry):
+                break
+    if not said or said[-1].id in staying:
         return ""
-    last = next((entry for entry in reversed(older) if isinstance(entry, UserEntry)), None)
-    words = spoken(last) if last else ""
+    words = "\n".join(spoken(entry) for entry in reversed(said) if entry.id not in staying)
     cut = "" if len(words) <= LAST_WORDS else f"\n(cut off here; it had {len(words):,} characters)"
     return f"\n\nThe person's last message, word for word:\n{words[:LAST_WORDS]}{cut}" if words else ""
 
@@ -228,7 +247,7 @@ class _Summing:
         self.usage += done.usage
         if done.stop_reason == "compaction":
             for block in done.content:
-                if block.get("type") == "compaction" and str(block.get("content") or "").strip():
+                if block.get("type") == "compaction" and any(map(str.isalnum, str(block.get("content") or ""))):
                     return block
         _log.info("the service made no summary of %s (%s)", log.session, done.stop_reason)
         return None
@@ -253,7 +272,8 @@ class _Summing:
 
         done = (await self._models.ask(request)).done
         self.usage += done.usage
-        if done.stop_reason == "end_turn" and (words := text_of(done.content)):
+        words = text_of(done.content)
+        if done.stop_reason == "end_turn" and any(map(str.isalnum, words)):
             return words
         fault: ProviderFault = "context_window" if done.stop_reason == "model_context_window_exceeded" else "truncated"
         raise ProviderError(fault, f"the summary was not completed ({done.stop_reason})")
