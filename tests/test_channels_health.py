@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,13 @@ from doubles.messages_server import text as says
 from doubles.telegram_house import ANA
 from doubles.telegram_server import TOKEN as BOT
 from doubles.telegram_server import TelegramServer
+from openclaw import adapters
+from openclaw.app import App
+from openclaw.clock import Clock
+from openclaw.parts import Parts
+from openclaw.project import Options
+from openclaw.stores._files import Files
+from openclaw.stores.files import Store
 
 CHANNELS = """\
 channels:
@@ -41,3 +51,54 @@ def test_a_channel_whose_polls_hang_is_started_anew(tmp_path: Path, caplog: pyte
     with caplog.at_level(logging.WARNING), MessagesServer(otherwise=says("Here.")) as model, TelegramServer() as bot:
         asyncio.run(main(model, bot))
     assert "channel telegram received nothing for" in caplog.text and BOT not in caplog.text
+
+
+class Filling(Files):
+    """A disk that has no room for rows while it is told so."""
+
+    full = False
+
+    def commit(self, db: sqlite3.Connection) -> None:
+        self._check()
+        super().commit(db)
+
+    def allocate(self, file: int, size: int) -> None:
+        self._check()
+        super().allocate(file, size)
+
+    def _check(self) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "no space")
+
+
+def test_a_command_typed_on_a_full_disk_takes_no_channel_away(tmp_path: Path) -> None:
+    disk = Filling()
+
+    def kind(folder: str, name: str) -> Any:
+        return stored if folder == "stores" else adapters.kind(folder, name)
+
+    def stored(folder: str, clock: Clock) -> Store:
+        return Store(folder, clock, disk)
+
+    async def main(model: MessagesServer, telegram: TelegramServer) -> None:
+        channels = CHANNELS.format(token=TOKEN, bot=BOT, api=telegram.url)
+        root = project(tmp_path / "project", model.url, files={"channels.yaml": channels})
+        app = App(Options(root, tmp_path / "state"), parts=Parts(kind))
+        async with app.opened():
+            running = asyncio.create_task(app.run())
+            telegram.say("one", by=ANA)
+            await until(lambda: telegram.texts(ANA), "the first answer")
+            disk.full = True
+            telegram.say("/status", by=ANA)
+            await until(lambda: telegram.texts(ANA)[1:], "what the command says")
+            await until(lambda: app.space.waiting, "the note that it was taken, which waits for room")
+            disk.full = False
+            telegram.say("two", by=ANA)
+            await until(lambda: telegram.texts(ANA)[2:], "the answer")
+            assert telegram.texts(ANA)[2:] == ["Here."]
+            assert app.roll.states["telegram"] == "running" and not app.roll.restarts
+            app.stopping.set()
+            await running
+
+    with MessagesServer(otherwise=says("Here.")) as model, TelegramServer() as bot:
+        asyncio.run(asyncio.wait_for(main(model, bot), 120))

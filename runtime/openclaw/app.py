@@ -165,6 +165,7 @@ class App:
     def _prepare_intake(self) -> None:
         self.intake = Intake(self.house, self.roll, self.clock, self._snapshot, self._given, demo=self.demo)
         self.intake.left = self.stopping.set
+        self.intake.full = lambda: self.space.since is not None
         wiring = Wiring(self.sessions.post, self.desk, self.delivery, self.store.marks, self.parts.kind)
         self.intake.join(wiring, self.runners)
         self.intake.choose()

@@ -39,6 +39,10 @@ class Roll:
         self.pulses.pop(key, None)
         self.since.pop(key, None)
 
+    def excuse(self) -> None:
+        """What keeps all of them from receiving is nothing that a new start would help: silence counts from now on."""
+        self.since.update(dict.fromkeys(self.since, self.clock.monotonic()))
+
     def silent(self) -> list[str]:
         """Channels that run and have not received for longer than they should."""
         return [key for key in self.states if self.condition(key) == "silent"]

@@ -21,7 +21,7 @@ from openclaw import adapters
 from openclaw.answering import House
 from openclaw.clock import Clock
 from openclaw.delivery import Delivery
-from openclaw.errors import OpenClawError, StorageFailed
+from openclaw.errors import DiskFull, OpenClawError, StorageFailed
 from openclaw.health import Roll
 from openclaw.manifest import snapshot as manifest
 from openclaw.manifest.people import TERMINAL
@@ -97,6 +97,7 @@ class Intake:
         self.roll = roll
         self.notices: list[str] = []
         self.left: Callable[[], None] = lambda: None  # told when the person at the terminal is gone
+        self.full: Callable[[], bool] = lambda: False  # whether the disk is, so that channels wait for room
         self._house = house
         self._clock = clock
         self._snapshot = snapshot
@@ -222,6 +223,9 @@ class Intake:
             self.roll.states[key] = f"failed: {error}"
             if isinstance(error, StorageFailed) or self._given is not None:
                 self._runners.fail(error)
+            elif isinstance(error, DiskFull):  # it says nothing against the channel, which goes on when there is room
+                self._note_broken(key)
+                log.warning("channel %s: %s", key, error)
             else:
                 log.error("channel %s: %s", key, error)
         except Exception as error:
@@ -250,6 +254,8 @@ class Intake:
         """The watchdog: starts anew what fell silent or broke."""
         while True:
             await self._clock.sleep(LOOK)
+            if self.full():
+                self.roll.excuse()
             for key in self.roll.stuck():
                 pulse = self.roll.pulses[key]
                 why = f": {pulse.trouble}" if pulse.trouble else ""

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 AGAIN = 1.0  # seconds between two tries
 _NEW = frozenset({"accept", "retry"})  # of the inbox: refused, rather than waited for
+_CHANNEL = "channel:"  # what a channel notes of what it has done already: nothing can refuse that any more
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,11 +36,12 @@ class Space:
         self._over = False
 
     def over(self, store: Store) -> Store:
-        """The same store, on which inbox, outbox and journal wait for room where they may."""
+        """The same store, on which inbox, outbox, journal and what channels note wait for room where they may."""
         kept: Any = _Through(store)
         kept.inbox = _Through(store.inbox, self._inbox)
         kept.outbox = _Through(store.outbox, lambda name, work: self._patient(work))
         kept.journal = _Through(store.journal, lambda name, work: self._patient(work))
+        kept.marks = _Through(store.marks, self._marks)
         return cast(Store, kept)
 
     def end(self) -> None:
@@ -54,6 +56,16 @@ class Space:
 
     def _inbox(self, name: str, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         return self._noted(work) if name in _NEW else self._patient(work)
+
+    def _marks(self, name: str, work: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
+        if name != "put":
+            return work
+
+        async def put(document: str, *args: Any) -> bool:
+            way = self._patient(work) if document.startswith(_CHANNEL) else self._noted(work)
+            return await way(document, *args)
+
+        return put
 
     def _patient(self, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         return partial(self._held, work)

@@ -47,3 +47,16 @@ def test_what_cannot_fall_silent_serves_and_what_does_not_run_says_why() -> None
     conditions = {key: roll.condition(key) for key in roll.states}
     assert conditions == {"http": "serving", "repl": "off", "x": "failed", "y": "ended", "z": "starting"}
     assert roll.silent() == []
+
+
+def test_what_holds_all_channels_up_is_not_counted_against_one() -> None:
+    clock = ManualClock(datetime(2026, 11, 23, 12, tzinfo=UTC))
+    roll, pulse = Roll(clock), Pulse(patience=90)
+    roll.begin("telegram", pulse)
+    pulse.beat(clock.monotonic())
+    asyncio.run(clock.advance(300))
+    assert roll.stuck() == ["telegram"]
+    roll.excuse()
+    assert roll.stuck() == []
+    asyncio.run(clock.advance(91))
+    assert roll.stuck() == ["telegram"]

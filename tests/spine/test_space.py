@@ -12,7 +12,7 @@ from openclaw.errors import DiskFull, StorageFailed
 from openclaw.messages import Address, Message, Route, Text, UserEntry
 from openclaw.ports import Queued
 from openclaw.space import Space
-from openclaw.stores.volatile import Inbox, Journal, Store
+from openclaw.stores.volatile import Inbox, Journal, Marks, Store
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ENTRY = UserEntry("e", NOW, (), "m")
@@ -48,11 +48,20 @@ class Taken(Inbox):
         return await super().next(session)
 
 
+class Noted(Marks):
+    tank: Tank
+
+    async def put(self, name: str, document: object, version: int) -> bool:
+        self.tank.check()
+        return await super().put(name, document, version)
+
+
 def filled() -> tuple[Store, Tank, Space, ManualClock]:
     clock, tank = ManualClock(NOW), Tank()
     store, space = Store("memory", clock), Space(clock)
     store.journal, store.inbox = Kept(clock), Taken(store.outbox, clock)
-    store.journal.tank = store.inbox.tank = tank  # type: ignore[attr-defined]
+    store.marks = Noted(store.inbox)
+    store.journal.tank = store.inbox.tank = store.marks.tank = tank  # type: ignore[attr-defined]
     return store, tank, space, clock
 
 
@@ -94,5 +103,23 @@ def test_only_a_full_disk_is_waited_out_and_that_no_longer_than_the_runtime_live
         with pytest.raises(DiskFull):
             await waking
         assert space.told()["waiting"] == 0
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_what_a_channel_notes_waits_for_room_and_other_documents_are_refused() -> None:
+    async def scene() -> None:
+        inner, tank, space, clock = filled()
+        store = space.over(inner)
+        tank.error = DiskFull("the disk is full")
+        with pytest.raises(DiskFull):
+            await store.marks.put("pairings", [], 0)
+        assert space.told()["full"]
+        noting = asyncio.create_task(store.marks.put("channel:telegram:updates", [1], 0))
+        await clock.advance(5)
+        assert not noting.done()
+        tank.error = None
+        await clock.advance(5)
+        assert await noting and await store.marks.get("channel:telegram:updates") == ([1], 1)
 
     asyncio.run(asyncio.wait_for(scene(), 10))
