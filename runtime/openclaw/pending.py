@@ -12,6 +12,7 @@ from typing import Any
 
 from openclaw.control import words
 from openclaw.ports import Queued, Store
+from openclaw.secrecy import SECRETS
 
 MOST = 1000  # that are listed
 
@@ -33,13 +34,14 @@ class Pending:
     dropped: Callable[[Queued], None] = _nobody  # told that nobody will answer it
 
     async def listed(self) -> Sequence[Mapping[str, Any]]:
-        """Oldest first in each state."""
+        """Oldest first in each state. What was said is kept as it came: secrets are struck out here."""
         answered = self.answered()
         line = await self.store.inbox.line(MOST)
         waiting = [words.queued_json(one, "waiting") for one in line if one.id not in answered]
         running = [words.queued_json(one, "running") for one in line if one.id in answered]
         parked = [words.queued_json(one, "parked") for one in await self.store.inbox.parked()]
-        return [*running, *waiting, *parked, *map(words.dead_json, await self.store.outbox.dead())]
+        found = [*running, *waiting, *parked, *map(words.dead_json, await self.store.outbox.dead())]
+        return [{**one, "text": SECRETS.mask(one["text"])} for one in found]
 
     async def figures(self) -> Mapping[str, int]:
         return {

@@ -10,6 +10,8 @@ from doubles.house import lived, project, until
 from doubles.messages_server import MessagesServer
 from openclaw.clock import SystemClock
 from openclaw.messages import Address, Message, Reply, Route, Text
+from openclaw.pending import Pending
+from openclaw.secrecy import SECRETS
 from openclaw.stores.files import Store
 
 ANA = Address("telegram", "7")
@@ -55,6 +57,29 @@ def test_what_has_not_come_to_its_end_is_listed_shown_tried_again_and_dropped(tm
     assert openclaw(tmp_path, "inbox", "drop", ids["dead"]).returncode == 0
     left = found(openclaw(tmp_path, "inbox", "list", "--json"))
     assert [(one["state"], one["id"], one["attempts"]) for one in left] == [("waiting", ids["parks"], 0)]
+
+
+def test_a_secret_that_somebody_wrote_is_struck_out_of_what_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SHOP_KEY=open-sesame-1234567890\n", "utf-8")
+    said = Route("main", "s", "it is open-sesame-1234567890, or sk-ant-0123456789abcdef0123")
+
+    async def main() -> list[str]:
+        store = Store(str(tmp_path / "state"), SystemClock())
+        await store.open()
+        await store.inbox.accept(Message("1", ANA, (Text(said.text),), SystemClock().now()), said)
+        await store.outbox.sent(await store.outbox.put(Reply(ANA, said.text, "s", "main")), dead=True)
+        SECRETS.hold("test", ["open-sesame-1234567890"])
+        told = [str(one["text"]) for one in await Pending(store).listed()]
+        await store.close()
+        return told
+
+    try:
+        assert asyncio.run(main()) == ["it is ***, or ***"] * 2
+    finally:
+        SECRETS.drop("test")
+    for what in (["list"], ["show", "r1"]):
+        told = openclaw(tmp_path / "state", "-C", str(tmp_path), "inbox", *what).stdout
+        assert "it is ***, or ***" in told and "sesame" not in told
 
 
 def test_a_running_runtime_tells_its_inbox_and_answers_what_is_tried_again(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ take is dead. ID is as `inbox list` shows it. `retry` has a parked message answe
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from openclaw.cli import _listing, spoken
 from openclaw.cli._client import Runtime, running
 from openclaw.cli._state import with_store
 from openclaw.errors import OpenClawError
+from openclaw.manifest.folder import Folder
 from openclaw.pending import Pending
+from openclaw.secrecy import SECRETS, ambient
 from openclaw.stores.files import Store
 
 Json = dict[str, Any]
@@ -36,6 +39,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with running(args.state) as runtime:
+        if runtime is None:
+            _conceal(args.project)
         match args.action:
             case "list":
                 _print_list(_list(args.state, runtime), args.json)
@@ -46,6 +51,11 @@ def run(args: argparse.Namespace) -> int:
             case "drop":
                 _drop(args.id, args.state, runtime)
     return 0
+
+
+def _conceal(project: Path) -> None:
+    """A runtime knows the secrets of its manifests; without one those are known that lie about."""
+    SECRETS.hold("inbox", ambient(Folder.read(project).environment(os.environ)))
 
 
 def _list(state: Path, runtime: Runtime | None) -> list[Json]:
