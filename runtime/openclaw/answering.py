@@ -106,6 +106,11 @@ class Job:
         return tuple(dict.fromkeys(one for one in found if one != self.who))
 
     @property
+    def begins(self) -> bool:
+        """Whether its words enter the conversation now: nothing there is to be taken up."""
+        return self.beside.anew or not self.log.transcript.latest(self.queued.id)
+
+    @property
     def room(self) -> str | None:
         """Where it was said, or where the reminder was set up."""
         message, snapshot = self.queued.message, self.generation.snapshot
@@ -142,7 +147,7 @@ class Answering:
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside = ALONE) -> Reply:
         async with self.supervisor.lease() as generation:
             job = self._job(queued, transcript, generation, tell, beside)
-            before, begun, started = len(transcript.entries), transcript.place(queued.id), self.clock.monotonic()
+            spent, before, started = transcript.turn(queued.id), len(transcript.entries), self.clock.monotonic()
             verdict, text, failed, fault = None, "", False, ""
             try:
                 verdict, text = await self._in_time(job)
@@ -151,10 +156,11 @@ class Answering:
                 text, failed, fault = SECRETS.mask(str(error)), True, error.fault
             except BaseExceptionGroup as group:  # of the calls that ran side by side; the first says it all
                 raise group.exceptions[0] from None
-            account = self._account(job, transcript.entries[begun:], self.clock.monotonic() - started, verdict)
+            new, seconds = transcript.entries[before:], self.clock.monotonic() - started
+            account = self._account(job, [*spent, *new], seconds, verdict)
             if account.model:
                 self.tally.turn(job.agent.id, account.model, account.seconds, failed=failed)
-            for model, usage in _asked(transcript.entries[before:], job.models):  # by this process
+            for model, usage in _asked(new, job.models):  # by this process
                 self.tally.used(job.agent.id, model, usage)
         message = queued.message
         return Reply(
@@ -253,7 +259,7 @@ class Answering:
             return await shortening.asked()
         if command == "undo-compact":
             return await shortening.taken_back()
-        if not log.transcript.begun(queued.id):
+        if job.begins and log.transcript.answer(queued.id) is None:
             await shortening.before_turn()
 
         async def steer() -> Sequence[UserEntry]:
@@ -263,7 +269,7 @@ class Answering:
 
         turn = Turn(models, log, calls.perform, agent.limits, steer, shortening.at_window)
         turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
-        text = await turn.run(self._said(job, await self._remembered(job, calls)))
+        text = await turn.run(self._said(job, await self._remembered(job, calls)), anew=job.beside.anew)
         return text if text.strip() == SILENT else "\n\n".join([text, *(f"({note})" for note in shortening.notes)])
 
     async def _remembered(self, job: Job, calls: Calls) -> prompt.Remembered | None:
@@ -284,7 +290,8 @@ class Answering:
         now = self.clock.now()
         who = job.who if job.beat is None else replace(job.who, timezone=job.beat.timezone)
         said = job.queued.message.at if job.beside.with_it else None
-        facts = prompt.Facts(now, who, self.house.workspace(job.agent), said, remembered)
+        again = job.log.transcript.begun(job.queued.id)
+        facts = prompt.Facts(now, who, self.house.workspace(job.agent), said, remembered, again)
         content = prompt.user_content(job.queued.message, job.queued.route.text, facts)
         others = [self._joining(job, queued) for queued in job.beside.with_it]
         content += tuple(block for other in others for block in other.content)

@@ -262,7 +262,7 @@ class App:
         """Takes nothing more in, and gives what is being written and sent a moment; the rest waits on disk."""
         self.sessions.stopping = True
         waited = 0.0
-        while self.failure is None and waited < GRACE and (self.sessions.running() or await self._undelivered()):
+        while self.failure is None and waited < GRACE and (self.sessions.busy or await self._undelivered()):
             await self.clock.sleep(STEP)
             waited += STEP
 

@@ -45,6 +45,12 @@ is nothing that anyone needs to be told.
 """
 
 
+_AGAIN = (
+    "again: this message was begun before and then cut off; what was done for it stands further up and may have had "
+    "its effect, so check before you repeat it"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
     """The model as one session hears it under one snapshot: the same for every request of the turn."""
@@ -83,6 +89,7 @@ class Facts:
     workspace: Path
     said: datetime | None = None  # when it was said, of several messages that are answered together
     remembered: Remembered | None = None  # where a conversation begins
+    again: bool = False  # whether it was begun before and came to no answer
 
 
 def tools(agent: Agent, snapshot: Snapshot) -> tuple[ToolSpec, ...]:
@@ -141,6 +148,8 @@ def _context(message: Message, facts: Facts) -> str:
         f"from: {f'heartbeat {message.heartbeat}' if message.heartbeat else who} ({message.sender})",
         f"workspace: {facts.workspace}",
     ]
+    if facts.again:
+        lines.append(_AGAIN)
     if message.heartbeat:
         places = ", ".join(map(str, message.deliver)) or "nobody; it is kept in the history"
         lines += [f"due: {_local(replace(facts, now=message.at))}", f"your reply goes to: {places}"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -44,6 +45,7 @@ MOST_TOLD = 20  # entries that one message of the person carries with it
 LONGEST_TOLD = 20_000  # characters of all of them
 _CALLED = (AssistantEntry, Compaction)
 _SUMMARIES = (Compaction, Undone)
+_BETWEEN = (Told, *_SUMMARIES)  # what comes between two turns
 _BORDER = re.compile(r"<(?=\s*/?\s*context)", re.IGNORECASE)  # where a text could open or end what we put around it
 
 
@@ -58,7 +60,8 @@ class Transcript:
         self._asked: dict[str, Result | None] = {}  # the same, of the last answer in `_messages`
         self._told: list[Told] = []  # what the next message of the person carries with it
         self._intents: dict[str, Intent] = {}
-        self._begun: dict[str, int] = {}  # by message: the place of the entry that it came with
+        self._begun: dict[str, int] = {}  # by message: the place of the entry that it came with last
+        self._turns: list[int] = []  # the places where turns began
         self._steering: set[str] = set()  # ids of entries that joined a turn under way
         self._summaries: list[int] = []  # places of the summaries that were not taken back
         self._undone: int | None = None  # the place where the last one was, and none was made since
@@ -77,14 +80,18 @@ class Transcript:
     def _said(self, entry: UserEntry) -> None:
         if entry.untrusted:
             self._untrusted.setdefault(entry.untrusted)
-        at = len(self.entries) - 1
+        at, anew = len(self.entries) - 1, entry.message in self._begun
+        steers = not anew and any(id in self._begun for id in entry.joined)
+        if steers:
+            self._steering.add(entry.id)
+            self._begun[entry.message] = at
+        else:
+            self._turns.append(at)
+            self._begun |= dict.fromkeys((entry.message, *entry.joined), at)
+        if anew:
+            self._part(entry)
         if entry.joined:
-            if any(id in self._begun for id in entry.joined):
-                self._steering.add(entry.id)
-            for id in entry.joined:
-                self._begun.setdefault(id, at)
-            self._join(entry)
-        self._begun.setdefault(entry.message, at)
+            self._join(entry, steers)
 
     def _was_told(self, entry: Told) -> None:
         if entry.untrusted:
@@ -145,10 +152,17 @@ class Transcript:
         """What came after the last summary was taken back, that itself first; nothing where another was made since."""
         return [] if self._undone is None else self.entries[self._undone :]
 
-    def _join(self, entry: UserEntry) -> None:
-        if entry.joined:
-            whole = frozenset[str]().union(*(self.together(id) for id in (entry.message, *entry.joined)))
-            self._together |= dict.fromkeys(whole, whole)
+    def _join(self, entry: UserEntry, steers: bool) -> None:
+        whole = frozenset((entry.message, *entry.joined))
+        if steers:
+            whole = whole.union(*(self.together(id) for id in whole))
+        self._together |= dict.fromkeys(whole, whole)
+
+    def _part(self, entry: UserEntry) -> None:
+        """What is said anew leaves those it was said with before, unless they come along."""
+        again = {entry.message, *entry.joined}
+        left = frozenset[str]().union(*(self.together(id) for id in again)) - again
+        self._together |= dict.fromkeys(left, left) | {id: frozenset((id,)) for id in again}
 
     def together(self, message: str) -> frozenset[str]:
         """The inbox ids of everything that is answered in one turn with this message, which is one of them."""
@@ -213,6 +227,23 @@ class Transcript:
     def place(self, message: str) -> int:
         """Where the entry stands that this inbox message came with, or will stand: at the end."""
         return self._begun.get(message, len(self.entries))
+
+    def turn(self, message: str) -> list[Entry]:
+        """What stands in its turn, as it was begun last: from its words up to the next turn."""
+        at = self.place(message)
+        after = bisect_right(self._turns, at)
+        return self.entries[at : self._turns[after] if after < len(self._turns) else None]
+
+    def latest(self, message: str) -> bool:
+        """Whether its turn is the last that was begun here: only that one can be taken up."""
+        return self.begun(message) and (not self._turns or self._turns[-1] <= self._begun[message])
+
+    def answer(self, message: str) -> AssistantEntry | None:
+        """What its own turn ended with, where it came to an answer: it only lacks its reply."""
+        last = next((entry for entry in reversed(self.turn(message)) if not isinstance(entry, _BETWEEN)), None)
+        if isinstance(last, AssistantEntry) and last.stop_reason != "pause_turn" and not calls(last.content):
+            return last
+        return None
 
     def since_call(self) -> list[Entry]:
         """What came after the last answer or summary: the last call of the model did not carry it."""

@@ -33,8 +33,8 @@ NOT_RUN = "not run: the turn ended before this call was begun"
 CUT_OFF = "not run: the answer was cut off before this call was complete; make a shorter call"
 
 Steer: TypeAlias = Callable[[], Awaitable[Sequence[UserEntry]]]
-"""What people said meanwhile that joins this turn, each entry naming its message in `joined`. Asked for whenever the
-results of an answer's calls are written, and what it gives is answered with the turn."""
+"""What people said meanwhile that joins this turn, each entry naming its message in `joined`. Asked for only where the
+model is about to be asked again, so that it reads what it gives."""
 
 
 async def nothing() -> Sequence[UserEntry]:
@@ -112,12 +112,16 @@ class Turn:
         self._shortened = False
         self.left: Mapping[str, str] = {}  # by the call's id, what was found of it when the runtime started again
 
-    async def run(self, said: UserEntry) -> str:
-        """The reply to `said`, whose turn is taken up where a crash left it. Raises TurnFailed."""
-        if await self._take_up(said) and (answer := self._log.transcript.final_answer()):
+    async def run(self, said: UserEntry, *, anew: bool = False) -> str:
+        """The reply to `said`, whose turn is taken up where a crash left it, unless it is to be said `anew`. Raises
+        TurnFailed."""
+        if answer := self._log.transcript.answer(said.message):
             return self._words(answer)
+        joining = await self._take_up(said, anew)
         for _ in range(self._limits.iterations):
             self._mind_the_cost(said.message)
+            if joining and (more := await self._steer()):
+                await self._log.write(*more)
             answer = await self._listen()
             if wanted := calls(answer.content):
                 await self._answer(wanted, run=answer.stop_reason == "tool_use")
@@ -125,6 +129,7 @@ class Turn:
                 return self._words(answer)
             if not wanted and answer.stop_reason != "pause_turn":
                 return self._words(answer)
+            joining = bool(wanted)
         raise TurnFailed(
             f"I stopped after {self._limits.iterations} steps without coming to an answer. "
             "Say `go on` to continue, or raise limits.iterations of this agent."
@@ -141,9 +146,10 @@ class Turn:
 
     # ── the person's side ────────────────────────────────────────────────────────────────────────
 
-    async def _take_up(self, said: UserEntry) -> bool:
-        """Writes the person's entry, or finds it written before a crash and closes what that left open."""
-        log, resumed = self._log, self._log.transcript.begun(said.message)
+    async def _take_up(self, said: UserEntry, anew: bool) -> bool:
+        """Writes the person's entry, or finds that its turn was begun before a crash, with nothing after it, and closes
+        what that left open. Whether it was begun: then there may be what took the turn over."""
+        log, resumed = self._log, self._log.transcript.latest(said.message) and not anew
         safe = {spec.name for spec in self._models.own.tools if spec.repeat == "safe"}
         for call, begun in log.transcript.dangling():
             if not resumed or (begun and call.name not in safe):
@@ -152,8 +158,6 @@ class Turn:
             await log.write(said)
         elif left := [call for call, _ in log.transcript.dangling()]:
             await self._answer(left, run=self._may_run(log.transcript))
-        elif log.transcript.final_answer() is None and (more := await self._steer()):
-            await log.write(*more)  # what took the turn over
         return resumed
 
     def _unknown(self, call: ToolCall) -> str:
@@ -219,14 +223,12 @@ class Turn:
     # ── the tools' side ──────────────────────────────────────────────────────────────────────────
 
     async def _answer(self, wanted: Sequence[ToolCall], *, run: bool) -> None:
-        """Gives each call its result, and takes in what people said meanwhile: the model reads both together."""
+        """Gives each call its result."""
         if run:
             await self._run(wanted)
         else:
             for call in wanted:
                 await self._log.result(call.id, ToolResult(CUT_OFF, is_error=True))
-        if said := await self._steer():
-            await self._log.write(*said)
 
     async def _run(self, wanted: Sequence[ToolCall]) -> None:
         """Side by side; the model reads the results in the answer's order."""

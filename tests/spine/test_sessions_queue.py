@@ -44,13 +44,16 @@ class Talker:
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     began: list[str] = field(default_factory=list)
     abandoned: list[str] = field(default_factory=list)
+    anew: list[str] = field(default_factory=list)
     error: Exception | None = None
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside) -> Reply:
         self.began.append(queued.route.text)
         if self.error is not None:
             raise self.error
-        if not transcript.begun(queued.id):
+        if beside.anew:
+            self.anew.append(queued.route.text)
+        if beside.anew or not transcript.begun(queued.id):
             await self._write(transcript, queued, *beside.with_it)
         else:
             await self._join(transcript, queued, beside)
@@ -192,7 +195,8 @@ def test_all_sessions_together_have_a_bound_too() -> None:
             agents = ("main", "ops", "researcher")
             taken = [await room.say(agent, agent=agent) for agent in agents]
             assert all(isinstance(one, Accepted) for one in taken)
-            assert (await room.say("one more")).code == "busy"
+            refused = await room.say("one more", agent="main", session="own")
+            assert (refused.code, refused.reason[:25]) == ("busy", "3 messages wait in all al")
             assert (await room.say("main", agent="main")).new is False
 
     run(scene)
@@ -225,7 +229,20 @@ def test_what_waits_when_a_turn_begins_is_collected_into_one_with_one_reply() ->
     run(scene)
 
 
-def test_everybody_in_a_group_is_collected_and_the_group_is_answered_once() -> None:
+def test_in_a_group_nobody_is_answered_together_with_somebody_else() -> None:
+    async def scene() -> None:
+        async with serving(here("collect"), at_once=0) as room:
+            for text, sender in (("a", "9"), ("b", "9"), ("c", "12345"), ("d", "9"), ("e", "9")):
+                await room.say(text, f"telegram:{sender}", chat="-5")
+            for _ in range(3):
+                await room.sessions.wake("agent:main:telegram:chat:-5")
+            assert room.talker.began == ["a", "c", "d"]
+            assert await room.store.inbox.waiting() == 0
+
+    run(scene)
+
+
+def test_what_one_person_says_in_a_group_is_collected_and_the_group_is_answered_once() -> None:
     async def scene() -> None:
         async with serving(here("collect")) as room:
             gate = room.talker.gates["a"] = asyncio.Event()
@@ -364,7 +381,9 @@ def test_what_becomes_of_an_answer_that_a_crash_cut_off(
         store = Store("memory", ManualClock(NOW))
         async with serving(here(), store, at_once=0) as room:
             cut = await room.say("cut")
-            await store.inbox.next(MAIN)
+            begun = await store.inbox.next(MAIN)
+            assert begun is not None
+            await room.talker._write(await room.sessions.transcript(MAIN), begun)
         async with serving(here(interrupted=interrupted), store) as room:
             await settle(50)
             assert room.talker.began == began
@@ -386,7 +405,7 @@ def test_a_runtime_that_ends_on_a_full_disk_leaves_its_message_for_the_next_one(
             room.talker.error = DiskFull("the disk is full")
             with pytest.raises(DiskFull):
                 await room.sessions.wake(MAIN)
-            assert await room.states(taken) == ["running"] and await room.due() == []
+            assert await room.states(taken) == ["queued"] and await room.due() == []
         async with serving(here(), store) as room:
             await settle(50)
             assert await room.due() == ["one"]

@@ -197,6 +197,34 @@ def test_calls_another_message_left_open_are_closed_before_the_next_is_written(t
     assert stage.ran == []
 
 
+def test_a_turn_that_others_came_after_is_said_anew_with_what_is_unknown_told_and_gets_no_answer_but_its_own(
+    tmp_path: Path,
+) -> None:
+    unknown = Intent("i", NOW, "t1", "ls", {"n": 1})
+    later = AssistantEntry("a2", NOW, ({"type": "text", "text": "to m2"},), "demo", "end_turn", Usage(), "setup")
+    before = [said("twice"), ASKED, unknown, said("hi", "m2"), later]
+    stage = Stage(tmp_path, "rules: []\notherwise: to m1", before)
+    assert asyncio.run(stage.run(said("twice"))) == "to m1"
+    assert stage.kinds()[5:] == ["UserEntry", "AssistantEntry"] and stage.ran == []
+    stage = Stage(tmp_path, "rules: []\notherwise: never asked", stage.log.transcript.entries)
+    assert asyncio.run(stage.run(said("hi", "m2"))) == "to m2"
+    assert asyncio.run(stage.turn.run(said("twice"))) == "to m1"
+
+
+def test_a_turn_is_said_anew_where_that_is_asked_for_and_what_it_began_is_unknown(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "rules: []\notherwise: fine", [said("hi"), ASKED, Intent("i", NOW, "t1", "ls", {"n": 1})])
+
+    async def anew() -> str:
+        await stage.store.open()
+        await stage.provider.open()
+        return await stage.turn.run(replace(said("hi"), id="e2"), anew=True)
+
+    assert asyncio.run(anew()) == "fine"
+    results = {e.call: e.content for e in stage.log.transcript.entries if isinstance(e, Result)}
+    assert results == {"t1": UNKNOWN, "t2": NOT_RUN}
+    assert stage.kinds()[-2:] == ["UserEntry", "AssistantEntry"] and stage.ran == []
+
+
 def test_calls_of_an_answer_that_was_cut_off_do_not_run(tmp_path: Path) -> None:
     cut = AssistantEntry("a1", NOW, CALLS, "demo", "max_tokens", Usage(), "setup")
     stage = Stage(tmp_path, "rules: []\notherwise: fine", [said("hi"), cut])
@@ -233,3 +261,17 @@ def test_what_is_said_while_tools_run_is_read_with_their_results(tmp_path: Path)
     sent = stage.log.transcript.messages("setup")
     assert [block["type"] for block in sent[2]["content"]] == ["tool_result", "text"]
     assert stage.log.transcript.together("m1") == {"m1", "m2"}
+
+
+def test_nothing_joins_a_turn_whose_model_is_not_asked_again(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "rules: [{say: count, calls: [{ls: {n: 1}}], reply: counted}]")
+    asked: list[str] = []
+
+    async def steer() -> Sequence[UserEntry]:
+        asked.append("who joins?")
+        return [replace(said("only ten", "m2"), joined=("m1",))]
+
+    stage.turn = Turn(stage.models, stage.log, stage.perform, Limits(iterations=1), steer)
+    with pytest.raises(TurnFailed):
+        asyncio.run(stage.run(said("count")))
+    assert asked == []

@@ -1,8 +1,9 @@
 """Which of the messages that wait in one session are answered together. Pure.
 
-The law: only plain messages in the same mode go together, in their order, up to the first that does not fit; of
-`interrupt` and `steer` only those of one sender, for nobody may cut another's answer short or speak in it. A message
-that was tried before goes with none but those it was tried with, so that no other is blamed for it.
+The law: only plain messages of one sender in the same mode go together, in their order, up to the first that does not
+fit: nobody may cut another's answer short or speak in it, and what is done, remembered and asked for in a turn is so
+for one person. A message that was tried before goes with none but those it was tried with, so that no other is blamed
+for it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from openclaw.messages import Message
 from openclaw.ports import Fits, Queued
 
 MOST = 50  # messages that are answered together
+ATTEMPTS = 3  # a message that was taken up this often without an end is put aside; the last time it goes alone
 LONGEST = 256 * 1024  # characters of all of them
 
 
@@ -50,7 +52,8 @@ class Line:
     def joining(self, first: Queued) -> Fits | None:
         """What joins the answer to `first` while it is written; None for nothing."""
         mode = self.mode(first.message)
-        return self._behind(first, mode) if mode in ("steer", "interrupt") and _is_plain(first) else None
+        joins = mode in ("steer", "interrupt") and first.attempts < ATTEMPTS and _is_plain(first)
+        return self._behind(first, mode) if joins else None
 
     def _behind(self, first: Queued, mode: Queue) -> Fits:
         left = LONGEST - len(first.route.text)
@@ -60,7 +63,7 @@ class Line:
             left -= len(queued.route.text)
             plain = queued.attempts == 0 and left >= 0 and _is_plain(queued)
             alike = self.mode(queued.message) == mode and queued.route.agent == first.route.agent
-            return plain and alike and (mode == "collect" or self.same(first.message, queued.message))
+            return plain and alike and self.same(first.message, queued.message)
 
         return fits
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -42,18 +43,18 @@ from openclaw.sessions import renewal
 from openclaw.sessions.alone import Alone
 from openclaw.sessions.door import Door
 from openclaw.sessions.hearing import Hearing
-from openclaw.sessions.line import MOST, Line, is_command
+from openclaw.sessions.line import ATTEMPTS, MOST, Line, is_command
 from openclaw.sessions.replies import deliveries, lead
 from openclaw.sessions.running import Answerer, Beats, Running
+from openclaw.sessions.standing import cut_off, standing, together, unbegun
+from openclaw.sessions.taken import Taken
 from openclaw.sessions.warm import Warm
-from openclaw.sessions.words import CUT_OFF, DROPPED, NEW, NEWER, PARKED, reply_to, went_wrong
+from openclaw.sessions.words import CUT_OFF, DROPPED, NEW, NEWER, PARKED, reply_to, wrong
 from openclaw.transcript import Log, Transcript
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3  # a message that was taken up this often without an end is put aside
 IN_ALL = 10_000  # messages of all sessions that wait
-
 
 
 class Sessions:
@@ -73,6 +74,7 @@ class Sessions:
         self._clock = clock
         self._warm = Warm(store.journal)
         self._running: dict[str, Running] = {}
+        self._taken: dict[str, Taken] = {}  # by session: what its wake has in hand
         self._hearing = Hearing()
         self._door = Door(store.marks, snapshot, at_once, lambda sender: self.paired(sender))
         self._alone = Alone(doorbell.ring)
@@ -103,12 +105,14 @@ class Sessions:
         return await self._door.command(message, routed) or await self._accept(message, routed, watch)
 
     async def _accept(self, message: Message, routed: Route, watch: Watcher | None) -> Accepted | Refused:
+        room = await self._room(message)
         try:
-            accepted = await self._store.inbox.accept(message, routed, at_most=await self._room(message))
+            accepted = await self._store.inbox.accept(message, routed, at_most=room)
         except StorageFailed:
             raise
         except QueueFull as error:
-            return Refused("busy", f"{error.waiting} messages wait here already; send it again in a while")
+            waiting = f"{error.waiting} messages wait here" if room else f"{self._in_all:,} messages wait in all"
+            return Refused("busy", f"{waiting} already; send it again in a while")
         except OpenClawError as error:
             return Refused("full", str(error))
         if watch is not None and accepted.new:  # one that is there already may have ended; `watch` is for those
@@ -171,12 +175,23 @@ class Sessions:
         at a time; what waits behind gets its turn after the other sessions that wait by then."""
         if self.stopping or session in self._held:
             return
-        queued = await self._store.inbox.next(session)
+        taken = self._taken[session] = Taken(self._store.inbox, session)
+        try:
+            await self._serve_next(session, taken)
+        except (asyncio.CancelledError, DiskFull):
+            # The runtime is ending: what is not settled goes back as it was and is taken up at the next start.
+            with suppress(DiskFull):
+                await taken.give_back()
+            raise
+        finally:
+            del self._taken[session]
+
+    async def _serve_next(self, session: str, taken: Taken) -> None:
+        queued = await taken.next()
         if queued is None:
             return
-        await self.disturbed(session)
-        if queued.attempts == ATTEMPTS and not self._left_by_crash(queued) and not self._alone.takes(session):
-            await self._store.inbox.release(queued.id)  # while it waits for that it does not count, and holds no place
+        if queued.attempts == ATTEMPTS and not self._alone.takes(session):
+            await taken.give_back()  # while it waits for that it does not count, and holds no place
             return
         try:
             await self._serve(queued)
@@ -185,7 +200,9 @@ class Sessions:
         self._doorbell.ring(session)
 
     async def _serve(self, queued: Queued) -> None:
+        """Whatever goes wrong, the message comes to an end, and whoever sent it hears of that."""
         try:
+            await self.disturbed(queued.route.session)
             await self._serve_in(queued)
         except (StorageFailed, DiskFull):  # it was waited for as long as the runtime lived: the next start takes it up
             raise
@@ -193,6 +210,9 @@ class Sessions:
             log.error("message %s cannot be answered: %s", queued.id, error)
             reply = reply_to(queued, f"This cannot be answered here: {error}", failed=True)
             await self._settle([queued], "failed", reply)
+        except Exception as error:
+            log.exception("message %s could not be taken up", queued.id)
+            await self._settle([queued], "failed", reply_to(queued, wrong(error), failed=True))
 
     async def _serve_in(self, queued: Queued) -> None:
         if queued.attempts > ATTEMPTS:
@@ -203,7 +223,7 @@ class Sessions:
         elif _asks_for_new(queued):
             await self.reset(queued.route.session)
             await self._settle([queued], "done", reply_to(queued, NEW))
-        elif self._left_by_crash(queued):
+        elif await self._is_cut_off(queued):
             await self._cut_off(queued)
         else:
             await self._answer(queued, await self._opened(queued))
@@ -211,10 +231,12 @@ class Sessions:
     async def _answer(self, queued: Queued, transcript: Transcript) -> None:
         """One turn, for this message and those that are answered with it."""
         session, queued, line = queued.route.session, self._rerouted(queued), self._line
-        begun = transcript.begun(queued.id)
-        known = await self._behind(queued, line.beginning(queued, transcript.together(queued.id) if begun else ()))
+        how = standing(queued, transcript)
+        known = await self._behind(session, together(queued, transcript, line))
         rows = [queued, *known]
-        beside = Beside(() if begun else tuple(known), partial(self._steered, session, line.joining(queued)))
+        joining = unbegun(line.joining(queued), transcript)
+        said = () if how in ("open", "answered") else tuple(known)
+        beside = Beside(said, partial(self._steered, session, joining), anew=how in ("passed", "blamed"))
         front = lead(rows, transcript)
 
         def tell(event: Progress) -> None:
@@ -224,10 +246,6 @@ class Sessions:
         running = self._running[session] = Running(rows, task)
         try:
             reply = await self._outcome(running, transcript)
-        except asyncio.CancelledError:
-            # The runtime is ending: the messages go back as they were and are taken up at the next start.
-            await self._store.inbox.release(*(row.id for row in running.rows))
-            raise
         finally:
             del self._running[session]
             running.ended.set()
@@ -238,8 +256,8 @@ class Sessions:
         self._show(running, front, Retrying(NEWER, 0.0))
         await self._store.inbox.release(*(row.id for row in running.rows))
 
-    async def _behind(self, queued: Queued, fits: Fits | None) -> Sequence[Queued]:
-        return () if fits is None else await self._store.inbox.join(queued.route.session, MOST, fits)
+    async def _behind(self, session: str, fits: Fits | None) -> Sequence[Queued]:
+        return () if fits is None else await self._taken[session].join(MOST, fits)
 
     async def _steered(self, session: str, fits: Fits | None) -> Sequence[Queued]:
         """What joins the session's turn under way. Cancelled half way it still ends, so that no message is lost
@@ -251,22 +269,23 @@ class Sessions:
         return await asyncio.shield(running.joining)
 
     async def _join(self, running: Running, fits: Fits) -> Sequence[Queued]:
-        joined = await self._behind(running.queued, fits)
+        joined = await self._behind(running.queued.route.session, fits)
         running.rows += joined
         return joined
 
     # ── what a crash left ────────────────────────────────────────────────────────────────────────
 
-    def _left_by_crash(self, queued: Queued) -> bool:
-        """Whether it was taken up before without an end, and is not to be taken up again."""
-        plain = not queued.message.told and not _is_command(queued)
-        return plain and queued.attempts > 1 and self._agent(queued).interrupted != "resume"
+    async def _is_cut_off(self, queued: Queued) -> bool:
+        """Whether a crash ended its turn, and its agent takes no turn up again."""
+        if queued.attempts == 1 or _is_command(queued) or self._agent(queued).interrupted == "resume":
+            return False
+        return cut_off(queued, await self.transcript(queued.route.session))
 
     async def _cut_off(self, queued: Queued) -> None:
         """Settles it, and what was answered with it, without running anything."""
         session, silent = queued.route.session, self._agent(queued).interrupted == "drop"
         known = (await self.transcript(session)).together(queued.id)
-        rows = [queued, *await self._store.inbox.join(session, len(known) - 1, lambda other: other.id in known)]
+        rows = [queued, *await self._taken[session].join(len(known) - 1, lambda other: other.id in known)]
         log.warning("message %s was cut off by a crash and is not taken up again", queued.id)
         await self._settle(rows, "failed", reply_to(queued, CUT_OFF, failed=True), silent=silent)
 
@@ -291,7 +310,7 @@ class Sessions:
             raise error
         log.error("answering message %s failed", running.queued.id, exc_info=error)
         await self._answerer.abandon(running.queued, transcript)
-        return reply_to(running.queued, f"Something went wrong here: {went_wrong(error)}", failed=True)
+        return reply_to(running.queued, wrong(error), failed=True)
 
     async def _enter(self, queued: Queued) -> None:
         """Something was said to this session's person elsewhere: it becomes part of what was said here."""
@@ -367,6 +386,11 @@ class Sessions:
         for row in running.rows:
             if row is front or row.message.fetched:
                 self._hearing.tell(row, event)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a message is on its way from the queue to its reply."""
+        return bool(self._taken)
 
     def running(self) -> list[Queued]:
         return [running.queued for running in self._running.values()]

@@ -31,7 +31,7 @@ def reply_to(queued: Queued, text: str, *, failed: bool = False) -> Reply:
     )
 
 
-def went_wrong(error: Exception) -> str:
-    if isinstance(error, OpenClawError):
-        return SECRETS.mask(str(error))
-    return f"{type(error).__name__}; the log has the details"
+def wrong(error: Exception) -> str:
+    """Of an error that nobody foresaw no more than its name is told."""
+    known = SECRETS.mask(str(error)) if isinstance(error, OpenClawError) else ""
+    return f"Something went wrong here: {known or f'{type(error).__name__}; the log has the details'}"
