@@ -128,6 +128,36 @@ def test_an_edit_that_could_not_be_taken_in_is_taken_in_by_the_next_search(tmp_p
     memory.close()
 
 
+class Emptied(_search_fts.Search):
+    """Another process empties the index once, in the middle of a question."""
+
+    other: _search_fts.Search | None = None
+
+    def _with(self, use: Any) -> Any:
+        def emptied_first(db: sqlite3.Connection) -> Any:
+            other, self.other = self.other, None
+            if other is not None:
+                other.clear()
+            return use(db)
+
+        return super()._with(emptied_first)
+
+
+def test_an_index_that_is_emptied_in_the_middle_of_a_question_hides_nothing(tmp_path: Path) -> None:
+    search = Emptied(tmp_path / "search.db", SystemClock())
+    memory = Memory(tmp_path / "memory", tmp_path / "search.db", SystemClock(), search, watched=True)
+    memory.open()
+    memory.save("", "apples", name="one")
+    assert names(memory.search("", "apples")) == ["one"]
+    other = _search_fts.Search(tmp_path / "search.db", SystemClock())
+    other.open()
+    search.other = other
+    assert names(memory.search("", "apples")) == ["one"]
+    assert search.other is None
+    other.close()
+    memory.close()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what was touched")
 def test_where_the_system_lost_count_everything_is_looked_at(tmp_path: Path) -> None:
     watch = _inotify.Inotify(str(tmp_path))

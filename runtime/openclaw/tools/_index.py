@@ -86,6 +86,7 @@ class Index:
         self._unread: dict[bytes, None] = {}  # files to be looked into, in this order
         self._most = 0  # how many those were
         self._restless: set[bytes] = set()  # files that a watch does not tell all of: they have other names, too
+        self._begun = 0  # how often everything was begun anew
         self._checked = 0.0
         self._threads: dict[str, threading.Thread] = {}
         self._closing = threading.Event()
@@ -93,7 +94,7 @@ class Index:
         self.progress: Progress = lambda done, of: None
 
     def open(self) -> None:
-        with self._turns():
+        with self._turn():
             self._closing.clear()
             self._search.open()
 
@@ -101,7 +102,7 @@ class Index:
         self._closing.set()
         for thread in list(self._threads.values()):
             thread.join()
-        with self._turns():
+        with self._turn():
             self._unwatch()
             self._search.close()
 
@@ -140,7 +141,7 @@ class Index:
                     left.pop(path, None)
                 self._told(len(found) - len(left), len(found))
             for _ in range(3):
-                with suppress(Lost), self._turns():
+                with suppress(Lost), self._turn():
                     self._start_over()
                     self._search.become(fresh)
                     return count
@@ -150,7 +151,7 @@ class Index:
 
     def clear(self) -> None:
         """Leaves nothing of what was known on the disk: what was forgotten is gone from here, too."""
-        with self._turns():
+        with self._turn():
             self._start_over()
             for _ in range(2):
                 with suppress(Lost):
@@ -167,17 +168,19 @@ class Index:
             try:
                 return self._answer(scope, question, until)
             except Lost:
-                self._lost()
+                continue
         raise ToolError("the index of memories is emptied again and again by somebody else; try it later")
 
     def _answer(self, scope: str | None, question: Callable[[], Sequence[Remembered]], until: float | None) -> Found:
-        with self._turns():
-            self._detect(scope)
-            if self._read_some() == 0:
-                return Found(question())
+        seen = -1  # the index that was compared with the files: somebody else may begin anew between two turns
         while True:
-            with self._turns():
-                late = until is not None and self._clock.monotonic() >= until
+            with self._turn():
+                if seen != self._begun:
+                    self._detect(scope)
+                    seen = self._begun
+                    late = False
+                else:
+                    late = until is not None and self._clock.monotonic() >= until
                 left = len(self._unread) if late else self._read_some()
                 if left == 0 or late:
                     self._go_on()
@@ -223,12 +226,19 @@ class Index:
         if self._watch is not None:
             self._watch.add(folder)
 
-    def _lost(self) -> None:
-        log.warning("the index of memories was damaged, replaced or emptied; all files are looked at")
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One piece of work on the index. What is lost is begun anew before anybody else has his turn."""
         with self._turns():
-            self._start_over()
+            try:
+                yield
+            except Lost:
+                log.warning("the index of memories was damaged, replaced or emptied; all files are looked at")
+                self._start_over()
+                raise
 
     def _start_over(self) -> None:
+        self._begun += 1
         self._unwatch()
         self._unread.clear()
 
@@ -259,7 +269,7 @@ class Index:
             self._beside("memory-check", lambda: self._check(root))
 
     def _check(self, root: str) -> None:
-        with self._turns():
+        with self._turn():
             known = dict(self._search.stamps())
         suspects = []
         for path, found in walk(root, None):
@@ -267,7 +277,7 @@ class Index:
                 return
             if known.pop(path, None) != stamp(found):
                 suspects.append(path)
-        with self._turns():
+        with self._turn():
             self._unread |= dict.fromkeys([*suspects, *known])
 
     # ── what they hold ───────────────────────────────────────────────────────────────────────────
@@ -306,7 +316,7 @@ class Index:
     def _build(self) -> None:
         left = 1
         while left:
-            with self._turns():
+            with self._turn():
                 left = self._read_some()
 
     def _beside(self, name: str, work: Callable[[], None]) -> None:
@@ -319,9 +329,7 @@ class Index:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Closed:
+        except (Closed, Lost):  # the next question sees to it
             pass
-        except Lost:
-            self._lost()
         except (OSError, sqlite3.Error) as error:  # what was not read is left for the next question
             log.warning("the index of memories could not be brought up to date: %s", error)

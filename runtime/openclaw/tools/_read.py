@@ -6,6 +6,7 @@ swapped for a link to another shows nothing of that one.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -25,6 +26,8 @@ READ = 1 << 20  # bytes of a file that are searched
 _AT_ONCE = 16 << 20  # bytes that are read before they are told
 # O_NONBLOCK: opening a FIFO must not wait for its other end.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Folders that cannot be looked into: gone or swapped since, not ours, or too deep.
+_PASSED_BY = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG))
 
 
 def parts_of(scope: str) -> tuple[str, ...]:
@@ -63,8 +66,10 @@ def walk(
             enter(here)
         try:
             entries = os.scandir(f"{root}/{here}" if here else root)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            continue
+        except OSError as error:
+            if error.errno in _PASSED_BY:
+                continue
+            raise
         with closing(entries):
             for entry in entries:
                 path = f"{here}/{entry.name}" if here else entry.name
@@ -79,7 +84,7 @@ def walk(
 def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:
     try:
         found = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     return found if stat.S_ISREG(found.st_mode) else None
 

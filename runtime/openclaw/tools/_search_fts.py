@@ -164,16 +164,21 @@ class Search:
         self.open()
         assert self._db is not None
         try:
-            if (generation := _generation(self._db)) != self._generation:
-                self._generation = generation
-                raise Lost
-            return use(self._db)
+            self._compare(self._db)
+            found = use(self._db)
+            self._compare(self._db)  # another process may have begun anew between the two
+            return found
         except sqlite3.DatabaseError as error:
             if not _damaged(error):
                 raise
             self._discard()
             self.open()
             raise Lost from error
+
+    def _compare(self, db: sqlite3.Connection) -> None:
+        if (generation := _generation(db)) != self._generation:
+            self._generation = generation
+            raise Lost
 
     def _same(self) -> bool:
         """Whether the file under this name is still the one that is open: another process may have begun anew."""
