@@ -222,7 +222,10 @@ def packed(path, members, manifest=None):
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
             digest = hashlib.sha256(content).hexdigest()
-            files[member.name] = {"type": "file", "size": len(content), "sha256": digest}
+            files[member.name] = {
+                tarfile.DIRTYPE: {"type": "folder"},
+                tarfile.SYMTYPE: {"type": "link", "to": member.linkname},
+            }.get(member.type, {"type": "file", "size": len(content), "sha256": digest})
         text = json.dumps({"format": 1, "version": "9", "files": files, **(manifest or {})}).encode()
         member = tarfile.TarInfo(MANIFEST)
         member.size = len(text)
@@ -257,6 +260,35 @@ def test_nothing_is_ever_written_outside_the_state_folder(tmp_path):
             restore(tmp_path / f"evil{number}", there, NOON)
         assert [path.name for path in tmp_path.joinpath("out").rglob("*")] == ["there", "lock"]
     assert not (tmp_path / "escaped").exists() and not Path("/tmp/escaped-by-openclaw").exists()
+
+
+def test_a_link_is_judged_by_where_it_ends_and_not_by_its_name(state, tmp_path):
+    backup(state, tmp_path / "b", NOON)
+    with tarfile.open(tmp_path / "b") as tar:
+        content = tar.extractfile("runtime.db")
+        assert content is not None
+        rows = (member("runtime.db"), content.read())
+    folders = [(member(name, tarfile.DIRTYPE), b"") for name in ("a", "a/b")]
+    up = (member("a/b/up", tarfile.SYMTYPE, "../.."), b"")  # the state folder itself
+    for number, (evil, why) in enumerate(
+        [
+            ([up, (member("a/b/up/workspace", tarfile.SYMTYPE, "../../../victim"), b"")], "behind a link"),
+            ([(member("a/b/up/workspace", tarfile.SYMTYPE, "../../../victim"), b""), up], "behind a link"),
+            ([up, (member("workspace", tarfile.SYMTYPE, "a/b/up/../../victim"), b"")], "leads out"),
+        ]
+    ):
+        packed(tmp_path / f"evil{number}", [rows, *folders, *evil])
+        there = tmp_path / "out" / "deep" / "there"
+        with pytest.raises(OpenClawError, match=why):
+            restore(tmp_path / f"evil{number}", there, NOON)
+        assert [path.name for path in tmp_path.joinpath("out").rglob("*")] == ["deep", "there", "lock"]
+    (state / "workspace/deep/up").symlink_to("../..")
+    (state / "workspace/out").symlink_to("deep/up/../../victim")
+    (state / "workspace/loop").symlink_to("loop")
+    told = backup(state, tmp_path / "c", NOON)
+    assert sorted(note.split()[0] for note in told.notes) == ["workspace/away", "workspace/out"]
+    restore(tmp_path / "c", tmp_path / "copy", NOON)
+    assert (tmp_path / "copy/workspace/deep/up").readlink() == Path("../..")
 
 
 def test_a_backup_of_a_newer_version_or_without_rows_is_refused(state, tmp_path):

@@ -3,8 +3,8 @@
 Law: what a backup holds is what a crash might have left. The rows are copied first, as they are at one moment, and the
 transcripts after them: so a transcript may know more than the rows, as after a crash just before a message is settled,
 and never less. A backup is whole or it is not there; a state folder that was restored is, too. Each file is known by
-its hash. What stands for this machine alone (locks, sockets, commands that run) or is made anew (the index) is left out:
-whoever starts on a copy must not take the commands of the original for what a killed runtime left.
+its hash. What stands for this machine alone (locks, sockets, commands that run) or is made anew (the index) is left
+out: whoever starts on a copy must not take the commands of the original for what a killed runtime left.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import stat
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -82,11 +82,11 @@ def _written(state: Path, made: Path, rows: Path, now: datetime) -> Told:
     with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3, format=tarfile.PAX_FORMAT) as tar:
             _copy_rows(state / ROWS, rows)
-            files[ROWS] = _add(tar, rows, ROWS, told)
+            files[ROWS] = _add(tar, rows, ROWS, state, told)
             for path in _within(state, state):
                 name = path.relative_to(state).as_posix()
                 with suppress(FileNotFoundError):  # put aside or deleted meanwhile
-                    files[name] = _add(tar, path, name, told)
+                    files[name] = _add(tar, path, name, state, told)
             _add_manifest(tar, files, now)
         file.flush()
         os.fsync(file.fileno())
@@ -118,7 +118,7 @@ def _within(folder: Path, state: Path) -> Iterator[Path]:
                 yield from _within(path, state)
 
 
-def _add(tar: tarfile.TarFile, path: Path, name: str, told: Told) -> Mapping[str, Any]:
+def _add(tar: tarfile.TarFile, path: Path, name: str, state: Path, told: Told) -> Mapping[str, Any]:
     about = path.lstat()
     member = tarfile.TarInfo(name)
     member.mode, member.mtime = stat.S_IMODE(about.st_mode) & 0o700, about.st_mtime
@@ -128,7 +128,7 @@ def _add(tar: tarfile.TarFile, path: Path, name: str, told: Told) -> Mapping[str
         return {"type": "folder"}
     if stat.S_ISLNK(about.st_mode):
         member.type, member.linkname = tarfile.SYMTYPE, str(path.readlink())
-        if not _stays(name, member.linkname):
+        if not (_stays(name, member.linkname) and _ends_within(state, path)):
             told.notes.append(f"{name} is a link to somewhere else, and was left out")
             return {"type": "nothing"}
         tar.addfile(member)
@@ -149,6 +149,11 @@ def _stays(name: str, link: str) -> bool:
     """Whether a link at `name` leads to something within the folder."""
     where = os.path.normpath(os.path.join(os.path.dirname(name), link))  # noqa: PTH118, PTH120 - no file is asked
     return not (os.path.isabs(link) or where.startswith(".."))  # noqa: PTH117
+
+
+def _ends_within(folder: Path, link: Path) -> bool:
+    """Whether it does so on this disk, where its way may lead through other links."""
+    return Path(os.path.realpath(link)).is_relative_to(os.path.realpath(folder))  # unlike `resolve`, ends in a loop
 
 
 def _end(file: IO[bytes], *, lines: bool) -> int:
@@ -246,7 +251,7 @@ def _staged(archive: Path, staged: Path) -> Told:
 def _extracted(archive: Path, staged: Path) -> tuple[dict[str, Mapping[str, Any]], Any]:
     """What is in it, file by file, into an empty folder; links last, so that nothing is written through one."""
     found: dict[str, Mapping[str, Any]] = {}
-    links: list[tuple[str, str]] = []
+    links: dict[str, str] = {}
     manifest: Any = None
     with tarfile.open(archive, "r|gz") as tar:
         for member in tar:
@@ -260,15 +265,27 @@ def _extracted(archive: Path, staged: Path) -> tuple[dict[str, Mapping[str, Any]
                 (staged / name).mkdir(mode=0o700, parents=True, exist_ok=True)
                 found[name] = {"type": "folder"}
             elif member.issym() and _stays(name, member.linkname):
-                links.append((name, member.linkname))
+                links[name] = member.linkname
                 found[name] = {"type": "link", "to": member.linkname}
             elif member.isreg():
                 found[name] = _extract(tar, member, staged / name)
             else:
                 raise OpenClawError(f"{archive} holds `{name}`, which is no file or folder; nothing was restored")
-    for name, link in links:
-        (staged / name).symlink_to(link)
+    _link(archive, staged, links, found)
     return found, manifest
+
+
+def _link(archive: Path, staged: Path, links: Mapping[str, str], found: Iterable[str]) -> None:
+    """Links are made where all members are known, so that none is made through another."""
+    through = next((name for name in found if any(str(above) in links for above in PurePosixPath(name).parents)), None)
+    if through is not None:
+        raise OpenClawError(f"{archive} holds `{through}` behind a link; nothing was restored")
+    for name, link in links.items():
+        (staged / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (staged / name).symlink_to(link)
+    away = next((name for name in links if not _ends_within(staged, staged / name)), None)
+    if away is not None:
+        raise OpenClawError(f"{archive} holds `{away}`, a link that leads out of the folder; nothing was restored")
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Mapping[str, Any]:
