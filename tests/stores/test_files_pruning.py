@@ -116,6 +116,31 @@ def test_archives_that_are_too_large_lose_their_oldest_and_other_peoples_files_s
     assert sorted(tmp_path.iterdir()) == sorted(own)
 
 
+def test_what_people_do_to_archives_ends_no_runtime(tmp_path):
+    class Tidied(Files):
+        """Somebody else takes each file away just before."""
+
+        def unlink(self, path):
+            path.unlink()
+            super().unlink(path)
+
+    async def steps(store):
+        folder = tmp_path / "sessions" / "archive"
+        (folder / "a.20250101T000000Z.jsonl").symlink_to("/nowhere/a.jsonl")
+        (folder / "b.20250101T000000Z.jsonl").mkdir()
+        (folder / "c.20261399T000000Z.jsonl").write_text("no date")
+        (folder / "d.20250101T000000Z.jsonl").write_text("old")
+        assert [await store.prune(LATER) for _ in range(2)] == [1, 0]
+        assert sorted(path.name[0] for path in folder.iterdir()) == ["a", "b", "c"]
+        (folder / "d.20250101T000000Z.jsonl").write_text("old")
+        assert _pruning.prune_archives(folder, LATER, Tidied()) == 0
+        folder.rename(tmp_path / "elsewhere")
+        assert await store.prune(LATER) == 0
+        assert (await store.inbox.accept(message("1"), WAY)).new
+
+    with_store(tmp_path, steps)
+
+
 def test_history_outlives_what_was_said(tmp_path):
     async def steps(store):
         await store.marks.fire("h", NOON, message("m"), Route("main", "cron:h", "go"))

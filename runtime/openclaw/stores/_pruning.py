@@ -7,11 +7,13 @@ in a database that is too large what ended first goes first, but nothing of the 
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 
 from openclaw.ports import KEPT, KEPT_ARCHIVES, LARGEST_ARCHIVES, LARGEST_ROWS
@@ -22,6 +24,8 @@ AT_ONCE = 500  # rows of one transaction, so that nobody waits long behind it
 _PAGES = 256  # given back to the disk at once
 _LEAST = timedelta(days=1)
 _ARCHIVED = re.compile(r".+\.(\d{8}T\d{6}Z)(-\d+)?\.jsonl")
+
+log = logging.getLogger(__name__)
 
 
 def prune_rows(db: sqlite3.Connection, now: datetime, largest: int = LARGEST_ROWS) -> int:
@@ -45,29 +49,53 @@ def give_back(db: sqlite3.Connection) -> None:
 
 
 def prune_archives(folder: Path, now: datetime, files: Files, largest: int = LARGEST_ARCHIVES) -> int:
-    """Only what was put there by this runtime: its name says when."""
-    gone = list(islice(_to_go(sorted(_archives(folder)), now, largest), AT_ONCE))
-    for path in gone:
-        files.unlink(path)
+    gone = sum(_let_go(path, files) for path in outdated(folder, now, largest))
     if gone:
         files.sync_folder(folder)
-    return len(gone)
+    return gone
 
 
-def _archives(folder: Path) -> Iterator[tuple[datetime, Path, int]]:
-    for path in folder.glob("*.jsonl"):
-        if found := _ARCHIVED.fullmatch(path.name):
-            yield datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC), path, path.stat().st_size
-
-
-def _to_go(archives: Sequence[tuple[datetime, Path, int]], now: datetime, largest: int) -> Iterator[Path]:
-    total = sum(size for _, _, size in archives)
-    for at, path, size in archives:
-        old = at < now - timedelta(days=KEPT_ARCHIVES)
-        if not old and (total <= largest or at > now - _LEAST):
-            return
+def outdated(folder: Path, now: datetime, largest: int = LARGEST_ARCHIVES) -> list[Path]:
+    """Archives that go next, the oldest first. Only what was put there by this runtime, whose name says when, and is a
+    file still: people tidy up there, too."""
+    found = sorted(_archives(folder))
+    total = sum(size for _, _, size in found)
+    old, fresh = _stamp(now - timedelta(days=KEPT_ARCHIVES)), _stamp(now - _LEAST)
+    going = []
+    for at, name, size in found[:AT_ONCE]:
+        if at >= old and (total <= largest or at > fresh):
+            break
+        going.append(folder / name)
         total -= size
-        yield path
+    return going
+
+
+def _archives(folder: Path) -> Iterator[tuple[str, str, int]]:
+    """When each was put there, as its name says it, which sorts as time does; its name, and its size."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if (found := _ARCHIVED.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False):
+                    with suppress(FileNotFoundError):
+                        yield found[1], entry.name, entry.stat(follow_symlinks=False).st_size
+    except OSError as error:
+        log.warning("no archive is let go of: %s cannot be read (%s)", folder, error)
+
+
+def _let_go(path: Path, files: Files) -> bool:
+    """What somebody else took away, or will not let us take, is no failure of the disk."""
+    try:
+        files.unlink(path)
+    except FileNotFoundError:
+        return False
+    except PermissionError as error:
+        log.warning("%s cannot be let go of (%s)", path, error)
+        return False
+    return True
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def _size(db: sqlite3.Connection) -> int:
