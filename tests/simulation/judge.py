@@ -170,20 +170,26 @@ def _explained(run: Run, row: _Row, text: str, stopped: set[str]) -> bool:
 
 
 def _order(left: _Left) -> Iterator[str]:
-    """In a session's transcripts the messages stand as they came."""
+    """In a session's transcripts the messages stand as they came, and none is said anew that was answered."""
     for session, files in left.files.items():
-        begun: list[str] = []
-        for _, lines in files:
-            for line in lines:
-                if line.get("role") == "user":
-                    ids = dict.fromkeys((line["message"], *line.get("joined", ())))
-                    twice = [id for id in ids if id in begun and id != line["message"]]
-                    if line["message"] in begun and not line.get("joined"):
-                        yield f"{session}: {line['message']} was begun twice"
-                    begun += [id for id in ids if id not in begun and id not in twice]
+        begun: dict[str, bool] = {}  # by inbox id, whether its turn came to an answer
+        asked: tuple[str, ...] = ()
+        for line in (line for _, lines in files for line in lines):
+            if line.get("role") == "user":
+                ids = (line["message"], *line.get("joined", ()))
+                yield from (f"{session}: {id} was answered, and begun again" for id in ids if begun.get(id))
+                steers = line["message"] not in begun and any(id in asked for id in ids)
+                asked = (*asked, *ids) if steers else ids
+                begun |= dict.fromkeys(ids, False)
+            elif line.get("role") == "assistant" and not _calls(line):
+                begun |= dict.fromkeys(asked, True)
         came = [row.id for row in left.rows if row.session == session and row.id in begun]
         if came != [id for id in begun if id in came]:
             yield f"{session}: messages were taken up in another order than they came"
+
+
+def _calls(answer: Mapping[str, Any]) -> list[str]:
+    return [block["id"] for block in answer["content"] if block["type"] == "tool_use"]
 
 
 # ── replies ──────────────────────────────────────────────────────────────────────────────────────
@@ -217,7 +223,7 @@ def _arrivals(run: Run, left: _Left) -> Iterator[str]:
     answered = {reply.answers for _, reply in left.outbox}
     for row in left.rows:
         text = row.reply.text if row.reply else ""
-        joined = any(row.tag in reply.text for _, reply in left.outbox)
+        joined = any(reply.text == text and reply.to.channel == row.channel for _, reply in left.outbox)
         if row.channel != "cron" and row.id not in answered and not joined and text != CUT_OFF:
             yield f"the reply to {row.tag} never entered the outbox"
 
@@ -267,8 +273,7 @@ def _whole(lines: Sequence[Mapping[str, Any]], ended: set[str]) -> Sequence[Mapp
 
 
 def _paired(session: str, path: Path, lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    answers = [line for line in lines if line.get("role") == "assistant"]
-    calls = [block["id"] for answer in answers for block in answer["content"] if block["type"] == "tool_use"]
+    calls = [id for line in lines if line.get("role") == "assistant" for id in _calls(line)]
     results = Counter(line["call"] for line in lines if line["type"] == "result")
     yield from (f"{path.name}: {id} has {results[id]} results" for id in calls if results[id] != 1)
     yield from (f"{path.name}: a result for {id}, which nobody called" for id in results if id not in calls)

@@ -81,6 +81,7 @@ class Schedule:
         self.left = self.crashes
         self._before: LossyFiles | None = None
         self._full_until = 0.0
+        self._retried = False
 
     def run(self) -> Run:
         for _ in range(MOST_LIVES):
@@ -174,11 +175,12 @@ class Schedule:
             async with app.opened():
                 self.shelf.good = self.shelf.good if self.shelf.variant == BROKEN else self.shelf.variant
                 running = loop.create_task(app.run())
-                edits = loop.create_task(self._edit(app))
+                others = [loop.create_task(self._edit(app)), loop.create_task(self._ask_to_stop(app))]
                 try:
                     return await self._watch(app, running)
                 finally:
-                    edits.cancel()
+                    for other in others:
+                        other.cancel()
                     app.stopping.set()
                     await asyncio.wait({running})
                     running.exception()  # it is told by what `_watch` found
@@ -186,7 +188,7 @@ class Schedule:
             return "failed"
         except OpenClawError as error:
             self.outside.note("it does not start:", type(error).__name__)
-            if not any(word in str(error) for word in ("is full", "no space left")):
+            if not any(word in str(error) for word in ("is full", "no space left", "Input/output error")):
                 self.outside.found.traces.append(f"it does not start: {error}")
             return "refused"
 
@@ -195,9 +197,27 @@ class Schedule:
             await asyncio.wait({running}, timeout=5.0)
             if running.done():
                 return "failed" if app.failure is not None else "rest"
-            if self._all_told() and not await app.store.inbox.open() and not await app._undelivered():
+            idle = self._all_told() and not await app.store.inbox.open() and not await app._undelivered()
+            if idle and not (self.outside.calm and await self._tried_again(app)):
                 return "rest"
         return "stuck"
+
+    async def _tried_again(self, app: App) -> bool:
+        """Whether the operator tries once more what was put aside, as may be wanted at the end."""
+        parked = await app.store.inbox.parked()
+        if self._retried or not parked or self.chance.random() < 0.5:
+            return False
+        self._retried = True
+        self.outside.note("tried again:", *(queued.message.id for queued in parked))
+        return any([await app.desk.retry(queued.id) for queued in parked])
+
+    async def _ask_to_stop(self, app: App) -> None:
+        """The operator ends the runtime in good order, whatever it is doing."""
+        if not self.outside.calm and self.chance.random() < 0.25:
+            await asyncio.sleep(30.0 * self.chance.random())
+            self.outside.note("asked to stop")
+            self.outside.found.faults["stop"] += 1
+            app.stopping.set()
 
     def _all_told(self) -> bool:
         return all(update.told for lane in self.outside.lanes.values() for update in lane)

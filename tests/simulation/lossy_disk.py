@@ -222,4 +222,5 @@ class LossyFiles(Files):
         torn = chance.randint(kept, len(written)) if chance.random() < 0.7 else kept
         if torn < len(written) or now != path or path in olds:
             there.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            there.write_bytes(written[:torn])
+            hole = bytes(min(len(written) - torn, 64)) if chance.random() < 0.15 else b""  # given, and never written
+            there.write_bytes(written[:torn] + hole)

@@ -73,10 +73,14 @@ def outcome_of(seed: int, breakage: Breakage = WHOLE, *, keep_trace: bool = Fals
         return Outcome(run, judge(run))
 
 
-def sweep(seeds: Sequence[int], breakage: Breakage = WHOLE) -> Tally:
+def sweep(seeds: Sequence[int], breakage: Breakage = WHOLE, *, tell: bool = False) -> Tally:
+    """`tell`: prints what is found when it is."""
     tally, began = Tally(), time.process_time()
     for seed in seeds:
-        tally.add(seed, outcome_of(seed, breakage))
+        outcome = outcome_of(seed, breakage)
+        tally.add(seed, outcome)
+        if tell and outcome.found:
+            print(f"seed {seed}", *outcome.found[:5], sep="\n    ", flush=True)
         if tally.schedules % COLLECT == 0:
             gc.collect()
     tally.seconds = time.process_time() - began
@@ -102,9 +106,7 @@ def main() -> int:
     breakage = BREAKAGES[given.breakage] if given.breakage else WHOLE
     if given.seed is not None:
         return _show(outcome_of(given.seed, breakage, keep_trace=True))
-    tally = sweep(range(given.first, given.first + given.seeds), breakage)
-    for seed, found in tally.failing.items():
-        print(f"seed {seed}", *found[:5], sep="\n    ")
+    tally = sweep(range(given.first, given.first + given.seeds), breakage, tell=True)
     print(tally.table())
     return 1 if tally.failing else 0
 

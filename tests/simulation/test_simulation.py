@@ -39,8 +39,8 @@ def test_every_promise_is_kept_in_some_schedules() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_promise_is_kept_in_thousands_of_schedules() -> None:
-    tally = sweep(range(1_000, 3_000))
+def test_every_promise_is_kept_in_more_than_a_thousand_schedules() -> None:
+    tally = sweep(range(1_000, 2_600))
     print(tally.table())
     assert tally.failing == {}
 
