@@ -13,6 +13,7 @@ from typing import Any
 from openclaw.control import words
 from openclaw.ports import Queued, Store
 from openclaw.secrecy import SECRETS
+from openclaw.sessions.words import DROPPED, reply_to
 
 MOST = 1000  # that are listed
 
@@ -64,7 +65,8 @@ class Pending:
     async def drop(self, id: str) -> bool:
         """Nothing more comes of it; False where it does not wait, is not parked and was not given up."""
         waiting = next((one for one in await self.store.inbox.line(MOST) if one.id == id), None)
-        if not await self.store.inbox.drop(id):
+        reply = reply_to(waiting, DROPPED, failed=True) if waiting is not None else None
+        if not await self.store.inbox.drop(id, reply):
             return await self.store.outbox.drop(id)
         if waiting is not None:
             self.dropped(waiting)

@@ -31,7 +31,11 @@ class Settlement:
     id: str
     state: Literal["queued", "running", "done", "failed", "parked"]
     route: Route
-    reply: Reply | None
+    reply: Reply | None  # None also where it is kept no longer
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in ("queued", "running")
 
 
 Fits: TypeAlias = Callable[[Queued], bool]
@@ -78,8 +82,9 @@ class Inbox(Protocol):
     async def line(self, at_most: int) -> Sequence[Queued]:
         """What is unsettled in all sessions, oldest first, as it stands."""
 
-    async def drop(self, id: str) -> bool:
-        """A message that waits, or is parked, ends as failed, and nobody is told; False where none does."""
+    async def drop(self, id: str, reply: Reply | None = None) -> bool:
+        """A message that waits, or is parked, ends as failed, and nobody is told; the reply is kept for `find` where
+        there is none. False where none does."""
 
     async def parked(self) -> Sequence[Queued]:
         """Messages that were put aside, oldest first."""

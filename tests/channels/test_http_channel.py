@@ -8,6 +8,7 @@ import logging
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,43 @@ def test_what_a_sender_said_and_a_repeated_key_are_remembered_across_a_restart(
     run(tmp_path, model, after)
     told = json.dumps(model.requests[1].body["messages"])
     assert len(model.requests) == 2 and "my cat is Zorblax" in told and "You said" in told
+
+
+def test_what_was_dropped_or_is_kept_no_longer_ends_for_whoever_asks_for_it_and_is_never_answered_again(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    taken: dict[str, str] = {}
+
+    async def before(app: App, operator: Program) -> None:
+        for key in ("old", "waits"):
+            app.sessions._held.add("agent:main:http:operator:waits")  # so that nothing there is taken up
+            headers = {"Idempotency-Key": key, **({"Prefer": "respond-async"} if key == "waits" else {})}
+            said = await operator.http.post("/api/messages", json={"text": key, "session": key}, headers=headers)
+            taken[key] = said.json()["id"]
+        assert (await operator.http.delete(f"/api/inbox/{taken['waits']}")).json()["dropped"]
+
+    async def after(app: App, operator: Program) -> None:
+        while await app.store.prune(app.clock.now() + timedelta(days=91)):
+            pass
+        again = await operator.http.post(
+            "/api/messages", json={"text": "old", "session": "old"}, headers={"Idempotency-Key": "old"}
+        )
+        assert code(again) == (410, "gone")
+        state = (await operator.http.get(f"/api/messages/{taken['old']}")).json()
+        assert state["status"] == "done" and "not kept" in state["error"]
+        async with operator.http.stream("GET", f"/api/messages/{taken['old']}/events") as stream:
+            assert [(name, told.get("code")) async for name, told in events(stream)][1:] == [("error", "gone")]
+
+    async def dropped(app: App, operator: Program) -> None:
+        again = await operator.http.post(
+            "/api/messages", json={"text": "waits", "session": "waits"}, headers={"Idempotency-Key": "waits"}
+        )
+        assert code(again) == (502, "turn_failed") and "taken out of the queue" in again.json()["detail"]
+
+    run(tmp_path, model, before)
+    run(tmp_path, model, dropped)
+    run(tmp_path, model, after)
+    assert len(model.requests) == 1
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────

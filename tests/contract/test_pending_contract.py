@@ -25,9 +25,11 @@ def test_what_waits_or_is_parked_can_be_dropped_and_what_is_answered_cannot(play
         waits, runs, parks = [(await inbox.accept(message(name), route(name))).id for name in ("w", "r", "p")]
         await inbox.next("r")
         await inbox.settle(parks, "parked", reply(), deliver=())
-        assert [await inbox.drop(id) for id in (waits, parks, runs, "unknown")] == [True, True, False, False]
+        told = reply(text="dropped")
+        assert [await inbox.drop(id, told) for id in (waits, parks, runs, "unknown")] == [True, True, False, False]
         assert await inbox.drop(waits) is False
         assert [(await inbox.find(id)).state for id in (waits, parks, runs)] == ["failed", "failed", "running"]
+        assert [(await inbox.find(id)).reply for id in (waits, parks, runs)] == [told, reply(), None]
         inbox = (await rig.restart()).inbox
         assert (await inbox.parked(), await inbox.retry(parks), await inbox.next("w")) == ([], None, None)
 

@@ -23,6 +23,7 @@ _PROBLEMS: Mapping[int, str] = {
     404: "There is no such thing, or not for this token",
     408: "The body did not come in time",
     409: "It is there, and not to be changed in this way",
+    410: "It was answered long ago, and what was said is not kept any more",
     413: "The body or the message is too long",
     415: "The body is of a type that is not taken here",
     421: "This host name is not served here",

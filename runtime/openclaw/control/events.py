@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 from openclaw.clock import Clock
 from openclaw.control import words
-from openclaw.control.problems import Broken, Unserved, unserved
+from openclaw.control.problems import GONE, Broken, Unserved, unserved
 from openclaw.control.turns import Turn
 from openclaw.messages import Reply
 
@@ -46,7 +46,9 @@ class Teller:
                 yield event(one.name, {"id": turn.id, **one.content}, one.place)
             if not told:
                 yield ": ping\n\n"
-        if turn.feed.reply is None or not turn.feed.has(place):
+        if turn.feed.gone:
+            yield _error(turn, GONE.code, GONE.detail)
+        elif turn.feed.reply is None or not turn.feed.has(place):
             yield _error(turn, "hung_up", f"fetch the answer at /api/messages/{turn.id}")
         else:
             yield await self._last(turn, turn.feed.reply)

@@ -62,6 +62,7 @@ class Feed:
         self.reply = reply  # once it has ended
         self.sender: Address | None = None  # whose message it is, where this run knows
         self.hung_up = False
+        self.gone = False  # it ended, and its reply is not kept
         self.size = 0
         self.asked: dict[str, bool] = {}  # approvals, and whether they still wait
         self._kept: list[_Piece] = []
@@ -91,7 +92,7 @@ class Feed:
 
     @property
     def over(self) -> bool:
-        return self.reply is not None or self.hung_up
+        return self.reply is not None or self.hung_up or self.gone
 
     @property
     def waits(self) -> bool:
@@ -208,9 +209,9 @@ class Feeds:
         feed = Feed(self._later())
         unwatch = self._operations.watch(id, feed)  # before looking, so that its end cannot fall between
         settlement = await self._operations.find(id)
-        if settlement is None or settlement.reply is not None or self._known(id):
+        if settlement is None or settlement.ended or self._known(id):
             unwatch()
-            return (self._known(id) or Feed(feed.start, settlement.reply), settlement) if settlement else None
+            return (self._known(id) or _past(feed.start, settlement), settlement) if settlement else None
         self.keep(id, feed)
         self._ask_again(feed, settlement)
         return feed, settlement
@@ -249,3 +250,9 @@ class Feeds:
         at, _ = next(iter(self._ended.values()))
         return now - at > KEPT or len(self._ended) > MOST or self._size > ALL
 
+
+def _past(start: int, settlement: Settlement) -> Feed:
+    """Of a turn that ended in an earlier run, or is known no more: only its reply, where that is kept."""
+    feed = Feed(start, settlement.reply)
+    feed.gone = settlement.reply is None
+    return feed

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from openclaw.control import bodies, events, words
 from openclaw.control.bodies import Bodies
 from openclaw.control.events import Teller
-from openclaw.control.problems import Broken, unserved
+from openclaw.control.problems import GONE, Broken, Unserved, unserved
 from openclaw.control.turns import Turn, Turns, id_of, sender
 from openclaw.messages import Answered, Message, Text
 from openclaw.ports import Caller, Gate
@@ -74,6 +74,8 @@ class Messages:
     async def _answer(self, turn: Turn, request: Request) -> Response:
         if "respond-async" not in request.headers.get("prefer", ""):
             await turn.feed.settled()
+            if turn.feed.gone:
+                raise Unserved(GONE)
             if turn.feed.reply is not None:
                 return JSONResponse(await self._turns.answer(turn.id, turn.feed.reply))
         state = await self._turns.state_of(turn.id)

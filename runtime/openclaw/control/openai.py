@@ -20,7 +20,7 @@ from openclaw.control.bodies import Bodies
 from openclaw.control.chunks import Said, Visible, error_chunk
 from openclaw.control.completion import NAME, Asked
 from openclaw.control.feed import Feed
-from openclaw.control.problems import Broken, Unserved
+from openclaw.control.problems import GONE, Broken, Unserved
 from openclaw.control.turns import Turn, Turns, id_of, sender
 from openclaw.errors import OpenClawError, StorageFailed
 from openclaw.messages import Answered, AssistantEntry, Entry, Message, Reply, Text, Usage
@@ -134,6 +134,8 @@ class OpenAI:
 
     def _reply(self, feed: Feed) -> Reply:
         """What the turn came to; raises why nothing."""
+        if feed.gone:
+            raise Unserved(GONE, final=True)
         if feed.reply is None:
             raise Unserved(Problem(503, "hung_up", "the runtime ends; the answer will not come here"))
         if feed.reply.failed:

@@ -38,6 +38,10 @@ def unserved(status: int, code: str, detail: str) -> Unserved:
     return Unserved(Problem(status, code, detail))
 
 
+GONE = Problem(410, "gone", "this was answered long ago, or told to nobody; what was said is not kept any more")
+"""Of a message that ended, and whose reply is not there."""
+
+
 def refused(code: str, reason: str) -> Unserved:
     """What became of a message that was not taken."""
     return unserved(REFUSALS.get(code, 400), code, reason)

@@ -43,6 +43,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "bad_idempotency_key": "the Idempotency-Key is empty or too long",
     "idempotency_mismatch": "the Idempotency-Key was used with another text",
     "turn_failed": "the message was taken, and could not be answered",
+    "gone": "the message was answered long ago, and what was said is not kept any more",
     "unknown_message": "no such message, or not this token's",
     "unknown_session": "no such session, or not this token's",
     "unknown_hook": "there is no such hook",

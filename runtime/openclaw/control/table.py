@@ -74,7 +74,7 @@ _HEALTH: Final = (
 _TALK: Final = (
     Row(
         "post_message", "POST", "/api/messages", "chat", "Say something, and wait for the answer",
-        {200: "Answer", 202: "MessageState"}, "Ask", headers=_POSTED, problems=(502,), streams="Events",
+        {200: "Answer", 202: "MessageState"}, "Ask", headers=_POSTED, problems=(410, 502), streams="Events",
     ),
     Row("message", "GET", "/api/messages/{id}", "chat", "How a message stands", {200: "MessageState"}, problems=(404,)),
     Row(
@@ -85,7 +85,7 @@ _TALK: Final = (
 _OPENAI: Final = (
     Row(
         "complete", "POST", "/v1/chat/completions", "chat", "Ask an agent as OpenAI's clients do", {200: "Completion"},
-        "ChatRequest", headers=_KEY, problems=(404, 502), streams="Chunks", form="openai",
+        "ChatRequest", headers=_KEY, problems=(404, 410, 502), streams="Chunks", form="openai",
     ),
     Row("models", "GET", "/v1/models", "chat", "The agents, as models", {200: "Models"}, form="openai"),
     Row(

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from openclaw.clock import Clock
 from openclaw.control import words
 from openclaw.control.feed import Feed, Feeds
-from openclaw.control.problems import Unserved, refused, unserved
+from openclaw.control.problems import GONE, Unserved, refused, unserved
 from openclaw.messages import Accepted, Address, Answered, Message, Refused, Reply, Route, escape
 from openclaw.names import fresh
 from openclaw.ports import Caller, Operations, Post, Settlement
@@ -72,7 +72,7 @@ class Turns:
         found = await self._feeds.of(accepted.id)
         assert found is not None, "what was accepted before is there"
         feed, settlement = found
-        if not self._says(message, settlement.route):
+        if not feed.gone and not self._says(message, settlement.route):  # what is gone has no text to compare
             raise _mismatch()
         feed.sender = message.sender  # its key says so
         return Turn(accepted.id, accepted.agent, accepted.session, feed)
@@ -127,6 +127,8 @@ class Turns:
             return {"status": "done", **await self.answer(settlement.id, reply)}
         answer: words.Json = {"id": settlement.id, "status": settlement.state}
         answer |= {"agent": settlement.route.agent, "session": settlement.route.session}
+        if settlement.ended and reply is None and settlement.state != "parked":
+            return answer | {"error": GONE.detail}
         if reply is not None or settlement.state == "parked":
             return answer | {"status": "failed", "error": reply.text if reply else "given up after repeated crashes"}
         pending = self._pending(settlement.route.session)

@@ -150,12 +150,13 @@ class Rows:
         )
         return [_queued(*row) for row in rows]
 
-    def drop(self, id: str) -> bool:
+    def drop(self, id: str, reply: Reply | None) -> bool:
+        kept = None if reply is None else json.dumps(codec.reply_json(reply))
         with self._transaction() as db:
             ended = db.execute(
-                "UPDATE inbox SET state = 'failed', settled = coalesce(settled, ?)"
+                "UPDATE inbox SET state = 'failed', settled = coalesce(settled, ?), reply = coalesce(reply, ?)"
                 " WHERE id = ? AND state IN ('queued', 'parked')",
-                (self._now(), id),
+                (self._now(), kept, id),
             )
         return ended.rowcount == 1
 

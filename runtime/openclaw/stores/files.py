@@ -78,8 +78,8 @@ class Inbox:
     async def line(self, at_most: int) -> Sequence[Queued]:
         return await self._disk.run(self._rows.line, at_most)
 
-    async def drop(self, id: str) -> bool:
-        return await self._disk.run(self._room.essential(self._rows.drop), id)
+    async def drop(self, id: str, reply: Reply | None = None) -> bool:
+        return await self._disk.run(self._room.essential(self._rows.drop), id, reply)
 
     async def parked(self) -> Sequence[Queued]:
         return await self._disk.run(self._rows.parked)

@@ -124,11 +124,11 @@ class Inbox:
     async def line(self, at_most: int) -> Sequence[Queued]:
         return [self._queued(id) for id, row in self._rows.items() if row.unsettled][:at_most]
 
-    async def drop(self, id: str) -> bool:
+    async def drop(self, id: str, reply: Reply | None = None) -> bool:
         row = self._rows.get(id)
         if row is None or row.state not in ("queued", "parked"):
             return False
-        row.state, row.settled = "failed", row.settled or self.clock.now()
+        row.state, row.settled, row.reply = "failed", row.settled or self.clock.now(), row.reply or reply
         return True
 
     async def parked(self) -> Sequence[Queued]:
