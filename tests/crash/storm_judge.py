@@ -208,8 +208,12 @@ def _read(key: str, lines: Sequence[Line], answers: dict[str, list[str]], found:
 
 
 def _calls(line: Line) -> list[str]:
-    """Of an answer, their ids."""
-    return [block["id"] for block in line.get("content", ()) if block["type"] == "tool_use"]
+    """The ids of what an answer asks for."""
+    return [block["id"] for block in _asked(line)]
+
+
+def _asked(line: Line) -> list[dict[str, Any]]:
+    return [block for block in line.get("content", ()) if block["type"] == "tool_use"]
 
 
 def _pairs(key: str, lines: Sequence[Line], found: Found) -> None:
@@ -233,8 +237,9 @@ def _effects(site: Site, lines: Sequence[Line], found: Found) -> None:
     intents = [line for line in lines if line["type"] == "intent"]
     meant = {(line["tool"] == "bump", line["input"].get("n")) for line in intents}
     found.doubled += [f"effect {n}: {times} times" for n, times in [*traced.items(), *bumped.items()] if times > 1]
-    if ticks > sum(line["tool"] == "tick" for line in intents):
-        found.doubled.append(f"{ticks} ticks, more than were begun")
+    answers = [line for line in lines if line.get("role") == "assistant"]
+    if ticks > sum(call["name"] == "tick" for line in answers for call in _asked(line)):
+        found.doubled.append(f"{ticks} ticks, more than were asked for")
     found.silent += [f"{n} had its effect without an intent" for n in traced if (False, n) not in meant]
     found.silent += [f"bump {n} had its effect without an intent" for n in bumped if (True, n) not in meant]
     numbers = {n for n in traced if traced[n]}
@@ -247,8 +252,8 @@ def _noted(lines: Sequence[Line]) -> Iterator[str]:
     """The numbers of calls whose result says that they were written down."""
     asked: dict[str, str] = {}
     for line in lines:
-        if line["type"] == "intent" and "n" in line["input"]:
-            asked[line["call"]] = line["input"]["n"]
+        if line.get("role") == "assistant":
+            asked |= {call["id"]: call["input"].get("n", "") for call in _asked(line)}
         elif line["type"] == "result" and line["content"] == "noted":
             yield asked[line["call"]]
 

@@ -197,8 +197,8 @@ class Storm:
 
     def run(self, seconds: float) -> None:
         with Life(self.site) as life:  # a project that never was valid could not be started
-            life.ready()
-            assert life.stop() == 0
+            until(lambda: self._ready(life), "the first start", 60)
+            assert life.stop(60) == 0
         threads = [self._thread(act) for act in self._acts()]
         chance, end = random.Random(self.seed), time.monotonic() + seconds
         while time.monotonic() < end and not self.failed:
@@ -260,7 +260,7 @@ class Storm:
         """One more life, in which all that was begun comes to its end."""
         self.over.set()
         with Life(self.site) as life:
-            self.starts.append(life.ready())
+            until(lambda: self._ready(life), "the last start", 60)
             until(lambda: self.failed or self._nothing_left(threads), "the end of all that was accepted", 240)
             self.drained = time.monotonic() - life.began
             self.ended.set()
