@@ -271,7 +271,7 @@ class Tools:
     async def open(self) -> None:
         """Returns before the index is up to date; who searches meanwhile waits for that."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="memory")
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._memory.open)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._begin)
         self._thread.submit(self._refresh)
 
     async def close(self) -> None:
@@ -280,6 +280,12 @@ class Tools:
             if self._own:
                 await asyncio.to_thread(self._memory.close)
             thread.shutdown(wait=False)
+
+    def _begin(self) -> None:
+        try:
+            self._memory.open()
+        except (OSError, sqlite3.Error) as error:  # a full disk: every question opens it anew, and says why it cannot
+            log.warning("the index of memories cannot be opened: %s", error)
 
     def _refresh(self) -> None:
         try:
