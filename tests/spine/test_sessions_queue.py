@@ -16,6 +16,7 @@ from openclaw.clock import ManualClock, settle
 from openclaw.doorbells.local import Doorbell
 from openclaw.errors import DiskFull
 from openclaw.heartbeats import Heartbeats
+from openclaw.manifest.policies import seconds
 from openclaw.manifest.snapshot import Heartbeat, Queue, Renewal, Snapshot
 from openclaw.messages import Accepted, Address, Finished, Message, Progress, Refused, Reply, Route, Text, UserEntry
 from openclaw.ports import Beside, Queued, Watcher
@@ -481,6 +482,14 @@ def test_a_day_also_begins_where_its_hour_is_left_out_or_comes_twice() -> None:
     instants = [noon + timedelta(minutes=10 * step) for step in range(6 * 24)]
     assert [over(daily, noon, instant) for instant in instants] == sorted(over(daily, noon, one) for one in instants)
     assert over(daily, noon, instants[-1])
+
+
+@pytest.mark.parametrize("idle", ["99999999999h", "9" * 5000 + "ms"], ids=["hours", "digits"])
+def test_a_silence_longer_than_the_calendar_ends_no_conversation(idle: str) -> None:
+    found = seconds(idle)
+    assert found is not None
+    assert not over(Renewal("idle", idle=found), NOW, NOW + timedelta(days=9000))
+    assert NOW + timedelta(seconds=found) > NOW
 
 
 # ── transcripts in memory ────────────────────────────────────────────────────────────────────────

@@ -21,6 +21,7 @@ from openclaw.permissions.policy import Condition, Effect, Origin, Policy, Rule,
 
 EFFECTS: Final = {"allow": Effect.ALLOW, "ask": Effect.ASK, "deny": Effect.DENY}
 _DURATION = re.compile(r"([0-9]+)(ms|s|m|h)")
+LONGEST: Final = 100 * 366 * 86_400.0  # seconds: what is longer counts as this, for the calendar ends somewhere
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SANDBOX: Final[Mapping[str, Sandbox]] = {"auto": "auto", "required": "required", "off": "off"}
 _STATED: Final = {
@@ -46,8 +47,12 @@ class RuleNode:
 
 
 def seconds(text: str) -> float | None:
+    """Of a duration; None where it is none."""
     found = _DURATION.fullmatch(text)
-    return int(found[1]) * _SECONDS[found[2]] if found else None
+    if found is None:
+        return None
+    number, unit = found[1].lstrip("0"), found[2]
+    return LONGEST if len(number) > 15 else min(int(number or 0) * _SECONDS[unit], LONGEST)
 
 
 def rule_nodes(project: Project, policy: Definition) -> Iterator[RuleNode]:
