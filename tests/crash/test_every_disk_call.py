@@ -47,7 +47,8 @@ def show(*lines: str) -> None:
 
 def shown(sweep: Sweep) -> None:
     ends = ", ".join(f"{count} ended with {status}" for status, count in sorted(sweep.ends.items()))
-    wrong = [f"call {number}: {sweep.outcomes[number].struck}: {found}" for number, found in sweep.faults().items()]
+    odd = {number: one.found.faults() for number, one in sweep.outcomes.items() if one.status not in (-9, 0, 1)}
+    wrong = [f"call {at}: {sweep.outcomes[at].struck}: {found}" for at, found in {**odd, **sweep.faults()}.items()]
     show(table([sweep.row()]), ends, *wrong)
 
 
