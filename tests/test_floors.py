@@ -22,7 +22,7 @@ FLOORS: dict[int, set[str]] = {
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
         "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "idling",
-        "space", "tidying",
+        "space", "tidying", "summing",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "pending", "parts"},
@@ -34,6 +34,9 @@ NEIGHBOURS = {
     ("calls", "approvals"),  # a call is decided with the approvals that were given
     ("turn", "fallback"),  # both are given the models to ask
     ("compaction", "fallback"),
+    ("compaction", "summing"),  # what becomes of a summary, and how it is asked for
+    ("summing", "fallback"),
+    ("shortening", "summing"),
     ("shortening", "fallback"),
     ("shortening", "compaction"),  # decides when
     ("plain", "transcript"),  # both show entries

@@ -25,6 +25,7 @@ from openclaw.messages import (
     Account,
     AssistantEntry,
     Compaction,
+    Draft,
     Entry,
     Quote,
     Reply,
@@ -256,18 +257,24 @@ class Answering:
         agent, log, models, queued = job.agent, job.log, job.models, job.queued
         shortening = Shortening(log, models, agent.compaction, self.failures)
         if (command := _command(queued)) == "compact":
-            return await shortening.asked()
+            with job.waits.waiting():
+                return await shortening.asked()
         if command == "undo-compact":
             return await shortening.taken_back()
         if job.begins and log.transcript.answer(queued.id) is None:
-            await shortening.before_turn()
+            with job.waits.waiting():
+                await shortening.before_turn()
 
         async def steer() -> Sequence[UserEntry]:
             with job.waits.waiting():
                 said = await job.beside.steer()
             return [self._joining(job, queued) for queued in said]
 
-        turn = Turn(models, log, calls.perform, agent.limits, steer, shortening.at_window)
+        async def shorten() -> bool:
+            with job.waits.waiting():
+                return await shortening.at_window()
+
+        turn = Turn(models, log, calls.perform, agent.limits, steer, shorten)
         turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
         text = await turn.run(self._said(job, await self._remembered(job, calls)), anew=job.beside.anew)
         return text if text.strip() == SILENT else "\n\n".join([text, *(f"({note})" for note in shortening.notes)])
@@ -391,6 +398,8 @@ def _asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage]]:
             case AssistantEntry(model=model, setup=setup, usage=usage) if usage != Usage():
                 voice = models.voice(setup)
                 asked.append((voice.model if voice else model, usage))
+            case Draft(setup=setup, usage=usage) if usage != Usage():
+                asked.append(((models.voice(setup) or models.own).model, usage))
             case Compaction(usage=usage) if usage != Usage():
                 asked.append((models.own.model, usage))
     return asked

@@ -425,6 +425,23 @@ class Compaction:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """What was paid for a summary that is not whole: written at once, and never part of the conversation.
+
+    `summary` stands for the first `length` characters of what is summed up, which have this digest. Where an answer
+    was paid and of no use there is none.
+    """
+
+    id: str
+    at: datetime
+    summary: str = ""
+    length: int = 0
+    digest: str = ""
+    usage: Usage = Usage()
+    setup: str = ""  # of the model that answered
+
+
+@dataclass(frozen=True, slots=True)
 class Undone:
     """A summary is taken back: what it stood for is in the conversation again, word for word."""
 
@@ -448,7 +465,7 @@ class Told:
     untrusted: str = ""  # the strangers' material that was before whoever said it
 
 
-Entry: TypeAlias = UserEntry | AssistantEntry | Intent | Result | Compaction | Undone | Told
+Entry: TypeAlias = UserEntry | AssistantEntry | Intent | Result | Compaction | Draft | Undone | Told
 
 
 # ── what a person sees while a turn runs ─────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from openclaw.messages import AssistantEntry, Block, Compaction, Entry, Intent, Result, Told, Undone, UserEntry
+from openclaw.messages import AssistantEntry, Block, Compaction, Draft, Entry, Intent, Result, Told, Undone, UserEntry
 from openclaw.transcript import newest
 
 CHARS_PER_TOKEN = 3.5  # a careful guess where no usage was reported
@@ -44,7 +44,7 @@ def shown(entry: Entry) -> str:
             return entry.summary
         case Told():
             return f"{entry.by} told the person: {entry.text}"
-        case Intent() | Undone():
+        case Intent() | Draft() | Undone():
             return ""
 
 

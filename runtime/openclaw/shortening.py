@@ -1,24 +1,31 @@
 """When a session is made short, and what the person is told of it: before a turn, when the model's window is full, on
 command, and while nothing is going on.
 
-Its law: a failure leaves the session as it is and is never raised, but counted: after three in a row, or where the turn
-could not go on, the older part is left out without a summary, and whoever talks there is told. How a summary is made
-stands in `compaction`.
+Its law: what it takes is not the turn's time, but has a bound of its own; what was summed up by then is kept, and gone
+on with the next time. A failure leaves the session as it is. Those of the summary itself are counted: after three in a
+row, or where the turn could not go on, the rest is left out without a summary, and whoever talks there is told, with
+the first reply that reaches them. Where the model cannot be asked at all nothing is counted and nothing left out, for
+the turn fails as well and can be tried again. How a summary is made stands in `compaction`.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from openclaw import compaction
 from openclaw.errors import ProviderError
 from openclaw.fallback import Models
 from openclaw.manifest.snapshot import CompactionLimits
+from openclaw.messages import Draft
+from openclaw.summing import Unfinished, always
 from openclaw.transcript import Log
 
 FAILURES = 3  # in a row, before the older part is left out without a summary
 IDLE = 0.7  # of `at_tokens`: what is worth summing up while nothing is going on
+PATIENCE = 240.0  # seconds before a turn, after which no other piece is asked for
+LONGEST = 600.0  # the same where the model can be sent no more
 
 TRIMMED = (
     "The older part of this conversation could not be summarised and was left out; /undo-compact brings it back, and "
@@ -55,21 +62,25 @@ class Shortening:
         if not compaction.due(self._log, self._limits):
             return
         try:
-            await self._shorten(self._limits.keep_tokens)
+            await self._shorten(self._limits.keep_tokens, self._for(PATIENCE))
+        except Unfinished:
+            log.info("the summary of %s is gone on with before the next turn", self._log.session)
         except ProviderError as error:
             if self._failures.another(self._log.session) >= FAILURES:
-                await self._trim(self._limits.keep_tokens, error)
+                await self._trim(self._limits.keep_tokens, str(error))
 
     async def at_window(self) -> bool:
         """The model can be sent no more: whether it is less now."""
         keep = min(self._limits.keep_tokens, compaction.tokens(self._log) // 3)
         try:
-            return await self._shorten(keep)
+            return await self._shorten(keep, self._for(LONGEST))
+        except Unfinished:
+            return await self._trim(keep, "it took too long")
         except ProviderError as error:
-            return await self._trim(keep, error)
+            return await self._trim(keep, str(error))
 
     async def while_idle(self) -> None:
-        """May be cancelled at any time: then nothing was written, or all of it."""
+        """May be cancelled at any time: then no part of a summary was written, or all of it."""
         if compaction.due(self._log, self._limits, share=IDLE):
             try:
                 await self._shorten(self._limits.keep_tokens)
@@ -94,18 +105,28 @@ class Shortening:
         now = compaction.tokens(self._log)
         return f"The summary was taken back: the conversation has about {now:,} tokens again."
 
-    async def _shorten(self, keep_tokens: int) -> bool:
+    def _for(self, seconds: float) -> Callable[[], bool]:
+        """Whether so much time has not passed since now."""
+        clock = self._log.clock
+        until = clock.monotonic() + seconds
+        return lambda: clock.monotonic() < until
+
+    async def _shorten(self, keep_tokens: int, may: Callable[[], bool] = always) -> bool:
+        entries = self._log.transcript.entries
+        begun = len(entries)
         try:
-            done = await compaction.compact(self._log, self._models, keep_tokens, self._limits.mode)
+            done = await compaction.compact(self._log, self._models, keep_tokens, self._limits.mode, may)
         except ProviderError as error:
             log.warning("the summary of %s failed: %s", self._log.session, error)
+            if any(isinstance(entry, Draft) and entry.summary for entry in entries[begun:]):
+                self._failures.over(self._log.session)  # it came further than the last time
             raise
         self._failures.over(self._log.session)
         return done is not None
 
-    async def _trim(self, keep_tokens: int, error: ProviderError) -> bool:
+    async def _trim(self, keep_tokens: int, why: str) -> bool:
         self._failures.over(self._log.session)
-        if await compaction.trim(self._log, keep_tokens, str(error)) is None:
+        if await compaction.trim(self._log, keep_tokens, why) is None:
             return False
         self.notes.append(TRIMMED)
         return True

@@ -23,6 +23,7 @@ from openclaw.messages import (
     AssistantEntry,
     Block,
     Compaction,
+    Draft,
     Entry,
     Intent,
     Result,
@@ -45,7 +46,8 @@ MOST_TOLD = 20  # entries that one message of the person carries with it
 LONGEST_TOLD = 20_000  # characters of all of them
 _CALLED = (AssistantEntry, Compaction)
 _SUMMARIES = (Compaction, Undone)
-_BETWEEN = (Told, *_SUMMARIES)  # what comes between two turns
+_ASIDE = (Draft, *_SUMMARIES)
+_BETWEEN = (Told, *_ASIDE)  # what comes between two turns
 _BORDER = re.compile(r"<(?=\s*/?\s*context)", re.IGNORECASE)  # where a text could open or end what we put around it
 
 
@@ -124,6 +126,9 @@ class Transcript:
         self._summaries.append(len(self.entries) - 1)
         self._undone = None
         self._changed()
+
+    def _drafted(self, entry: Draft) -> None:
+        self._uncounted.append(entry.usage)
 
     def _taken_back(self, entry: Undone) -> None:
         if self.summary is not None and self.summary.id == entry.compaction:
@@ -252,13 +257,13 @@ class Transcript:
 
     def final_answer(self) -> AssistantEntry | None:
         """The last entry, where it is an answer that asks for no tool: the turn only lacks its reply."""
-        last = self.entries[-1] if self.entries else None
+        last = next((entry for entry in reversed(self.entries) if not isinstance(entry, Draft)), None)
         return last if isinstance(last, AssistantEntry) and not calls(last.content) else None
 
     def kept(self) -> list[Entry]:
         """What is in the conversation now: the summary in force, what it kept, and what came after it."""
         summary, start = self._standing()
-        words: list[Entry] = [entry for entry in self.entries[start:] if not isinstance(entry, _SUMMARIES)]
+        words: list[Entry] = [entry for entry in self.entries[start:] if not isinstance(entry, _ASIDE)]
         return words if summary is None else [summary, *words]
 
     def _standing(self) -> tuple[Compaction | None, int]:
@@ -329,6 +334,7 @@ _TAKEN: Mapping[type[Entry], Callable[[Transcript, Any], None]] = {  # looked up
     Result: Transcript._came,
     Told: Transcript._was_told,
     Compaction: Transcript._summed_up,
+    Draft: Transcript._drafted,
     Undone: Transcript._taken_back,
 }
 

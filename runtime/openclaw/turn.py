@@ -16,7 +16,7 @@ from typing import TypeAlias
 from openclaw.errors import ProviderError
 from openclaw.fallback import LONGEST_WAIT, Heard, Models
 from openclaw.manifest.snapshot import Limits
-from openclaw.messages import AssistantEntry, Compaction, ToolCall, ToolResult, Usage, UserEntry
+from openclaw.messages import AssistantEntry, Compaction, Draft, ToolCall, ToolResult, Usage, UserEntry
 from openclaw.ports import Perform, Request
 from openclaw.prompt import Voice
 from openclaw.transcript import Log, Transcript, calls, text_of
@@ -71,6 +71,8 @@ def _asked(transcript: Transcript, message: str) -> list[tuple[str, Usage]]:
             asked.append((entry.setup, entry.usage))
         elif isinstance(entry, Compaction):
             asked.append(("", entry.usage))
+        elif isinstance(entry, Draft):
+            asked.append((entry.setup, entry.usage))
         elif begun:
             break
         begun = begun or (isinstance(entry, UserEntry) and entry.message == message)

@@ -14,6 +14,7 @@ from openclaw.messages import (
     Address,
     AssistantEntry,
     Compaction,
+    Draft,
     File,
     Image,
     Intent,
@@ -86,6 +87,7 @@ entries = (
     | st.builds(Intent, text, times, text, text, objects)
     | st.builds(Result, text, times, text, text, st.booleans())
     | st.builds(Compaction, text, times, text, maybe, usages)
+    | st.builds(Draft, text, times, text, st.integers(0), text, usages, text)
     | st.builds(Compaction, text, times, text, maybe, usages, objects, text)
     | st.builds(Told, text, times, text, text, text)
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from openclaw.clock import ManualClock
-from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, Undone, Usage, UserEntry
+from openclaw.messages import AssistantEntry, Compaction, Draft, Entry, Intent, Result, Told, Undone, Usage, UserEntry
 from openclaw.stores.files import Store
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -28,6 +28,7 @@ LAST: dict[str, Entry] = {
     "an intent": Intent("last", NOON, "c", "ls", {"path": "é"}),
     "a result": Result("last", NOON, "c", "one\ntwo", False),
     "a summary": Compaction("last", NOON, "<summary>…</summary>", "1", Usage(1, 2)),
+    "a part of a summary": Draft("last", NOON, "summary…", 7, "0f", Usage(1, 2), "setup"),
     "a summary taken back": Undone("last", NOON, "7"),
     "what a heartbeat told": Told("last", NOON, "heartbeat beat", "wake up", "m4"),
 }

@@ -168,6 +168,10 @@ def _lines(entry: words.Json) -> list[str]:
         case "told":
             first, *rest = entry["text"].splitlines() or [""]
             return [f"{entry['by']}: {first}", *rest]
+        case "undone":
+            return ["the last summary was taken back"]
+        case "draft":
+            return ["a part was summed up, for a summary that was not whole yet"]
     return ["everything before was summarised:", *str(entry.get("summary", "")).splitlines()]
 
 

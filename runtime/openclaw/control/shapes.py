@@ -178,7 +178,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         "properties": {
             "id": TEXT,
             "at": TIME,
-            "type": {"enum": ["message", "intent", "result", "compaction", "told"]},
+            "type": {"enum": ["message", "intent", "result", "compaction", "draft", "undone", "told"]},
             "content": {"anyOf": [TEXT, list_(OPEN)]},
         },
         "required": ["id", "at", "type"],

@@ -13,6 +13,7 @@ from openclaw.messages import (
     Asked,
     AssistantEntry,
     Compaction,
+    Draft,
     Entry,
     Intent,
     Progress,
@@ -150,6 +151,8 @@ def entry_json(entry: Entry) -> Json:
             return {**start, "type": "result", "call": entry.call, "content": entry.content, "is_error": entry.is_error}
         case Compaction():
             return {**start, "type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from}
+        case Draft():
+            return {**start, "type": "draft", "summary": entry.summary, "usage": usage_json(entry.usage)}
         case Undone():
             return {**start, "type": "undone", "compaction": entry.compaction}
         case Told():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, Undone, UserEntry
+from openclaw.messages import AssistantEntry, Compaction, Draft, Entry, Intent, Result, Told, Undone, UserEntry
 from openclaw.ports import Journal
 from openclaw.transcript import Transcript
 
@@ -87,7 +87,7 @@ def _size(entry: Entry) -> int:
             return _ENTRY + _long(input)
         case Undone():
             return _ENTRY
-        case Result(content=text) | Compaction(summary=text) | Told(text=text):
+        case Result(content=text) | Compaction(summary=text) | Draft(summary=text) | Told(text=text):
             return _ENTRY + len(text)
 
 

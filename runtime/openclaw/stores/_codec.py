@@ -21,6 +21,7 @@ from openclaw.messages import (
     AssistantEntry,
     Block,
     Compaction,
+    Draft,
     Entry,
     File,
     Image,
@@ -251,6 +252,9 @@ def _entry_shape(entry: Entry) -> Json:
             usage = _usage_json(entry.usage)
             shape = {"type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from, "usage": usage}
             return shape if entry.block is None else {**shape, "block": entry.block, "beside": entry.beside}
+        case Draft():
+            of = {"length": entry.length, "digest": entry.digest, "setup": entry.setup}
+            return {"type": "draft", "summary": entry.summary, **of, "usage": _usage_json(entry.usage)}
         case Undone():
             return {"type": "undone", "compaction": entry.compaction}
         case Told():
@@ -353,6 +357,14 @@ def _compaction(id: str, at: datetime, value: Json) -> Entry:
     return Compaction(id, at, summary, keep_from, usage, _blocks([block])[0], _text(value, "beside"))
 
 
+def _draft(id: str, at: datetime, value: Json) -> Entry:
+    length = value["length"]
+    if type(length) is not int or length < 0:
+        raise ValueError("`length` is no number of characters")
+    summary, digest, setup = (_text(value, name) for name in ("summary", "digest", "setup"))
+    return Draft(id, at, summary, length, digest, _usage_from(value["usage"]), setup)
+
+
 def _undone(id: str, at: datetime, value: Json) -> Entry:
     return Undone(id, at, _text(value, "compaction"))
 
@@ -367,6 +379,7 @@ _READERS: Mapping[object, Callable[[str, datetime, Json], Entry]] = {
     "intent": _intent,
     "result": _result,
     "compaction": _compaction,
+    "draft": _draft,
     "undone": _undone,
     "told": _told,
 }

@@ -9,6 +9,7 @@ import { Turn } from "./turn.js";
 export function exchanges(entries) {
   const found = [];
   for (const entry of entries) {
+    if (entry.type === "draft") continue; // of a summary that was not whole yet
     if (entry.type === "compaction") found.push({ summary: entry.summary, at: entry.at });
     else if (entry.type === "told") found.push({ said: null, by: entry.by, at: entry.at, message: null, entries: [{ role: "assistant", content: entry.text }] });
     else if (entry.role === "user") found.push({ said: said(entry), at: entry.at, message: entry.message, entries: [] });

@@ -1,0 +1,138 @@
+"""What was paid for a summary is kept: cut off, out of time or failed, the next one goes on where it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from doubles.house import until
+from openclaw.errors import ProviderError
+from openclaw.messages import Draft, Entry, Undone, Usage, UserEntry
+from openclaw.ports import Completed, ProviderEvent, Request
+from openclaw.shortening import PATIENCE
+from openclaw.transcript import Transcript
+from spine.test_compaction import turns
+from spine.test_fallback import NOW
+from spine.test_shortening import BROKEN, House
+
+LONG = turns(120, words=300)  # of which three pieces are made
+
+
+class Slow(House):
+    """Each answer takes so many seconds, and stops as it is told to."""
+
+    def __init__(self, *plan: ProviderError | float | str, seconds: float = 0.0, stops: dict[int, str] | None = None):
+        super().__init__(*plan, entries=list(LONG))
+        answer, stops = self.model.stream, stops or {}
+
+        async def stream(request: Request) -> AsyncIterator[ProviderEvent]:
+            async for event in answer(request):
+                if isinstance(event, Completed):
+                    await self.clock.advance(seconds)
+                    stop = stops.get(len(self.model.asked), "end_turn")
+                    yield Completed(event.content, stop, event.usage, event.model)
+
+        self.model.stream = stream  # type: ignore[method-assign]
+
+    def asked(self, number: int) -> str:
+        text: str = self.model.asked[number].messages[0]["content"][0]["text"]
+        return text
+
+    def drafts(self) -> list[Draft]:
+        return [entry for entry in self.log.transcript.entries if isinstance(entry, Draft)]
+
+
+def test_a_summary_that_takes_too_long_before_a_turn_is_gone_on_with_before_the_next() -> None:
+    async def scene() -> None:
+        house = Slow("one", "two", "three", seconds=PATIENCE / 2)
+        before = house.log.transcript.messages("s")
+        await house.shortening().before_turn()
+        assert [draft.summary for draft in house.drafts()] == ["one", "two"] and house.summaries() == []
+        assert house.failures.counted == {}
+        assert house.log.transcript.messages("s") == before == Transcript(house.log.transcript.entries).messages("s")
+        await house.shortening().before_turn()
+        assert len(house.model.asked) == 3 and "two\n" in house.asked(2)
+        [summary] = house.summaries()
+        assert "three" in summary.summary
+        assert house.log.transcript.usage == Usage(300, 30)
+
+    asyncio.run(scene())
+
+
+def test_a_summary_that_is_broken_off_is_gone_on_with_also_when_more_was_said() -> None:
+    async def scene() -> None:
+        house = Slow("one", 1e9)
+        idle = asyncio.ensure_future(house.shortening().while_idle())
+        await until(lambda: len(house.model.asked) == 2, "the second request")
+        idle.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await idle
+        assert [draft.summary for draft in house.drafts()] == ["one"]
+        house.log.transcript.add(UserEntry("more", NOW, ({"type": "text", "text": "more"},), "more"))
+        house.model.plan = ["two", "three"]
+        await house.shortening().before_turn()
+        assert len(house.model.asked) == 4 and "one\n" in house.asked(2)
+        assert "three" in house.summaries()[0].summary
+
+    asyncio.run(scene())
+
+
+def test_what_was_summed_up_of_something_else_is_not_gone_on_with() -> None:
+    async def scene() -> None:
+        other: list[Entry] = [*LONG[:5], Draft("d", NOW, "of other words", 9, "0" * 32, Usage(), "s"), *LONG[5:]]
+        house = Slow("one", "two", "three")
+        house.log = type(house.log)("s", house.store.journal, Transcript(other), house.clock)
+        await house.shortening().before_turn()
+        assert "of other words" not in str(house.model.asked)
+        await house.shortening().taken_back()
+        assert isinstance(house.log.transcript.entries[-1], Undone)
+        house.model.plan = ["again one", "again two", "again three"]
+        await house.shortening().asked()
+        assert len(house.model.asked) == 6  # whoever takes a summary back wants another one
+
+    asyncio.run(scene())
+
+
+def test_a_summary_is_whole_when_it_is_broken_off_while_it_is_asked_for_what_it_leaves_out() -> None:
+    async def scene() -> None:
+        house = House("they talked", 1e9, entries=[*turns(1), *said("the ticket is INC-2041"), *turns(10)[5:]])
+        summing = asyncio.ensure_future(house.shortening().asked())
+        await until(lambda: len(house.model.asked) == 2, "the second request")
+        summing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await summing
+        [summary] = house.summaries()
+        assert "they talked" in summary.summary and "INC-2041" in summary.summary
+
+    asyncio.run(scene())
+
+
+def test_a_summary_that_has_no_room_is_asked_for_once_more_in_fewer_words() -> None:
+    async def scene() -> None:
+        house = Slow("one", "a long one", "two", "three", stops={2: "max_tokens"})
+        await house.shortening().before_turn()
+        [summary] = house.summaries()
+        assert "three" in summary.summary and len(house.model.asked) == 4
+        assert "was cut off" in house.asked(2) and house.asked(2).endswith(house.asked(1))
+        assert house.model.asked[2].max_tokens > house.model.asked[1].max_tokens
+        assert house.log.transcript.usage == Usage(400, 40)
+
+    asyncio.run(scene())
+
+
+def test_failures_of_one_piece_lose_none_of_the_others_and_what_is_left_out_is_only_the_rest() -> None:
+    async def scene() -> None:
+        house = Slow("they bought a cat", BROKEN, BROKEN, BROKEN)
+        for _ in range(3):
+            await house.shortening().before_turn()
+        assert len(house.model.asked) == 4
+        [trimmed] = house.summaries()
+        assert "they bought a cat" in trimmed.summary and "What was said then" in trimmed.summary
+
+    asyncio.run(scene())
+
+
+def said(text: str) -> list[Entry]:
+    return [UserEntry("said", NOW, ({"type": "text", "text": text},), "m-said")]
