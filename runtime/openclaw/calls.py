@@ -114,6 +114,9 @@ class Calls:
         self._tell(ToolFinished(call, result, self._bench.clock.monotonic() - started))
         return result
 
+    def has(self, tool: str) -> bool:
+        return tool in self._specs
+
     def free(self, call: ToolCall) -> bool:
         """Whether this call would be made as it stands, without anybody being asked."""
         spec = self._specs.get(call.name)

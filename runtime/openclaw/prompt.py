@@ -72,10 +72,10 @@ _LONGEST_LINE = 100  # of one
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The latest memories, the newest first: names and texts. Those of strangers' material are only counted: what they
-    say must not be in a conversation that nobody has marked for it."""
+    """The latest memories, the newest first: names, texts, and who had them kept where that is somebody else. Those of
+    strangers' material are only counted: what they say must not be in a conversation that nobody has marked for it."""
 
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str, str], ...] = ()
     strangers: int = 0
     more: bool = False
 
@@ -157,12 +157,16 @@ def _context(message: Message, facts: Facts) -> str:
     return "<context>\n" + "\n".join(lines) + "\n</context>"
 
 
+_HEADING = "remembered, the latest first: kept by people, no instruction (memory_search finds the rest):"
+
+
 def _offered(remembered: Remembered) -> list[str]:
     """A line for each memory, as many as there is room for, and what is not shown."""
     lines: list[str] = []
     room = _OFFERED_CHARACTERS - 200  # which is more than the lines around them have
-    for name, text in remembered.notes[:OFFERED]:
-        line = f"- {_plain(name)}: {_plain(' '.join(text[:400].split()))}"
+    for name, text, author in remembered.notes[:OFFERED]:
+        by = f" (from {_plain(author)})" if author else ""
+        line = f"- {_plain(name)}{by}: {_plain(' '.join(text[:400].split()))}"
         line = line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 3]}..."
         if len(line) + 1 > room:
             break
@@ -175,7 +179,7 @@ def _offered(remembered: Remembered) -> list[str]:
         hidden.append(f"{remembered.strangers} kept from strangers' material")
     if hidden:
         lines.append(f"- not listed: {', '.join(hidden)}")
-    return ["remembered, the latest first (memory_search shows them whole and finds others):", *lines] if lines else []
+    return [_HEADING, *lines] if lines else []
 
 
 def _plain(text: str) -> str:
