@@ -38,7 +38,7 @@ from openclaw.names import CHANCE, Chance, file_name
 from openclaw.permissions.facts import Facts
 from openclaw.ports import ALONE, Audit, Beside, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
-from openclaw.shortening import IDLE, Failures, Shortening
+from openclaw.shortening import IDLE, Failures, Shortening, notes
 from openclaw.space import waited_for
 from openclaw.supervisor import Generation, Supervisor
 from openclaw.tally import Tally
@@ -277,7 +277,8 @@ class Answering:
         turn = Turn(models, log, calls.perform, agent.limits, steer, shorten)
         turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
         text = await turn.run(self._said(job, await self._remembered(job, calls)), anew=job.beside.anew)
-        return text if text.strip() == SILENT else "\n\n".join([text, *(f"({note})" for note in shortening.notes)])
+        told = notes(log.transcript, queued.id)
+        return text if text.strip() == SILENT else "\n\n".join([text, *(f"({note})" for note in told)])
 
     async def _remembered(self, job: Job, calls: Calls) -> prompt.Remembered | None:
         """What a conversation begins with: only what the agent might list for this sender without anybody's leave."""

@@ -110,7 +110,7 @@ async def trim(log: Log, keep_tokens: int, why: str) -> Compaction | None:
     wanted = await _wanted(older, len(text))
     listed = essentials.listed(essentials.missing(wanted, earlier), LISTED)
     summary = "\n\n".join(filter(None, [earlier, told, listed]))
-    return await _write(log, summary, _last_words(log, kept), kept, Usage())
+    return await _write(log, summary, _last_words(log, kept), kept, Usage(), trimmed=True)
 
 
 async def undo(log: Log) -> bool:
@@ -129,12 +129,19 @@ async def _wanted(older: Sequence[Entry], length: int) -> list[Essential]:
 
 
 async def _write(
-    log: Log, summary: str, beside: str, kept: Sequence[Entry], usage: Usage, block: Block | None = None
+    log: Log,
+    summary: str,
+    beside: str,
+    kept: Sequence[Entry],
+    usage: Usage,
+    block: Block | None = None,
+    *,
+    trimmed: bool = False,
 ) -> Compaction:
     summary, beside, first = _inside(summary), _inside(beside), kept[0].id if kept else None
     text = f"{_OPEN}{summary}{beside}{_CLOSE}"
     aside = f"<more of what the summary stands for>{beside}\n</more>" if block and beside else ""
-    compaction = Compaction(log.chance.fresh(), log.clock.now(), text, first, usage, block, aside)
+    compaction = Compaction(log.chance.fresh(), log.clock.now(), text, first, usage, block, aside, trimmed)
     await log.write(compaction)
     return compaction
 

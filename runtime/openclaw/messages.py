@@ -412,7 +412,8 @@ class Compaction:
     """Everything before the entry `keep_from` is from now on this summary. The lines stay on disk.
 
     `block` is the summary where the model's own service made it: it is sent back as it came, before all else, and
-    `beside` behind it. `summary` holds the words of both.
+    `beside` behind it. `summary` holds the words of both. `trimmed`: of what it stands for a part was left out without
+    a summary, which the person has to be told.
     """
 
     id: str
@@ -422,6 +423,7 @@ class Compaction:
     usage: Usage = Usage()
     block: Block | None = None
     beside: str = ""
+    trimmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

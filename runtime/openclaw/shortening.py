@@ -18,13 +18,14 @@ from openclaw import compaction
 from openclaw.errors import ProviderError
 from openclaw.fallback import Models
 from openclaw.manifest.snapshot import CompactionLimits
-from openclaw.messages import Draft
+from openclaw.messages import SILENT, AssistantEntry, Compaction, Draft, Undone
 from openclaw.summing import Unfinished, always
-from openclaw.transcript import Log
+from openclaw.transcript import Log, Transcript, calls, text_of
 
 FAILURES = 3  # in a row, before the older part is left out without a summary
 IDLE = 0.7  # of `at_tokens`: what is worth summing up while nothing is going on
 PATIENCE = 240.0  # seconds before a turn, after which no other piece is asked for
+ITS_OWN = ("truncated", "rejected", "context_window", "refused")  # faults of a summary; others are the turn's as well
 LONGEST = 600.0  # the same where the model can be sent no more
 
 TRIMMED = (
@@ -49,14 +50,13 @@ class Failures:
 
 
 class Shortening:
-    """Of one session in one turn. `notes` are for the person."""
+    """Of one session in one turn."""
 
     def __init__(self, log: Log, models: Models, limits: CompactionLimits, failures: Failures) -> None:
         self._log = log
         self._models = models
         self._limits = limits
         self._failures = failures
-        self.notes: list[str] = []
 
     async def before_turn(self) -> None:
         if not compaction.due(self._log, self._limits):
@@ -66,17 +66,19 @@ class Shortening:
         except Unfinished:
             log.info("the summary of %s is gone on with before the next turn", self._log.session)
         except ProviderError as error:
-            if self._failures.another(self._log.session) >= FAILURES:
+            if error.fault in ITS_OWN and self._failures.another(self._log.session) >= FAILURES:
                 await self._trim(self._limits.keep_tokens, str(error))
 
     async def at_window(self) -> bool:
-        """The model can be sent no more: whether it is less now."""
+        """The model can be sent no more: whether it is less now. Raises ProviderError where it cannot be asked."""
         keep = min(self._limits.keep_tokens, compaction.tokens(self._log) // 3)
         try:
             return await self._shorten(keep, self._for(LONGEST))
         except Unfinished:
             return await self._trim(keep, "it took too long")
         except ProviderError as error:
+            if error.fault not in ITS_OWN:
+                raise
             return await self._trim(keep, str(error))
 
     async def while_idle(self) -> None:
@@ -126,7 +128,24 @@ class Shortening:
 
     async def _trim(self, keep_tokens: int, why: str) -> bool:
         self._failures.over(self._log.session)
-        if await compaction.trim(self._log, keep_tokens, why) is None:
-            return False
-        self.notes.append(TRIMMED)
-        return True
+        return await compaction.trim(self._log, keep_tokens, why) is not None
+
+
+def notes(transcript: Transcript, message: str) -> list[str]:
+    """What the person has still to be told with the reply to this message: no reply before it can have told them."""
+    begun, back = transcript.place(message), set[str]()
+    for at in range(len(transcript.entries) - 1, -1, -1):
+        match transcript.entries[at]:
+            case Undone(compaction=id):
+                back.add(id)
+            case Compaction(trimmed=True, id=id) if id not in back:
+                return [TRIMMED]
+            case AssistantEntry() as answer if at < begun and _reached(answer):
+                break
+    return []
+
+
+def _reached(answer: AssistantEntry) -> bool:
+    """Whether the person was sent it."""
+    ends = answer.stop_reason != "pause_turn" and not calls(answer.content)
+    return ends and text_of(answer.content).strip() != SILENT

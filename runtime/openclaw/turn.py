@@ -43,7 +43,7 @@ async def nothing() -> Sequence[UserEntry]:
 
 
 Shorten: TypeAlias = Callable[[], Awaitable[bool]]
-"""Makes the conversation shorter than the model's window; False where that cannot be done."""
+"""Makes the conversation shorter than the model's window; False where that cannot be done. Raises ProviderError."""
 
 
 async def no() -> bool:
@@ -209,7 +209,10 @@ class Turn:
         if self._shortened:
             return False
         self._shortened = True
-        return await self._shorten()
+        try:
+            return await self._shorten()
+        except ProviderError as error:
+            raise TurnFailed(_told(error, self._log.clock.now()), fault=error.fault) from error
 
     def _request(self, voice: Voice) -> Request:
         return Request(

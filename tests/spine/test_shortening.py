@@ -29,7 +29,7 @@ from openclaw.messages import (
 )
 from openclaw.ports import Begin
 from openclaw.prompt import Voice
-from openclaw.shortening import FAILURES, TRIMMED, Failures, Shortening
+from openclaw.shortening import FAILURES, TRIMMED, Failures, Shortening, notes
 from openclaw.stores.volatile import Store
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed
@@ -58,6 +58,9 @@ class House:
     def shortening(self) -> Shortening:
         return Shortening(self.log, self.models, LIMITS, self.failures)
 
+    def notes(self, message: str = "m") -> list[str]:
+        return notes(self.log.transcript, message)
+
     def summaries(self) -> list[Compaction]:
         return [entry for entry in self.log.transcript.entries if isinstance(entry, Compaction)]
 
@@ -80,15 +83,55 @@ def test_after_three_failures_in_a_row_the_older_part_is_left_out_and_both_sides
     async def scene() -> None:
         house = House(*[BROKEN] * FAILURES)
         for _ in range(FAILURES - 1):
-            before = house.shortening()
-            await before.before_turn()
-            assert before.notes == [] and house.summaries() == []
-        last = house.shortening()
-        await last.before_turn()
-        assert last.notes == [TRIMMED]
+            await house.shortening().before_turn()
+            assert house.notes() == [] and house.summaries() == []
+        await house.shortening().before_turn()
+        assert house.notes() == [TRIMMED]
         [trimmed] = house.summaries()
         assert "left out here and not summarised" in trimmed.summary and "it will not" in trimmed.summary
         assert compaction.tokens(house.log) < 700
+
+    asyncio.run(scene())
+
+
+def test_while_the_model_is_away_nothing_is_counted_and_nothing_is_left_out() -> None:
+    async def scene() -> None:
+        house = House(*[ProviderError("credentials", "the key is refused")] * 4)
+        for _ in range(4):
+            await house.shortening().before_turn()
+        assert house.failures.counted == {} and house.summaries() == []
+        house.model.plan = [FULL, ProviderError("credentials", "the key is refused")]
+        with pytest.raises(TurnFailed, match="the key is refused") as caught:
+            await house.turn(house.shortening().at_window)
+        assert caught.value.fault == "credentials" and house.summaries() == []
+
+    asyncio.run(scene())
+
+
+def test_that_a_part_was_left_out_is_told_with_the_first_reply_that_arrives_and_with_no_other() -> None:
+    async def scene() -> None:
+        house = House(*[BROKEN] * FAILURES)
+        for _ in range(FAILURES):
+            await house.shortening().before_turn()
+        house.model.plan = [ProviderError("credentials", "no")]
+        with pytest.raises(TurnFailed):
+            await house.turn(house.shortening().at_window)
+        assert house.notes("next") == [TRIMMED]  # nobody was told
+        words = UserEntry("n", NOW, ({"type": "text", "text": "and now?"},), "next")
+        await Turn(house.models, house.log, perform, Limits()).run(words)
+        assert house.notes("next") == notes(Transcript(house.log.transcript.entries), "next") == [TRIMMED]
+        assert house.notes("later") == []
+
+    asyncio.run(scene())
+
+
+def test_nobody_is_told_of_what_was_taken_back() -> None:
+    async def scene() -> None:
+        house = House()
+        await compaction.trim(house.log, 400, "why")
+        assert house.notes() == [TRIMMED]
+        await house.shortening().taken_back()
+        assert house.notes() == []
 
     asyncio.run(scene())
 
@@ -101,9 +144,8 @@ def test_a_success_in_between_is_no_failure_in_a_row() -> None:
         assert [summary.usage.output for summary in house.summaries()] == [10]
         for entry in turns(12)[30:]:
             house.log.transcript.add(entry)
-        again = house.shortening()
-        await again.before_turn()
-        assert again.notes == [] and len(house.summaries()) == 1
+        await house.shortening().before_turn()
+        assert house.notes() == [] and len(house.summaries()) == 1
 
     asyncio.run(scene())
 
@@ -149,9 +191,8 @@ def test_a_window_that_stays_full_is_told() -> None:
 def test_where_no_summary_can_be_made_a_full_window_is_trimmed_at_once() -> None:
     async def scene() -> None:
         house = House(FULL, BROKEN, "here I am")
-        shortening = house.shortening()
-        assert await house.turn(shortening.at_window) == "here I am"
-        assert shortening.notes == [TRIMMED]
+        assert await house.turn(house.shortening().at_window) == "here I am"
+        assert house.notes() == [TRIMMED]
 
     asyncio.run(scene())
 

@@ -251,6 +251,8 @@ def _entry_shape(entry: Entry) -> Json:
         case Compaction():
             usage = _usage_json(entry.usage)
             shape = {"type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from, "usage": usage}
+            if entry.trimmed:
+                shape["trimmed"] = True
             return shape if entry.block is None else {**shape, "block": entry.block, "beside": entry.beside}
         case Draft():
             of = {"length": entry.length, "digest": entry.digest, "setup": entry.setup}
@@ -353,7 +355,7 @@ def _compaction(id: str, at: datetime, value: Json) -> Entry:
     keep_from = None if value["keep_from"] is None else _text(value, "keep_from")
     summary, usage, block = _text(value, "summary"), _usage_from(value["usage"]), value.get("block")
     if block is None:
-        return Compaction(id, at, summary, keep_from, usage)
+        return Compaction(id, at, summary, keep_from, usage, trimmed=value.get("trimmed") is True)
     return Compaction(id, at, summary, keep_from, usage, _blocks([block])[0], _text(value, "beside"))
 
 
