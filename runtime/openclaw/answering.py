@@ -46,7 +46,8 @@ from openclaw.tools.memory import Memory
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
 
-_LISTS = (ToolCall("list", "memory_list", {}), ToolCall("search", "memory_search", {"query": "everything"}))
+_LISTING = ToolCall("list", "memory_list", {})
+_SEARCH = ToolCall("search", "memory_search", {"query": "everything"})  # which shows as much, where nothing lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,14 +282,22 @@ class Answering:
         return text if text.strip() == SILENT else "\n\n".join([text, *(f"({note})" for note in told)])
 
     async def _remembered(self, job: Job, calls: Calls) -> prompt.Remembered | None:
-        """What a conversation begins with: only what the agent might list for this sender without anybody's leave."""
+        """What a conversation begins with: only what the agent might list for this sender without anybody's leave,
+        and in a group, whose members all read along, nothing of a person's own."""
         scope = self.house.memory(job.agent, job.who)
         new = not any(isinstance(entry, UserEntry) for entry in job.log.transcript.entries)
-        if not new or job.beat is not None or scope is None or self.memory is None or not any(map(calls.free, _LISTS)):
+        if not new or job.beat is not None or scope is None or self.memory is None:
+            return None
+        heard = job.queued.message.chat is not None and scope.startswith("people/")
+        if heard or not calls.free(_LISTING if calls.has(_LISTING.name) else _SEARCH):
             return None
         found = await asyncio.to_thread(self.memory.offered, scope, prompt.OFFERED + 1)
         return prompt.Remembered(
-            tuple((one.name, one.text) for one in found if not one.untrusted),
+            tuple(
+                (one.name, one.text, "" if one.author == str(job.queued.message.sender) else one.author)
+                for one in found
+                if not one.untrusted
+            ),
             strangers=sum(bool(one.untrusted) for one in found),
             more=len(found) > prompt.OFFERED,
         )

@@ -13,7 +13,9 @@ from cli.test_state_commands import Done, openclaw
 from doubles.house import lived, project
 from doubles.messages_server import MessagesServer
 from openclaw.clock import SystemClock
+from openclaw.errors import OpenClawError
 from openclaw.messages import AssistantEntry, Entry, Intent, Result, Usage, UserEntry
+from openclaw.stores._portable import parsed
 from openclaw.stores.files import Store
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -123,6 +125,46 @@ def test_what_is_not_whole_is_refused_with_its_place_and_nothing_of_it_is_taken(
     refused = openclaw(there, "sessions", "import", str(file))
     assert refused.returncode == 1 and said in refused.stderr
     assert not there.exists()
+
+
+HEAD = {"id": "h", "at": "2026-11-01T00:00:00Z", "type": "session", "key": "k", "version": 1}
+TEXT = {"type": "text", "text": "hi"}
+USAGE = {"input": 1, "output": 1, "cache_read": 0, "cache_write": 0}
+START = {"id": "1", "at": HEAD["at"], "type": "message"}
+SAID = {**START, "role": "user", "message": "m", "content": [TEXT]}
+ANSWERED = {**START, "id": "2", "role": "assistant", "model": "m", "stop_reason": "x", "setup": "s", "usage": USAGE}
+SUMMED = {**START, "type": "compaction", "summary": "x", "keep_from": None, "usage": USAGE}
+
+
+def answered(**block: object) -> list[dict[str, object]]:
+    return [SAID, {**ANSWERED, "content": [block]}]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([{**SAID, "content": []}], ":2: a message without a word"),
+        ([{**SAID, "content": [{"type": "text", "text": ""}]}], ":2: a message without a word"),
+        ([{**SAID, "content": [{"type": "thinking"}]}], ":2: a message holds no block of the type `thinking`"),
+        (answered(type="text", text="x")[1:], ":2: nobody said anything before this line"),
+        ([SUMMED], ":2: nobody said anything before this line"),
+        (answered(type="tool_use"), ":3: this line is no entry"),
+        (answered(type="tool_use", id="c", name="n", input=[]), ":3: a block of the type `tool_use` whose `input`"),
+        (answered(type="text", text={"a": 1}), ":3: a block of the type `text` whose `text` is missing or wrong"),
+        (answered(type="thinking", thinking="x"), ":3: a block of the type `thinking` whose `signature`"),
+        (answered(text="x"), ":3: a block without a `type`"),
+    ],
+)
+def test_a_transcript_that_no_model_would_read_is_refused(lines: list[dict[str, object]], said: str) -> None:
+    text = "\n".join(map(json.dumps, [HEAD, *lines])) + "\n"
+    with pytest.raises(OpenClawError) as refused:
+        parsed(text.encode(), "file")
+    assert str(refused.value).startswith(f"file{said}")
+
+
+def test_what_a_model_may_answer_with_one_day_is_taken() -> None:
+    lines = [HEAD, SAID, {**ANSWERED, "content": [{"type": "of tomorrow"}, TEXT]}]
+    assert len(parsed("\n".join(map(json.dumps, lines)).encode(), "file")[1]) == 2
 
 
 def test_a_running_runtime_gives_out_and_takes_in_sessions(tmp_path: Path) -> None:

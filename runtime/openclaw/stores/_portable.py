@@ -7,15 +7,29 @@ is whole, or nothing of it. Nothing here writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from openclaw.errors import OpenClawError, StateTooNew
-from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result
+from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, UserEntry
 from openclaw.names import file_name
 from openclaw.stores import _codec as codec
 from openclaw.stores._jsonl import VERSION
 
+# What kinds of blocks cannot be without. A message holds no others; a model may answer with kinds unknown today.
+_SAID: Mapping[str, Mapping[str, type]] = {
+    "text": {"text": str},
+    "image": {"source": dict},
+    "document": {"source": dict},
+}
+_ANSWERED: Mapping[str, Mapping[str, type]] = {
+    "text": {"text": str},
+    "thinking": {"thinking": str, "signature": str},
+    "redacted_thinking": {"data": str},
+    "tool_use": {"id": str, "name": str, "input": dict},
+    "server_tool_use": {"id": str, "name": str, "input": dict},
+}
 _BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
@@ -60,13 +74,17 @@ def _key(first: bytes, name: str) -> str:
 
 
 def _mistakes(entries: Sequence[Entry]) -> Iterator[tuple[int, str]]:
-    """What no transcript holds: an id twice, a result without its call, a summary that keeps what is not there."""
+    """What no transcript holds: an id twice, a result without its call, a summary that keeps what is not there, and
+    what no model would read."""
     ids: set[str] = set()
     calls: set[str] = set()
+    begun = False
     for number, entry in enumerate(entries, start=2):
         match entry:
             case _ if entry.id in ids:
                 yield number, f"the id `{entry.id}` is there twice"
+            case AssistantEntry() | Compaction() if not begun:
+                yield number, "nobody said anything before this line"
             case AssistantEntry():
                 calls |= {str(block.get("id")) for block in entry.content if block.get("type") == "tool_use"}
             case Intent(call=call) | Result(call=call) if call not in calls:
@@ -74,6 +92,33 @@ def _mistakes(entries: Sequence[Entry]) -> Iterator[tuple[int, str]]:
             case Compaction(keep_from=kept) if kept is not None and kept not in ids:
                 yield number, f"there is no entry `{kept}` before this line"
         ids.add(entry.id)
+        begun = begun or isinstance(entry, UserEntry)
+        if wrong := _unreadable(entry):
+            yield number, wrong
+
+
+def _unreadable(entry: Entry) -> str:
+    """Why every request with this entry would be refused; "" where none would."""
+    match entry:
+        case UserEntry(content=content) if not any(block.get("text") != "" for block in content):
+            return "a message without a word"
+        case UserEntry(content=content):
+            return next((wrong for block in content if (wrong := _misshapen(block, _SAID) or _unknown(block))), "")
+        case AssistantEntry(content=content):
+            return next((wrong for block in content if (wrong := _misshapen(block, _ANSWERED))), "")
+    return ""
+
+
+def _unknown(block: Mapping[str, Any]) -> str:
+    return "" if block["type"] in _SAID else f"a message holds no block of the type `{block['type']}`"
+
+
+def _misshapen(block: Mapping[str, Any], kinds: Mapping[str, Mapping[str, type]]) -> str:
+    kind = block.get("type")
+    if not isinstance(kind, str):
+        return "a block without a `type`"
+    lacking = next((name for name, shape in kinds.get(kind, {}).items() if not isinstance(block.get(name), shape)), "")
+    return f"a block of the type `{kind}` whose `{lacking}` is missing or wrong" if lacking else ""
 
 
 def rest(kept: Sequence[Entry], entries: Sequence[Entry]) -> Sequence[Entry] | None:
