@@ -58,11 +58,12 @@ def test_the_same_seed_gives_the_same_trace_and_another_one_another() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_same_seed_gives_the_same_trace_in_another_process() -> None:
-    here = [outcome_of(seed).digest for seed in (7, 8)]
+    here = [outcome_of(seed).digest for seed in (6, 33)]
     for hashes in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hashes}
-        told = [_told(seed, environment) for seed in (7, 8)]
+        told = [_told(seed, environment) for seed in (6, 33)]
         assert [digest in text for digest, text in zip(here, told, strict=True)] == [True, True]
 
 

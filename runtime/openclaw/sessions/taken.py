@@ -47,5 +47,10 @@ class Taken:
     async def _whole(self, taking: Coroutine[Any, Any, Found]) -> Found:
         task = asyncio.ensure_future(taking)
         self._taking.add(task)  # type: ignore[arg-type]
-        task.add_done_callback(self._taking.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._taking.discard(task)
+        if not task.cancelled():
+            task.exception()  # who asked was cancelled, perhaps, and is not told; so nobody complains of it later
