@@ -254,6 +254,7 @@ class App:
         if self._given is None:  # who asks one question wants no heartbeat made up for, and will see no edit
             tasks["heartbeats"] = self.heartbeats.run
             tasks["idling"] = self.idling.run
+            tasks["given up"] = lambda: self.delivery.give_up(self.roll.delivering)
             tasks["tidying"] = Tidying(self.store, self.clock, lambda: bool(self.sessions.running())).run
             tasks["watch"] = lambda: Watch(self.reload.folders, self.clock).run(self.reload.look)
         return {name: runner for name, runner in tasks.items() if name not in self.parts.without}

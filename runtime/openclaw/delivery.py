@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -21,6 +21,7 @@ from openclaw.ports import Channel, Outbox, Outgoing
 log = logging.getLogger(__name__)
 
 LONGEST = timedelta(days=3)  # a reply that is older and cannot be handed over is dead, and said so
+EVERY = 3600.0  # seconds between looks at what waits for channels that do not run
 TRIES = 12  # the same for one on which the channel itself breaks: about ten minutes with the pauses below
 PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds after the first, second, ... failure, where the channel names none
 
@@ -65,6 +66,22 @@ class Delivery:
                     await self._wait(grown, min(state.resting.values(), default=None))
         except BaseExceptionGroup as group:  # a disk that refused to write; the first says it all
             raise group.exceptions[0] from None
+
+    async def give_up(self, running: Callable[[], Collection[str]]) -> None:
+        """Until cancelled: what waited too long for a channel that does not run, or is gone, is dead."""
+        while True:
+            for channel in await self._outbox.channels():
+                for outgoing in await self._outbox.due(channel) if channel not in running() else ():
+                    if self._late(outgoing):
+                        await self._too_late(outgoing)
+            await self._clock.sleep(EVERY)
+
+    def _late(self, outgoing: Outgoing) -> bool:
+        return self._clock.now() - outgoing.since > LONGEST
+
+    async def _too_late(self, outgoing: Outgoing) -> None:
+        log.error("the reply %s to %s waited too long and was given up", outgoing.id, outgoing.reply.place)
+        await self._outbox.sent(outgoing.id, dead=True)
 
     async def _wait(self, grown: asyncio.Event, until: float | None) -> None:
         """Until there is a new reply, or one that failed is due again."""
@@ -115,9 +132,8 @@ class Delivery:
     async def _one(self, outgoing: Outgoing, channel: Channel) -> float | None:
         """Hands one reply over. Seconds until it should be tried again, or None where it is done with. What waited
         too long for its channel to come back is given up: nobody wants all of it in a heap."""
-        if self._clock.now() - outgoing.since > LONGEST:
-            log.error("the reply %s to %s waited too long and was given up", outgoing.id, outgoing.reply.place)
-            await self._outbox.sent(outgoing.id, dead=True)
+        if self._late(outgoing):
+            await self._too_late(outgoing)
             return None
         await self._outbox.sending(outgoing.id)
         try:
@@ -133,7 +149,7 @@ class Delivery:
         return None
 
     async def _failed(self, outgoing: Outgoing, error: DeliveryError) -> float | None:
-        if error.final or self._clock.now() - outgoing.since > LONGEST:
+        if error.final or self._late(outgoing):
             log.error("the reply %s to %s could not be delivered: %s", outgoing.id, outgoing.reply.place, error)
             await self._outbox.sent(outgoing.id, dead=True)
             return None

@@ -29,7 +29,7 @@ from openclaw.reload import Reload
 from openclaw.router import pairs
 from openclaw.sessions import Sessions
 from openclaw.space import Space
-from openclaw.stores._portable import parsed
+from openclaw.stores._portable import continued, parsed
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory, Remembered
@@ -270,7 +270,8 @@ class Desk:
 
     async def import_session(self, session: str, text: str, *, force: bool) -> int | None:
         _, entries = parsed(text.encode(), "the import")
-        return await self.sessions_room.take_in(session, entries, force=force)
+        kept = await self.store.journal.load(session)
+        return await self.sessions_room.take_in(session, continued(kept, entries), force=force)
 
     async def folder(self, message: Message) -> Path | Refused:
         routed = self.sessions_room.routed(message)
@@ -285,7 +286,7 @@ class Desk:
     @property
     def _pending(self) -> Pending:
         room = self.sessions_room
-        return Pending(self.store, room.answered, room.ring, room.delivered, room.dropped)
+        return Pending(self.store, room.answered, room.ring, room.delivered, room.dropped, self.roll.delivering)
 
     async def inbox(self) -> Sequence[Mapping[str, Any]]:
         return await self._pending.listed()

@@ -39,6 +39,10 @@ class Roll:
         self.pulses.pop(key, None)
         self.since.pop(key, None)
 
+    def delivering(self) -> list[str]:
+        """Channels whose replies may still go out."""
+        return [key for key, state in self.states.items() if state in ("running", "ended")]
+
     def excuse(self) -> None:
         """What keeps all of them from receiving is nothing that a new start would help: silence counts from now on."""
         self.since.update(dict.fromkeys(self.since, self.clock.monotonic()))

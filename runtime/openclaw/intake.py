@@ -182,7 +182,7 @@ class Intake:
 
     def delivering(self) -> list[str]:
         """Channels whose replies may still go out."""
-        return [key for key in self._channels if self.roll.states[key] in ("running", "ended")]
+        return [key for key in self.roll.delivering() if key in self._channels]
 
     def reaches(self, channel: str) -> bool:
         """Whether a question put on this channel will be seen; one that starts puts it as soon as it runs."""

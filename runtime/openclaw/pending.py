@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openclaw.control import words
-from openclaw.ports import Queued, Store
+from openclaw.ports import Outgoing, Queued, Store
 from openclaw.secrecy import SECRETS
 from openclaw.sessions.words import DROPPED, reply_to
 
@@ -33,6 +33,7 @@ class Pending:
     ring: Callable[[str], None] = _nobody  # told that a session has a message again
     grown: Callable[[str], None] = _nobody  # told that a channel has a reply again
     dropped: Callable[[Queued], None] = _nobody  # told that nobody will answer it
+    delivering: Callable[[], Collection[str]] = _nothing  # channels whose replies go out
 
     async def listed(self) -> Sequence[Mapping[str, Any]]:
         """Oldest first in each state. What was said is kept as it came: secrets are struck out here."""
@@ -41,7 +42,9 @@ class Pending:
         waiting = [words.queued_json(one, "waiting") for one in line if one.id not in answered]
         running = [words.queued_json(one, "running") for one in line if one.id in answered]
         parked = [words.queued_json(one, "parked") for one in await self.store.inbox.parked()]
-        found = [*running, *waiting, *parked, *map(words.dead_json, await self.store.outbox.dead())]
+        undelivered = [words.reply_json(one, "undelivered") for one in await self._undelivered()]
+        dead = [words.reply_json(one, "dead") for one in await self.store.outbox.dead()]
+        found = [*running, *waiting, *parked, *undelivered, *dead]
         return [{**one, "text": SECRETS.mask(one["text"])} for one in found]
 
     async def figures(self) -> Mapping[str, int]:
@@ -67,7 +70,18 @@ class Pending:
         waiting = next((one for one in await self.store.inbox.line(MOST) if one.id == id), None)
         reply = reply_to(waiting, DROPPED, failed=True) if waiting is not None else None
         if not await self.store.inbox.drop(id, reply):
-            return await self.store.outbox.drop(id)
+            return await self._drop_reply(id)
         if waiting is not None:
             self.dropped(waiting)
         return True
+
+    async def _drop_reply(self, id: str) -> bool:
+        if any(one.id == id for one in await self._undelivered()):
+            await self.store.outbox.sent(id, dead=True)
+        return await self.store.outbox.drop(id)
+
+    async def _undelivered(self) -> list[Outgoing]:
+        """Replies of channels that do not run, or are described no longer."""
+        outbox, running = self.store.outbox, self.delivering()
+        gone = [channel for channel in await outbox.channels() if channel not in running]
+        return [outgoing for channel in gone for outgoing in await outbox.due(channel)][:MOST]

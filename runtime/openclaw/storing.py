@@ -111,6 +111,9 @@ class Outbox(Protocol):
     async def due(self, channel: str) -> Sequence[Outgoing]:
         """Undelivered replies of one channel whose time has come, oldest first."""
 
+    async def channels(self) -> Sequence[str]:
+        """Those that have undelivered replies."""
+
     async def sending(self, id: str) -> None:
         """Committed before the channel is called: after a crash from here on the reply counts as repeated."""
 

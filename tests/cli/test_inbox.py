@@ -31,6 +31,7 @@ def fill(state: Path) -> dict[str, str]:
         await store.inbox.settle(ids["parks"], "parked", None, deliver=())
         ids["dead"] = await store.outbox.put(Reply(ANA, "never arrived", "s", "main"))
         await store.outbox.sent(ids["dead"], dead=True)
+        ids["due"] = await store.outbox.put(Reply(ANA, "its channel is gone", "s", "main"))
         await store.close()
         return ids
 
@@ -46,7 +47,7 @@ def test_what_has_not_come_to_its_end_is_listed_shown_tried_again_and_dropped(tm
     ids = fill(tmp_path)
     listed = found(openclaw(tmp_path, "inbox", "list", "--json"))
     assert [(one["state"], one["id"]) for one in listed] == [
-        ("waiting", ids["waits"]), ("parked", ids["parks"]), ("dead", ids["dead"])
+        ("waiting", ids["waits"]), ("parked", ids["parks"]), ("undelivered", ids["due"]), ("dead", ids["dead"])
     ]  # fmt: skip
     shown = openclaw(tmp_path, "inbox", "show", ids["parks"]).stdout
     assert "parked" in shown and "poison" in shown and "\x1b" not in shown
@@ -54,7 +55,8 @@ def test_what_has_not_come_to_its_end_is_listed_shown_tried_again_and_dropped(tm
     assert "nothing is pending under nobody" in openclaw(tmp_path, "inbox", "drop", "nobody").stderr
     assert openclaw(tmp_path, "inbox", "retry", ids["parks"]).returncode == 0
     assert openclaw(tmp_path, "inbox", "drop", ids["waits"]).stdout == f"{ids['waits']} is dropped\n"
-    assert openclaw(tmp_path, "inbox", "drop", ids["dead"]).returncode == 0
+    for reply in (ids["dead"], ids["due"]):
+        assert openclaw(tmp_path, "inbox", "drop", reply).returncode == 0
     left = found(openclaw(tmp_path, "inbox", "list", "--json"))
     assert [(one["state"], one["id"], one["attempts"]) for one in left] == [("waiting", ids["parks"], 0)]
 
@@ -95,17 +97,18 @@ def test_a_running_runtime_tells_its_inbox_and_answers_what_is_tried_again(tmp_p
             assert 'openclaw_pending{state="dead"} 1.0' in metrics and "openclaw_disk_full 0.0" in metrics
             assert "1 put aside; replies given up: 1" in (await operator.say("/status")).json()["reply"]
             listed = (await operator.http.get("/api/inbox")).json()["inbox"]
-            assert {one["id"]: one["state"] for one in listed if one["state"] in ("parked", "dead")} == {
-                ids["parks"]: "parked", ids["dead"]: "dead"
+            assert {one["id"]: one["state"] for one in listed if one["state"] not in ("waiting", "running")} == {
+                ids["parks"]: "parked", ids["due"]: "undelivered", ids["dead"]: "dead"
             }  # fmt: skip
             before = len(model.requests)
             assert (await operator.http.post(f"/api/inbox/{ids['parks']}/retry")).json()["retried"]
             await until(lambda: len(model.requests) > before, "the answer to what was put aside", 40)
-            assert (await operator.http.delete(f"/api/inbox/{ids['dead']}")).json()["dropped"]
+            for reply in (ids["dead"], ids["due"]):
+                assert (await operator.http.delete(f"/api/inbox/{reply}")).json()["dropped"]
             for request in (operator.http.post("/api/inbox/r9/retry"), operator.http.delete("/api/inbox/r9")):
                 assert (await request).json()["code"] == "not_pending"
             last = (await operator.http.get("/api/inbox")).json()["inbox"]
-            assert [one for one in last if one["state"] in ("parked", "dead")] == []
+            assert [one for one in last if one["state"] not in ("waiting", "running")] == []
 
     with MessagesServer() as model:
         asyncio.run(asyncio.wait_for(scene(model), 120))

@@ -47,3 +47,15 @@ def test_a_dead_reply_can_be_let_go_of(play):
         assert [one.id for one in await outbox.due("telegram")] == [due]
 
     play(steps)
+
+
+def test_the_channels_that_have_undelivered_replies_are_known(play):
+    async def steps(rig):
+        outbox = rig.store.outbox
+        dead, _ = await outbox.put(reply(text="dead")), await outbox.put(reply(text="due"))
+        await outbox.sent(dead, dead=True)
+        assert await outbox.channels() == ["telegram"]
+        await outbox.sent((await outbox.due("telegram"))[0].id)
+        assert await (await rig.restart()).outbox.channels() == []
+
+    play(steps)

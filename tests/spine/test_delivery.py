@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from openclaw.clock import ManualClock, settle
-from openclaw.delivery import LONGEST, TRIES, Delivery
+from openclaw.delivery import EVERY, LONGEST, TRIES, Delivery
 from openclaw.errors import DeliveryError
 from openclaw.messages import Address, Reply
 from openclaw.ports import Operations, Post
@@ -209,5 +209,24 @@ def test_what_is_too_old_when_its_channel_comes_back_is_given_up_and_the_rest_is
             assert house.mail.arrived == [("a", "new")]
             assert house.mail.tried == 1
             assert await house.outbox.due("mail") == []
+
+    asyncio.run(main())
+
+
+def test_what_waits_for_a_channel_that_does_not_run_is_given_up_in_time_and_before_that_it_stays() -> None:
+    async def main() -> None:
+        house, running = House(), ["mail"]
+        await house.put("1", "its channel runs")
+        await house.outbox.put(Reply(Address("gone", "1"), "early", "s", "main"))
+        giving_up = asyncio.create_task(house.delivery.give_up(lambda: running))
+        await house.clock.advance(LONGEST.total_seconds() - 60)
+        await house.outbox.put(Reply(Address("gone", "1"), "late", "s", "main"))
+        assert await house.outbox.channels() == ["mail", "gone"] and await house.outbox.dead() == []
+        await house.clock.advance(EVERY + 60)
+        assert [one.reply.text for one in await house.outbox.dead()] == ["early"]
+        assert [one.reply.text for one in await house.outbox.due("gone")] == ["late"]
+        assert [one.reply.text for one in await house.outbox.due("mail")] == ["its channel runs"]
+        giving_up.cancel()
+        await asyncio.gather(giving_up, return_exceptions=True)
 
     asyncio.run(main())

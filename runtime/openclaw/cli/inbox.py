@@ -1,8 +1,8 @@
 """List, show, retry and drop messages and replies that have not come to their end.
 
-A message waits, is answered (running), or was put aside after three crashes (parked); a reply that no channel would
-take is dead. ID is as `inbox list` shows it. `retry` has a parked message answered, or a dead reply sent, once more.
-`drop` ends what waits, is parked or dead, and tells nobody.
+A message waits, is answered (running), or was put aside after three crashes (parked); a reply waits for a channel that
+does not run (undelivered), or was given up (dead). ID is as `inbox list` shows it. `retry` has a parked message answered,
+or a dead reply sent, once more. `drop` ends what waits, is parked, undelivered or dead, and tells nobody.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Inbox": object_(inbox=list_(ref("Pending"))),
     "Pending": object_(
         id=TEXT,
-        state={"enum": ["running", "waiting", "parked", "dead"]},
+        state={"enum": ["running", "waiting", "parked", "undelivered", "dead"]},
         session=TEXT,
         agent=TEXT,
         who={**TEXT, "description": "Who said it, or of a dead reply where it was to go."},

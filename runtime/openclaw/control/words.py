@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from openclaw.messages import (
     Approval,
@@ -81,12 +81,12 @@ def queued_json(queued: Queued, state: str) -> Json:
     }
 
 
-def dead_json(outgoing: Outgoing) -> Json:
-    """A reply that was given up."""
+def reply_json(outgoing: Outgoing, state: Literal["undelivered", "dead"]) -> Json:
+    """A reply that waits for a channel that does not run, or was given up."""
     reply = outgoing.reply
     return {
         "id": outgoing.id,
-        "state": "dead",
+        "state": state,
         "session": reply.session,
         "agent": reply.agent,
         "who": str(reply.place),

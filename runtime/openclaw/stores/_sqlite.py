@@ -208,6 +208,10 @@ class Rows:
         pending = [_outgoing(*row) for row in rows]
         return in_order(pending, self._resting())
 
+    def channels(self) -> Sequence[str]:
+        rows = self._db.execute("SELECT channel FROM outbox WHERE state = 'due' GROUP BY channel ORDER BY min(seq)")
+        return [codec.column_from(channel) for (channel,) in rows]
+
     def sending(self, id: str) -> None:
         with self._transaction() as db:
             db.execute("UPDATE outbox SET handed = 1, tries = tries + 1 WHERE id = ?", (id,))

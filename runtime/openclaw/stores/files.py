@@ -101,6 +101,9 @@ class Outbox:
         """A reply handed to a channel before, with no word on how that ended, comes again as repeated."""
         return await self._disk.run(self._rows.due, channel)
 
+    async def channels(self) -> Sequence[str]:
+        return await self._disk.run(self._rows.channels)
+
     async def sending(self, id: str) -> None:
         await self._disk.run(self._room.essential(self._rows.sending), id)
 

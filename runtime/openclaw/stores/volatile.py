@@ -217,6 +217,9 @@ class Outbox:
                 ready.append(posted.outgoing(id))
         return ready
 
+    async def channels(self) -> Sequence[str]:
+        return list(dict.fromkeys(posted.reply.to.channel for posted in self._posted.values()))
+
     async def sending(self, id: str) -> None:
         self._posted[id].handed = True
         self._posted[id].tries += 1
