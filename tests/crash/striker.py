@@ -7,9 +7,10 @@ thread and each call for itself, so that no number names one call of a whole pro
 call, where this one has the kernel pick those that matter.)
 
 WISH is JSON: `module`; `folders`; `number`, of the call that is struck, 0 for none; `only`, names of the calls that
-are counted, [] for all; `error`, the name of what it fails with, "" for a kill; `report`, a file that gets what was
-counted and struck. The exit status is that of the runtime, with 128 added to the number of a signal. What the runtime
-starts lives on after a kill, and this process with it. Linux on x86-64 only: calls and registers are named by number.
+are counted, [] for all; `file`, the sort of file of which they are counted, as `kind` has it, "" for all; `error`, the
+name of what it fails with, "" for a kill; `report`, a file that gets what was counted and struck. The exit status is
+that of the runtime, with 128 added to the number of a signal. What the runtime starts lives on after a kill, and this
+process with it. Linux on x86-64 only: calls and registers are named by number.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import errno
 import json
 import os
 import platform
+import re
 import runpy
 import signal
 import struct
@@ -129,6 +131,8 @@ class Striker:
         path = _file(thread, where, arguments)
         if path is None or not any(path == one or path.startswith(f"{one}/") for one in self.wish["folders"]):
             return
+        if self.wish["file"] not in ("", kind(path)):
+            return
         self.seen.append((thread - self.process, name, path))
         if len(self.seen) == self.wish["number"]:
             self.struck = self.seen[-1]
@@ -147,6 +151,13 @@ class Striker:
     def _report(self, status: int) -> None:
         told = {"status": status, "struck": self.struck, "seen": self.seen}
         Path(self.wish["report"]).write_text(json.dumps(told), "utf-8")
+
+
+def kind(path: str) -> str:
+    """A file of a site by what it is, whatever it is called: below the state folder, or where tools write."""
+    found = re.sub(r"^.*?/(?=(state|project/effects)(/|$))", "", path).removeprefix("state/")
+    found = re.sub(r"\.\d{8}T\d{6}Z(-\d+)?", ".*", re.sub(r"[0-9a-f]{16,}", "*", found))
+    return re.sub(r"%2f[^/]*", "*", re.sub(r"(agent|cron)_\w+", "*", found))
 
 
 def _ptrace(request: int, thread: int, address: int = 0, value: int = 0) -> int:

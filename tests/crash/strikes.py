@@ -1,14 +1,14 @@
 """Sweeps: runtimes that do the same work, each struck at another call to the disk, and another one that goes on.
 
-Law: whichever number is struck, the calls are counted in one order over all threads of the runtime, so that every
-number from the first call to the last names a call, and none is left out. What is told of a sweep is what happened in
-it: each struck call with its file, each way a runtime ended, and what the oracle found afterwards.
+Law: every call of a run without a fault is struck once, each in a run of its own: it is found again by its name, its
+sort of file, and its number among those over all threads, which does not depend on how threads take turns. What is
+told of a sweep is what happened in it: each struck call with its file, each way a runtime ended, and what the oracle
+found afterwards.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import time
@@ -21,7 +21,7 @@ from typing import Any
 
 from crash.harness import Life, Site
 from crash.oracle import Findings
-from crash.striker import CALLS
+from crash.striker import CALLS, kind
 from crash.worklist import Work, place
 
 SIDE_BY_SIDE = 4  # runtimes; each waits a good deal for its disk and for a reminder
@@ -43,13 +43,14 @@ class Strike:
     below: tuple[str, ...] = ("state", "project/effects")
     module: str = "openclaw"
 
-    def wish(self, site: Site, number: int) -> str:
+    def wish(self, site: Site, number: int, call: str, file: str) -> str:
         return json.dumps(
             {
                 "module": self.module,
                 "folders": [str(site.root / each) for each in self.below],
                 "number": number,
-                "only": sorted(self.only),
+                "only": [call] if call else sorted(self.only),
+                "file": file,
                 "error": self.error,
                 "report": str(site.root / "report"),
             }
@@ -85,17 +86,11 @@ class Sweep:
 
     name: str
     dry: list[Call]  # of a run in which nothing was struck
-    root: str
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
     @property
     def struck(self) -> list[Call]:
         return [one.struck for one in self.outcomes.values() if one.struck]
-
-    def sites(self) -> list[tuple[Call, str]]:
-        """What was struck, each with the root of its site."""
-        root = Path(self.root).parent
-        return [(one.struck, str(root / str(number))) for number, one in self.outcomes.items() if one.struck]
 
     @property
     def ends(self) -> Counter[int]:
@@ -142,19 +137,30 @@ def swept(root: Path, name: str, strike: Strike, *, stride: int = 1) -> Sweep:
     work, dry = first(root / "dry", strike, 0)
     dry.found = strike.judged(work)
     assert not dry.found.faults(), f"where nothing was struck there are {dry.found.faults()}"
-    found = Sweep(name, dry.seen, str(root / "dry"))
+    found = Sweep(name, dry.seen)
+    sites = dict(list(enumerate(ordered(dry.seen), 1))[::stride])
     with ThreadPoolExecutor(SIDE_BY_SIDE) as side:
-        numbers = range(1, len(dry.seen) + 1, stride)
-        outcomes = side.map(lambda number: both(root / str(number), strike, number), numbers)
-        found.outcomes.update(zip(numbers, outcomes, strict=True))
+        outcomes = side.map(lambda at: both(root / str(at), strike, *sites[at]), sites)
+        found.outcomes.update(zip(sites, outcomes, strict=True))
     return found
 
 
-def first(root: Path, strike: Strike, number: int) -> tuple[Work, Outcome]:
-    """A runtime that is struck at its call of this number, 0 for none."""
+def ordered(calls: Sequence[Call]) -> list[tuple[int, str, str]]:
+    """Each call by its name, its sort of file, and its number among those: threads may take turns differently in the
+    next run, but this one comes in every run."""
+    counted: Counter[tuple[str, str]] = Counter()
+    found = []
+    for _, name, path in calls:
+        counted[name, kind(path)] += 1
+        found.append((counted[name, kind(path)], name, kind(path)))
+    return found
+
+
+def first(root: Path, strike: Strike, number: int, call: str = "", file: str = "") -> tuple[Work, Outcome]:
+    """A runtime that is struck at its call of this number among those of this name on this sort of file; 0: at none."""
     site = place(root, strike.runner())
     work = Work(site)
-    under = ("-m", "crash.striker", strike.wish(site, number))
+    under = ("-m", "crash.striker", strike.wish(site, number, call, file))
     with Life(site, under=under, input=subprocess.PIPE) as life:
         if work.done(life):
             life.stop()
@@ -163,11 +169,11 @@ def first(root: Path, strike: Strike, number: int) -> tuple[Work, Outcome]:
     return work, Outcome(told["status"], seen, told["struck"] and _call(told["struck"]), Findings())
 
 
-def both(root: Path, strike: Strike, number: int) -> Outcome:
+def both(root: Path, strike: Strike, number: int, call: str, file: str) -> Outcome:
     """A runtime that is struck, and one that goes on. Their folder stays where something is wrong."""
     outcome = Outcome(HUNG, [], None, Findings())
     try:
-        work, outcome = first(root, strike, number)
+        work, outcome = first(root, strike, number, call, file)
         _gone_on(work, outcome)
         outcome.found = strike.judged(work)
     except AssertionError as wrong:
@@ -192,17 +198,9 @@ def _call(told: Sequence[Any]) -> Call:
 # ── what is shown ────────────────────────────────────────────────────────────────────────────────
 
 
-def kind(path: str, root: str) -> str:
-    """A file of the state folder by what it is, whatever it is called."""
-    found = path.removeprefix(f"{root}/").removeprefix("state/")
-    found = re.sub(r"\.\d{8}T\d{6}Z(-\d+)?", ".*", re.sub(r"[0-9a-f]{16,}", "*", found))
-    return re.sub(r"%2f[^/]*", "*", re.sub(r"(agent|cron)_\w+", "*", found))
-
-
-def shares(sweep: Sweep, by: Callable[[Call, str], str]) -> dict[str, tuple[int, int]]:
+def shares(sweep: Sweep, by: Callable[[Call], str]) -> dict[str, tuple[int, int]]:
     """How many calls of each sort there were in the run without a fault, and how many were struck."""
-    there = Counter(by(call, sweep.root) for call in sweep.dry)
-    struck = Counter(by(call, root) for call, root in sweep.sites())
+    there, struck = Counter(map(by, sweep.dry)), Counter(map(by, sweep.struck))
     return {sort: (there[sort], struck[sort]) for sort in sorted(there | struck, key=lambda each: (-there[each], each))}
 
 

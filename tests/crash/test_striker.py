@@ -21,7 +21,7 @@ def struck(folder: Path, number: int, error: str = "", only: tuple[str, ...] = (
     """Exit status of the two writers, and what was told of them."""
     folder.mkdir()
     wish = {"module": "crash.two_writers", "folders": [str(folder)], "number": number}
-    wish |= {"only": only, "error": error, "report": f"{folder}.json"}
+    wish |= {"only": only, "file": "", "error": error, "report": f"{folder}.json"}
     command = [sys.executable, "-m", "crash.striker", json.dumps(wish), str(folder)]
     done = warm.run(command, timeout=30, cwd=TESTS)
     assert done.stderr == b""
