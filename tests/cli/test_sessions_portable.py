@@ -133,6 +133,17 @@ USAGE = {"input": 1, "output": 1, "cache_read": 0, "cache_write": 0}
 START = {"id": "1", "at": HEAD["at"], "type": "message"}
 SAID = {**START, "role": "user", "message": "m", "content": [TEXT]}
 ANSWERED = {**START, "id": "2", "role": "assistant", "model": "m", "stop_reason": "x", "setup": "s", "usage": USAGE}
+def test_a_damaged_line_keeps_the_others_from_nobody(tmp_path: Path) -> None:
+    write(tmp_path, KEY, *ENTRIES)
+    [path] = (tmp_path / "sessions").glob("*.jsonl")
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*whole[:5], b"@@\n", *whole[5:]]))
+    for form, shown in (("jsonl", b"".join(whole).decode()), ("md", f"# {KEY}\n")):
+        done = openclaw(tmp_path, "sessions", "export", KEY, "--format", form)
+        assert done.returncode == 0 and done.stdout.startswith(shown) and "It is 42." in done.stdout
+        assert "line 6 is damaged, and was left out" in done.stderr
+
+
 SUMMED = {**START, "type": "compaction", "summary": "x", "keep_from": None, "usage": USAGE}
 
 

@@ -87,9 +87,11 @@ def _export(key: str, state: Path, form: str) -> None:
     text = portable.content(state, key)
     if not text:
         raise OpenClawError(_listing.quote_line(f"there is no session {key}; `openclaw sessions list` shows them"))
-    _, entries = portable.parsed(text, f"session {key}")
+    whole, entries, damaged = portable.readable(text)
+    for number in damaged:
+        _listing.note(f"session {key}: line {number} is damaged, and was left out")
     if form == "jsonl":
-        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.write(whole)
         sys.stdout.buffer.flush()
         return
     print(f"# {_listing.quote_line(key)}")

@@ -46,6 +46,20 @@ def parsed(text: bytes, name: str) -> tuple[str, list[Entry]]:
     """The key and the entries of a file; raises OpenClawError with the place of the first thing that is wrong."""
     first, *lines = text.split(b"\n")
     key = _key(first, name)
+def readable(text: bytes) -> tuple[bytes, list[Entry], list[int]]:
+    """Its whole lines, what entries they hold, and the numbers of those that are damaged, which are left out, as they
+    are where the session is read."""
+    first, *lines = text.removesuffix(b"\n").split(b"\n")
+    kept, entries, damaged = [first], list[Entry](), list[int]()
+    for number, line in enumerate(lines, start=2):
+        try:
+            entries.append(codec.entry_from(json.loads(line)))
+            kept.append(line)
+        except _BAD:
+            damaged.append(number)
+    return b"\n".join(kept) + b"\n", entries, damaged
+
+
     if lines and not lines[-1].strip():
         del lines[-1]
     entries: list[Entry] = []
