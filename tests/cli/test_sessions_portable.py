@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from doubles.messages_server import MessagesServer
 from openclaw.clock import SystemClock
 from openclaw.errors import OpenClawError
 from openclaw.messages import AssistantEntry, Entry, Intent, Result, Usage, UserEntry
-from openclaw.stores._portable import parsed
+from openclaw.stores._portable import continued, parsed, rest
 from openclaw.stores.files import Store
+from openclaw.transcript import Transcript
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 KEY = "agent:main:http:ana"
@@ -29,6 +31,9 @@ ENTRIES: tuple[Entry, ...] = (
     Result("4", NOON, "c", "42", False),
     AssistantEntry("5", NOON, ({"type": "text", "text": "It is 42."},), "x", "end_turn", Usage(3, 4), "s"),
 )
+
+
+FOREIGN = (replace(ENTRIES[0], message="imported:m1", joined=("imported:m2",)), *ENTRIES[1:])  # type: ignore[call-arg]
 
 
 def write(state: Path, key: str, *entries: Entry) -> None:
@@ -70,10 +75,11 @@ def test_a_session_goes_elsewhere_whole_and_a_repeated_import_changes_nothing(tm
     file, there = tmp_path / "session.jsonl", tmp_path / "there"
     exported(tmp_path / "here", file)
     assert taken(openclaw(there, "sessions", "import", str(file))) == f"{KEY}: 5 of 5 entries were new\n"
-    assert read(there) == list(ENTRIES)
+    assert read(there) == list(FOREIGN)
+    assert "0 of 5" in taken(openclaw(tmp_path / "here", "sessions", "import", str(file)))
     assert "0 of 5" in taken(openclaw(there, "sessions", "import", str(file)))
     assert "5 of 5" in taken(openclaw(there, "sessions", "import", "-", "--as", "other:key", input=file.read_text()))
-    assert (read(there), read(there, "other:key")) == (list(ENTRIES), list(ENTRIES))
+    assert (read(there), read(there, "other:key")) == (list(FOREIGN), list(FOREIGN))
     shown = taken(openclaw(there, "sessions", "export", KEY, "--format", "md"))
     assert shown.startswith(f"# {KEY}\n") and "It is 42." in shown and "\x1b" not in shown
 
@@ -88,7 +94,7 @@ def test_another_session_is_not_written_over_and_is_archived_by_force(tmp_path: 
     assert refused.returncode == 1 and "--force archives it first" in refused.stderr
     assert read(there) == [other]
     assert "5 of 5" in taken(openclaw(there, "sessions", "import", str(file), "--force"))
-    assert read(there) == list(ENTRIES) and len(list((there / "sessions/archive").iterdir())) == 1
+    assert read(there) == list(FOREIGN) and len(list((there / "sessions/archive").iterdir())) == 1
 
 
 def changed(lines: list[str], what: str) -> list[str]:
@@ -127,12 +133,6 @@ def test_what_is_not_whole_is_refused_with_its_place_and_nothing_of_it_is_taken(
     assert not there.exists()
 
 
-HEAD = {"id": "h", "at": "2026-11-01T00:00:00Z", "type": "session", "key": "k", "version": 1}
-TEXT = {"type": "text", "text": "hi"}
-USAGE = {"input": 1, "output": 1, "cache_read": 0, "cache_write": 0}
-START = {"id": "1", "at": HEAD["at"], "type": "message"}
-SAID = {**START, "role": "user", "message": "m", "content": [TEXT]}
-ANSWERED = {**START, "id": "2", "role": "assistant", "model": "m", "stop_reason": "x", "setup": "s", "usage": USAGE}
 def test_a_damaged_line_keeps_the_others_from_nobody(tmp_path: Path) -> None:
     write(tmp_path, KEY, *ENTRIES)
     [path] = (tmp_path / "sessions").glob("*.jsonl")
@@ -144,6 +144,12 @@ def test_a_damaged_line_keeps_the_others_from_nobody(tmp_path: Path) -> None:
         assert "line 6 is damaged, and was left out" in done.stderr
 
 
+HEAD = {"id": "h", "at": "2026-11-01T00:00:00Z", "type": "session", "key": "k", "version": 1}
+TEXT = {"type": "text", "text": "hi"}
+USAGE = {"input": 1, "output": 1, "cache_read": 0, "cache_write": 0}
+START = {"id": "1", "at": HEAD["at"], "type": "message"}
+SAID = {**START, "role": "user", "message": "m", "content": [TEXT]}
+ANSWERED = {**START, "id": "2", "role": "assistant", "model": "m", "stop_reason": "x", "setup": "s", "usage": USAGE}
 SUMMED = {**START, "type": "compaction", "summary": "x", "keep_from": None, "usage": USAGE}
 
 
@@ -171,6 +177,17 @@ def test_a_transcript_that_no_model_would_read_is_refused(lines: list[dict[str, 
     with pytest.raises(OpenClawError) as refused:
         parsed(text.encode(), "file")
     assert str(refused.value).startswith(f"file{said}")
+
+
+def test_a_transcript_from_elsewhere_answers_nobody_and_is_a_strangers() -> None:
+    [said, told] = [SAID, {**START, "id": "3", "type": "told", "by": "b", "text": "t", "message": "n"}]
+    text = "\n".join(map(json.dumps, [HEAD, said, {**ANSWERED, "content": [TEXT]}, told]))
+    _, entries = parsed(text.encode(), "file")
+    transcript = Transcript(entries)
+    assert not transcript.begun("m") and not transcript.begun("n")
+    assert transcript.untrusted == "an import"
+    assert list(continued(entries[:1], entries)) == entries and rest(entries, entries) == []
+    assert rest([replace(entries[0], at=NOON)], entries) is None
 
 
 def test_what_a_model_may_answer_with_one_day_is_taken() -> None:

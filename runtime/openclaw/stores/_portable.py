@@ -1,18 +1,20 @@
 """A session as a file that is taken elsewhere: read without a lock, and checked line by line before it is taken in.
 
-Law: what is given out is what the state folder holds, line for line, so that it comes back exactly; what is taken in
-is whole, or nothing of it. Nothing here writes.
+Law: what is given out is what the state folder holds, whole line for whole line; what is taken in is whole, or nothing
+of it. It comes back as it was, but it answers no message of the inbox here, and counts as a stranger's words. Nothing
+here writes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from openclaw.errors import OpenClawError, StateTooNew
-from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, UserEntry
+from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, UserEntry
 from openclaw.names import file_name
 from openclaw.stores import _codec as codec
 from openclaw.stores._jsonl import VERSION
@@ -30,6 +32,8 @@ _ANSWERED: Mapping[str, Mapping[str, type]] = {
     "tool_use": {"id": str, "name": str, "input": dict},
     "server_tool_use": {"id": str, "name": str, "input": dict},
 }
+IMPORT = "an import"  # whose words they are
+_ELSEWHERE = "imported:"  # no id of this inbox begins so
 _BAD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
@@ -42,10 +46,6 @@ def content(state: Path, session: str) -> bytes:
     return read[: read.rfind(b"\n") + 1]
 
 
-def parsed(text: bytes, name: str) -> tuple[str, list[Entry]]:
-    """The key and the entries of a file; raises OpenClawError with the place of the first thing that is wrong."""
-    first, *lines = text.split(b"\n")
-    key = _key(first, name)
 def readable(text: bytes) -> tuple[bytes, list[Entry], list[int]]:
     """Its whole lines, what entries they hold, and the numbers of those that are damaged, which are left out, as they
     are where the session is read."""
@@ -60,6 +60,10 @@ def readable(text: bytes) -> tuple[bytes, list[Entry], list[int]]:
     return b"\n".join(kept) + b"\n", entries, damaged
 
 
+def parsed(text: bytes, name: str) -> tuple[str, list[Entry]]:
+    """The key and the entries of a file; raises OpenClawError with the place of the first thing that is wrong."""
+    first, *lines = text.split(b"\n")
+    key = _key(first, name)
     if lines and not lines[-1].strip():
         del lines[-1]
     entries: list[Entry] = []
@@ -70,7 +74,23 @@ def readable(text: bytes) -> tuple[bytes, list[Entry], list[int]]:
             raise OpenClawError(f"{name}:{number}: this line is no entry of a transcript ({error})") from error
     for number, wrong in _mistakes(entries):
         raise OpenClawError(f"{name}:{number}: {wrong}")
-    return key, entries
+    return key, [_foreign(entry) for entry in entries]
+
+
+def _foreign(entry: Entry) -> Entry:
+    """What was said elsewhere is no message of this inbox, whatever ids it has, and nobody here knows who said it."""
+    match entry:
+        case UserEntry():
+            joined = tuple(map(_elsewhere, entry.joined))
+            whose = entry.untrusted or IMPORT
+            return replace(entry, message=_elsewhere(entry.message), joined=joined, untrusted=whose)
+        case Told():
+            return replace(entry, message=_elsewhere(entry.message), untrusted=entry.untrusted or IMPORT)
+    return entry
+
+
+def _elsewhere(message: str) -> str:
+    return message if message.startswith(_ELSEWHERE) else _ELSEWHERE + message
 
 
 def _key(first: bytes, name: str) -> str:
@@ -135,6 +155,13 @@ def _misshapen(block: Mapping[str, Any], kinds: Mapping[str, Mapping[str, type]]
     return f"a block of the type `{kind}` whose `{lacking}` is missing or wrong" if lacking else ""
 
 
+def continued(kept: Sequence[Entry], entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The same entries; where they go on with what is there already, that as it is there."""
+    same = len(kept) <= len(entries) and all(_foreign(one) == other for one, other in zip(kept, entries, strict=False))
+    return [*kept, *entries[len(kept) :]] if same else entries
+
+
 def rest(kept: Sequence[Entry], entries: Sequence[Entry]) -> Sequence[Entry] | None:
     """What is still to be written where some is there already; None where what is there is something else."""
-    return entries[len(kept) :] if list(entries[: len(kept)]) == list(kept) else None
+    known = continued(kept, entries)
+    return known[len(kept) :] if list(known[: len(kept)]) == list(kept) else None
