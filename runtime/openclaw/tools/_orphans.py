@@ -66,6 +66,11 @@ class Record:
         with suppress(OSError):
             _write(self._file, f"{json.dumps([pid, _started(pid)])}\n".encode(), os.O_APPEND)
 
+    def cut_off(self) -> None:
+        """Ends what still carries the mark, though it left its group and holds nothing of ours. Blocking."""
+        if Path("/proc/self/stat").exists():
+            _end([_Group(self.mark, Left(self._about["session"], self._about["call"]))])
+
     def end(self) -> None:
         with suppress(OSError):
             self._file.unlink()
@@ -156,7 +161,7 @@ def _end(groups: Sequence[_Group]) -> None:
                 seen.add(process)
                 group.left.ended += 1
         time.sleep(_STEP)
-    log.warning("programs that a killed runtime left would not end")
+    log.warning("programs of commands that were cut off would not end")
 
 
 def _send(process: _Process, number: signal.Signals) -> None:

@@ -91,11 +91,12 @@ class Tools:
         surroundings = environment(spec, home) | _for_git(confinement) | record.environment
         job = Job(call.command, folder, surroundings, self._clock, spec.timeout, box)
         job.started = record.started
+        ended: Ended | None = None
         try:
             _begin(record)
             ended = await self._within(job, spec.timeout)
         finally:
-            await self._end(job, box, record)
+            await self._end(job, box, record, cut_off=ended is None)
         return await asyncio.to_thread(_result, job, ended, spec, call)
 
     async def _within(self, job: Job, seconds: float) -> Ended | None:
@@ -120,9 +121,9 @@ class Tools:
             made.add_done_callback(_unused)
             raise
 
-    async def _end(self, job: Job, box: Box, record: Record) -> None:
+    async def _end(self, job: Job, box: Box, record: Record, *, cut_off: bool) -> None:
         """Ends the job whatever happens to us meanwhile: a second cancellation does not leave a process behind."""
-        ending = asyncio.ensure_future(_ended(job, box, record))
+        ending = asyncio.ensure_future(_ended(job, box, record, cut_off))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         await asyncio.shield(ending)
@@ -140,9 +141,11 @@ def _begin(record: Record) -> None:
         raise ToolError(f"the command could not be written down ({error.strerror}), so it was not run") from error
 
 
-async def _ended(job: Job, box: Box, record: Record) -> None:
+async def _ended(job: Job, box: Box, record: Record, cut_off: bool) -> None:
     try:
         await job.end()
+        if cut_off:  # what ended by itself may leave something running on purpose
+            await asyncio.to_thread(record.cut_off)
         record.end()
     finally:
         await asyncio.to_thread(box.close)
