@@ -8,7 +8,7 @@ occurs again, because results are full of such things that nobody needs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -43,6 +43,11 @@ _FORMS: Final[Sequence[tuple[Kind, re.Pattern[str]]]] = (
 )  # fmt: skip
 
 
+_RUN: Final = re.compile(r"[\w@./:?&=#%+~-]+")  # what may be one identifier, path or address
+_DIGITS: Final = re.compile(r"\d[\d.:/-]*")
+_EDGES: Final = ".:;!?/-~"  # belong to the sentence, or make no difference
+
+
 @dataclass(frozen=True, slots=True)
 class Essential:
     kind: Kind
@@ -67,9 +72,11 @@ def found(entries: Iterable[Entry]) -> list[Essential]:
 
 
 def missing(essentials: Iterable[Essential], text: str) -> list[Essential]:
-    """Those that do not stand in the text as they were written."""
-    plain = text.replace(",", "")
-    return [one for one in essentials if not _stands(one, text, plain)]
+    """Those that do not stand in the text as they were written, each for itself and not as a part of another. The text
+    is taken apart once, whatever is looked for."""
+    words = {one.text.strip(_EDGES) for one in _of(text)} | {run.strip(_EDGES) for run in _RUN.findall(text)}
+    numbers = {run.strip(_EDGES) for run in _DIGITS.findall(text.replace(",", ""))}
+    return [one for one in essentials if not _stands(one, text, words, numbers)]
 
 
 def listed(essentials: Sequence[Essential], longest: int) -> str:
@@ -125,8 +132,19 @@ def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _stands(one: Essential, text: str, plain: str) -> bool:
-    if one.kind != "number":
-        return one.text in text
-    digits = re.escape(one.text.replace(",", ""))
-    return re.search(rf"(?<!\d){digits}(?!\d)", plain) is not None
+def _stands(one: Essential, text: str, words: Set[str], numbers: Set[str]) -> bool:
+    if one.kind == "number":
+        return one.text.replace(",", "") in numbers
+    if one.kind == "task" or " " in one.text:
+        return _stands_apart(one.text, text)
+    return one.text.strip(_EDGES) in words
+
+
+def _stands_apart(words: str, text: str) -> bool:
+    """Whether they stand there somewhere without a letter or digit right beside them."""
+    at = text.find(words)
+    while at >= 0:
+        if not (text[at - 1 : at].isalnum() or text[at + len(words) : at + len(words) + 1].isalnum()):
+            return True
+        at = text.find(words, at + 1)
+    return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -61,6 +63,42 @@ def test_each_is_known_by_the_line_it_was_said_in_last() -> None:
 def test_what_stands_in_the_summary_in_other_digits_is_missing_and_in_another_style_is_not() -> None:
     essentials = found([person("we have 12500 and 4711 of SKU-1")])
     assert [one.text for one in missing(essentials, "They have 12,500 of SKU-1, and 147112 others.")] == ["4711"]
+
+
+@pytest.mark.parametrize(
+    ("text", "summary", "stands"),
+    [
+        ("the order is ORDER-12", "they shipped ORDER-120 and ORDER-1234", False),
+        ("write to /srv/app/conf", "/srv/app/config.bak was deleted", False),
+        ("mail ann@x.example", "joann@x.example.org was asked", False),
+        ("it has 1.5", "version 2.1.5 is there", False),
+        ("it has 4711", "it is 4711-4720, or 4,7110", False),
+        ("ask Ada Lovelace, then Ada Lovelace", "ask Ada Lovelaces", False),
+        ("- [ ] pay the rent", "pay the rental", False),
+        ("the order is ORDER-12", "**ORDER-12** (`ORDER-12`'s)", True),
+        ("write to /srv/app/conf", "at /srv/app/conf.", True),
+        ("mail ann@x.example", "<ann@x.example>, she said", True),
+        ("see https://x.example/a?b=1,2", "[there](https://x.example/a?b=1,2)", True),
+        ("it has 12,500", "about 12500kg by 2027-01-31T10:00", True),
+        ("by 2027-01-31", "by 2027-01-31T10:00", True),
+        ("- [ ] pay the rent", "open: pay the rent.", True),
+    ],
+)
+def test_a_part_of_something_else_is_not_it(text: str, summary: str, stands: bool) -> None:
+    again = person(text, "again")
+    assert (missing(found([person(text), again])[:1], summary) == []) is stands
+
+
+def test_a_summary_is_taken_apart_once_however_many_numbers_are_looked_for() -> None:
+    wanted = found([person(" ".join(str(100_000 + 7 * n) for n in range(5_000)))])
+    began = time.process_time()
+    for _ in range(2):
+        assert len(missing(wanted, "A summary. " * 2_000)) == 5_000
+    spent = time.process_time() - began
+    began = time.process_time()
+    for one in wanted[:1_000]:
+        re.compile(one.text + "x")
+    assert spent < 2 * (time.process_time() - began)  # a pattern for each of them would take five times that
 
 
 def test_the_list_is_bounded_and_keeps_the_latest_and_says_so() -> None:
