@@ -82,6 +82,10 @@ def test_a_database_that_is_too_large_lets_go_earlier_but_of_nothing_of_the_last
     async def steps(store):
         await filled(store, 3, 1000)
         await store.inbox.accept(message("open"), WAY)
+        aside = await store.inbox.accept(message("aside"), Route("main", "another", "hello"))
+        await store.inbox.settle(aside.id, "parked", None)
+        lost = await store.outbox.put(Reply(ANA, "lost", "s", "main"))
+        await store.outbox.sent(lost, dead=True)
 
         def gone(now):
             with store._rows._transaction() as db:
@@ -90,6 +94,7 @@ def test_a_database_that_is_too_large_lets_go_earlier_but_of_nothing_of_the_last
         assert await store._disk.run(gone, NOON + timedelta(hours=23)) == 0
         assert await store._disk.run(gone, NOON + timedelta(hours=25)) == 6
         assert (await store.inbox.next("s")).message.id == "open"
+        assert await store.inbox.retry(aside.id) == "another" and await store.outbox.again(lost) == "telegram"
 
     with_store(tmp_path, steps)
 

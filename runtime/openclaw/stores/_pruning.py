@@ -1,8 +1,9 @@
 """What runtime.db and sessions/archive let go of, and when. Synchronous; in the disk thread.
 
 Law: an idempotency key stays for ever. Of a message that ended long ago its row stays with that key, its session and
-how it ended; what was said goes. A reply that ended long ago goes as a whole. What has not ended is never touched, and
-in a database that is too large what ended first goes first, but nothing of the last day.
+how it ended; what was said goes. A reply that ended long ago goes as a whole. What has not come to its end is
+never touched, also what was put aside or given up: somebody may try it again. In a database that is too large what
+ended first goes first, but nothing of the last day.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ def prune_rows(db: sqlite3.Connection, now: datetime, largest: int = LARGEST_ROW
     ended_before = codec.time_json(now - (_LEAST if _size(db) > largest else timedelta(days=KEPT)))
     messages = db.execute(
         "UPDATE inbox SET message = '', reply = NULL, route = json_set(route, '$.text', '') WHERE seq IN"
-        " (SELECT seq FROM inbox WHERE settled < ? AND message <> '' ORDER BY settled LIMIT ?)",
+        " (SELECT seq FROM inbox WHERE settled < ? AND message <> '' AND state <> 'parked' ORDER BY settled LIMIT ?)",
         (ended_before, AT_ONCE),
     ).rowcount
     replies = db.execute(
-        "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE ended < ? ORDER BY ended LIMIT ?)",
+        "DELETE FROM outbox WHERE seq IN"
+        " (SELECT seq FROM outbox WHERE ended < ? AND state <> 'dead' ORDER BY ended LIMIT ?)",
         (ended_before, AT_ONCE),
     ).rowcount
     return messages + replies

@@ -151,7 +151,8 @@ class Inbox:
 
     def prune(self, oldest: datetime) -> int:
         """What was said goes; that it was, stays."""
-        old = [row for row in self._rows.values() if row.settled and row.settled < oldest and not row.pruned]
+        ended = [row for row in self._rows.values() if row.settled and not row.pruned and row.state != "parked"]
+        old = [row for row in ended if row.settled and row.settled < oldest]
         for row in old:
             row.pruned, row.reply, row.route = True, None, replace(row.route, text="")
         return len(old)
@@ -260,14 +261,10 @@ class Outbox:
     def prune(self, oldest: datetime) -> int:
         gone = 0
         for message, posted in self._of.items():
-            kept = [one for one in posted if not (one.ended and one.ended < oldest)]
+            kept = [one for one in posted if one.state == "dead" or not (one.ended and one.ended < oldest)]
             gone += len(posted) - len(kept)
             self._of[message] = kept
-        return gone + self._bury(oldest)
-
-    def _bury(self, oldest: datetime) -> int:
-        old = [id for id, posted in self._dead.items() if posted.ended and posted.ended < oldest]
-        return sum(self._dead.pop(id).message is None for id in old)
+        return gone
 
     def restart(self) -> None:
         for posted in self._posted.values():
