@@ -22,6 +22,7 @@ from openclaw.sessions.words import CUT_OFF, NEW, PARKED
 from openclaw.stores import _codec as codec
 from openclaw.transcript import Transcript
 from simulation.lives import Run
+from simulation.outside import Effect
 from simulation.simulated import HALF
 
 _FAILED = ("I could not get an answer", "I stopped: this took longer", "The model declined")
@@ -237,7 +238,7 @@ def _effects(run: Run, left: _Left) -> Iterator[str]:
     times = Counter(effect.n for effect in effects)
     ran = Counter((effect.session, effect.call) for effect in effects)
     for effect in {effect.n: effect for effect in effects if effect.tool == "bump"}.values():
-        if times[effect.n] > 1:
+        if times[effect.n] > (2 if _asked_anew(run, left, effect) else 1):
             yield f"{effect.n} had its effect {times[effect.n]} times"
     intents = {(session, line["call"]) for session, line in left.lines() if line["type"] == "intent"}
     for effect in effects:
@@ -252,6 +253,16 @@ def _effects(run: Run, left: _Left) -> Iterator[str]:
                 yield f"{line['call']} is told as not run, and had its effect"
             if text.startswith(UNKNOWN) and call not in intents:
                 yield f"{line['call']} is told as unknown, and was never begun"
+
+
+def _asked_anew(run: Run, left: _Left, effect: Effect) -> bool:
+    """Whether the operator had its message tried once more after the conversation that tells of it was put aside."""
+    told = [
+        path
+        for path, lines in left.files.get(effect.session, ())
+        if any(line["type"] == "intent" and line["call"] == effect.call for line in lines)
+    ]
+    return len(told) > 1 and effect.n.partition(".")[0] in run.outside.found.retried
 
 
 def _transcripts(left: _Left) -> Iterator[str]:

@@ -208,6 +208,7 @@ class Schedule:
         if self._retried or not parked or self.chance.random() < 0.5:
             return False
         self._retried = True
+        self.outside.found.retried |= {queued.message.id for queued in parked}
         self.outside.note("tried again:", *(queued.message.id for queued in parked))
         return any([await app.desk.retry(queued.id) for queued in parked])
 

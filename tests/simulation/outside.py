@@ -61,6 +61,7 @@ class Evidence:
     buried: set[tuple[str, str]] = field(default_factory=set)  # place and text that a channel will never take
     troubled: set[str] = field(default_factory=set)  # sessions whose model or tool was made to fail
     invalid: list[str] = field(default_factory=list)  # requests that no model would take
+    retried: set[str] = field(default_factory=set)  # tags of what the operator had tried once more
     traces: list[str] = field(default_factory=list)  # errors that nobody expected
     faults: Counter[str] = field(default_factory=Counter)
 
