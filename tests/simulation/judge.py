@@ -64,7 +64,7 @@ def judge(run: Run) -> list[str]:
         *left.wrong,
         *_accepted(run, left),
         *_answers(run, left),
-        *_order(left),
+        *_order(run, left),
         *_arrivals(run, left),
         *_effects(run, left),
         *_transcripts(left),
@@ -170,7 +170,7 @@ def _explained(run: Run, row: _Row, text: str, stopped: set[str]) -> bool:
     return text == PARKED and len(run.ends) > 3
 
 
-def _order(left: _Left) -> Iterator[str]:
+def _order(run: Run, left: _Left) -> Iterator[str]:
     """In a session's transcripts the messages stand as they came, and none is said anew that was answered."""
     for session, files in left.files.items():
         begun: dict[str, bool] = {}  # by inbox id, whether its turn came to an answer
@@ -184,7 +184,8 @@ def _order(left: _Left) -> Iterator[str]:
                 begun |= dict.fromkeys(ids, False)
             elif line.get("role") == "assistant" and not _calls(line):
                 begun |= dict.fromkeys(asked, True)
-        came = [row.id for row in left.rows if row.session == session and row.id in begun]
+        mine = [row for row in left.rows if row.session == session and row.tag not in run.outside.found.retried]
+        came = [row.id for row in mine if row.id in begun]
         if came != [id for id in begun if id in came]:
             yield f"{session}: messages were taken up in another order than they came"
 
