@@ -9,6 +9,7 @@ import random
 import sqlite3
 import stat
 import subprocess
+import sys
 import tarfile
 from contextlib import closing
 from datetime import UTC, datetime
@@ -26,6 +27,9 @@ from openclaw.stores.files import Store
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 ANA = Address("telegram", "7")
 WAY = Route("main", "s", "hello")
+
+
+AS_A_USER = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
 
 
 def message(id):
@@ -319,6 +323,55 @@ def test_a_folder_that_is_a_disk_of_its_own_is_filled_in_place(state, tmp_path):
             restore(tmp_path / "b", disk, NOON, force=True)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_what_cannot_be_read_is_told_and_keeps_nothing_else_out(state, tmp_path):
+    (state / "workspace" / "bare").mkdir()
+    (state / "workspace" / "bare" / "file").write_text("x")
+    for name in ("workspace/run.sh", "workspace/bare"):
+        (state / name).chmod(0)
+    told = subprocess.run(
+        [*AS_A_USER, sys.executable, "-m", "openclaw", "--state", str(state), "backup", str(tmp_path / "b")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if "setpriv" in told.stderr:
+        pytest.skip("only root can give its rights away")
+    assert told.returncode == 1
+    for name in ("workspace/run.sh", "workspace/bare"):
+        assert f"{name} cannot be read (Permission denied), and was left out" in told.stderr
+    restore(tmp_path / "b", tmp_path / "there", NOON)
+    assert (tmp_path / "there" / "memory" / "keys.md").read_text() == "under the mat"
+    assert not (tmp_path / "there" / "workspace" / "run.sh").exists()
+
+
+def test_damaged_rows_are_told_by_the_backup_and_refused_by_the_restore(state, tmp_path):
+    path = state / "runtime.db"
+    pages = path.read_bytes()
+    path.write_bytes(
+        pages[:4096] + b"".join(b"\xff" * 64 + pages[at + 64 : at + 4096] for at in range(4096, len(pages), 4096))
+    )
+    told = backup(state, tmp_path / "b", NOON)
+    assert not told.whole and any("runtime.db is damaged" in note for note in told.notes)
+    packed(tmp_path / "none", [(member("runtime.db"), b"no database" * 100)])
+    packed(tmp_path / "bare", [(member("runtime.db"), b"")])
+    packed(tmp_path / "maps", [(member("a"), b"")], {"files": {"a": "x"}})
+    for archive in ("b", "none", "bare", "maps"):
+        with pytest.raises(OpenClawError, match="nothing was restored"):
+            restore(tmp_path / archive, tmp_path / "there", NOON)
+        assert [path.name for path in (tmp_path / "there").iterdir()] == ["lock"]
+
+
+def test_a_state_folder_that_is_a_link_stays_one(state, tmp_path):
+    backup(state, tmp_path / "b", NOON)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    restore(tmp_path / "b", tmp_path / "link", NOON)
+    assert files_of(tmp_path / "real") == files_of(state) and (tmp_path / "link").is_symlink()
+    told = restore(tmp_path / "b", tmp_path / "link", NOON, force=True)
+    assert (tmp_path / "link").readlink() == Path("real") and "real.before-" in told.notes[0]
 
 
 def test_the_time_of_a_backup_is_in_it(state, tmp_path):

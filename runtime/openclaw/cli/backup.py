@@ -1,7 +1,8 @@
 """Put the whole state folder into one file, also while a runtime uses it.
 
 TARGET is the file to make, or a folder in which it gets a name made of the time. It holds conversations and what is
-remembered, also the token of the web page: keep it as you keep the state folder. `openclaw restore` reads it.
+remembered, also the token of the web page: keep it as you keep the state folder. `openclaw restore` reads it. What
+cannot be read is named and left out, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         print(_listing.quote_line(f"{target}: {told.files:,} files, {told.size:,} bytes, {size:,} packed"))
         for note in told.notes:
             _listing.note(note)
-    return 0
+    return 0 if told.whole else 1
 
 
 def _named(target: Path, now: datetime) -> Path:

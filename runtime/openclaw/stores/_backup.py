@@ -42,6 +42,7 @@ _OURS = frozenset({"lock", "reserve", "probe", "control.sock", "search.db", _RUN
 _BESIDE = ("-wal", "-shm", "-journal", ".new")
 _CONFLICT = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # of two members that want one place
 _PIECE = 1 << 20
+_LARGEST_MANIFEST = 256 << 20  # bytes; it names more than a million files
 
 
 @dataclass(slots=True)
@@ -51,13 +52,22 @@ class Told:
     files: int = 0
     size: int = 0
     notes: list[str] = field(default_factory=list)
+    whole: bool = True  # False where something could not be read
 
 
 # ── taking one ───────────────────────────────────────────────────────────────────────────────────
 
 
 def backup(state: Path, target: Path, now: datetime) -> Told:
-    """`target` must not exist yet. Raises OpenClawError, and leaves nothing behind."""
+    """`target` must not exist yet. Raises OpenClawError, and leaves nothing behind. What cannot be read is told, and is
+    not in it: one file in a workspace must not keep all else from being saved."""
+    try:
+        return _backup(state, target, now)
+    except OSError as error:
+        raise OpenClawError(f"{target} cannot be written ({error.strerror or error})") from error
+
+
+def _backup(state: Path, target: Path, now: datetime) -> Told:
     if not (state / ROWS).is_file():
         raise StateError(f"there is nothing to back up: no runtime has used the state folder {state}")
     if target.exists():
@@ -81,9 +91,9 @@ def _written(state: Path, made: Path, rows: Path, now: datetime) -> Told:
     told, files = Told(), {}
     with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3, format=tarfile.PAX_FORMAT) as tar:
-            _copy_rows(state / ROWS, rows)
+            _copy_rows(state / ROWS, rows, told)
             files[ROWS] = _add(tar, rows, ROWS, state, told)
-            for path in _within(state, state):
+            for path in _within(state, state, told):
                 name = path.relative_to(state).as_posix()
                 with suppress(FileNotFoundError):  # put aside or deleted meanwhile
                     files[name] = _add(tar, path, name, state, told)
@@ -93,7 +103,7 @@ def _written(state: Path, made: Path, rows: Path, now: datetime) -> Told:
     return told
 
 
-def _copy_rows(source: Path, target: Path) -> None:
+def _copy_rows(source: Path, target: Path, told: Told) -> None:
     """One moment of the database, without holding up whoever writes to it."""
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
@@ -102,20 +112,40 @@ def _copy_rows(source: Path, target: Path) -> None:
             closing(sqlite3.connect(target)) as copy,
         ):
             db.backup(copy, pages=-1)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
+            if not _sound(copy):
+                told.notes.append(f"{ROWS} is damaged, so this backup cannot be restored as it is")
+                told.whole = False
     except sqlite3.Error as error:
         raise StateError(f"{source} cannot be copied ({error})") from error
 
 
-def _within(folder: Path, state: Path) -> Iterator[Path]:
+def _sound(copy: sqlite3.Connection) -> bool:
+    try:
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
+        return bool(copy.execute("PRAGMA quick_check").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _within(folder: Path, state: Path, told: Told) -> Iterator[Path]:
     """Transcripts before what is put aside, so that one that moves meanwhile is in one of the two places."""
-    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+    try:
+        found = [*folder.iterdir()]
+    except PermissionError as error:
+        _leave_out(folder.relative_to(state).as_posix(), error, told)
+        return
+    for path in sorted(found, key=lambda path: (path.is_dir(), path.name)):
         if folder == state and (path.name in _OURS or path.name.endswith(_BESIDE)):
             continue
         yield path
         if path.is_dir() and not path.is_symlink():
             with suppress(FileNotFoundError):
-                yield from _within(path, state)
+                yield from _within(path, state, told)
+
+
+def _leave_out(name: str, error: OSError, told: Told) -> None:
+    told.notes.append(f"{name} cannot be read ({error.strerror}), and was left out")
+    told.whole = False
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, state: Path, told: Told) -> Mapping[str, Any]:
@@ -135,12 +165,21 @@ def _add(tar: tarfile.TarFile, path: Path, name: str, state: Path, told: Told) -
         return {"type": "link", "to": member.linkname}
     if not stat.S_ISREG(about.st_mode):
         return {"type": "nothing"}
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        _leave_out(name, error, told)
+        return {"type": "nothing"}
+    with file:
         member.size = _end(file, lines=name.startswith(("sessions/", "logs/")) and name.endswith(".jsonl"))
         read = _Reading(file, member.size)
         tar.addfile(member, read)
     if read.lacking:
-        told.notes.append(f"{name} became shorter while it was read; its end is filled up with zeros")
+        why = "became shorter while it was read" if read.error is None else f"cannot be read whole ({read.error})"
+        told.notes.append(f"{name} {why}; its end is filled up with zeros")
+        told.whole = told.whole and read.error is None
     told.files, told.size = told.files + 1, told.size + member.size
     return {"type": "file", "size": member.size, "sha256": read.hash.hexdigest()}
 
@@ -180,10 +219,14 @@ class _Reading(io.RawIOBase):
         self._rest = size
         self.hash = hashlib.sha256()
         self.lacking = 0
+        self.error: str | None = None
 
     def read(self, size: int = -1) -> bytes:
         wanted = self._rest if size < 0 else min(size, self._rest)
-        piece = self._file.read(wanted)
+        try:
+            piece = self._file.read(wanted)
+        except OSError as error:  # of a disk that is about to die: the rest of the folder is worth the more
+            piece, self.error = b"", error.strerror
         if len(piece) < wanted:
             self.lacking += wanted - len(piece)
             piece += bytes(wanted - len(piece))
@@ -207,6 +250,13 @@ def restore(archive: Path, state: Path, now: datetime, *, force: bool = False) -
     """Raises OpenClawError, and leaves the state folder as it was. With `force` an old one is put beside."""
     if not archive.is_file():
         raise OpenClawError(f"there is no backup {archive}")
+    try:
+        return _restore(archive, state.resolve(), now, force=force)  # a link stays one, and what it names is filled
+    except OSError as error:
+        raise OpenClawError(f"{archive} cannot be restored to {state} ({error.strerror or error})") from error
+
+
+def _restore(archive: Path, state: Path, now: datetime, *, force: bool) -> Told:
     lock = Lock(state, Files())
     lock.take()  # makes the folder; raises StateLocked where a runtime uses it
     try:
@@ -234,7 +284,7 @@ def _staged(archive: Path, staged: Path) -> Told:
     staged.mkdir(mode=0o700)
     try:
         found, manifest = _extracted(archive, staged)
-    except (tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError, MemoryError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in (None, *_CONFLICT):
             raise
         raise OpenClawError(f"{archive} is damaged, or no backup ({error}); nothing was restored") from error
@@ -259,7 +309,7 @@ def _extracted(archive: Path, staged: Path) -> tuple[dict[str, Mapping[str, Any]
             if manifest is not None or name in found:
                 raise OpenClawError(f"{archive} holds `{name}` where none should be; nothing was restored")
             if name == MANIFEST:
-                content = tar.extractfile(member)
+                content = tar.extractfile(member) if member.size <= _LARGEST_MANIFEST else None
                 manifest = json.loads(content.read() if content else b"")
             elif member.isdir():
                 (staged / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -312,13 +362,14 @@ def _safe(archive: Path, name: str) -> str:
 
 
 def _check(archive: Path, found: Mapping[str, Any], manifest: Any) -> None:
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(one, dict) for one in files.values()):
         raise OpenClawError(f"{archive} ends before its end, or is no backup; nothing was restored")
     if manifest.get("format") != FORMAT:
         raise StateTooNew(
             f"{archive} was made by a newer version ({manifest.get('version')}); restore it with that one"
         )
-    listed = {name: entry for name, entry in manifest["files"].items() if entry["type"] != "nothing"}
+    listed = {name: entry for name, entry in files.items() if entry.get("type") != "nothing"}
     wrong = sorted(name for name in {**listed, **found} if listed.get(name) != found.get(name))
     if wrong:
         raise OpenClawError(f"{archive} is damaged: {wrong[0]} is not as it was; nothing was restored")
@@ -327,14 +378,21 @@ def _check(archive: Path, found: Mapping[str, Any], manifest: Any) -> None:
 def _check_rows(rows: Path) -> None:
     if not rows.is_file():
         raise OpenClawError("the backup holds no runtime.db; nothing was restored")
-    with closing(sqlite3.connect(rows, isolation_level=None)) as db:
-        found = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if found > VERSION:
-            raise StateTooNew(f"the backup was made by a newer version (schema {found}, this one knows {VERSION})")
-        if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
-            raise OpenClawError("the runtime.db of the backup is damaged; nothing was restored")
-        # What waited to be sent then may have been sent since: whoever gets it should know.
-        db.execute("UPDATE outbox SET handed = 1 WHERE state = 'due'")
+    try:
+        with closing(sqlite3.connect(rows, isolation_level=None)) as db:
+            _judge_rows(db)
+    except sqlite3.Error as error:
+        raise OpenClawError(f"the runtime.db of the backup is damaged ({error}); nothing was restored") from error
+
+
+def _judge_rows(db: sqlite3.Connection) -> None:
+    found = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if found > VERSION:
+        raise StateTooNew(f"the backup was made by a newer version (schema {found}, this one knows {VERSION})")
+    if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
+        raise OpenClawError("the runtime.db of the backup is damaged; nothing was restored")
+    # What waited to be sent then may have been sent since: whoever gets it should know.
+    db.execute("UPDATE outbox SET handed = 1 WHERE state = 'due'")
 
 
 def _leave_commands(records: Path) -> None:
