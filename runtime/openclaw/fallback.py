@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from openclaw.clock import Clock
 from openclaw.errors import ProviderError
-from openclaw.messages import Retrying, Usage, Waiting
-from openclaw.ports import Completed, Request, Watcher
+from openclaw.messages import Retrying, TextDelta, ThinkingDelta, Usage, Waiting
+from openclaw.ports import Alive, Completed, Request, Watcher
 from openclaw.prompt import Voice
 
 BACKOFF = (1.0, 4.0, 15.0)  # seconds between attempts
@@ -24,7 +24,7 @@ HASTE = (1.0, 4.0)  # the same where another model can be asked
 LONGEST_WAIT = 60.0  # seconds: a server that wants to be left alone for longer is not asked again now
 SHORT_WAIT = 10.0  # the same where another model can be asked
 PATIENCE = 60.0  # seconds of attempts after which another model is asked, where there is one
-SILENCE = 90.0  # seconds without a word after which another model is asked, where there is one
+SILENCE = 90.0  # seconds without a sign of life after which another model is asked, where there is one
 MARKS = (10.0, 30.0, 60.0)  # seconds without a word after which whoever waits is told, and after each further minute
 REST = 60.0  # seconds of a model that stayed away; twice as long each time in a row
 LONGEST_REST = 900.0  # unless the server itself named a longer time
@@ -77,7 +77,9 @@ class Heard:
 
 @dataclass(slots=True)
 class _Hearing:
-    at: float  # monotonic: the last word
+    alive: float  # monotonic: the last sign of life
+    said: float  # the last word that a person may be shown wherever they are
+    doing: str = ""  # what the last sign of life was
 
 
 class Models:
@@ -151,21 +153,25 @@ class Models:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _attempt(self, voice: Voice, request: Request, silence: float | None) -> Completed:
-        """One answer. While nothing comes whoever waits is told, and after `silence` seconds it is given up."""
-        heard = _Hearing(self._clock.monotonic())
+        """One answer. While no words come whoever waits is told, and after `silence` seconds without a sign of life
+        it is given up: a model that thinks or writes a call is at work, and only seems to be silent."""
+        now = self._clock.monotonic()
+        heard = _Hearing(now, now)
         hearing, told = asyncio.ensure_future(self._hear(voice, request, heard)), 0.0
         try:
             while True:
-                quiet = self._clock.monotonic() - heard.at
+                now = self._clock.monotonic()
+                quiet, lifeless = now - heard.said, now - heard.alive
                 told = told if quiet >= told else 0.0
                 mark = next((mark for mark in MARKS if mark > told), told + MARKS[-1])
-                if silence is not None and quiet >= silence:
-                    raise ProviderError("unreachable", f"`{voice.alias}` has said nothing for {quiet:.0f} s")
+                if silence is not None and lifeless >= silence:
+                    raise ProviderError("unreachable", f"`{voice.alias}` has said nothing for {lifeless:.0f} s")
                 if quiet >= mark:
                     told = mark
-                    self._tell(Waiting(mark, voice.alias))
+                    self._tell(Waiting(mark, voice.alias, heard.doing if lifeless < MARKS[0] else ""))
                     continue
-                timer = asyncio.ensure_future(self._clock.sleep(min(mark, silence or mark) - quiet))
+                left = mark - quiet if silence is None else min(mark - quiet, silence - lifeless)
+                timer = asyncio.ensure_future(self._clock.sleep(left))
                 await asyncio.wait({hearing, timer}, return_when=asyncio.FIRST_COMPLETED)
                 timer.cancel()
                 if hearing.done():
@@ -181,6 +187,14 @@ class Models:
         async for event in voice.provider.stream(request):
             if isinstance(event, Completed):
                 return event
-            heard.at = self._clock.monotonic()
+            heard.alive = self._clock.monotonic()
+            match event:
+                case TextDelta():
+                    heard.said, heard.doing = heard.alive, ""
+                case ThinkingDelta():
+                    heard.doing = "thinking"
+                case Alive(doing=doing):
+                    heard.doing = doing
+                    continue
             self._tell(event)
         raise ProviderError("truncated", "its answer ended without an end")

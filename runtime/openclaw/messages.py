@@ -517,10 +517,17 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nothing has been heard of the model `what` for so many seconds; it goes on being waited for."""
+    """The model `what` has said nothing for so many seconds; it goes on being waited for. Where it gives signs of life,
+    `doing` says what it does that nobody is shown."""
 
     seconds: float
     what: str
+    doing: str = ""
+
+    @property
+    def words(self) -> str:
+        how = f"has been {self.doing}" if self.doing else "has said nothing"
+        return f"{self.what} {how} for {self.seconds:.0f} s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,14 @@ class Completed:
     why: str = ""  # it stopped so, as far as the service says: of a refusal its category and explanation
 
 
-ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Completed
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A sign of life without words: the model is `doing` something that there is nothing to show of."""
+
+    doing: str
+
+
+ProviderEvent: TypeAlias = TextDelta | ThinkingDelta | Alive | Completed
 
 
 class Provider(Protocol):
@@ -81,7 +88,8 @@ class Provider(Protocol):
     async def open(self) -> None: ...
 
     def stream(self, request: Request) -> AsyncIterator[ProviderEvent]:
-        """Deltas as they come, then one `Completed`. Raises ProviderError; never ends without `Completed`."""
+        """Deltas and other signs of life as they come, then one `Completed`. Raises ProviderError; never ends without
+        `Completed`."""
 
     async def close(self) -> None: ...
 

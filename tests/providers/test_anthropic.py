@@ -21,7 +21,7 @@ from openclaw.clock import ManualClock, SystemClock
 from openclaw.errors import CredentialsError, ProviderError
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.messages import TextDelta, ThinkingDelta, ToolSpec, Usage
-from openclaw.ports import Completed, ProviderEvent, Request
+from openclaw.ports import Alive, Completed, ProviderEvent, Request
 from openclaw.providers.anthropic import CAPABILITIES, LEAST, STALL, Provider, credentials
 
 KEY = "sk-test-hush-hush"
@@ -78,6 +78,13 @@ async def events(provider: Provider, asked: Request) -> list[ProviderEvent]:
     return [event async for event in provider.stream(asked)]
 
 
+async def word(stream: AsyncIterator[ProviderEvent]) -> ProviderEvent:
+    """The next event that is more than a sign of life."""
+    while isinstance(event := await anext(stream), Alive):
+        pass
+    return event
+
+
 async def finished(provider: Provider, asked: Request) -> Completed:
     *_, last = await events(provider, asked)
     assert isinstance(last, Completed)
@@ -107,6 +114,7 @@ def fails(server: MessagesServer, asked: Request | None = None, **options: Any) 
 def test_text_streams_as_deltas_and_ends_with_the_whole_answer(server: MessagesServer) -> None:
     server.say("Good morning, Nader. ☀")
     *deltas, done = run(server, lambda provider: events(provider, request()))
+    deltas = [event for event in deltas if not isinstance(event, Alive)]
     assert [TextDelta("Good mor"), TextDelta("ning, Na"), TextDelta("der. ☀")] == deltas
     content = ({"type": "text", "text": "Good morning, Nader. ☀"},)
     assert Completed(content, "end_turn", Usage(input=10, output=5), MODEL) == done
@@ -462,6 +470,12 @@ def test_a_stream_without_a_reason_to_stop_is_truncated(server: MessagesServer) 
     assert fails(server).fault == "truncated"
 
 
+def test_a_model_that_writes_a_long_call_gives_signs_of_life(server: MessagesServer) -> None:
+    server.say(Reply(tool("add", numbers="1234567890" * 20), stop_reason="tool_use", pace=0.002))
+    *signs, done = run(server, lambda provider: events(provider, request()))
+    assert isinstance(done, Completed) and signs.count(Alive("writing a call")) >= 2
+
+
 def test_a_call_with_broken_input_never_reaches_the_turn(server: MessagesServer) -> None:
     server.say(Reply(tool("add", number=1234567890), stop_reason="tool_use", fault="short", after=2))
     assert fails(server).fault == "truncated"
@@ -473,10 +487,10 @@ def test_a_stream_that_stalls_is_given_up_by_the_clock(server: MessagesServer) -
 
     async def scene(provider: Provider) -> ProviderError:
         stream = provider.stream(request())
-        await anext(stream)
-        await anext(stream)
+        await word(stream)
+        await word(stream)
         with pytest.raises(ProviderError) as caught:
-            waiting = asyncio.ensure_future(anext(stream))
+            waiting = asyncio.ensure_future(word(stream))
             while not waiting.done():
                 await clock.advance(STALL + 1)
                 await asyncio.sleep(0.001)

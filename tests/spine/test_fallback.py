@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import pytest
 
@@ -18,13 +19,14 @@ from openclaw.messages import (
     Progress,
     Retrying,
     TextDelta,
+    ThinkingDelta,
     ToolCall,
     ToolResult,
     Usage,
     UserEntry,
     Waiting,
 )
-from openclaw.ports import Begin, Completed, ProviderEvent, Request
+from openclaw.ports import Alive, Begin, Completed, ProviderEvent, Request
 from openclaw.prompt import Voice
 from openclaw.stores.volatile import Store
 from openclaw.transcript import Log, Transcript
@@ -34,13 +36,16 @@ NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 AWAY = ProviderError("overloaded", "it is overloaded")
 DONE = "done"
 
+Step: TypeAlias = ProviderError | float | str | list[tuple[float, ProviderEvent]]
+"""It fails, is silent for seconds, answers, or gives signs, each after some seconds, and then answers."""
+
 
 @dataclass
 class Played:
-    """A model that does, request by request, what it was told: fails, is silent for seconds, or answers."""
+    """A model that does, request by request, what it was told."""
 
     clock: ManualClock
-    plan: list[ProviderError | float | str] = field(default_factory=list)
+    plan: list[Step] = field(default_factory=list)
     asked: list[Request] = field(default_factory=list)
     left: int = 0  # answers that were not waited for
 
@@ -61,6 +66,10 @@ class Played:
             except asyncio.CancelledError:
                 self.left += 1
                 raise
+        if isinstance(step, list):
+            for pause, sign in step:
+                await self.clock.sleep(pause)
+                yield sign
         words = step if isinstance(step, str) else DONE
         yield TextDelta(words)
         yield Completed(({"type": "text", "text": words},), "end_turn", Usage(100, 10), request.model)
@@ -69,7 +78,7 @@ class Played:
 class House:
     """Models by name, each with its plan; the first is the agent's own."""
 
-    def __init__(self, **plans: Sequence[ProviderError | float | str]) -> None:
+    def __init__(self, **plans: Sequence[Step]) -> None:
         self.clock = ManualClock(NOW)
         self.events: list[Progress] = []
         self.played = {name: Played(self.clock, list(plan)) for name, plan in plans.items()}
@@ -209,6 +218,26 @@ def test_a_silent_model_is_left_where_another_can_be_asked_and_waited_for_where_
         assert house.requests()["smart"] == 1 and house.played["smart"].left == 1
         alone = House(smart=[500.0])
         assert (await alone.ask(seconds=501)).voice.alias == "smart"
+
+    run(scene)
+
+
+def test_a_model_that_gives_signs_of_life_is_not_left_and_whoever_sees_no_words_is_told_what_it_does() -> None:
+    async def scene() -> None:
+        signs: list[tuple[float, ProviderEvent]] = [(5.0, ThinkingDelta("hm"))] * 20
+        signs += [(0.0, TextDelta("I will write it."))] + [(5.0, Alive("writing a call"))] * 20
+        house = House(smart=[signs], cheap=[])
+        assert (await house.ask(seconds=201)).voice.alias == "smart"
+        assert house.requests() == {"smart": 1, "cheap": 0}
+        assert [event for event in house.events if isinstance(event, Waiting)] == [
+            Waiting(seconds, "smart", doing)
+            for doing in ("thinking", "writing a call")
+            for seconds in (10.0, 30.0, 60.0)
+        ]
+        assert Waiting(30.0, "smart", "thinking").words == "smart has been thinking for 30 s"
+        house = House(smart=[[(5.0, Alive("thinking")), (500.0, Alive("thinking"))]], cheap=[])
+        assert (await house.ask(seconds=6 + SILENCE)).voice.alias == "cheap"
+        assert [event.doing for event in house.events if isinstance(event, Waiting)] == ["thinking", "", ""]
 
     run(scene)
 

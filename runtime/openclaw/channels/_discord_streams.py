@@ -60,8 +60,8 @@ class Stream:
                 self._asking, self._again = False, True
             case Retrying():
                 self._text, self._again = "", False
-            case Waiting(seconds=seconds, what=what) if self._again or not self._text:
-                self._text, self._again = f"{what} has said nothing for {seconds:.0f} s", True
+            case Waiting(words=words) if self._again or not self._text:
+                self._text, self._again = words, True
             case Asked(approval=approval):
                 self._asked(approval)
             case Finished(reply=reply):

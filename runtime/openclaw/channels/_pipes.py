@@ -214,8 +214,8 @@ class _Turn:
                 self._pipes.settled(id)
             case Retrying(reason=reason, seconds=seconds):
                 self._pipes.notice(f"openclaw: {quote_line(reason)}; trying again in {seconds:.0f} s")
-            case Waiting(seconds=seconds, what=what):
-                self._pipes.notice(f"openclaw: {what} has said nothing for {seconds:.0f} s; still waiting")
+            case Waiting(words=words):
+                self._pipes.notice(f"openclaw: {words}; still waiting")
             case Finished(reply=reply):
                 self._pipes.withdraw(reply.session)
                 self.reply = reply

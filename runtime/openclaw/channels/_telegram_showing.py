@@ -67,8 +67,8 @@ class Showing:
             case Retrying(reason=reason, seconds=seconds):
                 self._text, self._superseded = [], False
                 self._doing = f"{reason}; trying again in {seconds:.0f} s"
-            case Waiting(seconds=seconds, what=what):
-                self._doing = f"{what} has said nothing for {seconds:.0f} s"
+            case Waiting(words=words):
+                self._doing = words
             case Asked():
                 self._asking, self._doing = True, "waiting for an approval"
             case Settled():

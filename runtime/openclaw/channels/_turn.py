@@ -68,8 +68,8 @@ class TurnView:
                 self._in_text = False
             case Retrying(reason=reason, seconds=seconds):
                 self._retry(reason, seconds)
-            case Waiting(seconds=seconds, what=what):
-                self._quiet = f"{what} has said nothing for {seconds:.0f} s"
+            case Waiting(words=words):
+                self._quiet = words
             case Finished(reply=reply):
                 if not self._screen.has_shown(reply):
                     self.finish(reply)

@@ -202,9 +202,9 @@ class Question:
             case Retrying(reason=reason, seconds=seconds):
                 again = f"{reason}; trying again in {seconds:.0f} s"
                 _line("retrying", reason=reason, seconds=seconds) if self.as_json else _note(f"· {first_line(again)}")
-            case Waiting(seconds=seconds, what=what):
-                told = f"· {what} has said nothing for {seconds:.0f} s; still waiting"
-                _line("waiting", model=what, seconds=seconds) if self.as_json else _note(told)
+            case Waiting(seconds=seconds, what=what, doing=doing, words=words):
+                known = {"model": what, "seconds": seconds, **({"doing": doing} if doing else {})}
+                _line("waiting", **known) if self.as_json else _note(f"· {words}; still waiting")
             case Asked(approval=approval):
                 from openclaw.channels._paper import bare, card
 

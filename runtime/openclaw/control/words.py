@@ -180,8 +180,8 @@ def event(progress: Progress) -> tuple[str, Json] | None:
             return "text", {"text": text}
         case Retrying(reason=reason, seconds=seconds):
             return "text", {"text": "", "restart": True, "reason": reason, "seconds": seconds}
-        case Waiting(seconds=seconds, what=what):
-            return "waiting", {"seconds": seconds, "model": what}
+        case Waiting(seconds=seconds, what=what, doing=doing):
+            return "waiting", {"seconds": seconds, "model": what, **({"doing": doing} if doing else {})}
         case ToolStarted(call=call, line=line):
             return "tool_call", {"call": call.id, "tool": call.name, "input": _plain(call.input), "line": line}
         case ToolFinished(call=call, result=result, seconds=seconds):

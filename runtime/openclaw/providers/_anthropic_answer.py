@@ -35,6 +35,14 @@ LONGEST_LINE = 8 << 20  # bytes
 
 Delta = TextDelta | ThinkingDelta
 
+_DOING = {
+    "thinking": "thinking",
+    "redacted_thinking": "thinking",
+    "tool_use": "writing a call",
+    "server_tool_use": "searching the web",
+    "web_search_tool_result": "searching the web",
+}
+
 _NONSENSE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
@@ -107,6 +115,12 @@ class Answer:
         except _NONSENSE:
             raise self._nonsense() from None
         return [delta for delta in deltas if delta is not None]
+
+    @property
+    def doing(self) -> str:
+        """What the model is at, as far as the block under way tells."""
+        kind = self._last().block.get("type") if self._blocks else None
+        return _DOING.get(kind, "at work") if isinstance(kind, str) else "at work"
 
     def completed(self) -> Completed:
         if not self.over:

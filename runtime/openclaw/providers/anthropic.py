@@ -40,7 +40,7 @@ from openclaw import abilities
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, ProviderError
 from openclaw.messages import ToolSpec
-from openclaw.ports import ProviderEvent, Request
+from openclaw.ports import Alive, ProviderEvent, Request
 from openclaw.providers._anthropic_answer import Answer
 from openclaw.providers._anthropic_credentials import HOW, credentials
 from openclaw.providers._anthropic_faults import Service, bound_elsewhere, translate
@@ -115,11 +115,14 @@ class Provider:
             chunks = response.aiter_bytes()
             patience.allow(FIRST_BYTES)
             while chunk := await self._read(chunks, patience, answer):
+                known = answer.events
                 deltas = answer.feed(chunk)
                 patience.allow(LINGER if answer.over else STALL)
                 ending.mind(answer)
                 for delta in deltas:
                     yield delta
+                if not deltas and answer.events != known:
+                    yield Alive(answer.doing)
             patience.stop()
             yield answer.completed()
         finally:

@@ -179,7 +179,7 @@ export class ChatView {
       case "text":
         return told.restart ? turn.restart(told.reason) : (turn.state(""), turn.text(told.text));
       case "waiting":
-        return turn.state(`${told.model} has said nothing for ${told.seconds} s`);
+        return turn.state(`${told.model} has ${told.doing ? `been ${told.doing}` : "said nothing"} for ${told.seconds} s`);
       case "tool_call":
         return turn.toolStarted(told);
       case "tool_result":
