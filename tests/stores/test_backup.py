@@ -103,7 +103,26 @@ async def is_as_it_was(store):
     assert not (await store.inbox.accept(message("1"), WAY)).new
     [outgoing] = await store.outbox.due("telegram")
     assert outgoing.reply.repeated  # it may have been sent since the backup was made
+    await store.outbox.retry(outgoing.id, 0)
+    assert (await store.outbox.due("telegram"))[0].reply.repeated  # also where it did not arrive at once
     assert (await store.inbox.next("s")).message.id == "2"
+
+
+def test_what_was_open_in_a_backup_may_have_been_answered_since_and_what_came_later_was_not(state, tmp_path):
+    backup(state, tmp_path / "b", NOON)
+    restore(tmp_path / "b", tmp_path / "there", NOON)
+
+    async def steps(store):
+        later = (await store.inbox.accept(message("3"), WAY)).id
+        joins = (await store.inbox.accept(message("4"), WAY)).id
+        open_ = await store.inbox.next("s")
+        assert open_.message.id == "2"
+        for id, joined in ((later, ()), (joins, (open_.id,))):
+            await store.inbox.settle(id, "done", Reply(ANA, id, "s", "main"), joined=joined)
+        told = {outgoing.reply.text: outgoing.reply.repeated for outgoing in await store.outbox.due("telegram")}
+        assert (told[later], told[joins]) == (False, True)
+
+    with_store(tmp_path / "there", steps)
 
 
 def test_everything_comes_back_elsewhere(state, tmp_path):

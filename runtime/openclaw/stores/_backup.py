@@ -2,9 +2,10 @@
 
 Law: what a backup holds is what a crash might have left. The rows are copied first, as they are at one moment, and the
 transcripts after them: so a transcript may know more than the rows, as after a crash just before a message is settled,
-and never less. A backup is whole or it is not there; a state folder that was restored is, too. Each file is known by
-its hash. What stands for this machine alone (locks, sockets, commands that run) or is made anew (the index) is left
-out: whoever starts on a copy must not take the commands of the original for what a killed runtime left.
+and never less. What was open then may have been answered since, so its reply comes marked as repeated. A backup is
+whole or it is not there; a state folder that was restored is, too. Each file is known by its hash. What stands for this
+machine alone (locks, sockets, commands that run) or is made anew (the index) is left out: whoever starts on a copy must
+not take the commands of the original for what a killed runtime left.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from openclaw.errors import OpenClawError, StateError, StateTooNew
 from openclaw.stores import _codec as codec
 from openclaw.stores._files import Files
 from openclaw.stores._lock import Lock
-from openclaw.stores._schema import VERSION
+from openclaw.stores._schema import MARKS_RESTORED, VERSION
 
 FORMAT = 1
 MANIFEST = "openclaw-backup.json"  # the last of the archive, so one that was cut off has none
@@ -391,8 +392,10 @@ def _judge_rows(db: sqlite3.Connection) -> None:
         raise StateTooNew(f"the backup was made by a newer version (schema {found}, this one knows {VERSION})")
     if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise OpenClawError("the runtime.db of the backup is damaged; nothing was restored")
-    # What waited to be sent then may have been sent since: whoever gets it should know.
-    db.execute("UPDATE outbox SET handed = 1 WHERE state = 'due'")
+    # What waited to be sent or answered then may have been since: whoever gets it should know.
+    db.execute("UPDATE outbox SET reply = json_set(reply, '$.repeated', json('true')) WHERE state = 'due'")
+    if found >= MARKS_RESTORED:
+        db.execute("UPDATE inbox SET restored = 1 WHERE settled IS NULL")
 
 
 def _leave_commands(records: Path) -> None:

@@ -66,6 +66,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX outbox_ended ON outbox (ended) WHERE ended IS NOT NULL",
         "CREATE INDEX outbox_dead ON outbox (seq) WHERE state = 'dead'",
     ),
+    # Open in a backup that was restored: whoever asked may have been answered since that was made.
+    ("ALTER TABLE inbox ADD COLUMN restored INTEGER NOT NULL DEFAULT 0",),
 )
 VERSION = len(MIGRATIONS)
+MARKS_RESTORED = 4  # from this version on
 GIVES_BACK = 3  # from this version on a database gives space that it does not need back to the disk

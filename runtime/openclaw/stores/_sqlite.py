@@ -126,8 +126,9 @@ class Rows:
                 raise KeyError(id)
             if row[0] is not None:
                 return
+            again = bool(deliver) and _restored(db, (id, *joined))
             for outgoing in deliver:
-                self._post(db, outgoing, id)
+                self._post(db, replace(outgoing, repeated=True) if again else outgoing, id)
             kept = None if reply is None else json.dumps(codec.reply_json(reply))
             db.executemany(
                 "UPDATE inbox SET state = ?, settled = ?, reply = ? WHERE id = ? AND settled IS NULL",
@@ -415,6 +416,11 @@ def _waiting(db: sqlite3.Connection, session: str | None) -> int:
         () if session is None else (codec.column(session),),
     )
     return int(count.fetchone()[0])
+
+
+def _restored(db: sqlite3.Connection, ids: Sequence[str]) -> bool:
+    """Whether one of them was open in a backup that this was restored from."""
+    return any(db.execute("SELECT 1 FROM inbox WHERE id = ? AND restored", (id,)).fetchone() for id in ids)
 
 
 def _queued(id: str, message: str, route: str, attempts: int) -> Queued:
