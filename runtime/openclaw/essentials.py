@@ -2,7 +2,9 @@
 
 Pure, in time that grows with the text whatever it holds, and found by form alone: no model is asked. What the person
 and the agent said counts whenever it was said; what is in the result of a tool, or looks like a name, only where it
-occurs again, because results are full of such things that nobody needs.
+occurs in another entry again, because results are full of such things that nobody needs. What strangers wrote counts
+only where somebody here took it up, and a task only where the person or the agent set it. Where there is too much, what
+the person said is the last to go.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from openclaw.messages import Entry, Intent, Result, Undone, UserEntry
-from openclaw.plain import shown, spoken
+from openclaw.messages import AssistantEntry, Compaction, Entry, Result, Told, UserEntry
+from openclaw.plain import said, spoken
 
 Kind: TypeAlias = Literal["task", "address", "path", "identifier", "number", "name"]
 
@@ -21,7 +23,8 @@ MOST = 5000  # that are looked for
 LONGEST = 200  # characters of one; longer ones are no identifiers but content
 
 _TASK: Final = re.compile(
-    r"^[ \t]*(?:[-*][ \t]*\[ \][ \t]*|(?:TODO|FIXME|to do|open task)\b:?[ \t]*)(\S.*)$", re.I | re.M
+    r"^[ \t]*(?:[-*][ \t]*\[ \][ \t]*|[-*][ \t]*open:[ \t]*|(?:TODO|FIXME|to do|open task)\b:?[ \t]*)(\S.*)$",
+    re.I | re.M,
 )
 _FORMS: Final[Sequence[tuple[Kind, re.Pattern[str]]]] = (
     ("address", re.compile(r"\bhttps?://[^\s<>\"'`)\]}]+|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
@@ -41,8 +44,7 @@ _FORMS: Final[Sequence[tuple[Kind, re.Pattern[str]]]] = (
     ("number", re.compile(r"(?<![\w.,:/-])(?:\d+(?:[.,:/-]\d+)+|\d{3,})(?!\w)")),
     ("name", re.compile(r"(?<=[a-z,;:] )[A-Z][^\W\d_]+(?: [A-Z][^\W\d_]+)*")),
 )  # fmt: skip
-
-
+_PERSON, _SUMMED_UP, _AGENT, _TOLD, _RESULT = range(5)  # where something was said; told: among strangers' words
 _RUN: Final = re.compile(r"[\w@./:?&=#%+~-]+")  # what may be one identifier, path or address
 _DIGITS: Final = re.compile(r"\d[\d.:/-]*")
 _EDGES: Final = ".:;!?/-~"  # belong to the sentence, or make no difference
@@ -52,23 +54,47 @@ _EDGES: Final = ".:;!?/-~"  # belong to the sentence, or make no difference
 class Essential:
     kind: Kind
     text: str
-    line: str  # where it was said last
+    line: str  # where it was said last, by the person if they said it
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    essential: Essential
+    at: int  # the entry that it was in last
+    source: int  # the best that it came from
+    times: int  # entries that it was in
+
+    @property
+    def counts(self) -> bool:
+        if self.essential.kind == "name":
+            return self.times > 1
+        return self.times > 1 or self.source < _RESULT
+
+    def after(self, before: _Seen | None) -> _Seen:
+        """Together with where it was before."""
+        if before is None:
+            return self
+        best = self if self.source <= before.source else before
+        return _Seen(best.essential, self.at, best.source, before.times + 1)
+
+    def order(self) -> tuple[int, int]:
+        kind = self.essential.kind
+        return (-1 if kind == "task" else self.source + (_RESULT if kind == "name" else 0), -self.at)
 
 
 def found(entries: Iterable[Entry]) -> list[Essential]:
-    """In the order in which they were last mentioned."""
-    last: dict[str, Essential] = {}
-    again: dict[str, int] = {}
-    spoken: set[str] = set()
-    for entry in entries:
-        for one in _of(_words(entry)):
-            last.pop(one.text, None)
-            last[one.text] = one
-            again[one.text] = again.get(one.text, 0) + 1
-            if one.kind != "name" and not isinstance(entry, Result):
-                spoken.add(one.text)
-    kept = [one for one in last.values() if one.text in spoken or again[one.text] > 1]
-    return kept[-MOST:]
+    """What matters most first: open tasks, what the person said, what was summed up before, what the agent said, what
+    came of calls, names last; of each the latest first."""
+    seen: dict[str, _Seen] = {}
+    for at, entry in enumerate(entries):
+        source = _source(entry)
+        if source is None:
+            continue
+        for one in {one.text: one for one in _of(_words(entry))}.values():
+            if one.kind != "task" or source < _TOLD:
+                seen[one.text] = _Seen(one, at, source, 1).after(seen.get(one.text))
+    kept = sorted((one for one in seen.values() if one.counts), key=_Seen.order)
+    return [one.essential for one in kept[:MOST]]
 
 
 def missing(essentials: Iterable[Essential], text: str) -> list[Essential]:
@@ -80,27 +106,43 @@ def missing(essentials: Iterable[Essential], text: str) -> list[Essential]:
 
 
 def listed(essentials: Sequence[Essential], longest: int) -> str:
-    """Tasks line by line, all else in one, the latest where there is not room for all."""
+    """Tasks line by line, all else in one; the first of them where there is not room for all."""
     kept: list[Essential] = []
-    for one in reversed(essentials):
+    for one in essentials:
         longest -= len(one.text) + 4
         if longest < 0:
             break
         kept.append(one)
-    kept.reverse()
     tasks = [f"- open: {one.text}" for one in kept if one.kind == "task"]
     others = "; ".join(one.text for one in kept if one.kind != "task")
     more = f"({len(essentials) - len(kept):,} more stand in the full text.)" if len(kept) < len(essentials) else ""
     return "\n".join(filter(None, [*tasks, others and f"Also mentioned, as written: {others}", more]))
 
 
+def _source(entry: Entry) -> int | None:
+    """None for what strangers wrote: of that only what somebody here took up counts."""
+    match entry:
+        case UserEntry():
+            return _PERSON
+        case Compaction():
+            return _SUMMED_UP
+        case Told(untrusted=strangers):
+            return _TOLD if strangers else _AGENT
+        case Result(untrusted=strangers):
+            return None if strangers else _RESULT
+    return _AGENT
+
+
 def _words(entry: Entry) -> str:
-    """Without what the runtime itself wrote before a message."""
-    if isinstance(entry, Intent | Undone):
-        return ""
-    if isinstance(entry, UserEntry):
-        return spoken(entry)
-    return shown(entry)
+    """Without what the runtime itself wrote around them."""
+    match entry:
+        case UserEntry():
+            return spoken(entry)
+        case AssistantEntry():
+            return said(entry.content)
+        case Result(content=text) | Told(text=text) | Compaction(summary=text):
+            return text
+    return ""
 
 
 def _of(text: str) -> Iterable[Essential]:

@@ -131,7 +131,7 @@ class Summing:
         """What the model says of what it left out; "" where it cannot be asked, or may not."""
         if not self._may():
             return ""
-        asked = "\n".join(f"- {one.text}: {one.line}" for one in left_out[-ASKED:])
+        asked = "\n".join(f"- {one.text}: {one.line}" for one in left_out[:ASKED])
         try:
             return f"\n\n{await self._words(_MISSING + asked)}"
         except ProviderError:
