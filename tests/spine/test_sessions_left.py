@@ -162,6 +162,32 @@ def test_a_stop_while_the_store_takes_a_message_gives_it_back_too() -> None:
     run(scene)
 
 
+def test_a_session_is_taken_in_from_elsewhere_only_while_nothing_of_it_is_on_its_way_to_an_answer() -> None:
+    async def scene() -> None:
+        async with serving(here(), at_once=0) as room:
+            waking = asyncio.create_task(room.sessions.wake(MAIN))  # finds nothing
+            await asyncio.sleep(0)
+            assert room.sessions.busy
+            assert await room.sessions.take_in(MAIN, [user("m0"), answer("to m0")]) == 2
+            await waking
+            held, go = asyncio.Event(), asyncio.Event()
+
+            async def disturbed(session: str) -> None:
+                held.set()
+                await go.wait()
+
+            await room.say("one")
+            room.sessions.disturbed = disturbed
+            waking = asyncio.create_task(room.sessions.wake(MAIN))
+            await held.wait()
+            assert await room.sessions.take_in(MAIN, [user("m0"), answer("to m0"), user("m9")]) is None
+            go.set()
+            await waking
+            assert await room.due() == ["m0 + one"]
+
+    run(scene)
+
+
 def test_whatever_goes_wrong_before_a_turn_is_told_and_the_next_message_is_answered() -> None:
     async def scene() -> None:
         async with serving(here()) as room:

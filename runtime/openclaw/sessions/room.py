@@ -21,7 +21,7 @@ from typing import Literal
 from openclaw import commands
 from openclaw.clock import Clock
 from openclaw.errors import DiskFull, OpenClawError, QueueFull, StorageFailed
-from openclaw.manifest.snapshot import QUEUE_LIMIT, Agent, Snapshot
+from openclaw.manifest.snapshot import QUEUE_LIMIT, Agent, Heartbeat, Snapshot
 from openclaw.messages import (
     Accepted,
     Address,
@@ -38,17 +38,16 @@ from openclaw.messages import (
 )
 from openclaw.names import CHANCE
 from openclaw.ports import Beside, Doorbell, Fits, Queued, Store, Watcher
-from openclaw.router import there
-from openclaw.sessions import renewal
 from openclaw.sessions.alone import Alone
+from openclaw.sessions.conversations import Conversations
 from openclaw.sessions.door import Door
 from openclaw.sessions.hearing import Hearing
 from openclaw.sessions.line import ATTEMPTS, MOST, Line, is_command
-from openclaw.sessions.replies import deliveries, lead
+from openclaw.sessions.replies import lead
 from openclaw.sessions.running import Answerer, Beats, Running
+from openclaw.sessions.settling import Settling
 from openclaw.sessions.standing import cut_off, standing, together, unbegun
 from openclaw.sessions.taken import Taken
-from openclaw.sessions.warm import Warm
 from openclaw.sessions.words import CUT_OFF, DROPPED, NEW, NEWER, PARKED, reply_to, wrong
 from openclaw.transcript import Log, Transcript
 
@@ -72,11 +71,12 @@ class Sessions:
         self._snapshot = snapshot
         self._answerer = answerer
         self._clock = clock
-        self._warm = Warm(store.journal)
+        self._conversations = Conversations(store.journal, clock, lambda session: self.reset(session))
         self._running: dict[str, Running] = {}
         self._taken: dict[str, Taken] = {}  # by session: what its wake has in hand
         self._hearing = Hearing()
         self._door = Door(store.marks, snapshot, at_once, lambda sender: self.paired(sender))
+        self._settling = Settling(store.inbox, self._hearing, self._door, snapshot, lambda: self.beats)
         self._alone = Alone(doorbell.ring)
         self._held: set[str] = set()  # sessions that are taken in, and answer nothing until that is done
         self._in_all = 0  # messages that waited when they were last counted, and all since
@@ -189,6 +189,9 @@ class Sessions:
     async def _serve_next(self, session: str, taken: Taken) -> None:
         queued = await taken.next()
         if queued is None:
+            return
+        if session in self._held:
+            await taken.give_back()  # it was held while the store was asked
             return
         if queued.attempts == ATTEMPTS and not self._alone.takes(session):
             await taken.give_back()  # while it waits for that it does not count, and holds no place
@@ -315,7 +318,7 @@ class Sessions:
     async def _enter(self, queued: Queued) -> None:
         """Something was said to this session's person elsewhere: it becomes part of what was said here."""
         message, session = queued.message, queued.route.session
-        transcript = await self._renewed(queued, await self.transcript(session))
+        transcript = await self._opened(queued)
         if not transcript.begun(queued.id):
             by = f"heartbeat {message.heartbeat}" if message.heartbeat else str(message.sender)
             untrusted = (await self.transcript(f"cron:{message.heartbeat}")).untrusted if message.heartbeat else ""
@@ -333,32 +336,8 @@ class Sessions:
         silent: bool = False,
     ) -> None:
         """All of it ends with this reply, which answers `front`; `silent`: nobody is told."""
-        queued = rows[0]
-        deliver = deliveries(rows, front or queued, reply, self._told)
-        beats = self.beats if queued.message.heartbeat is not None and not queued.message.told else None
-        if beats is not None:
-            deliver += await beats.ended(queued, reply)
-        deliver = [] if silent else deliver
-        joined = [row.id for row in rows[1:]]
-        await self._store.inbox.settle(queued.id, state, reply, deliver=deliver, joined=joined)
-        if beats is not None:
-            await beats.settled(queued)
-        front = front or queued
-        for row in sorted(rows, key=lambda row: row is not front):  # where it is shown already, first
-            self._hearing.tell(row, Finished(replace(reply, answers=front.id)))
-            self._hearing.end(row)
-        for outgoing in deliver:
+        for outgoing in await self._settling(rows, state, reply, front, silent=silent):
             self.delivered(outgoing.to.channel)
-
-    def _told(self, queued: Queued, place: Address, reply: Reply) -> Route | None:
-        """Where a heartbeat's reply enters, so that whoever gets it can answer it."""
-        if queued.message.heartbeat is None:
-            return None
-        beat = self.beats.named(queued.message.heartbeat) if self.beats is not None else None
-        by = beat.asked_by if beat is not None else None
-        group = by is not None and by.channel != "cron" and by != place  # a reminder that was set up in a group
-        here = there(place, self._snapshot(), self._door.choice(place), queued.message.topic, group=group)
-        return Route(here.agent, here.session, reply.text)
 
     def _rerouted(self, queued: Queued) -> Queued:
         """The agent of a waiting message may be gone by now: then the default one answers, and says so."""
@@ -367,8 +346,11 @@ class Sessions:
 
     def _agent(self, queued: Queued) -> Agent:
         snapshot = self._snapshot()
-        beat = self.beats.named(queued.message.heartbeat) if self.beats is not None else None
+        beat = self._beat(queued)
         return snapshot.agents.get(beat.agent if beat is not None else queued.route.agent) or snapshot.default_agent
+
+    def _beat(self, queued: Queued) -> Heartbeat | None:
+        return self.beats.named(queued.message.heartbeat) if self.beats is not None else None
 
     # ── watching and stopping ────────────────────────────────────────────────────────────────────
 
@@ -422,28 +404,10 @@ class Sessions:
 
     async def transcript(self, session: str) -> Transcript:
         """The session in memory, read once and kept while it is in use."""
-        return await self._warm.of(session)
+        return await self._conversations.of(session)
 
     async def _opened(self, queued: Queued) -> Transcript:
-        """The message's session; that of a heartbeat is put aside first, unless it asks to be kept, and that of a
-        conversation whose time is over."""
-        transcript = await self.transcript(queued.route.session)
-        if queued.message.heartbeat is None:
-            return await self._renewed(queued, transcript)
-        heartbeat = self.beats.named(queued.message.heartbeat) if self.beats is not None else None
-        keeps = heartbeat is not None and heartbeat.session == "keep"
-        if keeps or not transcript.entries or transcript.begun(queued.id):
-            return transcript
-        await self.reset(queued.route.session)
-        return await self.transcript(queued.route.session)
-
-    async def _renewed(self, queued: Queued, transcript: Transcript) -> Transcript:
-        """The transcript, or an empty one where another conversation begins with this message."""
-        said, agent = transcript.entries, self._agent(queued)
-        if not said or transcript.begun(queued.id) or not renewal.over(agent.session, said[-1].at, self._clock.now()):
-            return transcript
-        await self.reset(queued.route.session)
-        return await self.transcript(queued.route.session)
+        return await self._conversations.opened(queued, self._agent(queued), self._beat(queued))
 
     async def reset(self, session: str) -> str | None:
         """Puts the session aside; the next message finds it empty. A turn that is under way is stopped first: the
@@ -453,27 +417,27 @@ class Sessions:
             await self.stop(session)
             await running.ended.wait()
         await self.disturbed(session)
-        self._warm.forget(session)
+        self._conversations.forget(session)
         self.left(session)
         return await self._store.journal.archive(session)
-
 
     async def take_in(self, session: str, entries: Sequence[Entry], *, force: bool = False) -> int | None:
         """Writes a session that comes from elsewhere, and gives how many entries that took: those that are there
         already are not written again. None where another is there, unless it is to be put aside by `force`, or it is
         being answered."""
-        if session in self._running or session in self._held:
+        taken = self._taken.get(session)
+        if (taken is not None and taken.any) or session in self._held:
             return None
         self._held.add(session)
-        await self.disturbed(session)
         try:
+            await self.disturbed(session)
             kept = (await self.transcript(session)).entries
             more = entries[len(kept) :] if list(entries[: len(kept)]) == kept else None
             if more is None and force:
                 await self.reset(session)
                 more = entries
             if more:
-                self._warm.forget(session)
+                self._conversations.forget(session)
                 await self._store.journal.append(session, more)
         finally:
             self._held.discard(session)

@@ -21,6 +21,10 @@ class Taken:
         self._ids: list[str] = []
         self._taking: set[asyncio.Task[None]] = set()
 
+    @property
+    def any(self) -> bool:
+        return bool(self._ids)
+
     async def next(self) -> Queued | None:
         return await self._whole(self._next())
 
