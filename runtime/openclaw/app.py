@@ -250,6 +250,7 @@ class App:
         tasks: dict[str, Runner] = {
             "doorbell": lambda: self.doorbell.serve(self._wake, SIDE_BY_SIDE),
             "control": self._control,
+            "space": self.space.run,
         }
         if self._given is None:  # who asks one question wants no heartbeat made up for, and will see no edit
             tasks["heartbeats"] = self.heartbeats.run

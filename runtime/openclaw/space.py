@@ -6,6 +6,7 @@ ends with the runtime. Knows nothing of what is written.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -34,15 +35,27 @@ class Space:
         self.waiting = 0  # pieces of work
         self._clock = clock
         self._over = False
+        self._store: Store | None = None
+        self._lacking = asyncio.Event()
 
     def over(self, store: Store) -> Store:
         """The same store, on which inbox, outbox, journal and what channels note wait for room where they may."""
+        self._store = store
         kept: Any = _Through(store)
         kept.inbox = _Through(store.inbox, self._inbox)
         kept.outbox = _Through(store.outbox, lambda name, work: self._patient(work))
         kept.journal = _Through(store.journal, lambda name, work: self._patient(work))
         kept.marks = _Through(store.marks, self._marks)
         return cast(Store, kept)
+
+    async def run(self) -> None:
+        """Looks by itself whether there is room again, for it may be long until somebody writes. Until cancelled;
+        raises StorageFailed."""
+        while True:
+            await self._lacking.wait()
+            await self._clock.sleep(AGAIN)
+            if self._lacking.is_set() and self._store is not None and await self._store.room():
+                self._room()
 
     def end(self) -> None:
         """The runtime ends: nothing waits any longer."""
@@ -105,11 +118,13 @@ class Space:
     def _full(self, error: DiskFull) -> None:
         if self.since is None:
             self.since = self._clock.now()
+            self._lacking.set()
             log.error("%s; nothing new is taken in until then, and what was begun waits", error)
 
     def _room(self) -> None:
         if self.since is not None:
             self.since = None
+            self._lacking.clear()
             log.warning("there is room on the disk again; all goes on")
 
 

@@ -56,9 +56,17 @@ class Noted(Marks):
         return await super().put(name, document, version)
 
 
+class Kind(Store):
+    tank: Tank
+
+    async def room(self) -> bool:
+        return self.tank.error is None
+
+
 def filled() -> tuple[Store, Tank, Space, ManualClock]:
     clock, tank = ManualClock(NOW), Tank()
-    store, space = Store("memory", clock), Space(clock)
+    store, space = Kind("memory", clock), Space(clock)
+    store.tank = tank
     store.journal, store.inbox = Kept(clock), Taken(store.outbox, clock)
     store.marks = Noted(store.inbox)
     store.journal.tank = store.inbox.tank = store.marks.tank = tank  # type: ignore[attr-defined]
@@ -121,5 +129,24 @@ def test_what_a_channel_notes_waits_for_room_and_other_documents_are_refused() -
         tank.error = None
         await clock.advance(5)
         assert await noting and await store.marks.get("channel:telegram:updates") == ([1], 1)
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_room_is_noticed_where_nobody_writes() -> None:
+    async def scene() -> None:
+        inner, tank, space, clock = filled()
+        store = space.over(inner)
+        looking = asyncio.create_task(space.run())
+        tank.error = DiskFull("the disk is full")
+        with pytest.raises(DiskFull):
+            await store.marks.put("pairings", [], 0)
+        await clock.advance(10)
+        assert space.told()["full"]
+        tank.error = None
+        await clock.advance(2)
+        assert space.told() == {"full": False}
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(scene(), 10))
