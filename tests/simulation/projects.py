@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from datetime import datetime
 from functools import cache
@@ -96,6 +98,7 @@ BROKEN = 3
 def readings() -> tuple[Path, tuple[Reading, ...]]:
     """Where they were read, and what each of them means."""
     root = Path(tempfile.mkdtemp(prefix="openclaw-simulation-")) / "project"
+    atexit.register(shutil.rmtree, root.parent, ignore_errors=True)
     found = []
     for variant in (3, 2, 1, 0):
         for name, text in _files(variant).items():
