@@ -158,12 +158,12 @@ class Answering:
                 text, failed, fault = SECRETS.mask(str(error)), True, error.fault
             except BaseExceptionGroup as group:  # of the calls that ran side by side; the first says it all
                 raise group.exceptions[0] from None
+            finally:
+                self._count(job, before)
             new, seconds = transcript.entries[before:], self.clock.monotonic() - started
             account = self._account(job, [*spent, *new], seconds, verdict)
             if account.model:
                 self.tally.turn(job.agent.id, account.model, account.seconds, failed=failed)
-            for model, usage in _asked(new, job.models):  # by this process
-                self.tally.used(job.agent.id, model, usage)
         message = queued.message
         return Reply(
             to=message.sender,
@@ -195,9 +195,10 @@ class Answering:
             if queued.route.agent not in generation.snapshot.agents:
                 return
             job, before = self._job(queued, transcript, generation, lambda event: None, ALONE), len(transcript.entries)
-            await Shortening(job.log, job.models, job.agent.compaction, self.failures).while_idle()
-            for model, usage in _asked(transcript.entries[before:], job.models):
-                self.tally.used(job.agent.id, model, usage)
+            try:
+                await Shortening(job.log, job.models, job.agent.compaction, self.failures).while_idle()
+            finally:
+                self._count(job, before)
 
     def _job(
         self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher, beside: Beside
@@ -211,6 +212,11 @@ class Answering:
 
     def _log(self, queued: Queued, transcript: Transcript) -> Log:
         return Log(queued.route.session, self.journal, transcript, self.clock, self.chance)
+
+    def _count(self, job: Job, before: int) -> None:
+        """What was asked since so many entries stood there, by this process."""
+        for model, usage in _asked(job.log.transcript.entries[before:], job.models):
+            self.tally.used(job.agent.id, model, usage)
 
     def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
         asked, models = _asked(entries, job.models), job.generation.models
@@ -256,7 +262,7 @@ class Answering:
 
     async def _text(self, job: Job, calls: Calls) -> str:
         agent, log, models, queued = job.agent, job.log, job.models, job.queued
-        shortening = Shortening(log, models, agent.compaction, self.failures)
+        shortening = Shortening(log, models, agent.compaction, self.failures, agent.limits.cost)
         if (command := _command(queued)) == "compact":
             with job.waits.waiting():
                 return await shortening.asked()

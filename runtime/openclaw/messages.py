@@ -428,10 +428,10 @@ class Compaction:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What was paid for a summary that is not whole: written at once, and never part of the conversation.
+    """What was paid and is never part of the conversation: written at once, for a summary that is not whole yet.
 
-    `summary` stands for the first `length` characters of what is summed up, which have this digest. Where an answer
-    was paid and of no use there is none.
+    `summary` stands for the first `length` characters of what is summed up, which have this digest. There is none where
+    an answer was paid and of no use.
     """
 
     id: str

@@ -19,10 +19,11 @@ from openclaw.errors import ProviderError
 from openclaw.fallback import Models
 from openclaw.manifest.snapshot import CompactionLimits
 from openclaw.messages import SILENT, AssistantEntry, Compaction, Draft, Undone
-from openclaw.summing import Unfinished, always
-from openclaw.transcript import Log, Transcript, calls, text_of
+from openclaw.summing import Unfinished
+from openclaw.transcript import Log, Transcript, calls, paid, text_of
 
 FAILURES = 3  # in a row, before the older part is left out without a summary
+REMEMBERED = 1000  # sessions whose failures are counted
 IDLE = 0.7  # of `at_tokens`: what is worth summing up while nothing is going on
 PATIENCE = 240.0  # seconds before a turn, after which no other piece is asked for
 ITS_OWN = ("truncated", "rejected", "context_window", "refused")  # faults of a summary; others are the turn's as well
@@ -42,8 +43,14 @@ class Failures:
     counted: dict[str, int] = field(default_factory=dict)
 
     def another(self, session: str) -> int:
-        self.counted[session] = self.counted.get(session, 0) + 1
-        return self.counted[session]
+        times = self.counted.pop(session, 0) + 1
+        self.counted[session] = times
+        if len(self.counted) > REMEMBERED:
+            del self.counted[next(iter(self.counted))]
+        return times
+
+    def given_up(self, session: str) -> bool:
+        return self.counted.get(session, 0) >= FAILURES
 
     def over(self, session: str) -> None:
         self.counted.pop(session, None)
@@ -52,11 +59,16 @@ class Failures:
 class Shortening:
     """Of one session in one turn."""
 
-    def __init__(self, log: Log, models: Models, limits: CompactionLimits, failures: Failures) -> None:
+    def __init__(
+        self, log: Log, models: Models, limits: CompactionLimits, failures: Failures, cost: float | None = None
+    ) -> None:
+        """`cost`: what all that is asked from now on may cost, in US dollars."""
         self._log = log
         self._models = models
         self._limits = limits
         self._failures = failures
+        self._cost = cost
+        self._begun = len(log.transcript.entries)
 
     async def before_turn(self) -> None:
         if not compaction.due(self._log, self._limits):
@@ -75,24 +87,31 @@ class Shortening:
         try:
             return await self._shorten(keep, self._for(LONGEST))
         except Unfinished:
-            return await self._trim(keep, "it took too long")
+            return not self._dear() and await self._trim(keep, "it took too long")
         except ProviderError as error:
             if error.fault not in ITS_OWN:
                 raise
             return await self._trim(keep, str(error))
 
     async def while_idle(self) -> None:
-        """May be cancelled at any time: then no part of a summary was written, or all of it."""
-        if compaction.due(self._log, self._limits, share=IDLE):
-            try:
-                await self._shorten(self._limits.keep_tokens)
-            except ProviderError as error:
-                log.info("the summary of %s failed: %s", self._log.session, error)
+        """May be cancelled at any time: then no part of a summary was written, or all of it. After as many failures as
+        before a turn it is left to that."""
+        if self._failures.given_up(self._log.session) or not compaction.due(self._log, self._limits, share=IDLE):
+            return
+        try:
+            await self._shorten(self._limits.keep_tokens, self._affordable)
+        except Unfinished:
+            pass
+        except ProviderError as error:
+            if error.fault in ITS_OWN:
+                self._failures.another(self._log.session)
 
     async def asked(self) -> str:
         before = compaction.tokens(self._log)
         try:
-            done = await self._shorten(self._limits.keep_tokens)
+            done = await self._shorten(self._limits.keep_tokens, self._affordable)
+        except Unfinished:
+            return "The conversation was left as it is: a summary costs more than is allowed. /compact goes on with it."
         except ProviderError as error:
             return f"The conversation was left as it is: {error}"
         if not done:
@@ -108,12 +127,22 @@ class Shortening:
         return f"The summary was taken back: the conversation has about {now:,} tokens again."
 
     def _for(self, seconds: float) -> Callable[[], bool]:
-        """Whether so much time has not passed since now."""
+        """Whether another piece may be asked for: so much time has not passed since now, nor is the limit reached."""
         clock = self._log.clock
         until = clock.monotonic() + seconds
-        return lambda: clock.monotonic() < until
+        return lambda: clock.monotonic() < until and self._affordable()
 
-    async def _shorten(self, keep_tokens: int, may: Callable[[], bool] = always) -> bool:
+    def _affordable(self) -> bool:
+        return not self._dear()
+
+    def _dear(self) -> bool:
+        """Whether what was asked for up to now has cost what it may."""
+        if self._cost is None:
+            return False
+        asked = filter(None, map(paid, self._log.transcript.entries[self._begun :]))
+        return self._models.cost(list(asked)) >= self._cost
+
+    async def _shorten(self, keep_tokens: int, may: Callable[[], bool]) -> bool:
         entries = self._log.transcript.entries
         begun = len(entries)
         try:

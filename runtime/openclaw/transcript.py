@@ -381,6 +381,16 @@ def calls(content: Iterable[Block]) -> list[ToolCall]:
     return [ToolCall(b["id"], b["name"], b.get("input") or {}) for b in content if b.get("type") == _CALL]
 
 
+def paid(entry: Entry) -> tuple[str, Usage] | None:
+    """What a call of a model took, with the setup of whoever answered, "" where that is not known; None for none."""
+    match entry:
+        case AssistantEntry(setup=setup, usage=usage) | Draft(setup=setup, usage=usage):
+            return setup, usage
+        case Compaction(usage=usage):
+            return "", usage
+    return None
+
+
 def text_of(content: Iterable[Block]) -> str:
     return "".join(str(b.get("text") or "") for b in content if b.get("type") == "text").strip()
 

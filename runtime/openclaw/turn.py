@@ -185,6 +185,7 @@ class Turn:
         heard = await self._heard()
         done = heard.done
         if done.stop_reason == "refusal":
+            await self._drop(heard)
             said, why = text_of(done.content), f" ({done.why})" if done.why else ""
             text = f"The model declined to answer this{why}.{f' It said: {said}' if said else ''}"
             raise TurnFailed(text, fault="refused")
@@ -198,11 +199,17 @@ class Turn:
             heard = await self._models.ask(self._request)
             if heard.done.stop_reason != FULL or not await self._made_shorter():
                 return heard
+            await self._drop(heard)
             return await self._models.ask(self._request)
         except ProviderError as error:
             if error.fault == "context_window" and await self._made_shorter():
                 return await self._heard()
             raise TurnFailed(_told(error, self._log.clock.now()), fault=error.fault) from error
+
+    async def _drop(self, heard: Heard) -> None:
+        """It is no part of the conversation, and paid."""
+        id, now = self._log.chance.fresh(), self._log.clock.now()
+        await self._log.write(Draft(id, now, usage=heard.done.usage, setup=heard.voice.setup))
 
     async def _made_shorter(self) -> bool:
         """Once in a turn."""

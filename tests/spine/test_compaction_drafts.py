@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from doubles.house import until
 from openclaw.errors import ProviderError
+from openclaw.fallback import Cooling, Models
+from openclaw.manifest.snapshot import Limits, Price
 from openclaw.messages import Draft, Entry, Undone, Usage, UserEntry
 from openclaw.ports import Completed, ProviderEvent, Request
-from openclaw.shortening import PATIENCE
+from openclaw.shortening import FAILURES, PATIENCE, REMEMBERED, Failures, Shortening
 from openclaw.transcript import Transcript
+from openclaw.turn import Turn, TurnFailed
 from spine.test_compaction import turns
 from spine.test_fallback import NOW
-from spine.test_shortening import BROKEN, House
+from spine.test_shortening import BROKEN, LIMITS, House, perform
 
 LONG = turns(120, words=300)  # of which three pieces are made
 
@@ -132,6 +136,64 @@ def test_failures_of_one_piece_lose_none_of_the_others_and_what_is_left_out_is_o
         assert "they bought a cat" in trimmed.summary and "What was said then" in trimmed.summary
 
     asyncio.run(scene())
+
+
+def test_what_fails_while_idle_is_paid_counted_and_given_up() -> None:
+    async def scene() -> None:
+        house = Slow("they bought a cat")
+        for _ in range(6):
+            house.model.plan += [BROKEN]
+            await house.shortening().while_idle()
+        assert len(house.model.asked) == 1 + FAILURES and house.failures.counted == {"s": FAILURES}
+        assert house.log.transcript.usage == Usage(100, 10)
+        await house.shortening().before_turn()
+        assert "they bought a cat" in house.summaries()[0].summary
+
+    asyncio.run(scene())
+
+
+def test_what_a_failed_summary_cost_counts_and_no_piece_is_asked_for_beyond_the_limit() -> None:
+    async def scene() -> None:
+        price = Price(input=10_000.0, output=0.0, cache_read=0.0, cache_write=0.0)  # a dollar for each request
+        house = Slow("one", "two", "three")
+        house.models = Models([replace(house.models.own, price=price)], Cooling(house.clock), house.events.append)
+        await Shortening(house.log, house.models, LIMITS, house.failures, cost=1.5).before_turn()
+        assert len(house.drafts()) == 2 and house.failures.counted == {}
+        turn = Turn(house.models, house.log, perform, Limits(cost=1.5))
+        with pytest.raises(TurnFailed, match=r"this has cost \$2\.0000"):
+            await turn.run(UserEntry("u", NOW, ({"type": "text", "text": "and now?"},), "m"))
+        assert len(house.model.asked) == 2
+        shortening = Shortening(house.log, house.models, LIMITS, house.failures, cost=0.5)
+        assert await shortening.at_window() and "three" in house.summaries()[0].summary
+
+    asyncio.run(scene())
+
+
+def test_an_answer_that_was_dropped_because_the_window_was_full_is_paid_all_the_same() -> None:
+    async def scene() -> None:
+        house = Slow("half an ans", "they talked", "here I am", stops={1: "model_context_window_exceeded"})
+        house.log = type(house.log)("s", house.store.journal, Transcript(turns(10)), house.clock)
+        assert await house.turn(house.shortening().at_window) == "here I am"
+        assert house.log.transcript.usage == Usage(300, 30) and "half an ans" not in str(house.log.transcript.entries)
+
+    asyncio.run(scene())
+
+
+def test_an_answer_that_was_declined_is_paid_all_the_same() -> None:
+    async def scene() -> None:
+        house = Slow("I will not", stops={1: "refusal"})
+        with pytest.raises(TurnFailed, match="declined"):
+            await house.turn(house.shortening().at_window)
+        assert house.log.transcript.usage == Usage(100, 10)
+
+    asyncio.run(scene())
+
+
+def test_failures_are_counted_of_so_many_sessions_only() -> None:
+    failures = Failures()
+    for number in range(REMEMBERED + 5):
+        failures.another(f"s{number}")
+    assert len(failures.counted) == REMEMBERED and "s4" not in failures.counted
 
 
 def said(text: str) -> list[Entry]:

@@ -136,7 +136,7 @@ def test_a_declined_answer_is_told_and_not_kept(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "rules: [{say: x, reply: not this, stop: refusal}]")
     with pytest.raises(TurnFailed, match="declined"):
         asyncio.run(stage.run(said("x")))
-    assert stage.kinds() == ["UserEntry"]
+    assert stage.kinds() == ["UserEntry", "Draft"]  # paid, and not sent
 
 
 def test_an_answer_cut_off_by_its_limit_says_so(tmp_path: Path) -> None:

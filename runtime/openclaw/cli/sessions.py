@@ -173,7 +173,7 @@ def _lines(entry: words.Json) -> list[str]:
         case "undone":
             return ["the last summary was taken back"]
         case "draft":
-            return ["a part was summed up, for a summary that was not whole yet"]
+            return ["a part was summed up, for a summary that was not whole yet"] if entry["summary"] else []
     return ["everything before was summarised:", *str(entry.get("summary", "")).splitlines()]
 
 
