@@ -15,7 +15,7 @@ from openclaw.ports import Outgoing, Queued, Store
 from openclaw.secrecy import SECRETS
 from openclaw.sessions.words import DROPPED, reply_to
 
-MOST = 1000  # that are listed
+MOST = 1000  # that are listed of what waits, and of each other state
 
 
 def _nothing() -> Collection[str]:
@@ -41,9 +41,9 @@ class Pending:
         line = await self.store.inbox.line(MOST)
         waiting = [words.queued_json(one, "waiting") for one in line if one.id not in answered]
         running = [words.queued_json(one, "running") for one in line if one.id in answered]
-        parked = [words.queued_json(one, "parked") for one in await self.store.inbox.parked()]
+        parked = [words.queued_json(one, "parked") for one in await self.store.inbox.parked(MOST)]
         undelivered = [words.reply_json(one, "undelivered") for one in await self._undelivered()]
-        dead = [words.reply_json(one, "dead") for one in await self.store.outbox.dead()]
+        dead = [words.reply_json(one, "dead") for one in await self.store.outbox.dead(MOST)]
         found = [*running, *waiting, *parked, *undelivered, *dead]
         return [{**one, "text": SECRETS.mask(one["text"])} for one in found]
 
@@ -51,8 +51,8 @@ class Pending:
         return {
             "waiting": await self.store.inbox.waiting(),
             "running": len(self.answered()),
-            "parked": len(await self.store.inbox.parked()),
-            "dead": len(await self.store.outbox.dead()),
+            "parked": await self.store.inbox.aside(),
+            "dead": await self.store.outbox.given_up(),
         }
 
     async def retry(self, id: str) -> bool:
@@ -67,7 +67,7 @@ class Pending:
 
     async def drop(self, id: str) -> bool:
         """Nothing more comes of it; False where it does not wait, is not parked and was not given up."""
-        waiting = next((one for one in await self.store.inbox.line(MOST) if one.id == id), None)
+        waiting = await self.store.inbox.one(id)
         reply = reply_to(waiting, DROPPED, failed=True) if waiting is not None else None
         if not await self.store.inbox.drop(id, reply):
             return await self._drop_reply(id)

@@ -86,8 +86,14 @@ class Inbox(Protocol):
         """A message that waits, or is parked, ends as failed, and nobody is told; the reply is kept for `find` where
         there is none. False where none does."""
 
-    async def parked(self) -> Sequence[Queued]:
+    async def parked(self, at_most: int | None = None) -> Sequence[Queued]:
         """Messages that were put aside, oldest first."""
+
+    async def aside(self) -> int:
+        """How many there are of those."""
+
+    async def one(self, id: str) -> Queued | None:
+        """A message that is unsettled or was put aside, as it stands."""
 
     async def retry(self, id: str) -> str | None:
         """A parked message waits again, at its old place and as if it had never been tried. The session to ring;
@@ -124,8 +130,11 @@ class Outbox(Protocol):
     async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
         """Due again in `after` seconds; as a repetition where it was `begun`."""
 
-    async def dead(self) -> Sequence[Outgoing]:
+    async def dead(self, at_most: int | None = None) -> Sequence[Outgoing]:
         """Replies that were given up, oldest first."""
+
+    async def given_up(self) -> int:
+        """How many there are of those."""
 
     async def drop(self, id: str) -> bool:
         """A dead reply is no longer among them; False where no such reply is dead."""

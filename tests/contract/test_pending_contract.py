@@ -59,3 +59,22 @@ def test_the_channels_that_have_undelivered_replies_are_known(play):
         assert await (await rig.restart()).outbox.channels() == []
 
     play(steps)
+
+
+def test_what_did_not_end_is_counted_without_being_read_and_told_in_part(play):
+    async def steps(rig):
+        inbox, outbox = rig.store.inbox, rig.store.outbox
+        ids = [(await inbox.accept(message(name), route(name))).id for name in ("1", "2", "3")]
+        for id in ids[:2]:
+            await inbox.settle(id, "parked", reply(), deliver=())
+        lost = [await outbox.put(reply()) for _ in range(3)]
+        for id in lost[:2]:
+            await outbox.sent(id, dead=True)
+        assert (await inbox.aside(), await outbox.given_up()) == (2, 2)
+        assert [one.id for one in await inbox.parked(1)] == ids[:1]
+        assert [one.id for one in await outbox.dead(1)] == lost[:1]
+        await inbox.drop(ids[1])
+        assert [getattr(await inbox.one(id), "id", None) for id in (*ids, "?")] == [ids[0], None, ids[2], None]
+        assert (await inbox.aside(), await outbox.drop(lost[0]), await outbox.given_up()) == (1, True, 1)
+
+    play(steps)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from openclaw.clock import ManualClock
 from openclaw.messages import Address, Message, Reply, Route, Text, UserEntry
+from openclaw.pending import Pending
 from openclaw.ports import KEPT, KEPT_ARCHIVES
 from openclaw.stores import _pruning, _sqlite
 from openclaw.stores._files import Files
@@ -197,5 +198,16 @@ def test_a_conversation_is_put_aside_under_a_name_that_pruning_knows(tmp_path):
             await store.journal.append("s", [UserEntry("1", NOON, (), "in")])
             await store.journal.archive("s")
         assert await store.prune(NOON + timedelta(days=KEPT_ARCHIVES + 1)) == 2
+
+    with_store(tmp_path, steps)
+
+
+def test_whoever_counts_what_waits_reads_none_of_it(tmp_path):
+    async def steps(store):
+        seen = []
+        await store._disk.run(store._rows._db.set_trace_callback, seen.append)
+        await Pending(store).figures()
+        await store._disk.run(store._rows._db.set_trace_callback, None)
+        assert len(seen) == 3 and all(sql.startswith("SELECT count(*) FROM") for sql in seen)
 
     with_store(tmp_path, steps)

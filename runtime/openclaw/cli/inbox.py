@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from openclaw.cli._client import Runtime, running
 from openclaw.cli._state import with_store
 from openclaw.errors import OpenClawError
 from openclaw.manifest.folder import Folder
-from openclaw.pending import Pending
+from openclaw.pending import MOST, Pending
 from openclaw.secrecy import SECRETS, ambient
 from openclaw.stores.files import Store
 
@@ -99,9 +100,15 @@ def _drop(id: str, state: Path, runtime: Runtime | None) -> None:
 def _found(id: str, listed: list[Json]) -> Json:
     found = next((one for one in listed if one["id"] == id), None)
     if found is None:
-        named = _listing.quote_line(id)
-        raise OpenClawError(f"nothing is pending under {named}; `openclaw inbox list` shows what is")
+        named, more = _listing.quote_line(id), " of the oldest" if _cut(listed) else ""
+        raise OpenClawError(f"nothing{more} is pending under {named}; `openclaw inbox list` shows what is")
     return found
+
+
+def _cut(listed: list[Json]) -> list[str]:
+    """The states of which there may be more than is listed."""
+    of = Counter("line" if one["state"] in ("waiting", "running") else str(one["state"]) for one in listed)
+    return [{"line": "waiting"}.get(state, state) for state, number in of.items() if number >= MOST]
 
 
 def _print_list(listed: list[Json], as_json: bool) -> None:
@@ -110,6 +117,8 @@ def _print_list(listed: list[Json], as_json: bool) -> None:
     elif listed:
         rows = [(one["state"], _time(one), one["who"], one["id"], _gist(one["text"])) for one in listed]
         _listing.table(("STATE", "SINCE (UTC)", "WHO", "ID", "TEXT"), rows)
+        for state in _cut(listed):
+            _listing.note(f"only the oldest {MOST:,} that are {state} are listed; the status says how many there are")
     else:
         print("Nothing waits, nothing was put aside, and every reply arrived or is on its way.")
 

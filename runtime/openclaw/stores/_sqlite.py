@@ -161,11 +161,24 @@ class Rows:
             )
         return ended.rowcount == 1
 
-    def parked(self) -> Sequence[Queued]:
+    def parked(self, at_most: int | None) -> Sequence[Queued]:
         rows = self._db.execute(
             "SELECT id, message, route, attempts FROM inbox WHERE state = 'parked' AND message <> '' ORDER BY seq"
+            " LIMIT coalesce(?, -1)",
+            (at_most,),
         )
         return [_queued(*row) for row in rows]
+
+    def aside(self) -> int:
+        return self._count("inbox WHERE state = 'parked' AND message <> ''")
+
+    def one(self, id: str) -> Queued | None:
+        row = self._db.execute(
+            "SELECT id, message, route, attempts FROM inbox"
+            " WHERE id = ? AND (settled IS NULL OR state = 'parked') AND message <> ''",
+            (id,),
+        ).fetchone()
+        return None if row is None else _queued(*row)
 
     def unpark(self, id: str) -> str | None:
         with self._transaction() as db:
@@ -234,11 +247,16 @@ class Rows:
             db.execute("UPDATE outbox SET handed = ? WHERE id = ?", (int(begun), id))
         self._rest_until[id] = self._clock.monotonic() + after
 
-    def dead(self) -> Sequence[Outgoing]:
+    def dead(self, at_most: int | None) -> Sequence[Outgoing]:
         rows = self._db.execute(
             "SELECT id, reply, tries, handed, created FROM outbox WHERE state = 'dead' ORDER BY seq"
+            " LIMIT coalesce(?, -1)",
+            (at_most,),
         )
         return [_outgoing(*row) for row in rows]
+
+    def given_up(self) -> int:
+        return self._count("outbox WHERE state = 'dead'")
 
     def bury(self, id: str) -> bool:
         with self._transaction() as db:
@@ -308,6 +326,10 @@ class Rows:
     def _db(self) -> sqlite3.Connection:
         assert self._connection is not None
         return self._connection
+
+    def _count(self, of: str) -> int:
+        """By an index: what is looked at every few seconds must cost nothing."""
+        return int(self._db.execute(f"SELECT count(*) FROM {of}").fetchone()[0])
 
     @contextmanager
     def _transaction(self, consequence: str = "nothing was written") -> Iterator[sqlite3.Connection]:

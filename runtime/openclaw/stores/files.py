@@ -81,8 +81,14 @@ class Inbox:
     async def drop(self, id: str, reply: Reply | None = None) -> bool:
         return await self._disk.run(self._room.essential(self._rows.drop), id, reply)
 
-    async def parked(self) -> Sequence[Queued]:
-        return await self._disk.run(self._rows.parked)
+    async def parked(self, at_most: int | None = None) -> Sequence[Queued]:
+        return await self._disk.run(self._rows.parked, at_most)
+
+    async def aside(self) -> int:
+        return await self._disk.run(self._rows.aside)
+
+    async def one(self, id: str) -> Queued | None:
+        return await self._disk.run(self._rows.one, id)
 
     async def retry(self, id: str) -> str | None:
         return await self._disk.run(self._room.essential(self._rows.unpark), id)
@@ -113,8 +119,11 @@ class Outbox:
     async def retry(self, id: str, after: float, *, begun: bool = False) -> None:
         await self._disk.run(self._room.essential(self._rows.retry), id, after, begun)
 
-    async def dead(self) -> Sequence[Outgoing]:
-        return await self._disk.run(self._rows.dead)
+    async def dead(self, at_most: int | None = None) -> Sequence[Outgoing]:
+        return await self._disk.run(self._rows.dead, at_most)
+
+    async def given_up(self) -> int:
+        return await self._disk.run(self._rows.given_up)
 
     async def drop(self, id: str) -> bool:
         return await self._disk.run(self._room.essential(self._rows.bury), id)

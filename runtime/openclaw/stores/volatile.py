@@ -131,8 +131,16 @@ class Inbox:
         row.state, row.settled, row.reply = "failed", row.settled or self.clock.now(), row.reply or reply
         return True
 
-    async def parked(self) -> Sequence[Queued]:
-        return [self._queued(id) for id, row in self._rows.items() if row.state == "parked" and not row.pruned]
+    async def parked(self, at_most: int | None = None) -> Sequence[Queued]:
+        aside = (self._queued(id) for id, row in self._rows.items() if row.state == "parked" and not row.pruned)
+        return [*islice(aside, at_most)]
+
+    async def aside(self) -> int:
+        return len(await self.parked())
+
+    async def one(self, id: str) -> Queued | None:
+        row = self._rows.get(id)
+        return self._queued(id) if row is not None and (row.unsettled or row.state == "parked") else None
 
     async def retry(self, id: str) -> str | None:
         row = self._rows.get(id)
@@ -242,8 +250,12 @@ class Outbox:
         self._posted[id].handed = begun
         self._posted[id].rest_until = self._clock.monotonic() + after
 
-    async def dead(self) -> Sequence[Outgoing]:
-        return [posted.outgoing(id) for id, posted in sorted(self._dead.items(), key=lambda item: int(item[0][1:]))]
+    async def dead(self, at_most: int | None = None) -> Sequence[Outgoing]:
+        oldest = sorted(self._dead.items(), key=lambda item: int(item[0][1:]))
+        return [posted.outgoing(id) for id, posted in oldest[:at_most]]
+
+    async def given_up(self) -> int:
+        return len(self._dead)
 
     async def drop(self, id: str) -> bool:
         return self._dead.pop(id, None) is not None
