@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,19 @@ TELEGRAM = '  telegram: {{kind: telegram, token: "{bot}", api_base: "{url}", all
 Scene = Callable[[App, Program], Awaitable[None]]
 
 
-def run(tmp_path: Path, model: MessagesServer, mode: str, scene: Scene, more: str = "", limit: int = 50) -> None:
+def run(
+    tmp_path: Path,
+    model: MessagesServer,
+    mode: str,
+    scene: Scene,
+    more: str = "",
+    limit: int = 50,
+    files: Mapping[str, str] | None = None,
+) -> None:
     channels = CHANNELS.replace("port: 0", f"port: 0, queue: {mode}, queue_limit: {limit}") + more
 
     async def whole() -> None:
-        root = project(tmp_path / "project", model.url, files={"channels.yaml": channels})
+        root = project(tmp_path / "project", model.url, files={"channels.yaml": channels, **(files or {})})
         async with lived(root, tmp_path / "state") as (app, operator):
             await asyncio.wait_for(scene(app, operator), 120)
 
@@ -94,6 +103,45 @@ def test_what_is_said_before_a_tool_has_run_is_read_with_its_result(tmp_path: Pa
 
     with MessagesServer() as model:
         run(tmp_path, model, "steer", scene)
+
+
+TWO_PLACES = """\
+  telegram: {{kind: telegram, token: "{bot}", api_base: "{url}", allow: [7], queue: steer}}
+people:
+  nader: {{ids: ["http:operator/nader", "telegram:7"]}}
+"""
+AT_ONE = """\
+tools:
+  add: {python: "sums:add"}
+policies:
+  works:
+    default: deny
+    rules: [{allow: add, channel: http}]
+"""
+
+
+def test_what_joins_a_turn_from_another_place_of_the_same_person_brings_that_places_rights_along(
+    tmp_path: Path,
+) -> None:
+    async def scene(app: App, operator: Program) -> None:
+        came = threading.Event()
+        model.say(Reply(tool("add", a=20, b=22), until=came), Reply(tool("add", a=1, b=2)), text("done"))
+        first = asyncio.create_task(operator.say("add", sender="nader"))
+        await until(lambda: model.requests, "the first request", 40)
+        [running] = app.sessions.running()
+        telegram.say("and more", by=7)
+        async with asyncio.timeout(40):
+            while not await app.store.inbox.waiting(running.route.session):  # noqa: ASYNC110  # there is no event
+                await asyncio.sleep(0.01)
+        came.set()
+        assert (await first).json()["reply"] == "done"
+        blocks = [block for message in model.requests[-1].body["messages"] for block in message["content"]]
+        alone, together = [block["content"] for block in blocks if block["type"] == "tool_result"]
+        assert alone == "42" and together.startswith("refused: no rule allows")
+
+    with MessagesServer() as model, TelegramServer() as telegram:
+        places = TWO_PLACES.format(bot=BOT, url=telegram.url)
+        run(tmp_path, model, "steer", scene, places, files={"tools.yaml": AT_ONE})
 
 
 @pytest.mark.slow

@@ -101,10 +101,11 @@ class Job:
         by, snapshot = self.beat.asked_by if self.beat else None, self.generation.snapshot
         return sender(by if by is not None and by.channel != "cron" else self.queued.message.sender, snapshot)
 
-    @property
     def others(self) -> tuple[Sender, ...]:
-        """Whoever else is answered together with them: what one of them may not, is not done."""
-        found = [sender(queued.message.sender, self.generation.snapshot) for queued in self.beside.with_it]
+        """Whoever else is answered together with them by now, also from another place of theirs: what one of them may
+        not, is not done."""
+        rows = [row for row in self.beside.rows() if row.id != self.queued.id]
+        found = [sender(row.message.sender, self.generation.snapshot) for row in rows]
         return tuple(dict.fromkeys(one for one in found if one != self.who))
 
     @property

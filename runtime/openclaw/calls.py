@@ -11,7 +11,7 @@ import asyncio
 import functools
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
@@ -62,7 +62,8 @@ class Scene:
     protected: tuple[Path, ...]
     heartbeat: str | None = None  # the one that rules are to see
     transcript: Transcript = field(default_factory=Transcript)  # of the session, as it grows
-    others: tuple[Sender, ...] = ()  # who is answered together with the sender: what one of them may not, is not done
+    others: Callable[[], Iterable[Sender]] = tuple  # who is answered with the sender by now: what one of them may not,
+    # is not done
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ class Calls:
         pinned, facts = self._bench.snapshot.policies[self._scene.agent.policy], self._bench.facts
         now = self._policy()
         policies = (now,) if now is pinned else (now, pinned)
-        asked = [attempt, *(_by(other, attempt) for other in self._scene.others)]
+        asked = [attempt, *(_by(other, attempt) for other in self._scene.others())]
         found = [decide(one, policy, facts) for one in asked for policy in policies]
         return max(found, key=lambda decision: decision.effect)
 

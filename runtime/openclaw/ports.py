@@ -163,12 +163,14 @@ async def _nobody() -> Sequence[Queued]:
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What else is answered with a message: `with_it` is read together with it, and `steer` gives, whenever it is
-    asked, what came since and joins the turn under way. All of it is settled with the turn. `anew`: its words are said
-    once more, because its turn, which was begun before, is not to be taken up."""
+    asked, what came since and joins the turn under way. All of it is settled with the turn; `rows` gives what that is
+    by now, also what was read before a crash. `anew`: its words are said once more, because its turn, which was begun
+    before, is not to be taken up."""
 
     with_it: Sequence[Queued] = ()
     steer: Callable[[], Awaitable[Sequence[Queued]]] = _nobody
     anew: bool = False
+    rows: Callable[[], Sequence[Queued]] = tuple
 
 
 ALONE = Beside()

@@ -83,7 +83,7 @@ class Counting:
         agent = self.snapshot.agents["main"]
         scene = Scene(
             agent, session, message, who, None, self.workspace, "", (Path("/project"),), transcript=self.transcript,
-            others=others,
+            others=lambda: others,
         )  # fmt: skip
         audit: Audit = self.store.audit
         bench = Bench(

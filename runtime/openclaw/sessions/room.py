@@ -239,7 +239,8 @@ class Sessions:
         rows = [queued, *known]
         joining = unbegun(line.joining(queued), transcript)
         said = () if how in ("open", "answered") else tuple(known)
-        beside = Beside(said, partial(self._steered, session, joining), anew=how in ("passed", "blamed"))
+        steered, anew = partial(self._steered, session, joining), how in ("passed", "blamed")
+        beside = Beside(said, steered, anew, lambda: running.rows)
         front = lead(rows, transcript)
 
         def tell(event: Progress) -> None:
