@@ -266,9 +266,9 @@ class Answering:
         shortening = Shortening(log, models, agent.compaction, self.failures, agent.limits.cost)
         if (command := _command(queued)) == "compact":
             with job.waits.waiting():
-                return await shortening.asked()
+                return await shortening.asked(queued.id)
         if command == "undo-compact":
-            return await shortening.taken_back()
+            return await shortening.taken_back(queued.id)
         if job.begins and log.transcript.answer(queued.id) is None:
             with job.waits.waiting():
                 await shortening.before_turn()

@@ -60,9 +60,10 @@ async def compact(
     keep_tokens: int,
     mode: Literal["own", "server"] = "own",
     may: Callable[[], bool] = always,
+    message: str = "",
 ) -> Compaction | None:
     """Writes the summary of all but the newest `keep_tokens`; None where there is nothing to shorten. `may` is asked
-    before each piece.
+    before each piece; `message` is the command that wants it.
 
     Raises ProviderError or Unfinished, and then only drafts were written.
     """
@@ -85,7 +86,7 @@ async def compact(
     if left_out:
         beside += f"\n\n{essentials.listed(left_out, LISTED)}"
     beside += _last_words(log, kept)
-    compaction = await _write(log, summary, beside, kept, summing.usage, block)
+    compaction = await _write(log, summary, beside, kept, summing.usage, block, message=message)
     if cut_off is not None:
         raise cut_off
     return compaction
@@ -113,12 +114,12 @@ async def trim(log: Log, keep_tokens: int, why: str) -> Compaction | None:
     return await _write(log, summary, _last_words(log, kept), kept, Usage(), trimmed=True)
 
 
-async def undo(log: Log) -> bool:
+async def undo(log: Log, message: str = "") -> bool:
     """Takes the last summary back; False where there is none."""
     summary = log.transcript.summary
     if summary is None:
         return False
-    await log.write(Undone(log.chance.fresh(), log.clock.now(), summary.id))
+    await log.write(Undone(log.chance.fresh(), log.clock.now(), summary.id, message))
     return True
 
 
@@ -137,11 +138,12 @@ async def _write(
     block: Block | None = None,
     *,
     trimmed: bool = False,
+    message: str = "",
 ) -> Compaction:
     summary, beside, first = _inside(summary), _inside(beside), kept[0].id if kept else None
     text = f"{_OPEN}{summary}{beside}{_CLOSE}"
     aside = f"<more of what the summary stands for>{beside}\n</more>" if block and beside else ""
-    compaction = Compaction(log.chance.fresh(), log.clock.now(), text, first, usage, block, aside, trimmed)
+    compaction = Compaction(log.chance.fresh(), log.clock.now(), text, first, usage, block, aside, trimmed, message)
     await log.write(compaction)
     return compaction
 

@@ -413,7 +413,7 @@ class Compaction:
 
     `block` is the summary where the model's own service made it: it is sent back as it came, before all else, and
     `beside` behind it. `summary` holds the words of both. `trimmed`: of what it stands for a part was left out without
-    a summary, which the person has to be told.
+    a summary, which the person has to be told. `message`: the inbox id of the command that asked for it.
     """
 
     id: str
@@ -424,6 +424,7 @@ class Compaction:
     block: Block | None = None
     beside: str = ""
     trimmed: bool = False
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,6 +451,7 @@ class Undone:
     id: str
     at: datetime
     compaction: str  # entry id
+    message: str = ""  # the inbox id of the command that asked for it
 
 
 @dataclass(frozen=True, slots=True)

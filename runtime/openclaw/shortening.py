@@ -106,10 +106,13 @@ class Shortening:
             if error.fault in ITS_OWN:
                 self._failures.another(self._log.session)
 
-    async def asked(self) -> str:
+    async def asked(self, message: str) -> str:
+        """The command `message` wants it; done once, also where a crash came between."""
         before = compaction.tokens(self._log)
+        if self._log.transcript.begun(message):
+            return f"Shortened to about {before:,} tokens. The full text stays on disk."
         try:
-            done = await self._shorten(self._limits.keep_tokens, self._affordable)
+            done = await self._shorten(self._limits.keep_tokens, self._affordable, message)
         except Unfinished:
             return "The conversation was left as it is: a summary costs more than is allowed. /compact goes on with it."
         except ProviderError as error:
@@ -120,8 +123,9 @@ class Shortening:
             f"Shortened from about {before:,} to {compaction.tokens(self._log):,} tokens. The full text stays on disk."
         )
 
-    async def taken_back(self) -> str:
-        if not await compaction.undo(self._log):
+    async def taken_back(self, message: str) -> str:
+        """As `asked`."""
+        if not self._log.transcript.begun(message) and not await compaction.undo(self._log, message):
             return "There is no summary to take back."
         now = compaction.tokens(self._log)
         return f"The summary was taken back: the conversation has about {now:,} tokens again."
@@ -142,11 +146,11 @@ class Shortening:
         asked = filter(None, map(paid, self._log.transcript.entries[self._begun :]))
         return self._models.cost(list(asked)) >= self._cost
 
-    async def _shorten(self, keep_tokens: int, may: Callable[[], bool]) -> bool:
+    async def _shorten(self, keep_tokens: int, may: Callable[[], bool], message: str = "") -> bool:
         entries = self._log.transcript.entries
         begun = len(entries)
         try:
-            done = await compaction.compact(self._log, self._models, keep_tokens, self._limits.mode, may)
+            done = await compaction.compact(self._log, self._models, keep_tokens, self._limits.mode, may, message)
         except ProviderError as error:
             log.warning("the summary of %s failed: %s", self._log.session, error)
             if any(isinstance(entry, Draft) and entry.summary for entry in entries[begun:]):

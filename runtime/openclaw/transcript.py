@@ -121,7 +121,13 @@ class Transcript:
         if self._open.get(entry.call, entry) is None:  # a second result changes nothing
             self._open[entry.call] = entry
 
+    def _commanded(self, entry: Compaction | Undone) -> None:
+        """A command that did its work is not done again when it is taken up once more."""
+        if entry.message:
+            self._begun[entry.message] = len(self.entries) - 1
+
     def _summed_up(self, entry: Compaction) -> None:
+        self._commanded(entry)
         self._uncounted.append(entry.usage)
         self._summaries.append(len(self.entries) - 1)
         self._undone = None
@@ -131,6 +137,7 @@ class Transcript:
         self._uncounted.append(entry.usage)
 
     def _taken_back(self, entry: Undone) -> None:
+        self._commanded(entry)
         if self.summary is not None and self.summary.id == entry.compaction:
             self._summaries.pop()
             self._undone = len(self.entries) - 1

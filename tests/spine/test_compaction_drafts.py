@@ -90,10 +90,10 @@ def test_what_was_summed_up_of_something_else_is_not_gone_on_with() -> None:
         house.log = type(house.log)("s", house.store.journal, Transcript(other), house.clock)
         await house.shortening().before_turn()
         assert "of other words" not in str(house.model.asked)
-        await house.shortening().taken_back()
+        await house.shortening().taken_back("command-1")
         assert isinstance(house.log.transcript.entries[-1], Undone)
         house.model.plan = ["again one", "again two", "again three"]
-        await house.shortening().asked()
+        await house.shortening().asked("command-2")
         assert len(house.model.asked) == 6  # whoever takes a summary back wants another one
 
     asyncio.run(scene())
@@ -102,7 +102,7 @@ def test_what_was_summed_up_of_something_else_is_not_gone_on_with() -> None:
 def test_a_summary_is_whole_when_it_is_broken_off_while_it_is_asked_for_what_it_leaves_out() -> None:
     async def scene() -> None:
         house = House("they talked", 1e9, entries=[*turns(1), *said("the ticket is INC-2041"), *turns(10)[5:]])
-        summing = asyncio.ensure_future(house.shortening().asked())
+        summing = asyncio.ensure_future(house.shortening().asked("command-3"))
         await until(lambda: len(house.model.asked) == 2, "the second request")
         summing.cancel()
         with pytest.raises(asyncio.CancelledError):

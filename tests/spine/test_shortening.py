@@ -130,7 +130,7 @@ def test_nobody_is_told_of_what_was_taken_back() -> None:
         house = House()
         await compaction.trim(house.log, 400, "why")
         assert house.notes() == [TRIMMED]
-        await house.shortening().taken_back()
+        await house.shortening().taken_back("command-1")
         assert house.notes() == []
 
     asyncio.run(scene())
@@ -250,12 +250,12 @@ def test_a_summary_can_be_taken_back_and_is_not_made_again_at_once() -> None:
         before = [dict(message) for message in house.log.transcript.messages("s")]
         await house.shortening().before_turn()
         assert len(house.log.transcript.messages("s")) < len(before)
-        assert "The summary was taken back" in await house.shortening().taken_back()
+        assert "The summary was taken back" in await house.shortening().taken_back("command-2")
         assert list(house.log.transcript.messages("s")) == before
         assert house.log.transcript.summary is None
         await house.shortening().before_turn()
         assert len(house.summaries()) == 1
-        assert await house.shortening().taken_back() == "There is no summary to take back."
+        assert await house.shortening().taken_back("command-3") == "There is no summary to take back."
         read_back = Transcript(list(house.log.transcript.entries))
         assert list(read_back.messages("s")) == before
         for entry in turns(12, words=400)[50:]:
@@ -276,9 +276,27 @@ def test_taking_back_the_second_summary_leaves_the_first_in_force() -> None:
         between = [dict(message) for message in house.log.transcript.messages("s")]
         await house.shortening().before_turn()
         assert "the second" in str(house.log.transcript.messages("s")[0])
-        await house.shortening().taken_back()
+        await house.shortening().taken_back("command-4")
         assert list(house.log.transcript.messages("s")) == between
         assert isinstance(house.log.transcript.entries[-1], Undone)
+
+    asyncio.run(scene())
+
+
+def test_a_command_that_is_taken_up_again_after_a_crash_is_not_done_twice() -> None:
+    async def scene() -> None:
+        house = House("the first", "the second")
+        assert "Shortened from" in await house.shortening().asked("c1")
+        for entry in turns(14)[50:]:
+            house.log.transcript.add(entry)
+        assert "Shortened from" in await house.shortening().asked("c2")
+        for _ in range(2):
+            assert "Shortened to" in await house.shortening().asked("c2")
+            assert "The summary was taken back" in await house.shortening().taken_back("u1")
+            house.log = replace(house.log, transcript=Transcript(house.log.transcript.entries))
+        assert house.log.transcript.summary is not None and "the first" in house.log.transcript.summary.summary
+        assert "The summary was taken back" in await house.shortening().taken_back("u2")
+        assert house.log.transcript.summary is None
 
     asyncio.run(scene())
 

@@ -89,7 +89,7 @@ entries = (
     | st.builds(Compaction, text, times, text, maybe, usages)
     | st.builds(Draft, text, times, text, st.integers(0), text, usages, text)
     | st.builds(Compaction, text, times, text, maybe, usages, objects, text)
-    | st.builds(Compaction, text, times, text, maybe, usages, trimmed=st.booleans())
+    | st.builds(Compaction, text, times, text, maybe, usages, trimmed=st.booleans(), message=text)
     | st.builds(Told, text, times, text, text, text)
 )
 

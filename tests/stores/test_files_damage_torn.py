@@ -29,7 +29,7 @@ LAST: dict[str, Entry] = {
     "a result": Result("last", NOON, "c", "one\ntwo", False),
     "a summary": Compaction("last", NOON, "<summary>…</summary>", "1", Usage(1, 2)),
     "a part of a summary": Draft("last", NOON, "summary…", 7, "0f", Usage(1, 2), "setup"),
-    "a summary taken back": Undone("last", NOON, "7"),
+    "a summary taken back": Undone("last", NOON, "7", "m5"),
     "what a heartbeat told": Told("last", NOON, "heartbeat beat", "wake up", "m4"),
 }
 

@@ -253,12 +253,15 @@ def _entry_shape(entry: Entry) -> Json:
             shape = {"type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from, "usage": usage}
             if entry.trimmed:
                 shape["trimmed"] = True
+            if entry.message:
+                shape["message"] = entry.message
             return shape if entry.block is None else {**shape, "block": entry.block, "beside": entry.beside}
         case Draft():
             of = {"length": entry.length, "digest": entry.digest, "setup": entry.setup}
             return {"type": "draft", "summary": entry.summary, **of, "usage": _usage_json(entry.usage)}
         case Undone():
-            return {"type": "undone", "compaction": entry.compaction}
+            asked = {"message": entry.message} if entry.message else {}
+            return {"type": "undone", "compaction": entry.compaction, **asked}
         case Told():
             return {"type": "told", "by": entry.by, "text": entry.text, "message": entry.message, **_untrusted(entry)}
 
@@ -354,9 +357,16 @@ def _result(id: str, at: datetime, value: Json) -> Entry:
 def _compaction(id: str, at: datetime, value: Json) -> Entry:
     keep_from = None if value["keep_from"] is None else _text(value, "keep_from")
     summary, usage, block = _text(value, "summary"), _usage_from(value["usage"]), value.get("block")
+    trimmed, message = value.get("trimmed") is True, _asked_by(value)
     if block is None:
-        return Compaction(id, at, summary, keep_from, usage, trimmed=value.get("trimmed") is True)
-    return Compaction(id, at, summary, keep_from, usage, _blocks([block])[0], _text(value, "beside"))
+        return Compaction(id, at, summary, keep_from, usage, trimmed=trimmed, message=message)
+    made, beside = _blocks([block])[0], _text(value, "beside")
+    return Compaction(id, at, summary, keep_from, usage, made, beside, trimmed, message)
+
+
+def _asked_by(value: Json) -> str:
+    """Lines of earlier versions do not say."""
+    return _text(value, "message") if "message" in value else ""
 
 
 def _draft(id: str, at: datetime, value: Json) -> Entry:
@@ -368,7 +378,7 @@ def _draft(id: str, at: datetime, value: Json) -> Entry:
 
 
 def _undone(id: str, at: datetime, value: Json) -> Entry:
-    return Undone(id, at, _text(value, "compaction"))
+    return Undone(id, at, _text(value, "compaction"), _asked_by(value))
 
 
 def _told(id: str, at: datetime, value: Json) -> Entry:
