@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sqlite3
+import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from openclaw.pending import Pending
 from openclaw.ports import KEPT, KEPT_ARCHIVES
 from openclaw.stores import _pruning, _sqlite
 from openclaw.stores._files import Files
+from openclaw.stores._jsonl import Transcripts
 from openclaw.stores.files import Store
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -112,7 +114,10 @@ def test_archives_that_are_too_large_lose_their_oldest_and_other_peoples_files_s
     for path in own:
         path.write_text("mine")
         os.utime(path, (0, 0))
-    prune = _pruning.prune_archives
+
+    def prune(folder, now, files, **more):
+        return _pruning.let_go(_pruning.outdated(folder, now, **more), files)
+
     assert prune(tmp_path, NOON + timedelta(days=5), Files(), largest=5000) == 0
     assert prune(tmp_path, NOON + timedelta(days=5), Files(), largest=2500) == 1
     assert not old.exists() and middle.exists()
@@ -139,10 +144,33 @@ def test_what_people_do_to_archives_ends_no_runtime(tmp_path):
         assert [await store.prune(LATER) for _ in range(2)] == [1, 0]
         assert sorted(path.name[0] for path in folder.iterdir()) == ["a", "b", "c"]
         (folder / "d.20250101T000000Z.jsonl").write_text("old")
-        assert _pruning.prune_archives(folder, LATER, Tidied()) == 0
+        assert _pruning.let_go(_pruning.outdated(folder, LATER), Tidied()) == 0
         folder.rename(tmp_path / "elsewhere")
         assert await store.prune(LATER) == 0
         assert (await store.inbox.accept(message("1"), WAY)).new
+
+    with_store(tmp_path, steps)
+
+
+def test_nobody_waits_while_very_many_archives_are_looked_at(tmp_path):
+    class Busy(Transcripts):
+        """Whoever looks at the archives waits until somebody else has been at the disk."""
+
+        looked = threading.Event()
+
+        def outdated(self, now):
+            assert self.looked.wait(30)
+            return super().outdated(now)
+
+    async def steps(store):
+        store._transcripts = Busy(tmp_path / "sessions", ManualClock(NOON), [], Files())
+        folder = tmp_path / "sessions" / "archive"
+        for number in range(_pruning.FEW * 2 + 1):
+            (folder / f"a.20250101T000000Z-{number}.jsonl").touch()
+        pruning = asyncio.create_task(store.prune(LATER))
+        assert (await store.inbox.accept(message("1"), WAY)).new
+        Busy.looked.set()
+        assert await pruning == _pruning.FEW * 2 + 1 and not any(folder.iterdir())
 
     with_store(tmp_path, steps)
 

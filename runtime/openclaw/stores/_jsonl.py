@@ -24,7 +24,7 @@ from openclaw.messages import Entry
 from openclaw.names import file_name
 from openclaw.stores import _codec as codec
 from openclaw.stores._files import Files
-from openclaw.stores._pruning import prune_archives
+from openclaw.stores._pruning import let_go, outdated
 
 VERSION = 1
 OPEN_FILES = 64
@@ -108,8 +108,12 @@ class Transcripts:
         self._files.sync_folder(self._folder)
         return target.name
 
-    def prune(self, now: datetime) -> int:
-        return prune_archives(self._folder / "archive", now, self._files)
+    def outdated(self, now: datetime) -> list[Path]:
+        """Archives to be let go of. There may be very many to look at: not for the thread that writes."""
+        return outdated(self._folder / "archive", now)
+
+    def let_go(self, archives: Sequence[Path]) -> int:
+        return let_go(archives, self._files)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-"""What runtime.db and sessions/archive let go of, and when. Synchronous; in the disk thread.
+"""What runtime.db and sessions/archive let go of, and when. Synchronous; what writes, in the disk thread.
 
 Law: an idempotency key stays for ever. Of a message that ended long ago its row stays with that key, its session and
 how it ended; what was said goes. A reply that ended long ago goes as a whole. What has not come to its end is
@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from openclaw.stores import _codec as codec
 from openclaw.stores._files import Files
 
 AT_ONCE = 500  # rows of one transaction, so that nobody waits long behind it
+FEW = 25  # archives that are removed before others get at the disk
 _PAGES = 256  # given back to the disk at once
 _LEAST = timedelta(days=1)
 _ARCHIVED = re.compile(r".+\.(\d{8}T\d{6}Z)(-\d+)?\.jsonl")
@@ -50,16 +51,9 @@ def give_back(db: sqlite3.Connection) -> None:
     db.executescript(f"PRAGMA incremental_vacuum({_PAGES})")  # `execute` would give back one page and stop
 
 
-def prune_archives(folder: Path, now: datetime, files: Files, largest: int = LARGEST_ARCHIVES) -> int:
-    gone = sum(_let_go(path, files) for path in outdated(folder, now, largest))
-    if gone:
-        files.sync_folder(folder)
-    return gone
-
-
 def outdated(folder: Path, now: datetime, largest: int = LARGEST_ARCHIVES) -> list[Path]:
     """Archives that go next, the oldest first. Only what was put there by this runtime, whose name says when, and is a
-    file still: people tidy up there, too."""
+    file still: people tidy up there, too. Only reads, and may take long."""
     found = sorted(_archives(folder))
     total = sum(size for _, _, size in found)
     old, fresh = _stamp(now - timedelta(days=KEPT_ARCHIVES)), _stamp(now - _LEAST)
@@ -82,6 +76,14 @@ def _archives(folder: Path) -> Iterator[tuple[str, str, int]]:
                         yield found[1], entry.name, entry.stat(follow_symlinks=False).st_size
     except OSError as error:
         log.warning("no archive is let go of: %s cannot be read (%s)", folder, error)
+
+
+def let_go(archives: Sequence[Path], files: Files) -> int:
+    """How many went. In the disk thread: a few at a time."""
+    gone = sum(_let_go(path, files) for path in archives)
+    if gone:
+        files.sync_folder(archives[0].parent)
+    return gone
 
 
 def _let_go(path: Path, files: Files) -> bool:

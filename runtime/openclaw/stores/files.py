@@ -26,6 +26,7 @@ from openclaw.stores._document import Document
 from openclaw.stores._files import Files
 from openclaw.stores._jsonl import Damage, Transcripts
 from openclaw.stores._lock import Lock
+from openclaw.stores._pruning import FEW
 from openclaw.stores._room import Room
 from openclaw.stores._sqlite import Rows
 from openclaw.stores._summaries import Summaries
@@ -290,7 +291,12 @@ class Store:
         return await self._disk.run(self._room.there)
 
     async def prune(self, now: datetime) -> int:
-        return await self._disk.run(self._rows.prune, now) or await self._disk.run(self._transcripts.prune, now)
+        return await self._disk.run(self._rows.prune, now) or await self._prune_archives(now)
+
+    async def _prune_archives(self, now: datetime) -> int:
+        going = await self._disk.read(self._transcripts.outdated, now)
+        bites = [going[at : at + FEW] for at in range(0, len(going), FEW)]
+        return sum([await self._disk.run(self._transcripts.let_go, bite) for bite in bites])
 
     async def close(self) -> None:
         try:
