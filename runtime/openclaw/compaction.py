@@ -34,12 +34,28 @@ _ENDING = re.compile(r"<(?=\s*/\s*(?:summary|more))", re.IGNORECASE)
 
 def due(log: Log, limits: CompactionLimits, *, share: float = 1.0) -> bool:
     """Whether the next request would carry more than the session should, or than this share of it. After a summary was
-    taken back not before a good deal more was said."""
+    taken back not before a good deal more was said. What no summary makes shorter, system prompt and tools, leaves the
+    conversation a quarter of that at the least: else it would be summed up again and again."""
     transcript = log.transcript
     undone = transcript.undone()
     if undone and guess(undone) <= limits.at_tokens // 4:
         return False
-    return tokens(log) > limits.at_tokens * share
+    carried = tokens(log)
+    return carried > limits.at_tokens * share and carried - _fixed(transcript) > limits.at_tokens * share / 4
+
+
+def kept_tokens(log: Log, limits: CompactionLimits) -> int:
+    """How many of the latest tokens stay: half of what the conversation may have, so that there is room to go on."""
+    room = max(limits.at_tokens - _fixed(log.transcript), limits.at_tokens // 4)
+    return min(limits.keep_tokens, room // 2) if room < limits.at_tokens else limits.keep_tokens
+
+
+def _fixed(transcript: Transcript) -> int:
+    """Tokens of the last call that stand in none of the entries, as far as the model reported it."""
+    if not transcript.context_tokens:
+        return 0
+    said = guess(transcript.kept()) - guess(transcript.since_call())
+    return max(0, transcript.context_tokens - said)
 
 
 def tokens(log: Log) -> int:

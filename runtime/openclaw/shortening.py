@@ -74,12 +74,12 @@ class Shortening:
         if not compaction.due(self._log, self._limits):
             return
         try:
-            await self._shorten(self._limits.keep_tokens, self._for(PATIENCE))
+            await self._shorten(self._keep, self._for(PATIENCE))
         except Unfinished:
             log.info("the summary of %s is gone on with before the next turn", self._log.session)
         except ProviderError as error:
             if error.fault in ITS_OWN and self._failures.another(self._log.session) >= FAILURES:
-                await self._trim(self._limits.keep_tokens, str(error))
+                await self._trim(self._keep, str(error))
 
     async def at_window(self) -> bool:
         """The model can be sent no more: whether it is less now. Raises ProviderError where it cannot be asked."""
@@ -99,7 +99,7 @@ class Shortening:
         if self._failures.given_up(self._log.session) or not compaction.due(self._log, self._limits, share=IDLE):
             return
         try:
-            await self._shorten(self._limits.keep_tokens, self._affordable)
+            await self._shorten(self._keep, self._affordable)
         except Unfinished:
             pass
         except ProviderError as error:
@@ -112,7 +112,7 @@ class Shortening:
         if self._log.transcript.begun(message):
             return f"Shortened to about {before:,} tokens. The full text stays on disk."
         try:
-            done = await self._shorten(self._limits.keep_tokens, self._affordable, message)
+            done = await self._shorten(self._keep, self._affordable, message)
         except Unfinished:
             return "The conversation was left as it is: a summary costs more than is allowed. /compact goes on with it."
         except ProviderError as error:
@@ -129,6 +129,10 @@ class Shortening:
             return "There is no summary to take back."
         now = compaction.tokens(self._log)
         return f"The summary was taken back: the conversation has about {now:,} tokens again."
+
+    @property
+    def _keep(self) -> int:
+        return compaction.kept_tokens(self._log, self._limits)
 
     def _for(self, seconds: float) -> Callable[[], bool]:
         """Whether another piece may be asked for: so much time has not passed since now, nor is the limit reached."""

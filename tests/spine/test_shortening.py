@@ -319,6 +319,27 @@ def test_an_idle_session_is_made_short_earlier_and_leaves_nothing_behind_when_it
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("fixed", [0, 600, 2_000])
+def test_system_prompt_and_tools_do_not_make_every_other_turn_a_summary(fixed: int) -> None:
+    """Of 1,000 tokens they take most, or more than all: 20 turns of 60 tokens are summed up now and then."""
+
+    async def turn(house: House, number: int) -> None:
+        await house.shortening().before_turn()
+        house.log.transcript.add(UserEntry(f"u{number}", NOW, ({"type": "text", "text": "word " * 20},), f"m{number}"))
+        carried = fixed + compaction.guess(house.log.transcript.kept())
+        words = ({"type": "text", "text": "word " * 20},)
+        answer = AssistantEntry(f"a{number}", NOW, words, "m", "end_turn", Usage(carried, 30), "s")
+        house.log.transcript.add(answer)
+
+    async def scene() -> None:
+        house = House(entries=[])
+        for number in range(20):
+            await turn(house, number)
+        assert 1 <= len(house.summaries()) <= 20 * 60 // 100
+
+    asyncio.run(scene())
+
+
 def test_a_summary_is_not_shown_while_it_is_written() -> None:
     async def scene() -> None:
         house = House("they talked")
