@@ -38,7 +38,7 @@ def unserved(status: int, code: str, detail: str) -> Unserved:
     return Unserved(Problem(status, code, detail))
 
 
-GONE = Problem(410, "gone", "this was answered long ago, or told to nobody; what was said is not kept any more")
+GONE = Problem(410, "gone", "this ended long ago, and what was said is not kept any more")
 """Of a message that ended, and whose reply is not there."""
 
 

@@ -109,7 +109,10 @@ _SESSIONS: Final = (
     ),
 )
 _INBOX: Final = (
-    Row("inbox", "GET", "/api/inbox", "operator", "What has not come to its end", {200: "Inbox"}),
+    Row(
+        "inbox", "GET", "/api/inbox", "operator", "What has not come to its end, of each state the oldest 1,000",
+        {200: "Inbox"},
+    ),
     Row(
         "retry", "POST", "/api/inbox/{id}/retry", "operator", "Try once more what is parked or dead",
         {200: "Retried"}, problems=(404,),
