@@ -292,6 +292,9 @@ class Store(Protocol):
     async def prune(self, now: datetime) -> int:
         """Lets go of what is older than it is kept, a little at a time. How much went; 0 when there is no more."""
 
+    async def shrink(self) -> bool:
+        """Gives space that nothing needs back to the disk, a little at a time. Whether there is much more."""
+
     async def close(self) -> None: ...
 
 

@@ -1,13 +1,15 @@
 """Letting go of what is kept no longer, in idle moments and a little at a time.
 
-Law: nobody waits for it. It goes on only while no turn runs, leaves the disk to others between two bites, and gives up
-until the next time where the disk is full. Knows nothing of what is let go of.
+Law: nobody waits for it, and it waits for nobody for ever. It goes on while no turn runs, and where there always is one
+in spite of that, but slowly; it leaves the disk to others between two bites, and gives up until the next time where the
+disk is full. Knows nothing of what is let go of.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from openclaw.clock import Clock
 from openclaw.errors import DiskFull
@@ -17,6 +19,9 @@ EVERY = 3600.0  # seconds from one time to the next
 FIRST = 60.0  # seconds after the start
 BETWEEN = 0.2  # seconds between two bites
 BUSY = 5.0  # seconds until it looks again whether a turn runs
+PATIENCE = 300.0  # seconds in all that it waits, each time, for moments without one
+
+Went = TypeVar("Went", int, bool)
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +31,7 @@ class Tidying:
         self._store = store
         self._clock = clock
         self._busy = busy
+        self._patience = PATIENCE
 
     async def run(self) -> None:
         """Until cancelled; raises StorageFailed."""
@@ -35,17 +41,24 @@ class Tidying:
             await self._clock.sleep(EVERY)
 
     async def _once(self) -> None:
-        total = 0
+        total, self._patience = 0, PATIENCE
         try:
-            while gone := await self._bite():
+            while gone := await self._bite(lambda: self._store.prune(self._clock.now())):
                 total += gone
-                await self._clock.sleep(BETWEEN)
+            while await self._bite(self._store.shrink):
+                pass
         except DiskFull as error:
             log.warning("nothing was tidied up: %s", error)
         if total:
             log.info("%d messages, replies and archives were let go of", total)
 
-    async def _bite(self) -> int:
+    async def _bite(self, act: Callable[[], Awaitable[Went]]) -> Went:
+        """In a moment without a turn; where none comes, in spite of them, but seldom."""
         while self._busy():
             await self._clock.sleep(BUSY)
-        return await self._store.prune(self._clock.now())
+            self._patience -= BUSY
+            if self._patience <= 0:
+                break
+        went = await act()
+        await self._clock.sleep(BETWEEN)
+        return went

@@ -10,7 +10,7 @@ from openclaw.errors import DiskFull
 from openclaw.messages import Address, Message, Route, Text
 from openclaw.ports import KEPT
 from openclaw.stores.volatile import Store
-from openclaw.tidying import BETWEEN, BUSY, EVERY, FIRST, Tidying
+from openclaw.tidying import BETWEEN, BUSY, EVERY, FIRST, PATIENCE, Tidying
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 
@@ -44,7 +44,11 @@ class Counting(Store):
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__("", clock)
-        self.asked, self.full = 0, False
+        self.asked, self.full, self.empty = 0, False, 0
+
+    async def shrink(self) -> bool:
+        self.empty = max(self.empty - 1, 0)
+        return self.empty > 0
 
     async def prune(self, now: datetime) -> int:
         self.asked += 1
@@ -77,7 +81,7 @@ def test_it_tidies_up_until_nothing_is_left_and_again_after_an_hour() -> None:
         assert house.store.asked == 2
         await house.clock.advance(EVERY - 1)
         assert house.store.asked == 2
-        await house.clock.advance(1)
+        await house.clock.advance(1 + 2 * BETWEEN)
         assert house.store.asked == 3
 
     play(steps)
@@ -92,6 +96,30 @@ def test_it_waits_while_a_turn_runs() -> None:
         house.busy = False
         await house.clock.advance(BUSY)
         assert await house.gone()
+
+    play(steps)
+
+
+def test_where_a_turn_always_runs_it_goes_on_slowly_after_a_while() -> None:
+    async def steps(house: House) -> None:
+        house.busy = True
+        await house.clock.advance(FIRST + PATIENCE - 1)
+        assert house.store.asked == 0
+        await house.clock.advance(1)
+        assert await house.gone() and house.store.asked == 1
+        await house.clock.advance(BETWEEN)
+        assert house.store.asked == 1
+        await house.clock.advance(BUSY)
+        assert house.store.asked == 2
+
+    play(steps)
+
+
+def test_space_goes_back_to_the_disk_until_little_stands_empty() -> None:
+    async def steps(house: House) -> None:
+        house.store.empty = 100
+        await house.clock.advance(FIRST + 110 * BETWEEN)
+        assert house.store.empty == 0
 
     play(steps)
 

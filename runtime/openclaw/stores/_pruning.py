@@ -24,6 +24,7 @@ from openclaw.stores._files import Files
 AT_ONCE = 500  # rows of one transaction, so that nobody waits long behind it
 FEW = 25  # archives that are removed before others get at the disk
 _PAGES = 256  # given back to the disk at once
+_SHARE = 20  # of the pages of a database: so many may stand empty
 _LEAST = timedelta(days=1)
 _ARCHIVED = re.compile(r".+\.(\d{8}T\d{6}Z)(-\d+)?\.jsonl")
 
@@ -46,9 +47,13 @@ def prune_rows(db: sqlite3.Connection, now: datetime, largest: int = LARGEST_ROW
     return messages + replies
 
 
-def give_back(db: sqlite3.Connection) -> None:
-    """Pages that nothing stands on go back to the disk, a few at a time."""
+def give_back(db: sqlite3.Connection) -> bool:
+    """Pages that nothing stands on go back to the disk, a few at a time. Whether there are many more: the last ones
+    stay, for they are needed again."""
+    before = _pragma(db, "freelist_count")
     db.executescript(f"PRAGMA incremental_vacuum({_PAGES})")  # `execute` would give back one page and stop
+    free = _pragma(db, "freelist_count")
+    return free < before and free > max(_PAGES, _pragma(db, "page_count") // _SHARE)
 
 
 def outdated(folder: Path, now: datetime, largest: int = LARGEST_ARCHIVES) -> list[Path]:
@@ -104,7 +109,8 @@ def _stamp(at: datetime) -> str:
 
 def _size(db: sqlite3.Connection) -> int:
     """Bytes in use."""
-    pages, free, size = (
-        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
+    return (_pragma(db, "page_count") - _pragma(db, "freelist_count")) * _pragma(db, "page_size")
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])

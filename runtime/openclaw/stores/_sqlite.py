@@ -316,9 +316,11 @@ class Rows:
 
     def prune(self, now: datetime) -> int:
         with self._transaction() as db:
-            gone = pruning.prune_rows(db, now)
-        pruning.give_back(self._db)
-        return gone
+            return pruning.prune_rows(db, now)
+
+    def shrink(self) -> bool:
+        with self._roomy("no space was given back"):  # what moves pages together needs some itself
+            return pruning.give_back(self._db)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
 
@@ -335,7 +337,7 @@ class Rows:
     def _transaction(self, consequence: str = "nothing was written") -> Iterator[sqlite3.Connection]:
         """All or nothing. A full disk takes nothing, and does not end the runtime: it raises DiskFull."""
         db = self._db
-        try:
+        with self._roomy(consequence):
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -344,6 +346,12 @@ class Rows:
                 if db.in_transaction:  # SQLite has already rolled back where the disk was full
                     db.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def _roomy(self, consequence: str) -> Iterator[None]:
+        """Whatever a full disk is called by SQLite, it is `DiskFull` here."""
+        try:
+            yield
         except (sqlite3.Error, OSError) as error:
             if not self._lacks_room(error):
                 raise

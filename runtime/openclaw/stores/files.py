@@ -293,6 +293,9 @@ class Store:
     async def prune(self, now: datetime) -> int:
         return await self._disk.run(self._rows.prune, now) or await self._prune_archives(now)
 
+    async def shrink(self) -> bool:
+        return await self._disk.run(self._rows.shrink)
+
     async def _prune_archives(self, now: datetime) -> int:
         going = await self._disk.read(self._transcripts.outdated, now)
         bites = [going[at : at + FEW] for at in range(0, len(going), FEW)]

@@ -451,6 +451,9 @@ class Store:
     async def room(self) -> bool:
         return True
 
+    async def shrink(self) -> bool:
+        return False
+
     async def prune(self, now: datetime) -> int:
         old = now - timedelta(days=KEPT)
         archived = now - timedelta(days=KEPT_ARCHIVES)
