@@ -1,10 +1,10 @@
 """What a summary of a conversation must not lose: identifiers, paths, addresses, numbers, names, open tasks.
 
 Pure, in time that grows with the text whatever it holds, and found by form alone: no model is asked. What the person
-and the agent said counts whenever it was said; what is in the result of a tool, or looks like a name, only where it
-occurs in another entry again, because results are full of such things that nobody needs. What strangers wrote counts
-only where somebody here took it up, and a task only where the person or the agent set it. Where there is too much, what
-the person said is the last to go.
+and the agent said counts whenever it was said; what is in the result of a tool, or looks like a name of one word, only
+where it occurs in another entry again, because texts are full of such things that nobody needs. What strangers wrote
+counts only where somebody here took it up, and a task only where the person or the agent set it. Where there is too
+much, what the person said is the last to go.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ Kind: TypeAlias = Literal["task", "address", "path", "identifier", "number", "na
 MOST = 5000  # that are looked for
 LONGEST = 200  # characters of one; longer ones are no identifiers but content
 
+_LETTERS: Final = "".join(map(chr, (*range(0xAA, 0x590), *range(0x1E00, 0x2000))))  # beyond ASCII, where case is known
+_UPPER: Final = "A-Z" + "".join(filter(str.isupper, _LETTERS))
+_LOWER: Final = "a-z" + "".join(filter(str.islower, _LETTERS))
 _TASK: Final = re.compile(
     r"^[ \t]*(?:[-*][ \t]*\[ \][ \t]*|[-*][ \t]*open:[ \t]*|(?:TODO|FIXME|to do|open task)\b:?[ \t]*)(\S.*)$",
     re.I | re.M,
@@ -38,11 +41,11 @@ _FORMS: Final[Sequence[tuple[Kind, re.Pattern[str]]]] = (
     (
         "identifier",
         re.compile(
-            r"(?<![\w-])(?:v?\d+\.\d+\.\d+[\w.-]*|[A-Za-z]+_\w+|(?=[\w-]*[A-Za-z])(?=[\w-]*\d)[A-Za-z0-9][\w-]{3,})(?![\w-])"
+            r"(?<![\w-])(?:v?\d+\.\d+\.\d+[\w.-]*|[A-Za-z]+_\w+|(?=[\w-]*[A-Za-z])(?=[\w-]*\d)[A-Za-z0-9][\w-]{2,})(?![\w-])"
         ),
     ),
     ("number", re.compile(r"(?<![\w.,:/-])(?:\d+(?:[.,:/-]\d+)+|\d{3,})(?!\w)")),
-    ("name", re.compile(r"(?<=[a-z,;:] )[A-Z][^\W\d_]+(?: [A-Z][^\W\d_]+)*")),
+    ("name", re.compile(rf"(?<=[{_LOWER},;:] )[{_UPPER}][^\W\d_]+(?: [{_UPPER}][^\W\d_]+)*")),
 )  # fmt: skip
 _PERSON, _SUMMED_UP, _AGENT, _TOLD, _RESULT = range(5)  # where something was said; told: among strangers' words
 _RUN: Final = re.compile(r"[\w@./:?&=#%+~-]+")  # what may be one identifier, path or address
@@ -66,8 +69,8 @@ class _Seen:
 
     @property
     def counts(self) -> bool:
-        if self.essential.kind == "name":
-            return self.times > 1
+        if self.essential.kind == "name":  # of one word it may be any noun, in German for example
+            return self.times > 1 or (self.source < _AGENT and " " in self.essential.text)
         return self.times > 1 or self.source < _RESULT
 
     def after(self, before: _Seen | None) -> _Seen:

@@ -38,6 +38,11 @@ def result(text: str, id: str = "r") -> Result:
         ("12,500 seats by 2027-01-31 at 14:30", ["12,500", "2027-01-31", "14:30"]),
         ("- [ ] call the bank\nTODO: renew the pass", ["call the bank", "renew the pass"]),
         ("it is 5 or 12, well", []),
+        ("the code is B12 at gate 42", ["B12"]),
+        ("my doctor is Ivan Petrov, you know", ["Ivan Petrov"]),
+        ("мой врач Иван Петров", ["Иван Петров"]),
+        ("ask Émile Øst and Ἀλέξανδρος Ōnuma", ["Émile Øst", "Ἀλέξανδρος Ōnuma"]),
+        ("we met Ada in Rome", []),
     ],
 )
 def test_what_has_the_form_of_something_to_keep_is_found(text: str, expected: list[str]) -> None:
