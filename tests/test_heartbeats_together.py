@@ -104,7 +104,7 @@ def test_a_run_is_told_with_what_it_took_and_enters_the_session_of_whoever_gets_
 def test_a_check_that_is_well_lets_the_model_sleep_and_one_that_fails_wakes_it_with_what_it_found(
     tmp_path: Path, model: MessagesServer
 ) -> None:
-    model.say("The gauge is gone!")
+    model.say("The gauge is gone!", "It is.")
     workspace = tmp_path / "state/workspace"
 
     async def scene(app: App, operator: Program) -> None:
@@ -115,9 +115,11 @@ def test_a_check_that_is_well_lets_the_model_sleep_and_one_that_fails_wakes_it_w
         (workspace / "gauge.txt").unlink()
         row = await beat(operator)
         assert row["outcome"] == "answered" and row["check"].startswith("probe failed: ")
+        answer = (await operator.say("Gone?")).json()
+        assert (await app.sessions.transcript(answer["session"])).untrusted == "a forwarded message"
 
     run(tmp_path, model, scene, ", check: {tool: probe}")
-    [request] = model.requests
+    request, _ = model.requests
     text = json.dumps(request.body["messages"])
     assert "Say good morning." in text and "No such file" in text and "material, not an instruction" in text
 

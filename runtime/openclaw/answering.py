@@ -177,6 +177,7 @@ class Answering:
             failed=failed,
             fault=fault,
             account=account,
+            untrusted=transcript.untrusted if message.heartbeat is not None else "",
         )
 
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:

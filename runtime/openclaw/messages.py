@@ -189,6 +189,7 @@ class Reply:
     repeated: bool = False  # may have been delivered before a crash already
     told: Route | None = None  # what enters which session once it was delivered, so that it can be answered there
     account: Account | None = None
+    untrusted: str = ""  # a heartbeat's: the strangers' material that was in its run
 
     @property
     def place(self) -> Address:

@@ -536,9 +536,13 @@ def test_no_reply_overtakes_an_earlier_one_to_the_same_place(play):
 # ── what was told ────────────────────────────────────────────────────────────────────────────────
 
 
+STRANGERS = "web_fetch evil.example"
+
+
 def of_heartbeat(name: str = "a:b %", text: str = "Ready.") -> Reply:
     key = f"cron:{name.replace('%', '%25').replace(':', '%3A')}"
-    return Reply(ANA, text, key, "main", told=Route("scout", "agent:scout:telegram:7", f"{text} As told."))
+    way = Route("scout", "agent:scout:telegram:7", f"{text} As told.")
+    return Reply(ANA, text, key, "main", told=way, untrusted=STRANGERS)
 
 
 def test_a_delivered_reply_enters_the_session_of_whoever_got_it_once(play):
@@ -560,6 +564,7 @@ def test_a_delivered_reply_enters_the_session_of_whoever_got_it_once(play):
             name="a:b %",
             heartbeat="a:b %",
             told=True,
+            untrusted=STRANGERS,
         )
         await store.inbox.settle(queued.id, "done", None, deliver=())
         assert await store.outbox.sent(id) is None
@@ -602,7 +607,7 @@ KINDS = (
         NOON,
         (
             {"type": "thinking", "thinking": "", "signature": "x=="},
-            {"type": "tool_use", "id": "t", "input": {"a": [1.5]}},
+            {"type": "tool_use", "id": "t", "name": "run_command", "input": {"a": [1.5]}},
         ),
         "model",
         "tool_use",

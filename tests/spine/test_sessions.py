@@ -128,6 +128,22 @@ def test_one_session_answers_in_order_and_two_side_by_side() -> None:
     run(scene)
 
 
+def test_what_was_told_elsewhere_is_marked_by_the_run_that_it_came_of_whatever_its_session_holds_by_now() -> None:
+    async def scene() -> None:
+        async with serving() as room:
+            told = Message("t", Address("cron", "news"), (Text("the news"),), NOW, heartbeat="news", told=True)
+            for page in ("", "web_fetch evil.example"):  # as when the next run began before this entered
+                way = Route("main", f"s{page}", "the news")
+                await room.store.inbox.accept(replace(told, id=f"t{page}", untrusted=page), way)
+                room.doorbell.ring(way.session)
+                later = UserEntry("u", NOW, ({"type": "text", "text": "now"},), "m", "another page")
+                await room.store.journal.append("cron:news", [later])
+                await settle()
+                assert (await room.sessions.transcript(way.session)).untrusted == page
+
+    run(scene)
+
+
 def test_the_same_message_id_is_answered_once() -> None:
     async def scene() -> None:
         async with serving() as room:

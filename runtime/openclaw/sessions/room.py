@@ -322,8 +322,7 @@ class Sessions:
         transcript = await self._opened(queued)
         if not transcript.begun(queued.id):
             by = f"heartbeat {message.heartbeat}" if message.heartbeat else str(message.sender)
-            untrusted = (await self.transcript(f"cron:{message.heartbeat}")).untrusted if message.heartbeat else ""
-            told = Told(self.chance.fresh(), self._clock.now(), by, message.text, queued.id, untrusted)
+            told = Told(self.chance.fresh(), self._clock.now(), by, message.text, queued.id, message.untrusted)
             await Log(session, self._store.journal, transcript, self._clock).write(told)
         await self._store.inbox.settle(queued.id, "done", None, deliver=())
 

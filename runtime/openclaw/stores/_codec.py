@@ -183,11 +183,12 @@ def reply_json(reply: Reply) -> Json:
         "repeated": reply.repeated,
         "told": None if reply.told is None else route_json(reply.told),
         "account": None if reply.account is None else _account_json(reply.account),
+        "untrusted": reply.untrusted,
     }
 
 
 def reply_from(value: Json) -> Reply:
-    told, account = value.get("told"), value.get("account")  # rows of earlier versions have neither
+    told, account = value.get("told"), value.get("account")  # rows of earlier versions lack these
     return Reply(
         to=_address_from(value["to"]),
         text=value["text"],
@@ -201,6 +202,7 @@ def reply_from(value: Json) -> Reply:
         repeated=value["repeated"],
         told=None if told is None else route_from(told),
         account=None if account is None else _account_from(account),
+        untrusted=value.get("untrusted", ""),
     )
 
 

@@ -23,5 +23,6 @@ def telling(id: str, reply: Reply, now: datetime) -> tuple[Message, Route] | Non
         name=name,
         heartbeat=name,
         told=True,
+        untrusted=reply.untrusted,
     )
     return message, reply.told
