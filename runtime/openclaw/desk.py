@@ -269,7 +269,7 @@ class Desk:
         return await self.sessions_room.reset(session)
 
     async def import_session(self, session: str, text: str, *, force: bool) -> int | None:
-        _, entries = parsed(text.encode(), "the import")
+        _, entries = await asyncio.to_thread(parsed, text.encode(), "the import")  # there may be very many
         kept = await self.store.journal.load(session)
         return await self.sessions_room.take_in(session, continued(kept, entries), force=force)
 

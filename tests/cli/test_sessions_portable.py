@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.test_state_commands import Done, openclaw
-from doubles.house import lived, project
+from doubles.house import CHANNELS, lived, project
 from doubles.messages_server import MessagesServer
 from openclaw.clock import SystemClock
 from openclaw.errors import OpenClawError
@@ -200,8 +200,10 @@ def test_a_running_runtime_gives_out_and_takes_in_sessions(tmp_path: Path) -> No
     text = exported(tmp_path / "here", tmp_path / "session.jsonl")
 
     async def scene(model: MessagesServer) -> None:
-        root = project(tmp_path / "project", model.url)
+        small = CHANNELS.replace("}", ", limits: {body: 1024}}")
+        root = project(tmp_path / "project", model.url, files={"channels.yaml": small})
         async with lived(root, tmp_path / "state") as (_, operator):
+            assert len(text) > 1024 and (await operator.say(text)).status_code == 413
             place = f"/api/sessions/{KEY}/import"
             taken = [(await operator.http.post(place, json={"text": text})).json()["entries"] for _ in range(2)]
             assert taken == [5, 0]

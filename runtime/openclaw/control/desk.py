@@ -117,7 +117,7 @@ class Desk:
         return JSONResponse({"key": key, "archived": archived})
 
     async def import_session(self, request: Request, caller: Caller) -> Response:
-        key, body = request.path_params["key"], await self._taking.object(request, _IMPORT_LIMIT)
+        key, body = request.path_params["key"], await self._taking.object(request, _IMPORT_LIMIT, larger=True)
         text, force = bodies.string(body, "text") or "", bodies.truth(body, "force", False)
         try:
             taken = await self._operations.import_session(key, text, force=force)
