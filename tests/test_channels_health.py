@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from doubles.house import TOKEN, Hasty, lived, project, until
+from doubles.house import TOKEN, Hasty, Program, lived, project, until
 from doubles.messages_server import MessagesServer
 from doubles.messages_server import text as says
 from doubles.telegram_house import ANA
@@ -92,6 +92,9 @@ def test_a_command_typed_on_a_full_disk_takes_no_channel_away(tmp_path: Path) ->
             telegram.say("/status", by=ANA)
             await until(lambda: telegram.texts(ANA)[1:], "what the command says")
             await until(lambda: app.space.waiting, "the note that it was taken, which waits for room")
+            async with Program((await app.addresses())[0]) as operator:
+                refused = await operator.http.delete("/api/inbox/r1")
+                assert (refused.status_code, refused.json()["code"]) == (503, "full")
             disk.full = False
             telegram.say("two", by=ANA)
             await until(lambda: telegram.texts(ANA)[2:], "the answer")

@@ -20,7 +20,8 @@ from openclaw.ports import Journal, Store
 log = logging.getLogger(__name__)
 
 AGAIN = 1.0  # seconds between two tries
-_NEW = frozenset({"accept", "retry"})  # of the inbox: refused, rather than waited for
+_NEW = frozenset({"accept", "retry", "drop"})  # of the inbox: refused, rather than waited for
+_ASKED = frozenset({"again", "drop"})  # of the outbox, likewise: somebody waits for the answer
 _CHANNEL = "channel:"  # what a channel notes of what it has done already: nothing can refuse that any more
 
 P = ParamSpec("P")
@@ -43,7 +44,7 @@ class Space:
         self._store = store
         kept: Any = _Through(store)
         kept.inbox = _Through(store.inbox, self._inbox)
-        kept.outbox = _Through(store.outbox, lambda name, work: self._patient(work))
+        kept.outbox = _Through(store.outbox, self._outbox)
         kept.journal = _Through(store.journal, lambda name, work: self._patient(work))
         kept.marks = _Through(store.marks, self._marks)
         return cast(Store, kept)
@@ -69,6 +70,9 @@ class Space:
 
     def _inbox(self, name: str, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         return self._noted(work) if name in _NEW else self._patient(work)
+
+    def _outbox(self, name: str, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        return self._noted(work) if name in _ASKED else self._patient(work)
 
     def _marks(self, name: str, work: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
         if name != "put":

@@ -9,7 +9,7 @@ import pytest
 
 from openclaw.clock import ManualClock, settle
 from openclaw.errors import DiskFull, StorageFailed
-from openclaw.messages import Address, Message, Route, Text, UserEntry
+from openclaw.messages import Address, Message, Reply, Route, Text, UserEntry
 from openclaw.ports import Queued
 from openclaw.space import Space
 from openclaw.stores.volatile import Inbox, Journal, Marks, Store
@@ -46,6 +46,10 @@ class Taken(Inbox):
     async def next(self, session: str) -> Queued | None:
         self.tank.check()
         return await super().next(session)
+
+    async def drop(self, id: str, reply: Reply | None = None) -> bool:
+        self.tank.check()
+        return await super().drop(id, reply)
 
 
 class Noted(Marks):
@@ -84,6 +88,8 @@ def test_what_was_begun_waits_and_what_is_new_is_refused_until_there_is_room() -
         assert not writing.done()
         with pytest.raises(DiskFull):
             await store.inbox.accept(Message("1", Address("repl", "local"), (Text("x"),), NOW), Route("a", "s", "x"))
+        with pytest.raises(DiskFull):  # somebody waits for word of it
+            await store.inbox.drop("1")
         assert space.told() == {"full": True, "since": "2026-11-23T00:00:00+00:00", "waiting": 1}
         await clock.advance(5)
         assert not writing.done()

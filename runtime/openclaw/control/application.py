@@ -30,7 +30,7 @@ from openclaw.control.problems import AGAIN, Unserved, http_problem, problem, un
 from openclaw.control.static import Static
 from openclaw.control.table import TABLE, Row
 from openclaw.control.turns import Turns
-from openclaw.errors import OpenClawError, StorageFailed
+from openclaw.errors import DiskFull, OpenClawError, StorageFailed
 from openclaw.messages import Address
 from openclaw.names import fresh
 from openclaw.ports import Caller, Gate, Operations, Post, Problem
@@ -138,6 +138,8 @@ class _Guard:
         if isinstance(error, StorageFailed):  # the runtime ends, and says why in one line
             self._fatal(error)
             return Problem(503, "storage_failed", "nothing could be written, and the runtime ends")
+        if isinstance(error, DiskFull):  # the log says it already
+            return Problem(503, "full", "the disk is full; nothing was changed")
         reference = fresh()[:12]
         log.error("a request failed (reference %s)", reference, exc_info=error)
         if isinstance(error, OpenClawError):
