@@ -231,6 +231,24 @@ def test_an_index_that_is_built_anew_beside_a_runtime_leaves_nothing_behind(memo
 # ── who is forgotten ─────────────────────────────────────────────────────────────────────────────
 
 
+def test_who_is_forgotten_while_an_index_is_built_is_not_in_what_comes_of_it(memory: Memory, tmp_path: Path) -> None:
+    memory.save("people/bob", "is ill with zorblaxitis", name="ill")
+    for number in range(1001):  # more than are read at once
+        (tmp_path / "memory" / f"n{number}.md").write_text("likes tea")
+    command = Memory(tmp_path / "memory", tmp_path / "search.db", SystemClock())
+    command.open()
+    gone: list[int] = []
+
+    def forget(done: int, of: int) -> None:
+        if done == of and not gone:
+            gone.append(memory.forget(memory.of(["people/bob"], [])))
+
+    assert command.rebuild(forget) == 1001
+    command.close()
+    assert gone == [1]
+    assert not any(b"zorblaxitis" in path.read_bytes() for path in tmp_path.glob("search.db*"))
+
+
 def test_who_is_forgotten_leaves_no_drafts_and_no_folders_but_what_is_kept_there_otherwise(
     memory: Memory, tmp_path: Path
 ) -> None:

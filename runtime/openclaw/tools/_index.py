@@ -126,28 +126,41 @@ class Index:
 
     def rebuild(self) -> int:
         """Reads every file anew, whatever is known of it; how many there are. Others search in what was known until
-        all is read."""
-        root = os.path.realpath(self._folder)
-        fresh = self._search.anew()
-        try:
-            fresh.open()
-            found = sorted(((at.st_mtime_ns, path) for path, at in walk(root, None)), reverse=True)
-            left, count = dict.fromkeys(path for _, path in found), 0
-            while left:
-                taken, held = read(root, list(islice(left, BATCH)), self._settled())
-                fresh.update([one for one, _ in held], ())
-                count += len(held)
-                for path in taken:
-                    left.pop(path, None)
-                self._told(len(found) - len(left), len(found))
-            for _ in range(3):
+        all is read. Where the index is emptied meanwhile, what was read may hold what was to be forgotten, and all is
+        read once more."""
+        for _ in range(3):
+            begun = self._known_as()
+            fresh = self._search.anew()
+            try:
+                fresh.open()
+                count = self._read_all(fresh)
                 with suppress(Lost), self._turn():
-                    self._start_over()
-                    self._search.become(fresh)
-                    return count
-        finally:
-            fresh.close()
-        raise ToolError("the index of memories was damaged again while it was built")
+                    if begun == self._begun:
+                        self._start_over()
+                        self._search.become(fresh)
+                        return count
+            finally:
+                fresh.close()
+        raise ToolError("the index of memories was damaged or emptied again and again while it was built; try it later")
+
+    def _known_as(self) -> int:
+        """Which beginning of the index this is, as of now."""
+        with suppress(Lost), self._turn():
+            self._search.stamps()
+        return self._begun
+
+    def _read_all(self, fresh: Search) -> int:
+        root = os.path.realpath(self._folder)
+        found = sorted(((at.st_mtime_ns, path) for path, at in walk(root, None)), reverse=True)
+        left, count = dict.fromkeys(path for _, path in found), 0
+        while left:
+            taken, held = read(root, list(islice(left, BATCH)), self._settled())
+            fresh.update([one for one, _ in held], ())
+            count += len(held)
+            for path in taken:
+                left.pop(path, None)
+            self._told(len(found) - len(left), len(found))
+        return count
 
     def clear(self) -> None:
         """Leaves nothing of what was known on the disk: what was forgotten is gone from here, too."""
