@@ -93,7 +93,8 @@ def test_another_session_is_not_written_over_and_is_archived_by_force(tmp_path: 
     refused = openclaw(there, "sessions", "import", str(file))
     assert refused.returncode == 1 and "--force archives it first" in refused.stderr
     assert read(there) == [other]
-    assert "5 of 5" in taken(openclaw(there, "sessions", "import", str(file), "--force"))
+    imported = json.loads(taken(openclaw(there, "sessions", "import", str(file), "--force", "--json")))
+    assert imported == {"key": KEY, "entries": 5}
     assert read(there) == list(FOREIGN) and len(list((there / "sessions/archive").iterdir())) == 1
 
 

@@ -1,8 +1,8 @@
 """List, show, retry and drop messages and replies that have not come to their end.
 
 A message waits, is answered (running), or was put aside after three crashes (parked); a reply waits for a channel that
-does not run (undelivered), or was given up (dead). ID is as `inbox list` shows it. `retry` has a parked message answered,
-or a dead reply sent, once more. `drop` ends what waits, is parked, undelivered or dead, and tells nobody.
+does not run (undelivered), or was given up (dead). ID is as `inbox list` shows it. `retry` has a parked message
+answered, or a dead reply sent, once more. `drop` ends what waits, is parked, undelivered or dead, and tells nobody.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     shown = actions.add_parser("show", help="one of them, whole")
     again = actions.add_parser("retry", help="answer a parked message, or send a dead reply, once more")
     dropped = actions.add_parser("drop", help="end one that waits, is parked or dead")
-    for one in (listed, shown):
+    for one in (listed, shown, again, dropped):
         one.add_argument("--json", action="store_true", help="as JSON")
     for one in (shown, again, dropped):
         one.add_argument("id", type=spoken, metavar="ID")
@@ -48,10 +48,17 @@ def run(args: argparse.Namespace) -> int:
             case "show":
                 _print_one(_found(args.id, _list(args.state, runtime)), args.json)
             case "retry":
-                _retry(args.id, args.state, runtime)
+                _tell(args, "retried", _retry(args.id, args.state, runtime))
             case "drop":
-                _drop(args.id, args.state, runtime)
+                _tell(args, "dropped", _drop(args.id, args.state, runtime))
     return 0
+
+
+def _tell(args: argparse.Namespace, done: str, words: str) -> None:
+    if args.json:
+        _listing.as_json({"id": args.id, done: True})
+    else:
+        print(words)
 
 
 def _conceal(project: Path) -> None:
@@ -74,19 +81,18 @@ def _asked(state: Path, ask: Callable[[Pending], Awaitable[Any]], *, nothing: An
     return with_store(state, asked, nothing=nothing)
 
 
-def _retry(id: str, state: Path, runtime: Runtime | None) -> None:
+def _retry(id: str, state: Path, runtime: Runtime | None) -> str:
     found = _found(id, _list(state, runtime))
     if found["state"] not in ("parked", "dead"):
         raise OpenClawError(f"{id} is {found['state']}: only what is parked or dead can be tried again")
     if runtime:
         runtime.post("inbox", id, "retry")
-        print(f"{id} is tried again")
-    else:
-        _asked(state, lambda pending: pending.retry(id), nothing=False)
-        print(f"{id} is tried again when a runtime runs here next")
+        return f"{id} is tried again"
+    _asked(state, lambda pending: pending.retry(id), nothing=False)
+    return f"{id} is tried again when a runtime runs here next"
 
 
-def _drop(id: str, state: Path, runtime: Runtime | None) -> None:
+def _drop(id: str, state: Path, runtime: Runtime | None) -> str:
     found = _found(id, _list(state, runtime))
     if found["state"] == "running":
         raise OpenClawError(f"{id} is being answered; /stop ends that")
@@ -94,7 +100,7 @@ def _drop(id: str, state: Path, runtime: Runtime | None) -> None:
         runtime.delete("inbox", id)
     else:
         _asked(state, lambda pending: pending.drop(id), nothing=False)
-    print(f"{id} is dropped")
+    return f"{id} is dropped"
 
 
 def _found(id: str, listed: list[Json]) -> Json:

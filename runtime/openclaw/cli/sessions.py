@@ -27,16 +27,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listed = actions.add_parser("list", help="every session, the latest first")
     shown = actions.add_parser("show", help="the transcript of one session")
-    for one in (listed, shown):
-        one.add_argument("--json", action="store_true", help="as JSON")
+    reset = actions.add_parser("reset", help="archive a session, so that it starts afresh")
     exported = actions.add_parser("export", help="write a session to standard output")
-    for one in (shown, actions.add_parser("reset", help="archive a session, so that it starts afresh"), exported):
+    for one in (shown, reset, exported):
         one.add_argument("key", type=spoken, metavar="KEY")
     exported.add_argument("--format", choices=("jsonl", "md"), default="jsonl", help="to be imported, or to be read")
     imported = actions.add_parser("import", help="take in a session that was exported")
     imported.add_argument("file", type=Path, metavar="FILE", help="what `export` wrote; - is standard input")
     imported.add_argument("--as", dest="key", type=spoken, metavar="KEY", help="under another key")
     imported.add_argument("--force", action="store_true", help="archive another session of that key first")
+    for one in (listed, shown, reset, imported):
+        one.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
             _print_transcript(_show(args.key, args.state, runtime), args.json)
         else:
             archived = _reset(args.key, args.state, runtime)
-            print(_listing.quote_line(f"{args.key} is archived as {archived}"))
+            told = f"{args.key} is archived as {archived}"
+            _tell(args, {"key": args.key, "archived": archived}, told)
     return 0
 
 
@@ -127,7 +129,14 @@ def _import(args: argparse.Namespace, runtime: Runtime | None) -> None:
     if taken is None:
         another = f"there is another session {key}; --force archives it first, --as names another key"
         raise OpenClawError(_listing.quote_line(another))
-    print(_listing.quote_line(f"{key}: {taken} of {len(entries)} entries were new"))
+    _tell(args, {"key": key, "entries": taken}, f"{key}: {taken} of {len(entries)} entries were new")
+
+
+def _tell(args: argparse.Namespace, found: words.Json, line: str) -> None:
+    if args.json:
+        _listing.as_json(found)
+    else:
+        print(_listing.quote_line(line))
 
 
 def _check(key: str, state: Path, runtime: Runtime | None) -> None:
