@@ -20,7 +20,7 @@ from openclaw.fallback import Models
 from openclaw.manifest.snapshot import CompactionLimits
 from openclaw.messages import SILENT, AssistantEntry, Compaction, Draft, Undone
 from openclaw.summing import Unfinished
-from openclaw.transcript import Log, Transcript, calls, paid, text_of
+from openclaw.transcript import DECLINED, Log, Transcript, calls, paid, text_of
 
 FAILURES = 3  # in a row, before the older part is left out without a summary
 REMEMBERED = 1000  # sessions whose failures are counted
@@ -184,5 +184,5 @@ def notes(transcript: Transcript, message: str) -> list[str]:
 
 def _reached(answer: AssistantEntry) -> bool:
     """Whether the person was sent it."""
-    ends = answer.stop_reason != "pause_turn" and not calls(answer.content)
+    ends = answer.stop_reason not in ("pause_turn", DECLINED) and not calls(answer.content)
     return ends and text_of(answer.content).strip() != SILENT

@@ -2,7 +2,8 @@
 
 Pure and append-only: `add` is the one way in, and what was sent once is sent again byte for byte, because
 a model's thinking is bound to everything before it. What the person was told from elsewhere waits for what
-they say next and goes before it, in the same message: so it never stands between a call and its result. Of very much
+they say next and goes before it, in the same message: so it never stands between a call and its result. A turn that
+the model declined to answer is not sent again, for it would decline all that comes after it as well. Of very much
 that they were told the model is shown the newest. What they say while calls run goes to the model behind the results,
 in the same message.
 `Log` puts the journal under it: disk first, then memory.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
@@ -40,6 +41,7 @@ from openclaw.ports import Journal
 
 _THINKING = ("thinking", "redacted_thinking")
 _CALL = "tool_use"
+DECLINED = "refusal"  # why a model stopped that does not want to answer
 _SEARCHED = ("server_tool_use", "web_search_tool_result")  # what the model's own service looked up for it
 _NAMED = 5  # sources of strangers' material that are told apart
 MOST_TOLD = 20  # entries that one message of the person carries with it
@@ -64,6 +66,7 @@ class Transcript:
         self._intents: dict[str, Intent] = {}
         self._begun: dict[str, int] = {}  # by message: the place of the entry that it came with last
         self._turns: list[int] = []  # the places where turns began
+        self._declined: set[int] = set()  # places of turns that the model declined: nothing of them is sent again
         self._steering: set[str] = set()  # ids of entries that joined a turn under way
         self._summaries: list[int] = []  # places of the summaries that were not taken back
         self._undone: int | None = None  # the place where the last one was, and none was made since
@@ -111,6 +114,14 @@ class Transcript:
                 self._open[block["id"]] = None
             elif kind in _SEARCHED:
                 self._untrusted.setdefault("a web search")
+        if entry.stop_reason == DECLINED:
+            self._decline(len(self.entries) - 1)
+
+    def _decline(self, at: int) -> None:
+        """What was declined once would be declined with all that comes after it."""
+        begun = self._turns[-1] if self._turns else at
+        self._declined |= {i for i in range(begun, at + 1) if not isinstance(self.entries[i], Told)}
+        self._changed()
 
     def _intended(self, entry: Intent) -> None:
         self._intents[entry.call] = entry
@@ -198,9 +209,8 @@ class Transcript:
             summary, start = self._standing()
             if summary is not None:
                 self._render(summary)
-            for at in range(start, len(self.entries)):
-                if not isinstance(self.entries[at], _SUMMARIES):
-                    self._render(self.entries[at], thinking=at >= unbound)
+            for at, entry in self._sent(start):
+                self._render(entry, thinking=at >= unbound)
         return self._messages
 
     def before(self, setup: str, end: str | None) -> Sequence[Mapping[str, Any]]:
@@ -211,11 +221,10 @@ class Transcript:
         summary, start = self._standing()
         if summary is not None:
             part._render(summary)
-        for at in range(start, len(self.entries)):
-            if self.entries[at].id == end:
+        for at, entry in self._sent(start):
+            if entry.id == end:
                 break
-            if not isinstance(self.entries[at], _SUMMARIES):
-                part._render(self.entries[at], thinking=at >= unbound)
+            part._render(entry, thinking=at >= unbound)
         part._close_calls()
         if part._told:
             part._messages.append({"role": "user", "content": _blocks(part._told)})
@@ -270,7 +279,7 @@ class Transcript:
     def kept(self) -> list[Entry]:
         """What is in the conversation now: the summary in force, what it kept, and what came after it."""
         summary, start = self._standing()
-        words: list[Entry] = [entry for entry in self.entries[start:] if not isinstance(entry, _ASIDE)]
+        words: list[Entry] = [entry for _, entry in self._sent(start) if not isinstance(entry, _ASIDE)]
         return words if summary is None else [summary, *words]
 
     def _standing(self) -> tuple[Compaction | None, int]:
@@ -282,6 +291,20 @@ class Transcript:
         if summary.keep_from is None:
             return summary, at
         return summary, next((i for i in range(at - 1, -1, -1) if self.entries[i].id == summary.keep_from), at)
+
+    def _sent(self, start: int) -> Iterator[tuple[int, Entry]]:
+        """The entries from there that are sent, each with its place. For a turn that the model declined stands that the
+        person was told so."""
+        begun: list[Entry] = []
+        for at in range(start, len(self.entries)):
+            entry = self.entries[at]
+            if at in self._declined:
+                begun.append(entry)
+                if isinstance(entry, AssistantEntry) and entry.stop_reason == DECLINED:
+                    yield at, _of_declined(entry, begun)
+                    begun = []
+            elif not isinstance(entry, _SUMMARIES):
+                yield at, entry
 
     # ── rendering ────────────────────────────────────────────────────────────────────────────────
 
@@ -327,7 +350,8 @@ class Transcript:
         was bound to is no longer what is sent."""
         for at in range(len(self.entries) - 1, -1, -1):
             entry = self.entries[at]
-            if isinstance(entry, _SUMMARIES) or (isinstance(entry, AssistantEntry) and entry.setup != setup):
+            other = isinstance(entry, AssistantEntry) and entry.setup != setup and at not in self._declined
+            if other or isinstance(entry, _SUMMARIES):
                 return at + 1
         return 0
 
@@ -437,6 +461,14 @@ def _telling(told: Told) -> str:
     """Line by line behind a mark, as all that others said, and the end of the context stays ours."""
     quoted = [f"> {_BORDER.sub('&lt;', line)}" for line in told.text.splitlines()]
     return "\n".join(["<context>", f"{quote_line(told.by)} told them this {_at(told)}:", *quoted, "</context>"])
+
+
+def _of_declined(answer: AssistantEntry, turn: Sequence[Entry]) -> Told:
+    text = "The model declined to answer what they said then. That is left out here, with all that came of it."
+    called = dict.fromkeys(entry.tool for entry in turn if isinstance(entry, Intent))
+    if called:
+        text += f"\nThese tools had been called for it, and may have had their effect: {', '.join(called)}."
+    return Told(answer.id, answer.at, "the runtime", text, "")
 
 
 def _without_thinking(content: Sequence[Block]) -> Sequence[Block]:

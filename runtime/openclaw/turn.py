@@ -19,7 +19,7 @@ from openclaw.manifest.snapshot import Limits
 from openclaw.messages import AssistantEntry, Compaction, Draft, ToolCall, ToolResult, Usage, UserEntry
 from openclaw.ports import Perform, Request
 from openclaw.prompt import Voice
-from openclaw.transcript import Log, Transcript, calls, text_of
+from openclaw.transcript import DECLINED, Log, Transcript, calls, text_of
 
 FULL = "model_context_window_exceeded"  # why the model stopped: what it was sent and says fills its window
 PARALLEL = 8  # calls of one answer that run at the same time
@@ -87,6 +87,12 @@ def _told(error: ProviderError, now: datetime) -> str:
     after = timedelta(seconds=min(error.retry_after, 366 * 24 * 3600.0))
     then = (now + after).strftime("%Y-%m-%d %H:%M UTC")
     return f"{text}. It can be asked again at {then}, in {max(1, round(error.retry_after / 60)):,} minutes."
+
+
+def _declined(said: str = "", why: str = "") -> TurnFailed:
+    because, words = f" ({why})" if why else "", f" It said: {said}" if said else ""
+    text = f"The model declined to answer this{because}, and is not sent it again.{words}"
+    return TurnFailed(text, fault="refused")
 
 
 async def abandon(log: Log) -> None:
@@ -171,6 +177,8 @@ class Turn:
         return last.stop_reason == "tool_use"
 
     def _words(self, answer: AssistantEntry) -> str:
+        if answer.stop_reason == DECLINED:
+            raise _declined()
         text = text_of(answer.content) or "(no text)"
         if answer.stop_reason == "max_tokens":
             text += f"\n\n(cut off: an answer has at most {self._limits.output_tokens} tokens; say `go on`)"
@@ -183,15 +191,13 @@ class Turn:
     async def _listen(self) -> AssistantEntry:
         """One complete answer, in the journal. A failed attempt leaves nothing behind."""
         heard = await self._heard()
-        done = heard.done
-        if done.stop_reason == "refusal":
-            await self._drop(heard)
-            said, why = text_of(done.content), f" ({done.why})" if done.why else ""
-            text = f"The model declined to answer this{why}.{f' It said: {said}' if said else ''}"
-            raise TurnFailed(text, fault="refused")
+        done, declined = heard.done, heard.done.stop_reason == DECLINED
         id, now = self._log.chance.fresh(), self._log.clock.now()
-        entry = AssistantEntry(id, now, done.content, done.model, done.stop_reason, done.usage, heard.voice.setup)
+        content = () if declined else done.content
+        entry = AssistantEntry(id, now, content, done.model, done.stop_reason, done.usage, heard.voice.setup)
         await self._log.write(entry)
+        if declined:
+            raise _declined(text_of(done.content), done.why)
         return entry
 
     async def _heard(self) -> Heard:

@@ -42,6 +42,12 @@ otherwise: hello there
 """
 
 
+DECLINES = """
+rules: [{say: forbidden, calls: [[{ls: {n: 1}}]], reply: not this, stop: refusal}]
+otherwise: hello there
+"""
+
+
 def said(text: str, message: str = "m1") -> UserEntry:
     return UserEntry(f"e-{message}", NOW, ({"type": "text", "text": text},), message)
 
@@ -132,11 +138,29 @@ def test_a_refused_request_is_not_repeated(tmp_path: Path) -> None:
     assert stage.events == []
 
 
-def test_a_declined_answer_is_told_and_not_kept(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, "rules: [{say: x, reply: not this, stop: refusal}]")
-    with pytest.raises(TurnFailed, match="declined"):
-        asyncio.run(stage.run(said("x")))
-    assert stage.kinds() == ["UserEntry", "Draft"]  # paid, and not sent
+def test_a_declined_turn_is_told_and_paid_and_nothing_of_it_is_sent_again(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, DECLINES)
+
+    async def scene() -> None:
+        assert await stage.run(said("hello", "m1")) == "hello there"
+        sent = list(stage.log.transcript.messages("setup"))
+        spent = stage.log.transcript.usage
+        for _ in range(2):  # the second time as after a crash before that was told
+            with pytest.raises(TurnFailed, match="declined to answer this, and is not sent it again") as caught:
+                await stage.turn.run(said("forbidden", "m2"))
+            assert caught.value.fault == "refused"
+        assert stage.ran == [1] and stage.log.transcript.usage.output > spent.output
+        assert await stage.turn.run(said("what is 2 + 2?", "m3")) == "hello there"
+        messages = stage.log.transcript.messages("setup")
+        assert list(messages[:2]) == sent and len(messages) == 4
+        [note, words] = [block["text"] for block in messages[2]["content"]]
+        assert words == "what is 2 + 2?" and "declined" in note and "called for it" in note and "> " in note
+        assert "forbidden" not in str(messages) and "ran 1" not in str(messages)
+        again = Transcript(stage.log.transcript.entries)
+        assert list(again.messages("setup")) == list(messages) == list(again.before("setup", None))
+        assert "forbidden" not in str(again.kept())
+
+    asyncio.run(scene())
 
 
 def test_an_answer_cut_off_by_its_limit_says_so(tmp_path: Path) -> None:
