@@ -22,7 +22,7 @@ from openclaw.errors import CredentialsError, ProviderError
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.messages import TextDelta, ThinkingDelta, ToolSpec, Usage
 from openclaw.ports import Alive, Completed, ProviderEvent, Request
-from openclaw.providers.anthropic import CAPABILITIES, LEAST, STALL, Provider, credentials
+from openclaw.providers.anthropic import CAPABILITIES, FIRST_BYTES, LEAST, STALL, Provider, credentials
 
 KEY = "sk-test-hush-hush"
 MODEL = "claude-sonnet-5-5"
@@ -516,6 +516,58 @@ def test_an_answer_without_an_end_is_given_up_by_the_clock(server: MessagesServe
     assert (told.fault, told.retryable) == ("truncated", True)
     assert clock.monotonic() > LEAST
     assert server.wait_left_early()
+
+
+def crowd(piece: bytes, pause: float, most: int) -> tuple[Callable[..., Coroutine[Any, Any, None]], list[int]]:
+    """A server whose error goes on for up to `most` bytes, and how many it got rid of."""
+    sent = [0]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Oops\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n")
+        try:
+            while sent[0] < most:
+                writer.write(piece)
+                await writer.drain()
+                sent[0] += len(piece)
+                await asyncio.sleep(pause)
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    return serve, sent
+
+
+@pytest.mark.parametrize(
+    ("piece", "pause", "most", "fault"),
+    [(b"x" * 65536, 0.0, 64 << 20, "failed inside"), (b"x", 0.01, 3000, "no answer in time")],
+    ids=["fast", "slow"],
+)
+def test_an_error_without_an_end_is_read_no_further_than_it_is_told(
+    piece: bytes, pause: float, most: int, fault: str
+) -> None:
+    serve, sent = crowd(piece, pause, most)
+    clock = ManualClock(NOW)
+
+    async def scene() -> ProviderError:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            provider = Provider({"base_url": url, "api_key": KEY}, clock)
+            await provider.open()
+            asking = asyncio.ensure_future(events(provider, request()))
+            while not asking.done():
+                if pause and sent[0]:
+                    await clock.advance(FIRST_BYTES / 10)
+                await asyncio.sleep(0.001)
+            await provider.close()
+            with pytest.raises(ProviderError) as caught:
+                await asking
+            return caught.value
+
+    told = asyncio.run(asyncio.wait_for(scene(), 100))
+    assert told.fault == "unreachable" and fault in str(told)
+    assert sent[0] <= most // 2
 
 
 def test_a_refusal_says_why_as_far_as_the_service_does(server: MessagesServer) -> None:

@@ -32,7 +32,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -162,7 +162,7 @@ class Provider:
         if request.compact or _summed_up(body["messages"]):
             headers = {**headers, "anthropic-beta": self._betas(client)}
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=dict)
-        response: Any = await client.post(  # typed as its `stream_cls`, but `cast_to` decides
+        posting = client.post(  # typed as its `stream_cls`, but `cast_to` decides
             "/v1/messages",
             cast_to=httpx2.Response,
             content=text.encode("utf-8", "replace"),  # a lone surrogate has no bytes; the same mark each time
@@ -170,12 +170,24 @@ class Provider:
             stream=True,
             stream_cls=AsyncStream[Any],
         )
+        response: Any = await self._begun(posting)
         content_type = response.headers.get("content-type", "")
         if not content_type.startswith("text/event-stream"):
             await response.aclose()
             raise self._service.not_a_stream(content_type)
         assert isinstance(response, httpx2.Response)
         return response
+
+    async def _begun(self, posting: Awaitable[Any]) -> Any:
+        """The answer's beginning, or the whole of an error. The SDK's own limit is one between two bytes."""
+        patience = Patience(self._clock)
+        patience.allow(FIRST_BYTES)
+        try:
+            return await patience.wait(posting)
+        except Stalled:
+            raise self._service.unreachable("no answer in time") from None
+        finally:
+            patience.stop()
 
     def _body(self, request: Request, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         able = abilities.of(request.model) if self._capabilities is None else self._capabilities
@@ -262,7 +274,9 @@ class Provider:
         import anthropic
         import httpx2
 
-        self._headers = self._own_headers()
+        from openclaw.providers._short_errors import cut_short
+
+        self._headers, timeout = self._own_headers(), httpx2.Timeout(FIRST_BYTES, connect=10.0)
         # A key in the arguments, even one that is not sent, keeps the SDK from looking for others.
         stranger = self._base_url is not None and not self._auth_token
         try:
@@ -270,8 +284,9 @@ class Provider:
                 api_key=(self._api_key or "none") if stranger else self._api_key,
                 auth_token=None if self._api_key else self._auth_token,
                 base_url=self._base_url,
-                timeout=httpx2.Timeout(FIRST_BYTES, connect=10.0),
+                timeout=timeout,
                 max_retries=0,
+                http_client=anthropic.DefaultAsyncHttpxClient(timeout=timeout, event_hooks={"response": [cut_short]}),
             )
         except anthropic.AnthropicError as error:  # a profile that is chosen but cannot be read
             found = credentials(os.environ) or "the profile"
