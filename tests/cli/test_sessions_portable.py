@@ -15,7 +15,7 @@ from doubles.house import CHANNELS, lived, project
 from doubles.messages_server import MessagesServer
 from openclaw.clock import SystemClock
 from openclaw.errors import OpenClawError
-from openclaw.messages import AssistantEntry, Entry, Intent, Result, Usage, UserEntry
+from openclaw.messages import AssistantEntry, Draft, Entry, Intent, Result, Usage, UserEntry
 from openclaw.stores._portable import continued, parsed, rest
 from openclaw.stores.files import Store
 from openclaw.transcript import Transcript
@@ -181,14 +181,24 @@ def test_a_transcript_that_no_model_would_read_is_refused(lines: list[dict[str, 
 
 
 def test_a_transcript_from_elsewhere_answers_nobody_and_is_a_strangers() -> None:
-    [said, told] = [SAID, {**START, "id": "3", "type": "told", "by": "b", "text": "t", "message": "n"}]
-    text = "\n".join(map(json.dumps, [HEAD, said, {**ANSWERED, "content": [TEXT]}, told]))
-    _, entries = parsed(text.encode(), "file")
+    told = {**START, "id": "3", "type": "told", "by": "b", "text": "t", "message": "n"}
+    summary = {**SUMMED, "id": "4", "keep_from": "3", "message": "o"}
+    undone = {**START, "id": "5", "type": "undone", "compaction": "4", "message": "p"}
+    lines = [HEAD, SAID, {**ANSWERED, "content": [TEXT]}, told, summary, undone]
+    _, entries = parsed("\n".join(map(json.dumps, lines)).encode(), "file")
     transcript = Transcript(entries)
-    assert not transcript.begun("m") and not transcript.begun("n")
+    assert [id for id in "mnop" if transcript.begun(id)] == []
+    assert all(getattr(entry, "message", "imported:").startswith("imported:") for entry in entries)
     assert transcript.untrusted == "an import"
     assert list(continued(entries[:1], entries)) == entries and rest(entries, entries) == []
     assert rest([replace(entries[0], at=NOON)], entries) is None
+
+
+def test_what_was_begun_of_a_summary_elsewhere_is_no_beginning_of_one_here() -> None:
+    draft = {"summary": "All agreed.", "length": 8, "digest": "0" * 32, "usage": {**USAGE, "input": 7}, "setup": "s"}
+    lines = [HEAD, {**START, "type": "draft", **draft}]
+    _, (kept,) = parsed("\n".join(map(json.dumps, lines)).encode(), "file")
+    assert isinstance(kept, Draft) and (kept.summary, kept.length, kept.digest, kept.usage.input) == ("", 0, "", 7)
 
 
 def test_what_a_model_may_answer_with_one_day_is_taken() -> None:

@@ -347,8 +347,12 @@ def test_a_folder_that_is_a_disk_of_its_own_is_filled_in_place(state, tmp_path):
 def test_what_cannot_be_read_is_told_and_keeps_nothing_else_out(state, tmp_path):
     (state / "workspace" / "bare").mkdir()
     (state / "workspace" / "bare" / "file").write_text("x")
+    (state / "workspace" / "listed").mkdir()
+    (state / "workspace" / "listed" / "file").write_text("x")
+    (state / "workspace" / "into").symlink_to("bare/file")
     for name in ("workspace/run.sh", "workspace/bare"):
         (state / name).chmod(0)
+    (state / "workspace" / "listed").chmod(0o600)  # cannot be entered
     told = subprocess.run(
         [*AS_A_USER, sys.executable, "-m", "openclaw", "--state", str(state), "backup", str(tmp_path / "b")],
         capture_output=True,
@@ -359,7 +363,7 @@ def test_what_cannot_be_read_is_told_and_keeps_nothing_else_out(state, tmp_path)
     if "setpriv" in told.stderr:
         pytest.skip("only root can give its rights away")
     assert told.returncode == 1
-    for name in ("workspace/run.sh", "workspace/bare"):
+    for name in ("workspace/run.sh", "workspace/bare", "workspace/listed/file"):
         assert f"{name} cannot be read (Permission denied), and was left out" in told.stderr
     restore(tmp_path / "b", tmp_path / "there", NOON)
     assert (tmp_path / "there" / "memory" / "keys.md").read_text() == "under the mat"

@@ -131,17 +131,18 @@ def _sound(copy: sqlite3.Connection) -> bool:
 def _within(folder: Path, state: Path, told: Told) -> Iterator[Path]:
     """Transcripts before what is put aside, so that one that moves meanwhile is in one of the two places."""
     try:
-        found = [*folder.iterdir()]
+        with os.scandir(folder) as entries:
+            found = sorted((entry.is_dir(follow_symlinks=False), entry.name) for entry in entries)
     except PermissionError as error:
         _leave_out(folder.relative_to(state).as_posix(), error, told)
         return
-    for path in sorted(found, key=lambda path: (path.is_dir(), path.name)):
-        if folder == state and (path.name in _OURS or path.name.endswith(_BESIDE)):
+    for is_folder, name in found:
+        if folder == state and (name in _OURS or name.endswith(_BESIDE)):
             continue
-        yield path
-        if path.is_dir() and not path.is_symlink():
+        yield folder / name
+        if is_folder:
             with suppress(FileNotFoundError):
-                yield from _within(path, state, told)
+                yield from _within(folder / name, state, told)
 
 
 def _leave_out(name: str, error: OSError, told: Told) -> None:
@@ -150,7 +151,11 @@ def _leave_out(name: str, error: OSError, told: Told) -> None:
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, state: Path, told: Told) -> Mapping[str, Any]:
-    about = path.lstat()
+    try:
+        about = path.lstat()
+    except PermissionError as error:  # in a folder that can be listed and not entered
+        _leave_out(name, error, told)
+        return {"type": "nothing"}
     member = tarfile.TarInfo(name)
     member.mode, member.mtime = stat.S_IMODE(about.st_mode) & 0o700, about.st_mtime
     if stat.S_ISDIR(about.st_mode):
@@ -368,7 +373,7 @@ def _check(archive: Path, found: Mapping[str, Any], manifest: Any) -> None:
         raise OpenClawError(f"{archive} ends before its end, or is no backup; nothing was restored")
     if manifest.get("format") != FORMAT:
         raise StateTooNew(
-            f"{archive} was made by a newer version ({manifest.get('version')}); restore it with that one"
+            f"{archive} was made by a newer version ({manifest.get('version')}); nothing was restored: use that one"
         )
     listed = {name: entry for name, entry in files.items() if entry.get("type") != "nothing"}
     wrong = sorted(name for name in {**listed, **found} if listed.get(name) != found.get(name))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from openclaw.errors import OpenClawError, StateTooNew
-from openclaw.messages import AssistantEntry, Compaction, Entry, Intent, Result, Told, UserEntry
+from openclaw.messages import AssistantEntry, Compaction, Draft, Entry, Intent, Result, Told, Undone, UserEntry
 from openclaw.names import file_name
 from openclaw.stores import _codec as codec
 from openclaw.stores._jsonl import VERSION
@@ -86,6 +86,10 @@ def _foreign(entry: Entry) -> Entry:
             return replace(entry, message=_elsewhere(entry.message), joined=joined, untrusted=whose)
         case Told():
             return replace(entry, message=_elsewhere(entry.message), untrusted=entry.untrusted or IMPORT)
+        case Compaction() | Undone() if entry.message:
+            return replace(entry, message=_elsewhere(entry.message))
+        case Draft():  # a summary that could stand for anything, and is made again for the price of a request
+            return replace(entry, summary="", length=0, digest="")
     return entry
 
 
