@@ -19,7 +19,7 @@ from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
 from openclaw.manifest.people import Sender, room, sender
-from openclaw.manifest.snapshot import Agent, Heartbeat, Model, Snapshot, in_order
+from openclaw.manifest.snapshot import Agent, Heartbeat, Model, Price, Snapshot, in_order
 from openclaw.messages import (
     SILENT,
     Account,
@@ -217,7 +217,7 @@ class Answering:
 
     def _count(self, job: Job, before: int) -> None:
         """What was asked since so many entries stood there, by this process."""
-        for model, usage in _asked(job.log.transcript.entries[before:], job.models):
+        for model, usage, _ in _asked(job.log.transcript.entries[before:], job.models):
             self.tally.used(job.agent.id, model, usage)
 
     def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
@@ -226,7 +226,7 @@ class Answering:
         own = job.models.own.model if woken and not _says(job) else ""
         return Account(
             model=asked[-1][0] if asked else own,
-            usage=sum((usage for _, usage in asked), Usage()),
+            usage=sum((usage for _, usage, _ in asked), Usage()),
             cost=_cost(asked, models[job.agent.model], models.values()),
             seconds=seconds,
             check=verdict.line if verdict else "",
@@ -391,7 +391,8 @@ def speak(agent: Agent, generation: Generation) -> tuple[prompt.Voice, ...]:
     voices = []
     for alias in in_order(agent.model, generation.models):
         model, provider = generation.models[alias], generation.provider(alias)
-        setup = prompt.setup(model.id, system, tools)
+        where = f"{alias} {model.options.get('base_url') or ''}"  # one model may be had of two services
+        setup = prompt.setup(model.id, system, tools, where)
         voices.append(prompt.Voice(provider, model.id, system, tools, setup, agent.effort, model.price, alias))
     return tuple(voices)
 
@@ -408,25 +409,28 @@ def _says(job: Job) -> bool:
     return job.beat is not None and job.beat.says
 
 
-def _asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage]]:
-    """Of each call of a model its id and what it took: an answer's model is known by the setup it answered with."""
-    asked = []
+def _asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage, Price | None]]:
+    """Of each call of a model its id, what it took and its price, where that is known: an answer's model is known by
+    the setup it answered with."""
+    asked: list[tuple[str, Usage, Price | None]] = []
     for entry in entries:
         match entry:
             case AssistantEntry(model=model, setup=setup, usage=usage) if usage != Usage():
                 voice = models.voice(setup)
-                asked.append((voice.model if voice else model, usage))
+                asked.append((voice.model, usage, voice.price) if voice else (model, usage, None))
             case Draft(setup=setup, usage=usage) if usage != Usage():
-                asked.append(((models.voice(setup) or models.own).model, usage))
+                voice = models.voice(setup) or models.own
+                asked.append((voice.model, usage, voice.price))
             case Compaction(usage=usage) if usage != Usage():
-                asked.append((models.own.model, usage))
+                asked.append((models.own.model, usage, models.own.price))
     return asked
 
 
-def _cost(asked: Sequence[tuple[str, Usage]], own: Model, models: Iterable[Model]) -> float | None:
+def _cost(asked: Sequence[tuple[str, Usage, Price | None]], own: Model, models: Iterable[Model]) -> float | None:
     """US dollars; each answer at the price of the model that gave it, or else of the one that was to give it."""
     prices = {model.id: model.price for model in (*models, own) if model.price is not None}
-    costs = [price.of(usage) for model, usage in asked if (price := prices.get(model, own.price)) is not None]
+    known = [(price or prices.get(model, own.price), usage) for model, usage, price in asked]
+    costs = [price.of(usage) for price, usage in known if price is not None]
     return sum(costs, 0.0) if len(costs) == len(asked) else None
 
 

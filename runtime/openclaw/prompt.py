@@ -113,10 +113,11 @@ def system(agent: Agent, specs: Sequence[ToolSpec]) -> str:
     return "\n\n".join(part.strip() for part in (agent.soul, agent.instructions, rules) if part.strip())
 
 
-def setup(model: str, system: str, specs: Sequence[ToolSpec]) -> str:
-    """The digest a model's thinking is bound to: model, system prompt and tool list, in their order."""
+def setup(model: str, system: str, specs: Sequence[ToolSpec], where: str = "") -> str:
+    """The digest a model's thinking is bound to: model, where it is asked, system prompt and tool list, in their
+    order."""
     told = [[spec.name, spec.description, dict(spec.input_schema), "unasked" in spec.options] for spec in specs]
-    text = json.dumps([model, system, told], ensure_ascii=False, default=str)
+    text = json.dumps([[model, where], system, told], ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from openclaw.answering import _cost
-from openclaw.manifest.snapshot import Model, Price
+from openclaw.answering import _asked, _cost, speak
+from openclaw.clock import ManualClock
+from openclaw.fallback import Cooling, Models
+from openclaw.manifest.snapshot import Agent, Model, Price, Snapshot
 from openclaw.messages import AssistantEntry, Entry, Usage, UserEntry
+from openclaw.permissions.policy import Effect, Policy
+from openclaw.providers.scripted import Provider
+from openclaw.supervisor import Adapter, Generation
 from openclaw.transcript import Transcript
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -31,10 +37,34 @@ def test_what_is_of_a_message_begins_with_its_entry_from_before_a_crash() -> Non
     [((), 0.0), (("cheap",), 0.5), (("cheap", "dear"), 8.5), (("cheap", "cheap-of-another-day"), 1.0)],
 )
 def test_each_answer_has_the_price_of_its_model_where_that_is_known(asked: tuple[str, ...], expected: float) -> None:
-    assert _cost([(model, USAGE) for model in asked], CHEAP, [DEAR, CHEAP]) == expected
+    assert _cost([(model, USAGE, None) for model in asked], CHEAP, [DEAR, CHEAP]) == expected
+
+
+def test_one_model_at_two_services_has_two_prices_and_no_thinking_of_one_is_sent_to_the_other() -> None:
+    at = {"smart": ("http://a", 8.0), "gateway": ("http://b", 0.5)}
+    models = {
+        name: Model(name, "one", options={"base_url": url}, price=Price(price, 0, 0, 0))
+        for name, (url, price) in at.items()
+    }
+    models["smart"] = replace(models["smart"], fallback=("gateway",))
+    agent = Agent("main", "Main", "", "", "", "smart", (), "works")
+    policies = {"works": Policy("works", (), Effect.DENY)}
+    snapshot = Snapshot("d", "/p", {"main": agent}, {}, policies, {}, {}, {}, {}, {})
+    opened = {name: Adapter("providers", "scripted", {}, Provider({}, ManualClock(NOON))) for name in models}
+    voices = speak(agent, Generation(1, snapshot, models, opened, {}))
+    thought = {"type": "thinking", "thinking": "private", "signature": "s"}
+    said = AssistantEntry(
+        "a", NOON, (thought, {"type": "text", "text": "x"}), "one", "end_turn", USAGE, voices[0].setup
+    )
+    assert ["private" in str(Transcript([said]).messages(voice.setup)) for voice in voices] == [True, False]
+    for voice, price in zip(voices, (8.0, 0.5), strict=True):
+        asked = _asked([replace(said, setup=voice.setup)], Models(voices, Cooling(ManualClock(NOON)), print))
+        assert _cost(asked, models["smart"], models.values()) == price
+    moved = {**models, "smart": replace(models["smart"], options={"base_url": "http://c"})}
+    assert speak(agent, Generation(2, snapshot, moved, opened, {}))[0].setup != voices[0].setup
 
 
 def test_the_price_of_an_answer_that_nobody_knows_is_not_known() -> None:
     own = Model("own", "own")
-    assert _cost([("own", USAGE), ("dear", USAGE)], own, [own, DEAR]) is None
-    assert _cost([("dear", USAGE)], own, [own, DEAR]) == 8.0
+    assert _cost([("own", USAGE, None), ("dear", USAGE, None)], own, [own, DEAR]) is None
+    assert _cost([("dear", USAGE, None)], own, [own, DEAR]) == 8.0
