@@ -51,11 +51,12 @@ def kept_tokens(log: Log, limits: CompactionLimits) -> int:
 
 
 def _fixed(transcript: Transcript) -> int:
-    """Tokens of the last call that stand in none of the entries, as far as the model reported it."""
-    if not transcript.context_tokens:
+    """Tokens of the first call that stand in none of its entries, as far as the model reported it. Later ones hold
+    pictures, searches and thinking besides, which no guess counts and a summary does away with."""
+    at, first = next(((i, e) for i, e in enumerate(transcript.entries) if isinstance(e, AssistantEntry)), (0, None))
+    if first is None or not first.usage.context:
         return 0
-    said = guess(transcript.kept()) - guess(transcript.since_call())
-    return max(0, transcript.context_tokens - said)
+    return max(0, first.usage.context - guess(transcript.entries[: at + 1]))
 
 
 def tokens(log: Log) -> int:

@@ -148,3 +148,16 @@ def test_what_came_since_the_last_call_counts_as_much_as_is_sent_of_it(tmp_path:
     for number in range(5_000):
         log.transcript.add(Told(f"t{number}", NOW, "heartbeat disk", "x" * 400, f"told{number}"))
     assert compaction.tokens(log) < 22_500 + 20_000 / CHARS_PER_TOKEN
+
+
+def test_thinking_pictures_and_searches_are_no_part_of_the_system_prompt(tmp_path: Path) -> None:
+    """No guess counts them, and a summary does away with them: they make one due."""
+    thought = {"type": "thinking", "thinking": "hm " * 2000, "signature": "s"}
+    entries: list[Entry] = []
+    for number in range(10):
+        entries.append(UserEntry(f"u{number}", NOW, ({"type": "text", "text": "and now?"},), f"m{number}"))
+        content, usage = (thought, {"type": "text", "text": "Now."}), Usage(3000 + 2000 * number, 100)
+        entries.append(AssistantEntry(f"a{number}", NOW, content, "m", "end_turn", usage, "s"))
+    log, _ = stage(tmp_path, SUMMARY, entries)
+    assert compaction.due(log, CompactionLimits(at_tokens=20_000))
+    assert not compaction.due(log, CompactionLimits(at_tokens=22_000))
