@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from openclaw.clock import Clock
 from openclaw.errors import ProviderError
 from openclaw.messages import Retrying, TextDelta, ThinkingDelta, Usage, Waiting
-from openclaw.ports import Alive, Completed, Request, Watcher
+from openclaw.ports import Alive, Completed, Provider, Request, Watcher
 from openclaw.prompt import Voice
 
 BACKOFF = (1.0, 4.0, 15.0)  # seconds between attempts
@@ -34,6 +34,7 @@ JITTER = 0.25  # a pause is longer by up to this share, so that many who failed 
 
 @dataclass(slots=True)
 class _Resting:
+    model: tuple[Provider, str]  # as it was asked: another one under the same alias, after a reload, does not rest
     until: float  # monotonic
     times: int
 
@@ -48,22 +49,28 @@ class Cooling:
 
     def order(self, voices: Sequence[Voice]) -> list[Voice]:
         """Those that do not rest as they come, then the others, the most rested first: in need they are asked too."""
-        return sorted(voices, key=lambda voice: self.left(voice.alias))
+        return sorted(voices, key=self.left)
 
-    def left(self, alias: str) -> float:
+    def left(self, voice: Voice) -> float:
         """Seconds that a model still rests."""
-        resting = self._resting.get(alias)
+        resting = self._of(voice)
         return max(0.0, resting.until - self.clock.monotonic()) if resting else 0.0
 
-    def failed(self, alias: str, error: ProviderError) -> None:
-        before = self._resting.get(alias)
+    def _of(self, voice: Voice) -> _Resting | None:
+        resting = self._resting.get(voice.alias)
+        if resting is None or resting.model[0] is not voice.provider or resting.model[1] != voice.model:
+            return None
+        return resting
+
+    def failed(self, voice: Voice, error: ProviderError) -> None:
+        before = self._of(voice)
         times = before.times + 1 if before else 1
         named = min(error.retry_after or 0.0, LONGEST_NAMED)
         rest = max(min(REST * 2 ** min(times - 1, 10), LONGEST_REST), named)
-        self._resting[alias] = _Resting(self.clock.monotonic() + rest, times)
+        self._resting[voice.alias] = _Resting((voice.provider, voice.model), self.clock.monotonic() + rest, times)
 
-    def answered(self, alias: str) -> None:
-        self._resting.pop(alias, None)
+    def answered(self, voice: Voice) -> None:
+        self._resting.pop(voice.alias, None)
 
     def jittered(self, seconds: float) -> float:
         return seconds * (1.0 + JITTER * self.chance())
@@ -126,12 +133,12 @@ class Models:
                 if voice is self.own and not error.retryable:
                     raise
                 if error.retryable:
-                    self._cooling.failed(voice.alias, error)
+                    self._cooling.failed(voice, error)
                 fault = error if fault is None or voice is self.own else fault
                 if others:
                     self._tell(Retrying(f"{error}; asking `{others[0].alias}` instead", 0.0))
             else:
-                self._cooling.answered(voice.alias)
+                self._cooling.answered(voice)
                 return Heard(done, voice)
         assert fault is not None
         raise fault

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -116,7 +116,7 @@ def test_a_model_that_stays_away_is_stood_in_for_and_rests_before_it_is_asked_fi
         assert house.requests() == {"smart": 3, "cheap": 1}
         assert house.waits() == [1.0, 4.0, 0.0]
         assert "asking `cheap` instead" in str(house.events)
-        house.cooling.failed("smart", AWAY)  # as if another session had found the same just now
+        house.cooling.failed(house.models.own, AWAY)  # as if another session had found the same just now
         assert (await house.ask(seconds=1)).voice.alias == "cheap"
         assert house.requests()["smart"] == 3
         await house.clock.advance(LONGEST_REST)
@@ -126,24 +126,36 @@ def test_a_model_that_stays_away_is_stood_in_for_and_rests_before_it_is_asked_fi
 
 
 def test_a_rest_grows_each_time_in_a_row_up_to_a_bound_and_is_as_long_as_the_server_says() -> None:
-    cooling = Cooling(ManualClock(NOW))
+    house = House(smart=[])
+    cooling, smart = Cooling(house.clock), house.models.own
     rests = []
     for _ in range(6):
-        cooling.failed("smart", AWAY)
-        rests.append(cooling.left("smart"))
+        cooling.failed(smart, AWAY)
+        rests.append(cooling.left(smart))
     assert rests == [REST, 2 * REST, 4 * REST, 8 * REST, LONGEST_REST, LONGEST_REST]
-    cooling.answered("smart")
-    assert cooling.left("smart") == 0.0
-    cooling.failed("smart", ProviderError("rate_limited", "wait", retry_after=1800.0))
-    assert cooling.left("smart") == 1800.0
-    cooling.failed("smart", ProviderError("rate_limited", "wait", retry_after=1e9))
-    assert cooling.left("smart") == 3600.0
+    cooling.answered(smart)
+    assert cooling.left(smart) == 0.0
+    cooling.failed(smart, ProviderError("rate_limited", "wait", retry_after=1800.0))
+    assert cooling.left(smart) == 1800.0
+    cooling.failed(smart, ProviderError("rate_limited", "wait", retry_after=1e9))
+    assert cooling.left(smart) == 3600.0
+
+
+def test_a_model_that_a_reload_made_another_does_not_rest_for_the_one_before_it() -> None:
+    house = House(smart=[])
+    cooling, smart = Cooling(house.clock), house.models.own
+    cooling.failed(smart, ProviderError("rate_limited", "wait", retry_after=1800.0))
+    assert cooling.left(replace(smart, system="another agent", setup="another")) == 1800.0
+    moved = replace(smart, provider=Played(house.clock))
+    assert [cooling.left(moved), cooling.left(replace(smart, model="id-newer"))] == [0.0, 0.0]
+    cooling.failed(moved, AWAY)
+    assert cooling.left(moved) == REST
 
 
 def test_in_need_a_resting_model_is_asked_too() -> None:
     async def scene() -> None:
         house = House(smart=["back already"], cheap=[AWAY] * 4)
-        house.cooling.failed("smart", AWAY)
+        house.cooling.failed(house.models.own, AWAY)
         assert (await house.ask()).voice.alias == "smart"
         assert house.requests() == {"smart": 1, "cheap": 3}
 
@@ -181,7 +193,7 @@ def test_the_time_a_server_names_is_kept_where_it_is_short_and_not_slept_through
             await alone.ask(seconds=0.1)
         helped = House(smart=[later, "never"], cheap=[])
         assert (await helped.ask(seconds=0.1)).voice.alias == "cheap"
-        assert helped.cooling.left("smart") == pytest.approx(2999.9)
+        assert helped.cooling.left(helped.models.own) == pytest.approx(2999.9)
 
     run(scene)
 
