@@ -22,6 +22,7 @@ from openclaw.errors import CredentialsError, ProviderError
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.messages import TextDelta, ThinkingDelta, ToolSpec, Usage
 from openclaw.ports import Alive, Completed, ProviderEvent, Request
+from openclaw.providers._anthropic_faults import LONGEST_NAMED
 from openclaw.providers.anthropic import CAPABILITIES, FIRST_BYTES, LEAST, STALL, Provider, credentials
 
 KEY = "sk-test-hush-hush"
@@ -381,7 +382,12 @@ def test_a_failure_is_told_at_once_as_one_of_our_faults(server: MessagesServer, 
 
 @pytest.mark.parametrize(
     ("headers", "seconds"),
-    [({"retry-after": "3600"}, 3600.0), ({"retry-after-ms": "250"}, 0.25), ({"retry-after": "soon"}, None)],
+    [
+        ({"retry-after": "3600"}, 3600.0),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "1e300"}, LONGEST_NAMED),
+    ],
 )
 def test_the_time_that_a_server_names_is_told(
     server: MessagesServer, headers: dict[str, str], seconds: float | None

@@ -19,6 +19,7 @@ _TOO_LONG = re.compile(
     r"prompt is too long|context[ _](?:window|length|size|limit)|maximum context|too many (?:input )?tokens", re.I
 )
 _BOUND = re.compile(r"thinking.*(?:signature|block)|(?:signature|block).*thinking", re.I | re.S)
+LONGEST_NAMED = 365 * 24 * 3600.0  # seconds
 _KINDS: Mapping[str, ProviderFault] = {
     "authentication_error": "credentials",
     "permission_error": "credentials",
@@ -126,14 +127,14 @@ def bound_elsewhere(error: Exception) -> bool:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds the server wants us to wait; dates and nonsense count as not said."""
+    """Seconds the server wants us to wait, a year at most; dates and nonsense count as not said."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) * unit
         except (KeyError, ValueError):
             continue
         if 0 <= seconds < float("inf"):
-            return seconds
+            return min(seconds, LONGEST_NAMED)
     return None
 
 
