@@ -271,11 +271,6 @@ class Transcript:
         at = next((i for i in range(len(self.entries), 0, -1) if isinstance(self.entries[i - 1], _CALLED)), 0)
         return self.entries[at:]
 
-    def final_answer(self) -> AssistantEntry | None:
-        """The last entry, where it is an answer that asks for no tool: the turn only lacks its reply."""
-        last = next((entry for entry in reversed(self.entries) if not isinstance(entry, Draft)), None)
-        return last if isinstance(last, AssistantEntry) and not calls(last.content) else None
-
     def kept(self) -> list[Entry]:
         """What is in the conversation now: the summary in force, what it kept, and what came after it."""
         summary, start = self._standing()

@@ -213,6 +213,15 @@ def test_a_finished_answer_is_not_asked_for_again(tmp_path: Path) -> None:
     assert len(stage.log.transcript.entries) == 2
 
 
+def test_an_answer_that_paused_before_a_crash_is_gone_on_with_and_is_not_the_reply(tmp_path: Path) -> None:
+    half = AssistantEntry(
+        "a", NOW, ({"type": "text", "text": "Let me search."},), "demo", "pause_turn", Usage(1, 1), "s"
+    )
+    stage = Stage(tmp_path, TWICE, [said("hi"), half])
+    assert asyncio.run(stage.run(said("hi"))) == "hello there"
+    assert stage.kinds() == ["UserEntry", "AssistantEntry", "AssistantEntry"]
+
+
 def test_calls_another_message_left_open_are_closed_before_the_next_is_written(tmp_path: Path) -> None:
     stage = Stage(tmp_path, TWICE, [said("old", "m0"), ASKED, Intent("i", NOW, "t2", "ls", {"n": 2})])
     asyncio.run(stage.run(said("hi", "m1")))
