@@ -19,11 +19,11 @@ from datetime import datetime
 from pathlib import Path
 
 from openclaw.clock import Clock
-from openclaw.errors import StateError, StateTooNew
+from openclaw.errors import OpenClawError, StateError, StateTooNew
 from openclaw.messages import Entry
 from openclaw.names import file_name
 from openclaw.stores import _codec as codec
-from openclaw.stores._files import Files
+from openclaw.stores._files import NO_SPACE, Files, lacking
 from openclaw.stores._pruning import let_go, outdated
 
 VERSION = 1
@@ -306,5 +306,7 @@ def _read(path: Path) -> bytes:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: OSError) -> StateError:
+def _unreadable(path: Path, error: OSError) -> OpenClawError:
+    if error.errno in NO_SPACE:  # some file systems need room even to open what is there
+        return lacking(error)
     return StateError(f"{path} cannot be read ({(error.strerror or str(error)).lower()}); mend it, or move it aside")
