@@ -181,7 +181,9 @@ class House:
         return " ".join(words)
 
     def answers(self) -> list[str]:
-        return [str(entry.content) for entry in self.log.transcript.entries if isinstance(entry, AssistantEntry)]
+        """With words: of one that was declined only what it took is kept."""
+        entries = self.log.transcript.entries
+        return [str(entry.content) for entry in entries if isinstance(entry, AssistantEntry) and entry.content]
 
 
 async def perform(call: ToolCall, begin: Begin) -> ToolResult:
