@@ -10,7 +10,6 @@ Knows no tools, no policy, no channel.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -18,7 +17,18 @@ from openclaw import essentials
 from openclaw.essentials import Essential
 from openclaw.fallback import Models
 from openclaw.manifest.snapshot import CompactionLimits
-from openclaw.messages import AssistantEntry, Block, Compaction, Entry, Told, Undone, Usage, UserEntry
+from openclaw.messages import (
+    SUMMARY,
+    AssistantEntry,
+    Block,
+    Compaction,
+    Entry,
+    Told,
+    Undone,
+    Usage,
+    UserEntry,
+    inside,
+)
 from openclaw.plain import CHARS_PER_TOKEN, guess, shown, spoken, texts
 from openclaw.summing import Summing, always, drafted
 from openclaw.transcript import Log, Transcript, calls
@@ -28,8 +38,6 @@ LAST_WORDS = 8000  # characters of the person's last message, where it would be 
 SHORT = 20_000  # characters that are looked through in no time
 CARRIED = 12_000  # characters of an earlier summary that are carried on where none can be made
 
-_OPEN, _CLOSE = "<summary of the conversation so far>\n", "\n</summary>"
-_ENDING = re.compile(r"<(?=\s*/\s*(?:summary|more))", re.IGNORECASE)
 
 
 def due(log: Log, limits: CompactionLimits, *, share: float = 1.0) -> bool:
@@ -118,7 +126,7 @@ async def trim(log: Log, keep_tokens: int, why: str) -> Compaction | None:
     text, first = "\n".join(texts(older)), older[0]
     earlier, at = drafted(log.transcript, text)
     if not earlier and isinstance(first, Compaction):
-        earlier = first.summary.removeprefix(_OPEN).removesuffix(_CLOSE)[:CARRIED]
+        earlier = first.summary.removeprefix(SUMMARY[0]).removesuffix(SUMMARY[1])[:CARRIED]
     since, until = (entry.at.strftime("%Y-%m-%d %H:%M UTC") for entry in (older[0], older[-1]))
     what = "What was said then" if at else f"What was said from {since} ({len(older):,} entries)"
     told = (
@@ -157,17 +165,12 @@ async def _write(
     trimmed: bool = False,
     message: str = "",
 ) -> Compaction:
-    summary, beside, first = _inside(summary), _inside(beside), kept[0].id if kept else None
-    text = f"{_OPEN}{summary}{beside}{_CLOSE}"
+    summary, beside, first = inside(summary), inside(beside), kept[0].id if kept else None
+    text = f"{SUMMARY[0]}{summary}{beside}{SUMMARY[1]}"
     aside = f"<more of what the summary stands for>{beside}\n</more>" if block and beside else ""
     compaction = Compaction(log.chance.fresh(), log.clock.now(), text, first, usage, block, aside, trimmed, message)
     await log.write(compaction)
     return compaction
-
-
-def _inside(words: str) -> str:
-    """Words that cannot end what we put around them."""
-    return _ENDING.sub("&lt;", words)
 
 
 def _last_words(log: Log, kept: Sequence[Entry]) -> str:

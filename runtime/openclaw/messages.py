@@ -7,6 +7,7 @@ answers to the exact bytes of earlier ones.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -574,3 +575,12 @@ class Refused:
 def quote_line(text: str) -> str:
     """For logs and one-line displays: control and format characters escaped, nothing hidden."""
     return "".join(c if c.isprintable() else quote(c) if ord(c) < 0x80 else f"\\u{{{ord(c):x}}}" for c in text)
+
+
+SUMMARY = "<summary of the conversation so far>\n", "\n</summary>"  # what stands around one in a message
+_ENDING = re.compile(r"<(?=\s*/\s*(?:summary|more))", re.IGNORECASE)
+
+
+def inside(words: str) -> str:
+    """Words of a summary that cannot end what stands around them."""
+    return _ENDING.sub("&lt;", words)

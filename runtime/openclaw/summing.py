@@ -121,7 +121,7 @@ class Summing:
             return None
         if done.stop_reason == "compaction":
             for block in done.content:
-                if block.get("type") == "compaction" and any(map(str.isalnum, str(block.get("content") or ""))):
+                if block.get("type") == "compaction" and _says(str(block.get("content") or "")):
                     return block
         _log.info("the service made no summary of %s (%s)", log.session, done.stop_reason)
         await self._draft()
@@ -147,7 +147,7 @@ class Summing:
     async def _words(self, text: str, longest: int = LONGEST) -> str:
         done = self._paid(await self._models.ask(lambda voice: _request(voice, text, longest))).done
         words = text_of(done.content)
-        if done.stop_reason == "end_turn" and any(map(str.isalnum, words)):
+        if done.stop_reason == "end_turn" and _says(words):
             return words
         await self._draft()
         if done.stop_reason == "max_tokens":

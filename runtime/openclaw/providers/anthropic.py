@@ -39,7 +39,7 @@ from urllib.parse import urlsplit
 from openclaw import abilities
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, ProviderError
-from openclaw.messages import ToolSpec
+from openclaw.messages import SUMMARY, ToolSpec, inside
 from openclaw.ports import Alive, ProviderEvent, Request
 from openclaw.providers._anthropic_answer import Answer
 from openclaw.providers._anthropic_credentials import HOW, credentials
@@ -360,7 +360,7 @@ def _in_words(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, An
     if not _summed_up(messages):
         return messages
     content = [
-        {"type": "text", "text": f"<summary of the conversation so far>\n{block.get('content')}\n</summary>"}
+        {"type": "text", "text": f"{SUMMARY[0]}{inside(str(block.get('content')))}{SUMMARY[1]}"}
         if block.get("type") == "compaction"
         else block
         for block in _blocks(messages[0])
