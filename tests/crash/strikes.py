@@ -131,14 +131,16 @@ HEADS = {
 }
 
 
-def swept(root: Path, name: str, strike: Strike, *, stride: int = 1) -> Sweep:
-    """Strikes every `stride`th call in a runtime of its own, from the first call to the last."""
+def swept(root: Path, name: str, strike: Strike, *, stride: int = 1, every_sort: bool = False) -> Sweep:
+    """Strikes every `stride`th call in a runtime of its own, from the first call to the last; with `every_sort` every
+    `stride`th of each sort, so that none is left out."""
     root.mkdir(parents=True)
     work, dry = first(root / "dry", strike, 0)
     dry.found = strike.judged(work)
     assert not dry.found.faults(), f"where nothing was struck there are {dry.found.faults()}"
     found = Sweep(name, dry.seen)
-    sites = dict(list(enumerate(ordered(dry.seen), 1))[::stride])
+    each = list(enumerate(ordered(dry.seen), 1))
+    sites = dict([one for one in each if one[1][0] % stride == 1 % stride] if every_sort else each[::stride])
     with ThreadPoolExecutor(SIDE_BY_SIDE) as side:
         outcomes = side.map(lambda at: both(root / str(at), strike, *sites[at]), sites)
         found.outcomes.update(zip(sites, outcomes, strict=True))
