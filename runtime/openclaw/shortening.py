@@ -10,9 +10,11 @@ the turn fails as well and can be tried again. How a summary is made stands in `
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from openclaw import compaction
 from openclaw.errors import ProviderError
@@ -33,6 +35,7 @@ TRIMMED = (
     "The older part of this conversation could not be summarised and was left out; /undo-compact brings it back, and "
     "/compact tries again."
 )
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -74,7 +77,7 @@ class Shortening:
         if not compaction.due(self._log, self._limits):
             return
         try:
-            await self._shorten(self._keep, self._for(PATIENCE))
+            await self._shorten(self._keep, self._for(PATIENCE), 2 * PATIENCE)
         except Unfinished:
             log.info("the summary of %s is gone on with before the next turn", self._log.session)
         except ProviderError as error:
@@ -112,7 +115,7 @@ class Shortening:
         if self._log.transcript.begun(message):
             return f"Shortened to about {before:,} tokens. The full text stays on disk."
         try:
-            done = await self._shorten(self._keep, self._affordable, message)
+            done = await self._shorten(self._keep, self._affordable, message=message)
         except Unfinished:
             return "The conversation was left as it is: a summary costs more than is allowed. /compact goes on with it."
         except ProviderError as error:
@@ -150,18 +153,41 @@ class Shortening:
         asked = filter(None, map(paid, self._log.transcript.entries[self._begun :]))
         return self._models.cost(list(asked)) >= self._cost
 
-    async def _shorten(self, keep_tokens: int, may: Callable[[], bool], message: str = "") -> bool:
+    async def _shorten(
+        self, keep_tokens: int, may: Callable[[], bool], longest: float = 2 * LONGEST, message: str = ""
+    ) -> bool:
+        """What is asked for is given up after `longest` seconds, and has failed then."""
         entries = self._log.transcript.entries
         begun = len(entries)
+        mode = self._limits.mode
         try:
-            done = await compaction.compact(self._log, self._models, keep_tokens, self._limits.mode, may, message)
+            done = await self._within(
+                longest, compaction.compact(self._log, self._models, keep_tokens, mode, may, message)
+            )
         except ProviderError as error:
+            if any(isinstance(entry, Compaction) for entry in entries[begun:]):  # it was written all the same
+                self._failures.over(self._log.session)
+                return True
             log.warning("the summary of %s failed: %s", self._log.session, error)
             if any(isinstance(entry, Draft) and entry.summary for entry in entries[begun:]):
                 self._failures.over(self._log.session)  # it came further than the last time
             raise
         self._failures.over(self._log.session)
         return done is not None
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.ensure_future(work)
+        timer = asyncio.ensure_future(self._log.clock.sleep(seconds))
+        try:
+            await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ProviderError("truncated", f"the summary was not done after {seconds:g} seconds")
+            return task.result()
+        finally:
+            timer.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
 
     async def _trim(self, keep_tokens: int, why: str) -> bool:
         self._failures.over(self._log.session)

@@ -459,11 +459,12 @@ def _telling(told: Told) -> str:
 
 
 def _of_declined(answer: AssistantEntry, turn: Sequence[Entry]) -> Told:
+    """It has the id with which the turn began: whoever keeps from there keeps all of it."""
     text = "The model declined to answer what they said then. That is left out here, with all that came of it."
     called = dict.fromkeys(entry.tool for entry in turn if isinstance(entry, Intent))
     if called:
         text += f"\nThese tools had been called for it, and may have had their effect: {', '.join(called)}."
-    return Told(answer.id, answer.at, "the runtime", text, "")
+    return Told(turn[0].id, answer.at, "the runtime", text, "")
 
 
 def _without_thinking(content: Sequence[Block]) -> Sequence[Block]:

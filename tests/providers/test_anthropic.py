@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import socket
 import subprocess
@@ -574,6 +575,32 @@ def test_an_error_without_an_end_is_read_no_further_than_it_is_told(
     told = asyncio.run(asyncio.wait_for(scene(), 100))
     assert told.fault == "unreachable" and fault in str(told)
     assert sent[0] <= most // 2
+
+
+def test_an_error_that_was_packed_is_not_unpacked() -> None:
+    packed = gzip.compress(b"\0" * (8 << 20))
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        head = f"content-encoding: gzip\r\ncontent-length: {len(packed)}\r\nconnection: close"
+        writer.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n\r\n".encode() + packed)
+        await writer.drain()
+        writer.close()
+
+    async def scene() -> ProviderError:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            provider = Provider({"base_url": url, "api_key": KEY}, SystemClock())
+            await provider.open()
+            with pytest.raises(ProviderError) as caught:
+                await events(provider, request())
+            await provider.close()
+            return caught.value
+
+    told = asyncio.run(asyncio.wait_for(scene(), 60))
+    assert told.fault == "rejected" and len(str(told)) < 1000
+    assert b"accept-encoding: identity" in asked[0].lower() and "%00%00" not in str(told)
 
 
 def test_a_refusal_says_why_as_far_as_the_service_does(server: MessagesServer) -> None:

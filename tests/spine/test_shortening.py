@@ -29,7 +29,7 @@ from openclaw.messages import (
 )
 from openclaw.ports import Begin
 from openclaw.prompt import Voice
-from openclaw.shortening import FAILURES, TRIMMED, Failures, Shortening, notes
+from openclaw.shortening import FAILURES, PATIENCE, TRIMMED, Failures, Shortening, notes
 from openclaw.stores.volatile import Store
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed
@@ -77,6 +77,20 @@ async def perform(call: ToolCall, begin: Begin) -> ToolResult:
 
 
 # ── failures ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_summary_that_comes_to_no_end_is_given_up_and_has_failed() -> None:
+    async def scene() -> None:
+        house = House(1e9)
+        shortening = asyncio.ensure_future(house.shortening().before_turn())
+        await settle()
+        await house.clock.advance(2 * PATIENCE - 1)
+        assert not shortening.done()
+        await house.clock.advance(2)
+        await shortening
+        assert house.failures.counted == {"s": 1} and house.summaries() == []
+
+    asyncio.run(scene())
 
 
 def test_after_three_failures_in_a_row_the_older_part_is_left_out_and_both_sides_are_told() -> None:

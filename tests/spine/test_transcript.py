@@ -316,3 +316,13 @@ def test_joined_messages_are_sent_the_same_when_read_back() -> None:
 def test_an_answer_without_a_word_is_sent_back_with_some() -> None:
     sent = Transcript([user("u1"), assistant("a1"), user("u2")]).messages("s1")
     assert sent[1] == {"role": "assistant", "content": [{"type": "text", "text": "(no text)"}]}
+
+
+def test_who_keeps_from_a_declined_turn_keeps_what_is_told_of_its_tools() -> None:
+    entries: list[Entry] = [user("u1"), assistant("a1", TEXT), user("u2"), assistant("a2", use("t1"), stop="tool_use")]
+    entries += [Intent("i", NOW, "t1", "ls", {}), Result("r", NOW, "t1", "x", False), assistant("a3", stop="refusal")]
+    transcript = Transcript(entries)
+    (stands,) = [entry for entry in transcript.kept() if isinstance(entry, Told)]
+    transcript.add(Compaction("c", NOW, "short", stands.id, Usage()))
+    (kept,) = [entry for entry in transcript.kept() if isinstance(entry, Told)]
+    assert "ls" in kept.text

@@ -92,6 +92,7 @@ class Service:
     def _clean(self, text: str) -> str:
         for secret in self.secrets:
             text = text.replace(secret, "***")
+        text = text[:4000]  # after the secrets, so that no half of one is left
         line = quote_line(" ".join(text.split()))
         return line if len(line) <= 400 else f"{line[:400]}…"
 

@@ -14,11 +14,14 @@ MOST = 64 << 10  # bytes; what is told of an error are a few hundred characters
 
 
 class Short(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, most: int) -> None:
         self._stream = stream
+        self._most = most
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = MOST
+        left = self._most
+        if left == 0:
+            return
         async for chunk in self._stream:
             yield chunk[:left]
             left -= len(chunk)
@@ -30,6 +33,8 @@ class Short(httpx2.AsyncByteStream):
 
 
 async def cut_short(response: httpx2.Response) -> None:
-    """To be called with every response before its body is read."""
+    """To be called with every response before its body is read. It is asked for as it is; one that was packed all the
+    same is not read, since a little of it may hold very much."""
     if response.status_code != 200 and isinstance(response.stream, httpx2.AsyncByteStream):
-        response.stream = Short(response.stream)
+        packed = response.headers.pop("content-encoding", None)
+        response.stream = Short(response.stream, 0 if packed else MOST)

@@ -293,14 +293,15 @@ class Provider:
             raise CredentialsError(f"{found} cannot be used ({type(error).__name__}); {HOW}") from None
 
     def _own_headers(self) -> dict[str, Any]:
-        """What a `base_url` server is sent in place of ANTHROPIC_CUSTOM_HEADERS, which is meant for Anthropic."""
+        """Ours, and what a `base_url` server is sent in place of ANTHROPIC_CUSTOM_HEADERS, meant for Anthropic."""
         from anthropic import Omit
 
+        headers: dict[str, Any] = {"accept-encoding": "identity"}  # so that what is counted is what there is
         if self._base_url is None:
-            return {}
+            return headers
         lines = os.environ.get("ANTHROPIC_CUSTOM_HEADERS", "").split("\n")
         ambient = (line.partition(":")[0].strip() for line in lines)
-        headers: dict[str, Any] = {name: Omit() for name in ambient if name and name.lower() not in _ADDRESSED}
+        headers |= {name: Omit() for name in ambient if name and name.lower() not in _ADDRESSED}
         key = self._auth_token or self._api_key
         headers["Authorization"] = f"Bearer {key}" if key else Omit()
         if self._api_key and not self._auth_token and self._service.host != "api.anthropic.com":
