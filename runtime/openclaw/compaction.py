@@ -36,6 +36,7 @@ from openclaw.transcript import Log, Transcript, calls
 LISTED = 16_000  # characters of the list of what is still left out
 LAST_WORDS = 8000  # characters of the person's last message, where it would be summed up
 SHORT = 20_000  # characters that are looked through in no time
+_PLAIN = ("text", "tool_use", "thinking", "redacted_thinking")
 CARRIED = 12_000  # characters of an earlier summary that are carried on where none can be made
 
 
@@ -60,11 +61,20 @@ def kept_tokens(log: Log, limits: CompactionLimits) -> int:
 
 def _fixed(transcript: Transcript) -> int:
     """Tokens of the first call that stand in none of its entries, as far as the model reported it. Later ones hold
-    pictures, searches and thinking besides, which no guess counts and a summary does away with."""
+    pictures, searches and thinking besides, which no guess counts and a summary does away with; where the first one
+    does so too, nobody knows."""
     at, first = next(((i, e) for i, e in enumerate(transcript.entries) if isinstance(e, AssistantEntry)), (0, None))
-    if first is None or not first.usage.context:
+    before = transcript.entries[:at]
+    if first is None or not first.usage.context or not all(map(_guessable, [*before, first])):
         return 0
-    return max(0, first.usage.context - guess(transcript.entries[: at + 1]))
+    return max(0, first.usage.context - first.usage.output - guess(before))
+
+
+def _guessable(entry: Entry) -> bool:
+    """Whether all that was sent of it, or answered before it, is text."""
+    if isinstance(entry, UserEntry | AssistantEntry):
+        return all(block.get("type") in _PLAIN for block in entry.content)
+    return True
 
 
 def tokens(log: Log) -> int:

@@ -161,3 +161,14 @@ def test_thinking_pictures_and_searches_are_no_part_of_the_system_prompt(tmp_pat
     log, _ = stage(tmp_path, SUMMARY, entries)
     assert compaction.due(log, CompactionLimits(at_tokens=20_000))
     assert not compaction.due(log, CompactionLimits(at_tokens=22_000))
+
+
+def test_a_document_at_the_beginning_is_no_part_of_the_system_prompt_either(tmp_path: Path) -> None:
+    read = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}}
+    said = UserEntry("u", NOW, (read, {"type": "text", "text": "what is this?"}), "m")
+    answer = AssistantEntry("a", NOW, ({"type": "text", "text": "hi"},), "m", "end_turn", Usage(93_000, 10), "s")
+    more = [entry for entry in turns(2) if isinstance(entry, UserEntry)]
+    last = AssistantEntry("b", NOW, ({"type": "text", "text": "hi"},), "m", "end_turn", Usage(110_000, 10), "s")
+    log, _ = stage(tmp_path, SUMMARY, [said, answer, *more, last])
+    limits = CompactionLimits(at_tokens=100_000, keep_tokens=50_000)
+    assert compaction.due(log, limits) and compaction.kept_tokens(log, limits) == 50_000
