@@ -530,18 +530,18 @@ def crowd(piece: bytes, pause: float, most: int) -> tuple[Callable[..., Coroutin
     sent = [0]
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 500 Oops\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n")
         try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 500 Oops\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n")
             while sent[0] < most:
                 writer.write(piece)
                 await writer.drain()
                 sent[0] += len(piece)
                 await asyncio.sleep(pause)
-        except OSError:
+        except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
-            writer.close()
+            writer.transport.abort()  # what is still to be sent nobody will read
 
     return serve, sent
 
