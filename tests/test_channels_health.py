@@ -32,6 +32,7 @@ channels:
 """
 
 
+@pytest.mark.slow
 def test_a_channel_whose_polls_hang_is_started_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def main(model: MessagesServer, telegram: TelegramServer) -> None:
         channels = CHANNELS.format(token=TOKEN, bot=BOT, api=telegram.url)

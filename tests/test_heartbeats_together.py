@@ -137,6 +137,7 @@ def test_a_run_ends_when_its_money_is_spent(tmp_path: Path, model: MessagesServe
     assert len(model.requests) == 3  # 0.0000175 each: the third goes beyond it
 
 
+@pytest.mark.slow
 def test_a_run_ends_when_its_time_is_up(tmp_path: Path, model: MessagesServer) -> None:
     model.say(Reply({"type": "text", "text": "and so on"}, fault="endless", after=3))
 
@@ -163,6 +164,7 @@ def test_a_failure_goes_to_the_owner_and_not_to_whoever_the_reply_is_for(
     run(tmp_path, model, scene, **{"channels.yaml": CHANNELS + people})
 
 
+@pytest.mark.slow
 def test_a_reminder_is_set_by_the_agent_comes_once_and_can_be_answered(tmp_path: Path, model: MessagesServer) -> None:
     model.say(Reply(tool("remind_me", **{"text": "Drink water, Nader.", "in": "1s"})), "I will.", "You should drink.")
     tools = TOOLS.replace("[list_files, add, probe]", "[list_files, add, probe, remind_me]")

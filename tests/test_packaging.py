@@ -81,6 +81,7 @@ def test_a_wheel_carries_every_schema_and_the_default_project(wheel: Path) -> No
     assert inside == schemas | agents | {f"project/{name}" for name in top}
 
 
+@pytest.mark.slow
 def test_a_wheel_in_an_environment_of_its_own_makes_a_valid_project(wheel: Path, tmp_path: Path) -> None:
     python = installed(wheel, tmp_path / "environment")
     openclaw = str(python.with_name("openclaw"))

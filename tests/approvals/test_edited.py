@@ -37,6 +37,7 @@ async def waiting(operator: Program) -> dict[str, Any]:
     return {"message": answer.json()["id"], **approval}
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_policy_withdraws_its_questions_and_another_edit_does_not(
     tmp_path: Path, model: MessagesServer
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_reload_that_changes_the_policy_while_the_click_arrives_pays_at_most_w
     assert set(paid) <= set(taken) and len(paid) == len(set(paid))
 
 
+@pytest.mark.slow
 def test_a_click_on_a_question_of_before_a_restart_pays_nothing_by_itself(
     tmp_path: Path, model: MessagesServer
 ) -> None:

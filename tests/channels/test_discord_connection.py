@@ -179,6 +179,7 @@ def test_a_connection_that_is_cut_is_resumed_and_a_session_that_is_gone_begun_an
     play(scenario)
 
 
+@pytest.mark.slow
 def test_a_dead_connection_is_left_and_the_pulse_tells() -> None:
     async def scenario(server: DiscordServer) -> None:
         async with Stage(server, clock=Hasty()) as stage:

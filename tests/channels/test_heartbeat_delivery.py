@@ -108,6 +108,7 @@ async def told(operator: Program, session: str) -> list[dict[str, Any]]:
     return [entry for entry in await operator.entries(session) if entry["type"] == "told"]
 
 
+@pytest.mark.slow
 def test_what_is_said_while_telegram_is_down_for_a_minute_comes_once_after_it(
     tmp_path: Path, model: MessagesServer, telegram: TelegramServer
 ) -> None:

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -19,6 +21,7 @@ TAKE_THE_TERMINAL = (
 )
 
 
+@pytest.mark.slow
 def test_closing_the_terminal_ends_the_runtime(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "openclaw", "-C", str(ROOT), "--state", str(tmp_path)]
     master, slave = pty.openpty()

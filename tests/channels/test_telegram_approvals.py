@@ -305,6 +305,7 @@ class Hurried(Hasty):
     PACE = 2000
 
 
+@pytest.mark.slow
 def test_a_question_that_is_not_asked_again_is_not_open_any_more_after_a_while() -> None:
     notes = Notes()
 

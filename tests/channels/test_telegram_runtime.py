@@ -149,6 +149,7 @@ def test_an_approval_is_answered_by_the_right_person_and_refused_to_the_wrong_on
     run(tmp_path, place(tmp_path, model, telegram, **{"tools.yaml": ASKS}), telegram, scene)
 
 
+@pytest.mark.slow
 def test_a_network_that_is_away_for_a_minute_loses_nothing(
     tmp_path: Path, model: MessagesServer, telegram: TelegramServer
 ) -> None:

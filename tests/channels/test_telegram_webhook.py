@@ -157,6 +157,7 @@ def test_two_calls_with_the_same_update_at_once_are_one() -> None:
         asyncio.run(whole(server))
 
 
+@pytest.mark.slow
 def test_a_webhook_that_was_taken_away_or_is_not_reached_is_noticed() -> None:
     async def whole(server: TelegramServer) -> None:
         desk, made = Desk(), channel(server, webhook=HOOK, clock=Hurried())

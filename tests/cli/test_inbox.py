@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from cli.test_state_commands import found, openclaw
 from doubles.house import lived, project, until
 from doubles.messages_server import MessagesServer
@@ -84,6 +86,7 @@ def test_a_secret_that_somebody_wrote_is_struck_out_of_what_is_told(tmp_path: Pa
         assert "it is ***, or ***" in told and "sesame" not in told
 
 
+@pytest.mark.slow
 def test_a_running_runtime_tells_its_inbox_and_answers_what_is_tried_again(tmp_path: Path) -> None:
     ids = fill(tmp_path / "state")
 

@@ -19,12 +19,14 @@ def shell(line: str, state: Path, *, cwd: Path = ROOT) -> subprocess.CompletedPr
     return subprocess.run(["sh", "-c", words], capture_output=True, text=True, timeout=60, cwd=cwd)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["sessions list", "--help", "chat --demo hello"])
 def test_a_full_standard_output_is_said_and_no_bug(tmp_path: Path, command: str) -> None:
     done = shell(f"$oc {command} > /dev/full", tmp_path)
     assert (1, "openclaw: no space left on device") == (done.returncode, done.stderr.strip().split("\n")[-1])
 
 
+@pytest.mark.slow
 def test_what_is_said_to_a_closed_output_goes_nowhere_else(tmp_path: Path) -> None:
     done = shell("echo 'remember that a is b' | $oc run --demo >&- 2>&-", tmp_path)
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
@@ -45,6 +47,7 @@ def test_a_state_folder_that_is_a_file_is_said(tmp_path: Path, command: str) -> 
     assert (1, "", True) == (done.returncode, done.stdout, f"{file} cannot be used" in done.stderr)
 
 
+@pytest.mark.slow
 def test_a_locale_without_letters_loses_none(tmp_path: Path) -> None:
     plain = "export LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"
     assert 0 == shell(f"{plain}; $oc chat --demo 'remember é is ü' < /dev/null", tmp_path).returncode

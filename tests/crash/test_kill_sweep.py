@@ -55,6 +55,7 @@ def test_a_call_that_a_kill_cut_off_is_told_as_unknown_and_not_run_again(tmp_pat
     assert reply.startswith("failed 1: unknown: the runtime stopped while this ran")
 
 
+@pytest.mark.slow
 def test_without_the_intent_on_disk_the_same_call_runs_twice_and_the_oracle_sees_it(tmp_path: Path) -> None:
     effects, found, _ = effects_of_a_call_cut_off(tmp_path, CARELESS)
     assert effects["1"] == 2

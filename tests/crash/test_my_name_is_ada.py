@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from doubles.house import AGENT, CHANNELS, Process, Program, project, until
 from doubles.messages_server import MessagesServer, Reply, text, tool
 from doubles.telegram_server import TOKEN as BOT
@@ -43,6 +45,7 @@ def attentive(body: dict[str, Any]) -> Reply:
     return Reply(tool("memory_search", query="name"))
 
 
+@pytest.mark.slow
 def test_a_name_told_on_telegram_is_known_over_http_after_the_process_was_killed(tmp_path: Path) -> None:
     async def scene(model: MessagesServer, telegram: TelegramServer) -> None:
         channels = ADA.format(http=OPERATOR, bot=BOT, url=telegram.url)

@@ -84,6 +84,7 @@ def system(server: MessagesServer, number: int = -1) -> str:
     return str(server.requests[number].body["system"][0]["text"]).splitlines()[0]
 
 
+@pytest.mark.slow
 def test_edits_are_live_at_the_next_message_and_break_nothing_that_runs(tmp_path: Path, model: MessagesServer) -> None:
     root = project(tmp_path / "project", model.url, files=FILES)
 

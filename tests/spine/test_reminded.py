@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from doubles.house import Program, lived, until
 from openclaw import bundle
 from openclaw.app import App
@@ -58,6 +60,7 @@ async def told(operator: Program) -> dict[str, Any]:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_what_was_asked_for_is_agreed_to_told_and_over(tmp_path: Path) -> None:
     async def run() -> None:
         async with lived(project(tmp_path / "p"), tmp_path / "s", demo=True) as (app, operator), asyncio.timeout(50):

@@ -275,6 +275,7 @@ def swept(tmp_path, code):
     raise AssertionError("it never ended")
 
 
+@pytest.mark.slow
 def test_every_call_that_finds_the_disk_full_is_done_again_or_ends_the_store_and_nothing_is_half_done(tmp_path):
     table = swept(tmp_path, errno.ENOSPC)
     assert sum(table.values()) >= 40

@@ -310,6 +310,7 @@ PARTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=PARTS, absolute=st.booleans())
 def test_whatever_the_path_nothing_outside_changes(tmp_path: Path, parts: list[str], absolute: bool) -> None:
@@ -373,6 +374,7 @@ def test_a_kept_output_is_never_taken_for_a_picture_or_a_program(start: str, wor
     assert text(workspace, "read_file", path=".openclaw/outputs/c1.txt", limit=1).startswith(start.replace("\0", "\\0"))
 
 
+@pytest.mark.slow
 def test_large_outputs_make_room_before_they_are_many(workspace: Path) -> None:
     workspace.mkdir()
     most = output.KEPT_BYTES // output.LARGEST

@@ -466,6 +466,7 @@ def crowded(workspace: Path) -> Path:
     return workspace
 
 
+@pytest.mark.slow
 @bubblewrap
 def test_where_not_all_can_be_hidden_runs_what_does_not_count_on_it_and_says_so_to_who_agreed(crowded: Path) -> None:
     reading = Confinement("bubblewrap", crowded, lenient=True)

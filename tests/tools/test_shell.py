@@ -225,12 +225,14 @@ def test_a_hanging_command_is_stopped(tmp_path: Path) -> None:
     assert time.monotonic() - began < 20
 
 
+@pytest.mark.slow
 def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     result = run(tmp_path, script("trap '' TERM; echo $$; while :; do sleep 1; done"), timeout=2.0)
     assert result.is_error
     assert gone(int(result.text.splitlines()[0]))
 
 
+@pytest.mark.slow
 def test_every_program_of_a_pipeline_is_stopped(tmp_path: Path) -> None:
     line = unheld(
         *script("echo $$ >a; sleep 60").steps, Step(("sh", "-c", "echo $$ >b; cat"), "|", program="/bin/sh")
@@ -314,6 +316,7 @@ def test_a_cancelled_call_leaves_no_process(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+@pytest.mark.slow
 def test_a_second_cancellation_leaves_no_process_either(tmp_path: Path) -> None:
     async def scene() -> None:
         of = spec()
