@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from crash.harness import Site, Sweep
 from openclaw.stores import _codec as codec
@@ -98,7 +98,7 @@ def judge(site: Site, lanes: Sequence[Any] = ()) -> Findings:
     _effects(site, every, found)
     _beats(site, inbox, found)
     _replies(site, found)
-    _log(site, found)
+    logged(site, found)
     return found
 
 
@@ -282,7 +282,15 @@ def _replies(site: Site, found: Findings) -> None:
     found.repeated = marks
 
 
-def _log(site: Site, found: Findings) -> None:
+class Logged(Protocol):
+    """What the log tells."""
+
+    traces: list[str]
+    unreadable: list[str]
+    torn: int
+
+
+def logged(site: Site, found: Logged) -> None:
     log = (site.root / "stderr").read_text()
     if "Traceback" in log:
         found.traces.append(log[log.index("Traceback") :][:3000])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from crash.harness import Site
-from crash.oracle import rows, unpaired
+from crash.oracle import logged, rows, unpaired
 from crash.storm_project import TOLD
 from crash.storm_scene import Storm
 from openclaw.stores import _codec as codec
@@ -105,7 +105,7 @@ def left(site: Site) -> tuple[Found, list[Row]]:
         whole += [line for part in parts for line in part.lines]
     _ended(inbox, found)
     _effects(site, whole, found)
-    _log(site, found)
+    logged(site, found)
     return found, inbox
 
 
@@ -296,16 +296,6 @@ def _beats(state: Path, inbox: Sequence[Row], found: Found) -> None:
     found.fired = len(fired)
     if sorted(fired) != sorted(run):
         found.twice.append(f"{len(fired)} instants of the heartbeat, {len(run)} runs")
-
-
-def _log(site: Site, found: Found) -> None:
-    log = (site.root / "stderr").read_text()
-    if "Traceback" in log:
-        found.traces.append(log[log.index("Traceback") :][:3000])
-    aside = list((site.state / "sessions").glob("*.damaged"))
-    found.torn = log.count("damaged bytes skipped; kept in")
-    if len(aside) > found.torn:
-        found.unreadable.append(f"{len(aside)} files of damage, {found.torn} of them reported")
 
 
 # ── the table ────────────────────────────────────────────────────────────────────────────────────
