@@ -186,16 +186,23 @@ def _session(key: str, parts: Sequence[Part], inbox: Sequence[Row], found: Found
 
 
 def _read(key: str, lines: Sequence[Line], answers: dict[str, list[str]], found: Found) -> None:
-    """The messages in the order in which their words were written down, and what each group was answered."""
+    """The messages in the order in which their words were written down first, and what each group was answered.
+
+    A turn that was cut off, and that others came after or that is tried for the last time, is said anew: it must have
+    had no answer, and has the one that comes then."""
     group: list[str] = []
     for line in lines:
         if line["type"] == "told":
             answers[line["message"]] = []
         elif line.get("role") == "user":
+            ids = (line["message"], *line.get("joined", ()))
             if line["message"] in answers:
-                found.twice.append(f"{key}: {line['message']} was begun twice")
-            new = [id for id in (line["message"], *line.get("joined", ())) if id not in answers]
-            old = [id for id in line.get("joined", ()) if id in answers]
+                found.twice += [f"{key}: {id} was said anew, and had an answer" for id in ids if answers.get(id)]
+                group = []
+                answers.update(dict.fromkeys(ids, group))
+                continue
+            new = [id for id in ids if id not in answers]
+            old = [id for id in ids if id in answers]
             if any(answers[id] is not group for id in old):
                 found.twice.append(f"{key}: {line['message']} joined what had ended")
             group = group if old else []
@@ -229,16 +236,19 @@ def _pairs(key: str, lines: Sequence[Line], found: Found) -> None:
 
 
 def _effects(site: Site, lines: Sequence[Line], found: Found) -> None:
-    """Each number is given to each tool once: by `note`, `hold` or `stamp`, which write it down, and by `bump`."""
+    """Each call has its effect once: of `note`, `hold` or `stamp`, which write its number down, and of `bump`. A turn
+    that is said anew may ask for one with the same number again."""
     traced = Counter(n for _, n in site.effects if not n.startswith("tick-"))
     ticks = sum(n.startswith("tick-") for _, n in site.effects)
     counted = site.state.glob("workspace/count-*")
     bumped = {path.name.removeprefix("count-"): path.stat().st_size for path in counted}
     intents = [line for line in lines if line["type"] == "intent"]
     meant = {(line["tool"] == "bump", line["input"].get("n")) for line in intents}
-    found.doubled += [f"effect {n}: {times} times" for n, times in [*traced.items(), *bumped.items()] if times > 1]
-    answers = [line for line in lines if line.get("role") == "assistant"]
-    if ticks > sum(call["name"] == "tick" for line in answers for call in _asked(line)):
+    calls = [call for line in lines if line.get("role") == "assistant" for call in _asked(line)]
+    asked = Counter((call["name"] == "bump", call["input"].get("n")) for call in calls)
+    had = [*((False, n, times) for n, times in traced.items()), *((True, n, times) for n, times in bumped.items())]
+    found.doubled += [f"effect {n}: {times} times" for bump, n, times in had if times > max(asked[bump, n], 1)]
+    if ticks > sum(call["name"] == "tick" for call in calls):
         found.doubled.append(f"{ticks} ticks, more than were asked for")
     found.silent += [f"{n} had its effect without an intent" for n in traced if (False, n) not in meant]
     found.silent += [f"bump {n} had its effect without an intent" for n in bumped if (True, n) not in meant]

@@ -197,8 +197,10 @@ class Schedule:
             await asyncio.wait({running}, timeout=5.0)
             if running.done():
                 return "failed" if app.failure is not None else "rest"
-            idle = self._all_told() and not await app.store.inbox.open() and not await app._undelivered()
-            if idle and not (self.outside.calm and await self._tried_again(app)):
+            if not self._all_told() or await app.store.inbox.open() or await app._undelivered():
+                continue
+            # What was sent in this moment may have to be told to a session.
+            if not await app.store.inbox.open() and not (self.outside.calm and await self._tried_again(app)):
                 return "rest"
         return "stuck"
 
