@@ -98,7 +98,8 @@ def whole(memory: Memory) -> None:
 def begun(memory: Memory) -> int:
     """What a conversation begins with; how many characters that has."""
     found = memory.offered("", prompt.OFFERED + 1)
-    remembered = prompt.Remembered(tuple((one.name, one.text) for one in found), more=len(found) > prompt.OFFERED)
+    notes = tuple((one.name, one.text, one.author) for one in found)
+    remembered = prompt.Remembered(notes, more=len(found) > prompt.OFFERED)
     return len("\n".join(prompt._offered(remembered)))
 
 
