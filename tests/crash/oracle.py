@@ -84,7 +84,7 @@ class Row:
 
 def judge(site: Site, lanes: Sequence[Any] = ()) -> Findings:
     found = Findings()
-    files = {path: _lines(path, found) for path in transcripts(site.state)}
+    files = {path: lines_of(path, found) for path in transcripts(site.state)}
     inbox = inbox_of(site.state)
     _accepted(inbox, lanes, found)
     sessions: dict[str, list[dict[str, Any]]] = {}
@@ -117,7 +117,7 @@ def inbox_of(state: Path) -> list[Row]:
     ]
 
 
-def _lines(path: Path, found: Findings) -> list[dict[str, Any]]:
+def lines_of(path: Path, found: Logged) -> list[dict[str, Any]]:
     lines = []
     content = path.read_bytes()
     if not content.endswith(b"\n"):
@@ -283,7 +283,7 @@ def _replies(site: Site, found: Findings) -> None:
 
 
 class Logged(Protocol):
-    """What the log tells."""
+    """What the log tells, and whether the files can be read."""
 
     traces: list[str]
     unreadable: list[str]

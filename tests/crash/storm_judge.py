@@ -7,7 +7,6 @@ one answer.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crash.harness import Site
-from crash.oracle import logged, rows, unpaired
+from crash.oracle import lines_of, logged, rows, unpaired
 from crash.storm_project import TOLD
 from crash.storm_scene import Storm
 from openclaw.stores import _codec as codec
@@ -147,22 +146,9 @@ def _sessions(folder: Path, found: Found) -> dict[str, list[Part]]:
     """By key its files, the oldest first."""
     kept: dict[str, list[Part]] = {}
     for path in [*folder.glob("*.jsonl"), *folder.glob("archive/*.jsonl")]:
-        head, *lines = _lines(path, found)
+        head, *lines = lines_of(path, found)
         kept.setdefault(head["key"], []).append(Part(lines, path.parent != folder))
     return {key: sorted(parts, key=lambda part: part.began) for key, parts in kept.items()}
-
-
-def _lines(path: Path, found: Found) -> list[Line]:
-    lines: list[Line] = []
-    content = path.read_bytes()
-    if not content.endswith(b"\n"):
-        found.unreadable.append(f"{path.name}: no newline at the end")
-    for number, raw in enumerate(content.splitlines(), 1):
-        try:
-            lines.append(json.loads(raw))
-        except ValueError:
-            found.unreadable.append(f"{path.name}:{number}")
-    return lines
 
 
 # ── sessions ─────────────────────────────────────────────────────────────────────────────────────
