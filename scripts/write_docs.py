@@ -20,7 +20,7 @@ from openclaw.commands import COMMANDS
 from openclaw.control.document import TABLE
 from openclaw.control.shapes import PROBLEMS
 from openclaw.manifest.builtins import BUILTINS, MODELS
-from openclaw.manifest.diagnostic import CODES
+from openclaw.manifest.codes import CODES
 from openclaw.permissions import profiles
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -176,7 +176,7 @@ def slash_commands() -> Lines:
 
 def diagnostics() -> Lines:
     yield from ("| code | what is right |", "|---|---|")
-    for code, text in CODES.items():
+    for code, text in ((code, told.what) for code, told in CODES.items()):
         yield f"| `{code}` | {_words(text)} |"
 
 

@@ -25,7 +25,7 @@ from doubles import warm
 from openclaw import adapters, bundle
 from openclaw.commands import COMMANDS
 from openclaw.manifest.build import compile
-from openclaw.manifest.diagnostic import CODES
+from openclaw.manifest.codes import CODES
 from openclaw.manifest.folder import Folder, kind_of
 
 TOP = Path(__file__).resolve().parent.parent

@@ -11,7 +11,8 @@ import pytest
 
 from openclaw.manifest import report
 from openclaw.manifest.build import compile
-from openclaw.manifest.diagnostic import CODES, Span, arrange, error, warning
+from openclaw.manifest.codes import CODES
+from openclaw.manifest.diagnostic import Span, arrange, error, warning
 from openclaw.manifest.folder import Folder
 
 ROOT = Path(__file__).parent.parent.parent
