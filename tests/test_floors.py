@@ -25,7 +25,10 @@ FLOORS: dict[int, set[str]] = {
         "space", "tidying", "summing",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
-    6: {"cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "pending", "parts"},
+    6: {
+        "cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "pending", "parts",
+        "scenarios",
+    },
 }  # fmt: skip
 
 # Rooms on one floor that may know each other, and why.

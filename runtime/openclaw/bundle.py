@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-KINDS: Final = ("agent", "defaults", "tools", "policies", "channels", "heartbeats", "models")
+KINDS: Final = ("agent", "defaults", "tools", "policies", "channels", "heartbeats", "models", "scenario")
 
 
 @cache

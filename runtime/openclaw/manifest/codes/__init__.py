@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from openclaw.manifest.codes import agents, files, outside, policies, references, secrets, shape, tools, yaml
+from openclaw.manifest.codes import agents, files, outside, policies, references, scenarios, secrets, shape, tools, yaml
 from openclaw.manifest.codes.code import Code as Code
 
 CODES: Final[dict[str, Code]] = {
     code: told
-    for part in (files, yaml, shape, secrets, references, agents, tools, policies, outside)
+    for part in (files, yaml, shape, secrets, references, agents, tools, policies, outside, scenarios)
     for code, told in part.CODES.items()
 }

@@ -1,0 +1,115 @@
+"""What cases are judged in: the compiled project, and who stands where in it.
+
+A place is written with names and may leave things out; here it becomes an address and a group, or a reason why it
+cannot be. Pure: paths are only named, nothing is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from openclaw.manifest.folder import Folder
+from openclaw.manifest.people import TERMINAL
+from openclaw.manifest.snapshot import Room, Snapshot
+from openclaw.messages import Address
+from openclaw.scenarios.document import Given, Place
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """`state` is only a name here: what is judged may depend on where it lies. `now` is for what gives no time."""
+
+    folder: Folder
+    snapshot: Snapshot
+    project: Path
+    state: Path
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who speaks, and the group it is in, if it is in one."""
+
+    sender: Address
+    chat: str | None = None
+    room: str | None = None
+
+    def __str__(self) -> str:
+        where = f" in room {self.room}" if self.room else f" in group {self.chat}" if self.chat else ""
+        return f"{self.sender}{where}"
+
+
+class Impossible(Exception):
+    """Nobody can stand there; `str()` says why."""
+
+
+def standing(place: Place, given: Given, snapshot: Snapshot) -> Standing:
+    """What a case says itself counts before what is given to all. Raises Impossible."""
+    above = given.place
+    own_channel = place.channel or _channel_of(place.sender)
+    sender = place.sender or above.sender
+    room, chat = _inside(place) if _inside(place) != (None, None) else _inside(above)
+    channel = own_channel or (_channel_of(sender) or above.channel)
+    if room is not None and channel is not None and _room(room, snapshot).id.channel != channel:
+        if place.room is not None or own_channel is None:
+            raise Impossible(f"room `{room}` is on {_room(room, snapshot).id.channel}, not on {channel}")
+        room = None  # given to the cases of its own channel
+    if room is not None:
+        found = _room(room, snapshot)
+        return Standing(_sender(sender, found.id.channel, snapshot), found.id.id, room)
+    who = _sender(sender, channel, snapshot)
+    return _named(who, chat, snapshot)
+
+
+def _inside(place: Place) -> tuple[str | None, str | None]:
+    return place.room, place.chat
+
+
+def _named(who: Address, chat: str | None, snapshot: Snapshot) -> Standing:
+    """A group by its id may be a room, too."""
+    here = Address(who.channel, chat) if chat is not None else None
+    return Standing(who, chat, next((room.name for room in snapshot.rooms.values() if room.id == here), None))
+
+
+def _channel_of(sender: str | None) -> str | None:
+    return sender.partition(":")[0] if sender and ":" in sender else None
+
+
+def _room(name: str, snapshot: Snapshot) -> Room:
+    found = snapshot.rooms.get(name)
+    if found is None:
+        raise Impossible(f"there is no room `{name}`; there are: {', '.join(snapshot.rooms) or 'none'}")
+    return found
+
+
+def _sender(name: str | None, channel: str | None, snapshot: Snapshot) -> Address:
+    if name is None:
+        if channel not in (None, TERMINAL.channel):
+            raise Impossible(f"nobody is said to write on {channel}; add `from`")
+        return TERMINAL
+    if ":" in name:
+        address = _address(name)
+        if channel not in (None, address.channel):
+            raise Impossible(f"{name} does not write on {channel}")
+        return address
+    return _id_of(name, channel, snapshot)
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as problem:
+        raise Impossible(str(problem)) from problem
+
+
+def _id_of(name: str, channel: str | None, snapshot: Snapshot) -> Address:
+    person = snapshot.people.get(name)
+    if person is None:
+        raise Impossible(f"there is no person `{name}`; there are: {', '.join(snapshot.people) or 'none'}")
+    ids = [id for id in person.ids if channel in (None, id.channel)]
+    if not ids:
+        where = f"on {channel}" if channel else "anywhere"
+        raise Impossible(f"{name} has no id {where}; add one to `people` in channels.yaml")
+    return ids[0]
