@@ -39,6 +39,13 @@ def compile(
     What was not looked at is missing from the snapshot, which is then fit for reading, not for running.
     `today` is aware. Warnings come along with a snapshot.
     """
+    return compile_open(folder, environment=environment, importer=importer, today=today)[0]
+
+
+def compile_open(
+    folder: Folder, *, environment: Mapping[str, str] | None, importer: Importer | None, today: datetime
+) -> tuple[Compiled, Project]:
+    """The same, with what it was made of: the manifests, for whoever tells where a value comes from."""
     gathered = gather(folder, environment, importer, today)
     project = gathered.project
     _prepare(project)
@@ -48,8 +55,8 @@ def compile(
     new = [said for said in across if (said.file, said.line, said.column) not in told]
     diagnostics = arrange(masked(tuple(_once(alone, new)), gathered.secrets))
     if any(said.severity == "error" for said in diagnostics):
-        return Compiled(None, diagnostics)
-    return Compiled(replace(snapshot(project), secrets=gathered.secrets), diagnostics)
+        return Compiled(None, diagnostics), project
+    return Compiled(replace(snapshot(project), secrets=gathered.secrets), diagnostics), project
 
 
 def _once(alone: Iterable[Diagnostic], across: Iterable[Diagnostic]) -> list[Diagnostic]:
