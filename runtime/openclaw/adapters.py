@@ -35,7 +35,7 @@ _importing = threading.Lock()  # sys.path and sys.modules are the process's
 
 def kinds(folder: str) -> tuple[str, ...]:
     """The kinds of one folder: its files, less those that begin with an underscore."""
-    files = Path(openclaw.__file__).with_name(folder).glob("*.py")
+    files = Path(openclaw.__file__).parent.joinpath(folder).glob("*.py")
     return tuple(sorted(path.stem for path in files if not path.name.startswith("_")))
 
 
@@ -44,6 +44,16 @@ def kind(folder: str, name: str) -> Any:
     if name not in kinds(folder):
         raise UsageError(f"this build has no {folder[:-1]} kind `{name}`; it has: {', '.join(kinds(folder))}")
     return getattr(importlib.import_module(f"openclaw.{folder}.{name}"), _CLASSES[folder])
+
+
+def formats() -> tuple[str, ...]:
+    """The formats in which diagnostics are told: the files of openclaw/manifest/reports."""
+    return kinds("manifest/reports")
+
+
+def report(format: str) -> Any:
+    """The module of one format, imported now."""
+    return importlib.import_module(f"openclaw.manifest.reports.{format}")
 
 
 def importer(root: Path) -> Importer:

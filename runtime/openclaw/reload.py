@@ -25,7 +25,7 @@ from openclaw.errors import OpenClawError, StateError
 from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
-from openclaw.manifest.report import brief
+from openclaw.manifest.reports import brief
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.messages import ToolSpec
 from openclaw.names import file_name

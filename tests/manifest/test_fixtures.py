@@ -16,10 +16,11 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from openclaw.adapters import importer
-from openclaw.manifest import report
 from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder, kind_of
+from openclaw.manifest.reports import json as as_json
+from openclaw.manifest.reports import text as as_text
 
 FIXTURES = Path(__file__).parent.parent / "manifests"
 BAD = sorted(FIXTURES.glob("bad/*.txt"))
@@ -101,13 +102,13 @@ def test_a_bad_fixture_says_exactly_what_stands_beside_it(fixture: Path, spellin
     wanted = [_shifted(head, above) for head in heads(expected)]
     assert told(result.diagnostics) == wanted
     assert (result.snapshot is None) == any(d.severity == "error" for d in result.diagnostics)
-    shown = report.text(result.diagnostics, folder, False)
+    shown = as_text.render(result.diagnostics, folder)
     if spelling != "astral":  # which moves the lines that messages name
         for line, diagnostic in zip(expected, result.diagnostics, strict=True):
             for word in line.split(" | ")[1:]:
                 assert word in f"{diagnostic.message}\n{diagnostic.help}"
     assert not any(word in shown for word in JARGON)
-    assert "AAHfake" not in shown + report.as_json(result.diagnostics)
+    assert "AAHfake" not in shown + as_json.render(result.diagnostics, folder)
 
 
 def _shifted(head: str, by: int) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from openclaw.manifest import report
+from openclaw.adapters import formats, report
+from openclaw.manifest import reports
 from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Snapshot
@@ -32,7 +33,7 @@ def built(channels: str, environment: Mapping[str, str] | None, **files: bytes) 
 
 def options(channels: str, environment: Mapping[str, str] | None, **files: bytes) -> Mapping[str, Any]:
     result = built(channels, environment, **files)
-    assert result.snapshot is not None, report.brief(result.diagnostics)
+    assert result.snapshot is not None, reports.brief(result.diagnostics)
     return result.snapshot.channels["http"].options.options
 
 
@@ -117,12 +118,8 @@ def test_no_output_ever_shows_a_secret(name: str) -> None:
     )
     result = compile(folder, environment={"MY_PASSWORD": SECRET}, importer=None, today=datetime(2026, 1, 1, tzinfo=UTC))
     assert result.diagnostics
-    for shown in (
-        report.text(result.diagnostics, folder, True),
-        report.as_json(result.diagnostics),
-        report.brief(result.diagnostics),
-        repr(result),
-    ):
+    told = [report(each).render(result.diagnostics, folder, reports.Look(color=True)) for each in formats()]
+    for shown in (*told, reports.brief(result.diagnostics), repr(result)):
         assert SECRET not in shown
         assert "AAHfake" not in shown
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from openclaw.manifest import report
+from openclaw.manifest import reports
 from openclaw.manifest.build import compile
 from openclaw.manifest.codes import CODES
 from openclaw.manifest.diagnostic import Span, arrange, error, warning
 from openclaw.manifest.folder import Folder
+from openclaw.manifest.reports import Look, text
+from openclaw.manifest.reports import json as as_json
 
 ROOT = Path(__file__).parent.parent.parent
 AGENT = "name: Jarvis\ndescription: Helps\ntools: [read_file, shel_run]\npolicy: careful\n"
@@ -22,7 +24,7 @@ AGENT = "name: Jarvis\ndescription: Helps\ntools: [read_file, shel_run]\npolicy:
 def shown(agent: str, color: bool = False) -> str:
     folder = Folder.of({"agents/main.yaml": agent.encode(), "tools.yaml": b"policies: {careful: {}}\n"})
     result = compile(folder, environment={}, importer=None, today=datetime(2026, 1, 1, tzinfo=UTC))
-    return report.text(result.diagnostics, folder, color)
+    return text.render(result.diagnostics, folder, Look(color))
 
 
 def test_the_token_is_underlined_below_its_line() -> None:
@@ -65,26 +67,26 @@ def test_control_characters_of_a_file_name_do_not_reach_the_terminal() -> None:
     found = compile(folder, environment={}, importer=None, today=datetime(2026, 1, 1, tzinfo=UTC)).diagnostics
     assert any(each.file == hostile for each in found)
     assert any(other.file == hostile for each in found for other in each.related)
-    for shown in (report.text(found, folder, False), report.brief(found)):
+    for shown in (text.render(found, folder), reports.brief(found)):
         assert "\x1b" not in shown and "\u202e" not in shown
         assert "agents/a%1B[31m\\u{202e}b.yaml:1:1: error" in shown
-    assert any(each["file"] == hostile for each in json.loads(report.as_json(found)))
+    assert any(each["file"] == hostile for each in json.loads(as_json.render(found, folder)))
 
 
 def test_json_carries_everything_and_is_sorted() -> None:
     spans = [Span("b.yaml", 1, 2, 1, 3), Span("a.yaml", 10, 1, 10, 2), Span("a.yaml", 9, 5, 9, 6)]
-    found = json.loads(report.as_json(arrange(error("yaml", span, "x", "y") for span in spans)))
+    found = json.loads(as_json.render(arrange(error("yaml", span, "x", "y") for span in spans), Folder.of({})))
     assert [(each["file"], each["line"]) for each in found] == [("a.yaml", 9), ("a.yaml", 10), ("b.yaml", 1)]
     assert list(found[0]) == [
         "code", "severity", "file", "line", "column", "end_line", "end_column", "message", "help", "related",
     ]  # fmt: skip
-    assert json.loads(report.as_json(())) == []
+    assert json.loads(as_json.render((), Folder.of({}))) == []
 
 
 def test_the_summary_counts() -> None:
     said = [error("yaml", Span("a"), "x"), warning("yaml", Span("b"), "x"), warning("yaml", Span("c"), "x")]
-    assert report.summary(said, 3) == "1 error and 2 warnings in 3 manifests"
-    assert report.summary([], 1) == "no problems in 1 manifest"
+    assert reports.summary(said, 3) == "1 error and 2 warnings in 3 manifests"
+    assert reports.summary([], 1) == "no problems in 1 manifest"
 
 
 def test_every_code_that_is_used_is_explained_and_every_explained_one_is_used() -> None:

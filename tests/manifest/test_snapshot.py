@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest import approx
 
 from openclaw.adapters import importer
-from openclaw.manifest import report
+from openclaw.manifest import reports
 from openclaw.manifest.build import compile
 from openclaw.manifest.builtins import BUILTINS, COMMANDS, MODELS, soul
 from openclaw.manifest.folder import Folder
@@ -26,7 +26,7 @@ BASE = {
 def snapshot(files: Mapping[str, str], **environment: str) -> Snapshot:
     folder = Folder.of({name: text.encode() for name, text in {**BASE, **files}.items()})
     result = compile(folder, environment=environment, importer=None, today=datetime(2026, 1, 1, tzinfo=UTC))
-    assert result.snapshot is not None, report.brief(result.diagnostics)
+    assert result.snapshot is not None, reports.brief(result.diagnostics)
     return result.snapshot
 
 
@@ -129,7 +129,7 @@ def test_a_python_tool_takes_its_schema_from_its_function(tmp_path: Path) -> Non
     result = compile(
         Folder.read(tmp_path), environment={}, importer=importer(tmp_path), today=datetime(2026, 1, 1, tzinfo=UTC)
     )
-    assert result.snapshot is not None, report.brief(result.diagnostics)
+    assert result.snapshot is not None, reports.brief(result.diagnostics)
     tool = result.snapshot.tools["hi"]
     assert (tool.kind, tool.description, tool.options["call"], tool.options["with"]) == (
         "python",

@@ -17,7 +17,7 @@ def start(run: Callable[[], Coroutine[Any, Any, int]]) -> int:
     try:
         return asyncio.run(run())
     except ProjectInvalid as error:
-        from openclaw.manifest.report import brief
+        from openclaw.manifest.reports import brief
 
         print(brief(error.diagnostics), file=sys.stderr)
         print(f"openclaw: {error}", file=sys.stderr)

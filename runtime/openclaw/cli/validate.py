@@ -1,7 +1,14 @@
 """Tells every mistake in all manifests, with its place and its cure.
 
 Reads the same way as the runtime does, so what passes here runs, and runs nothing but the imports of
-Python tools. Exit codes: 0 no errors (warnings allowed), 1 problems found, 2 wrong usage or no such folder.
+Python tools. `openclaw explain CODE` says more about the code behind a mistake.
+
+Formats: `text` for people; `json`, a list of objects; `github`, annotations of GitHub Actions; `sarif`, for code
+scanning; `junit`, for CI servers. All tell the same places. github, sarif and junit name files from the top of the
+repository, which is $GITHUB_WORKSPACE or else the current folder, where the project lies in it; the others name them
+from the project's folder. The count of mistakes goes to stderr.
+
+Exit codes: 0 no errors (warnings allowed, unless --strict), 1 problems found, 2 wrong usage or no such folder.
 """
 
 from __future__ import annotations
@@ -11,15 +18,19 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from openclaw.adapters import formats, importer, report
 from openclaw.errors import UsageError
+
+if TYPE_CHECKING:
+    from openclaw.manifest.build import Compiled
+    from openclaw.manifest.folder import Folder
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", nargs="?", metavar="DIR", help="the project folder (default: that of -C)")
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="how mistakes are told (default: text)"
-    )
+    parser.add_argument("--format", choices=formats(), default="text", help="how mistakes are told (default: text)")
     parser.add_argument("--strict", action="store_true", help="warnings count as problems too")
     parser.add_argument(
         "--no-env", action="store_true", help="do not look at the environment: unset variables are no mistake"
@@ -31,10 +42,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from openclaw.manifest import report
     from openclaw.manifest.build import compile
-    from openclaw.manifest.folder import Folder, kind_of
-    from openclaw.messages import quote_line
+    from openclaw.manifest.folder import Folder
 
     root = Path(args.dir).absolute() if args.dir else Path(args.project)
     if not root.is_dir():
@@ -43,22 +52,32 @@ def run(args: argparse.Namespace) -> int:
     compiled = compile(
         folder,
         environment=None if args.no_env else os.environ,
-        importer=None if args.no_import else _importer(root),
+        importer=None if args.no_import else importer(root),
         today=datetime.now(UTC),
     )
-    if args.format == "json":
-        print(report.as_json(compiled.diagnostics))
-    elif compiled.diagnostics:
-        print(report.text(compiled.diagnostics, folder, sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
-    manifests = [file for file in sorted(folder.files) if kind_of(file)]
-    if args.verbose:
-        print("\n".join(map(quote_line, manifests)), file=sys.stderr)
-    print(f"openclaw: {report.summary(compiled.diagnostics, len(manifests))}", file=sys.stderr)
+    _tell(args, folder, compiled)
     failed = any(each.severity == "error" or args.strict for each in compiled.diagnostics)
     return 1 if failed else 0
 
 
-def _importer(root: Path):  # type: ignore[no-untyped-def]
-    from openclaw.adapters import importer
+def _tell(args: argparse.Namespace, folder: Folder, compiled: Compiled) -> None:
+    from openclaw.manifest import reports
+    from openclaw.manifest.folder import kind_of
+    from openclaw.messages import quote_line
 
-    return importer(root)
+    if compiled.diagnostics or args.format not in ("text", "github"):  # of which nothing is nothing
+        color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        look = reports.Look(color, args.strict, _below(Path(folder.root)))
+        print(report(args.format).render(compiled.diagnostics, folder, look))
+    manifests = [file for file in sorted(folder.files) if kind_of(file)]
+    if args.verbose:
+        print("\n".join(map(quote_line, manifests)), file=sys.stderr)
+    print(f"openclaw: {reports.summary(compiled.diagnostics, len(manifests))}", file=sys.stderr)
+
+
+def _below(root: Path) -> str:
+    """Where the project lies in its repository, with a `/` at the end; "" at its top, and outside of it."""
+    top = Path(os.environ.get("GITHUB_WORKSPACE") or ".").resolve()
+    real = root.resolve()
+    inside = real != top and real.is_relative_to(top)
+    return f"{real.relative_to(top).as_posix()}/" if inside else ""

@@ -247,7 +247,7 @@ def _snapshot(project: Path) -> Snapshot:
     from openclaw.adapters import importer
     from openclaw.manifest.build import compile
     from openclaw.manifest.folder import Folder
-    from openclaw.manifest.report import brief
+    from openclaw.manifest.reports import brief
 
     if not project.is_dir():
         raise UsageError(f"{project} is not a folder; name the project's folder with -C")
