@@ -12,7 +12,7 @@ from pathlib import Path
 
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import TERMINAL
-from openclaw.manifest.snapshot import Room, Snapshot
+from openclaw.manifest.snapshot import Agent, Room, Snapshot
 from openclaw.messages import Address
 from openclaw.scenarios.document import Given, Place
 
@@ -113,3 +113,13 @@ def _id_of(name: str, channel: str | None, snapshot: Snapshot) -> Address:
         where = f"on {channel}" if channel else "anywhere"
         raise Impossible(f"{name} has no id {where}; add one to `people` in channels.yaml")
     return ids[0]
+
+
+def workspace(agent: Agent, state: Path) -> Path:
+    match agent.workspace:
+        case "shared":
+            return state / "workspace"
+        case "own":
+            return state / "workspaces" / agent.id
+        case path:
+            return Path(path).expanduser()

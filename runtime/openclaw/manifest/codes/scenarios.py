@@ -26,6 +26,9 @@ CODES: Final[dict[str, Code]] = {
             'schedules:\n  - {heartbeat: noon, expect: {fires: ["2026-03-28T12:00:00+00:00"]}}\n',
         },
     ),
+    "unknown-rule": Code(
+        "No rule of any policy has this id.",
+    ),
     "scenario-expect": Code(
         "What a case expects can all come true at once.",
         bad={_FILE: "routes:\n  - {text: hello, expect: {refused: sender, agent: main}}\n"},
