@@ -5,21 +5,31 @@ from __future__ import annotations
 from typing import Final
 
 from openclaw.manifest.codes.code import Code
+from openclaw.manifest.codes.sound import AGENT, TOOLS, channels
 
 CODES: Final[dict[str, Code]] = {
     "file": Code(
         "A manifest is a regular, readable file; links that lead in a circle, pipes and folders are not.",
+        unshown="It is told of what a file is, whatever stands in it: of a tools.yaml that is a folder, for example.",
     ),
     "file-name": Code(
         "Manifests are found by their names: agents/<id>.yaml, tools.yaml, channels.yaml and so on.",
+        bad={"channel.yaml": "channels:\n  http: {kind: http}\n"},
+        good=channels("channels:\n  http: {kind: http}\n"),
     ),
     "file-size": Code(
         "A manifest holds at most 1 MiB.",
+        bad={"tools.yaml": f"# {'x' * (1 << 20)}\n{TOOLS}"},
+        good={"tools.yaml": f"# {'x' * 60}\n{TOOLS}"},
     ),
     "encoding": Code(
         "Manifests are UTF-8 text without control characters.",
+        bad={"agents/main.yaml": AGENT.replace("Jarvis", "Jar\x07vis")},
+        good={"agents/main.yaml": AGENT.replace("Jarvis", "Järvis")},
     ),
     "empty": Code(
         "The file holds no manifest: it is empty, or everything in it is a comment.",
+        bad={"heartbeats.yaml": "# to be written\n"},
+        good={"heartbeats.yaml": "# to be written\nheartbeats: {}\n"},
     ),
 }
