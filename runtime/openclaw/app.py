@@ -105,7 +105,7 @@ class App:
 
     async def _open(self, project: Project, stack: contextlib.AsyncExitStack) -> None:
         self.demo = project.demo
-        if _may_run_commands(project.snapshot):
+        if self.parts.facts is None and _may_run_commands(project.snapshot):
             shared().begin()
         if os.geteuid() == 0:
             self.notices.append("running as root: what a tool may do, it may do to the whole machine")
@@ -166,7 +166,9 @@ class App:
         self.intake = Intake(self.house, self.roll, self.clock, self._snapshot, self._given, demo=self.demo)
         self.intake.left = self.stopping.set
         self.intake.full = lambda: self.space.since is not None
-        wiring = Wiring(self.sessions.post, self.desk, self.delivery, self.store.marks, self.parts.kind)
+        self.intake.watched = "watchdog" not in self.parts.without
+        kind, attended = self.parts.kind, self.parts.attended
+        wiring = Wiring(self.sessions.post, self.desk, self.delivery, self.store.marks, kind, attended)
         self.intake.join(wiring, self.runners)
         self.intake.choose()
         self.notices += self.intake.notices
@@ -181,7 +183,7 @@ class App:
             self.store.journal,
             self.store.audit,
             self.approvals,
-            Disk(walls=shared().walls, unsearched=shared().unsearched),
+            self.parts.facts or Disk(walls=shared().walls, unsearched=shared().unsearched),
             self.clock,
             self._reachable,
             self.tally,

@@ -59,6 +59,7 @@ class Wiring:
     delivery: Delivery
     marks: Marks
     kind: Callable[[str, str], Any] = adapters.kind  # finds them
+    attended: Callable[[], bool] | None = None  # whether somebody sits at the terminal; None: looks whether one can
 
 
 class Notes:
@@ -97,6 +98,7 @@ class Intake:
         self.roll = roll
         self.notices: list[str] = []
         self.left: Callable[[], None] = lambda: None  # told when the person at the terminal is gone
+        self.watched = True  # whether those that fall silent are looked after
         self.full: Callable[[], bool] = lambda: False  # whether the disk is, so that channels wait for room
         self._house = house
         self._clock = clock
@@ -157,7 +159,7 @@ class Intake:
     def _sits_out(self, options: ChannelOptions) -> str | None:
         if self._demo and not _for_the_demo(options):
             return "the demo model only answers here and on loopback HTTP"
-        if options.kind == "repl" and not _has_input():
+        if options.kind == "repl" and not (self._wiring.attended or _has_input)():
             return "the input is not a terminal"
         return None
 
@@ -193,7 +195,7 @@ class Intake:
     def start(self) -> None:
         for key in self._channels:
             self._start(key)
-        if self._given is None:
+        if self._given is None and self.watched:
             self._runners.start("watchdog", self._look_after)
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from openclaw import adapters
 from openclaw.names import CHANCE, Chance
+from openclaw.permissions.facts import Facts
 from openclaw.reload import Reading, read
 
 Kinds = Callable[[str, str], Any]
@@ -28,6 +29,8 @@ class Parts:
     read: Reader = read
     chance: Chance = CHANCE
     without: frozenset[str] = frozenset()  # names of tasks that take no part, as those that need a real socket
+    facts: Facts | None = None  # what decisions are told of the machine; None: what it is, tried out
+    attended: Callable[[], bool] | None = None  # whether somebody sits at the terminal; None: whoever asks looks
 
 
 REAL = Parts()

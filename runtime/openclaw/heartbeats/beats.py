@@ -74,6 +74,7 @@ class Heartbeats:
         self._well: set[str] = set()  # those whose last run went well, as far as this process saw
         self._stale = True
         self._changed = asyncio.Event()
+        self.step = STEP  # where the clock on the wall cannot jump, longer is as good
         self._ahead: float | None = None  # the clock on the wall less the one that never jumps
 
     async def open(self) -> None:
@@ -395,9 +396,9 @@ class Heartbeats:
 
     async def _rest(self) -> None:
         upcoming = self._agenda.next()
-        seconds = STEP if upcoming is None else (upcoming - self._clock.now()).total_seconds()
+        seconds = self.step if upcoming is None else (upcoming - self._clock.now()).total_seconds()
         waits = {
-            asyncio.ensure_future(self._clock.sleep(max(min(STEP, seconds), 0.0))),
+            asyncio.ensure_future(self._clock.sleep(max(min(self.step, seconds), 0.0))),
             asyncio.ensure_future(self._changed.wait()),
         }
         try:

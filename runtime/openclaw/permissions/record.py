@@ -35,7 +35,7 @@ def decided(attempt: Attempt, decision: Decision, session: str) -> dict[str, Any
     found: dict[str, Any] = {
         "decision": decision.effect.name.lower(),
         "reason": decision.reason,
-        "rules": [_rule(rule) for rule in decision.rules],
+        "rules": [named(rule) for rule in decision.rules],
         "digest": binding.bind(attempt, decision, session).digest,
     }
     if decision.command is not None:
@@ -75,6 +75,7 @@ def _cut(text: str) -> str:
     return f"{text[:LONGEST]}... ({len(text)} characters, sha256 {digest})"
 
 
-def _rule(rule: Rule) -> str:
+def named(rule: Rule) -> str:
+    """A rule in a line of the audit: where it stands, and what it is called."""
     name = "/".join(part for part in (rule.policy, rule.id) if part)
     return " ".join(part for part in (f"{rule.origin.file}:{rule.origin.line}", name, rule.effect.name.lower()) if part)

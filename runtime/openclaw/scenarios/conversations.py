@@ -1,0 +1,280 @@
+"""A conversation, step by step, through a whole runtime: what people say, what the model is made to answer, what must
+come of it.
+
+The law: nothing waits and nothing is guessed. Each step begins when all that the one before led to has happened. The
+model says what the steps give it, in their order, and a step that nothing asked for fails where it stands. What was
+said or asked and no step expects fails at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from openclaw.errors import ApprovalError
+from openclaw.manifest.diagnostic import Span
+from openclaw.manifest.people import sender
+from openclaw.messages import Address, Answered, Approval, Message, Refused, Text, ToolResult
+from openclaw.moments import duration
+from openclaw.providers.steps import Answer, Steps
+from openclaw.reload import Attempt, Reading
+from openclaw.scenarios import lives
+from openclaw.scenarios.document import Conversation, Correction, Failure, Outcome, Place, Step, Used
+from openclaw.scenarios.expectations import held
+from openclaw.scenarios.files import Files
+from openclaw.scenarios.lives import Ended, Lives
+from openclaw.scenarios.situation import Loose, Situation, Unmet, among, asked
+from openclaw.scenarios.stage import Said, Stage
+from openclaw.scenarios.standstill import StandstillLoop, Stuck
+from openclaw.scenarios.world import Impossible, standing
+
+NOW: Final = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+"""What time it is where none is given: a Monday morning."""
+
+
+def run_conversation(
+    project: Reading, case: Conversation, environment: Mapping[str, str] | None = None, now: datetime = NOW
+) -> Outcome:
+    """`project` is sound, and was compiled with `environment`; None: nobody looked at that. Waits for nothing."""
+    steps, complaints = Steps(), list[str]()
+    files, stage = Files(project, environment, steps), Stage(_results(case.tools))
+    loop = StandstillLoop()
+    with lives.folder() as folder:
+        living = Lives(files, stage, loop, case.given.now or now, folder)
+        course = _Course(case, files, Situation(stage, steps, living), complaints)
+        try:
+            lives.run(loop, course.run(), complaints)
+        except Stuck as stuck:
+            course.fail(course.span, "the step to end", str(stuck))
+    return course.outcome()
+
+
+@dataclass(slots=True, eq=False)
+class _Course:
+    case: Conversation
+    files: Files
+    now: Situation
+    complaints: list[str]
+    failures: list[Failure] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
+    at: int = 0  # the number of the step
+    posted: int = 0
+
+    @property
+    def step(self) -> Step:
+        return self.case.steps[min(self.at, len(self.case.steps) - 1)]
+
+    @property
+    def span(self) -> Span:
+        return self.step.span
+
+    def outcome(self) -> Outcome:
+        snapshot = self.files.base.compiled.snapshot
+        used = Used(rules=frozenset(self.now.rules(snapshot)) if snapshot is not None else frozenset())
+        failures, corrections = tuple(self.failures), tuple(self.corrections)
+        return Outcome("conversations", self.case.name, self.case.span, failures, corrections, used)
+
+    def fail(self, span: Span, expected: str, *got: str) -> None:
+        self.failures.append(Failure(span, (expected,), got))
+
+    async def run(self) -> None:
+        try:
+            await self.now.lives.begin()
+            while self.at < len(self.case.steps):
+                await self._take(self.step)
+                self._mind_troubles()
+                self.at += 1
+            self._close()
+        except Unmet as unmet:
+            self.fail(self._at(unmet.path) if unmet.path else self.span, unmet.expected, *unmet.got)
+        except (Ended, Impossible) as error:
+            self.fail(self.span, "the step to be possible", str(error))
+        finally:
+            await self.now.lives.end()
+
+    async def _take(self, step: Step) -> None:
+        if step.kind == "expect":
+            self._expect(step.value)
+            return
+        self._nothing_loose()
+        match step.kind:
+            case "user":
+                await self._user(step.value)
+            case "model":
+                await self._model(step.value)
+            case "approve":
+                await self._approve(step.value)
+            case "heartbeat":
+                await self._heartbeat(step.value)
+            case "advance":
+                await self._advance(duration(step.value).total_seconds())
+            case "restart":
+                await self._restart(step.value)
+            case "reload":
+                await self._reload(step.value)
+
+    def _at(self, path: tuple[str | int, ...]) -> Span:
+        """The place of a value below the step."""
+        return self.case.at("steps", self.step.path[-1], *path)
+
+    def _expect(self, expect: Mapping[str, Any]) -> None:
+        for wrong in held(expect, self.now):
+            self.fail(self._at(wrong.path), wrong.expected, wrong.got)
+            if wrong.corrected is not None:
+                self.corrections.append(Correction((*self.step.path, *wrong.path), wrong.corrected))
+        self._nothing_loose()
+
+    def _nothing_loose(self) -> None:
+        loose, self.now.loose = self.now.loose, None
+        if loose is not None and not loose.sound:
+            self.at = loose.step
+            expected = f"this to succeed, or `expect: {{{loose.key}: {loose.value}}}` behind it"
+            raise Unmet(expected, f"{loose.value}: {loose.words}")
+
+    def _mind_troubles(self) -> None:
+        if troubles := self.now.stage.troubles:
+            raise Unmet("a result for every call", *troubles)
+        if self.complaints:
+            raise Unmet("a runtime without errors of its own", *self.complaints)
+
+    def _close(self) -> None:
+        """Nothing is left that nobody expected."""
+        self.at = len(self.case.steps) - 1
+        self._nothing_loose()
+        if left := self.now.left():
+            raise Unmet("nothing to be left at the end that no step expects", *left)
+
+    # ── what happens ─────────────────────────────────────────────────────────────────────────────
+
+    async def _user(self, value: str | Mapping[str, Any]) -> None:
+        given: Mapping[str, Any] = {"text": value} if isinstance(value, str) else value
+        place = Place(given.get("from"), given.get("channel"), given.get("room"), given.get("chat"))
+        who = standing(place, self.case.given, self.now.snapshot)
+        post = self.now.stage.posts.get(who.sender.channel)
+        if post is None:
+            raise Unmet(f"channel {who.sender.channel} to take part", self._off(who.sender.channel))
+        self.now.mark()
+        self.posted += 1
+        message = Message(
+            id=f"step-{self.posted}",
+            sender=who.sender,
+            parts=(Text(given["text"]),),
+            at=self.now.lives.clock.now(),
+            name=sender(who.sender, self.now.snapshot).person or who.sender.id,
+            chat=who.chat,
+            agent=given.get("agent", self.case.given.agent),
+        )
+        taken = await post(message)
+        await self.now.lives.rest()
+        if isinstance(taken, Answered):
+            self.now.stage.said.append(Said(taken.text, who.sender, who.chat))
+        elif isinstance(taken, Refused):
+            self._refused(taken.code, taken.reason)
+
+    def _refused(self, code: str, why: str) -> None:
+        self.now.loose = Loose(self.at, "refused", code, why)
+
+    def _off(self, channel: str) -> str:
+        states = self.now.lives.app.roll.states
+        return f"it is {states[channel]}" if channel in states else among("channel", channel, states)
+
+    async def _model(self, value: str | Mapping[str, Any]) -> None:
+        answer, waiting = _answer(value), self.now.steps.waiting
+        if not waiting:
+            raise Unmet("the model to be asked", *self.now.going_on())
+        known = [spec.name for spec in waiting[0].request.tools]
+        for tool, _ in answer.calls:
+            if tool not in known:
+                raise Unmet("calls of tools that the model has", among("tool", tool, known), path=("model", "calls"))
+        self.now.steps.give(answer)
+        await self.now.lives.rest()
+
+    async def _approve(self, value: Mapping[str, Any]) -> None:
+        questions = self.now.questions()
+        if not questions:
+            raise Unmet("an open question", *self.now.going_on())
+        id, by = questions[0].id, self._by(value["by"], questions[0])
+        try:
+            await self.now.lives.app.desk.answer(id, value["decision"], by)
+        except ApprovalError as error:
+            self._refused("approval", str(error).replace(f"approval {id}", "this question"))
+        await self.now.lives.rest()
+
+    def _by(self, who: str, question: Approval) -> Address:
+        """A person answers with an id that counts, if they have one."""
+        if ":" in who:
+            return Address.parse(who)
+        people = self.now.snapshot.people
+        if who not in people:
+            raise Unmet("a person who answers", among("person", who, people), path=("approve", "by"))
+        ids = people[who].ids
+        return next((id for id in ids if str(id) in question.approvers), ids[0])
+
+    async def _heartbeat(self, name: str) -> None:
+        beats = self.now.lives.app.heartbeats.all()
+        if name not in beats:
+            raise Unmet("a heartbeat that runs", among("heartbeat", name, beats))
+        self.now.mark()
+        taken = await self.now.lives.app.desk.run_heartbeat(name)
+        await self.now.lives.rest()
+        if isinstance(taken, Refused):
+            self._refused(taken.code, taken.reason)
+
+    async def _advance(self, seconds: float) -> None:
+        """What the model is asked meanwhile, the `model` steps behind this one answer at once."""
+        steps, behind = self.now.steps, self.case.steps[self.at + 1 :]
+        count = next((number for number, step in enumerate(behind) if step.kind != "model"), len(behind))
+        if not self.now.busy:
+            self.now.mark()
+        before = len(steps.asked)
+        steps.ahead.extend(_answer(step.value) for step in behind[:count])
+        await self.now.lives.rest(seconds)
+        used = count - len(steps.ahead)
+        steps.ahead.clear()
+        if more := steps.asked[before + used :]:
+            raise Unmet("a `model` step behind this one each time the model is asked meanwhile", asked(more[0]))
+        self.at += used
+
+    async def _restart(self, how: bool | Mapping[str, Any]) -> None:
+        value: Mapping[str, Any] = how if isinstance(how, Mapping) else {}
+        if value.get("crash"):
+            await self.now.lives.crash()
+        else:
+            await self.now.lives.end()
+        if down := value.get("down"):
+            await self.now.lives.rest(duration(down).total_seconds())
+        await self.now.lives.begin()
+
+    async def _reload(self, edits: Mapping[str, str | None]) -> None:
+        for path in edits:
+            if not path.endswith((".yaml", ".md")) or path.startswith("/") or ".." in path.split("/"):
+                raise Unmet("manifests and souls of the project", f"{path} is neither")
+        self.files.edits.update(edits)
+        attempt = await self.now.lives.app.reload.attempt("a step")
+        await self.now.lives.rest()
+        sound = attempt.outcome == "applied"
+        self.now.loose = Loose(self.at, "reload", attempt.outcome, _words(attempt), sound)
+
+
+def _results(tools: Mapping[str, Any]) -> Mapping[str, Sequence[ToolResult]]:
+    """What is laid out for tools, as they would give it."""
+    return {name: [*map(_result, given if isinstance(given, list) else [given])] for name, given in tools.items()}
+
+
+def _result(given: str | Mapping[str, Any]) -> ToolResult:
+    return ToolResult(given) if isinstance(given, str) else ToolResult(given["text"], given.get("error", False))
+
+
+def _answer(value: str | Mapping[str, Any]) -> Answer:
+    if isinstance(value, str):
+        return Answer(value)
+    calls = tuple((tool, input) for call in value.get("calls", ()) for tool, input in call.items())
+    return Answer(value.get("text", ""), calls)
+
+
+def _words(attempt: Attempt) -> str:
+    errors = [one for one in attempt.diagnostics if one.severity == "error"]
+    told = [f"{one.file}:{one.line}:{one.column}: {one.message}" for one in errors]
+    return "; ".join([attempt.error, *told] if attempt.error else told)

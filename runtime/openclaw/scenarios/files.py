@@ -1,0 +1,93 @@
+"""The files of a project as a conversation has them: those of its folder, and over them what its steps edit.
+
+The law: nothing of the project's folder is changed, and nothing outside of it is reached: every model is the one that
+is given its answers, every channel that is not switched off takes part, and a workspace elsewhere is one of the
+conversation's own. All else means what the manifests say. Compiles as the runtime does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from openclaw import adapters
+from openclaw.manifest.build import Compiled, compile
+from openclaw.manifest.folder import Folder, kind_of
+from openclaw.manifest.snapshot import Agent, Channel, Model, Snapshot
+from openclaw.providers.steps import Steps
+from openclaw.reload import Reading
+
+OFF = "switched off"  # how a channel begins to say why it takes no part where the manifest says so
+
+
+@dataclass(slots=True, eq=False)
+class Files:
+    """`base` is the project as it was read, compiled with `environment`; None: nobody looked at that."""
+
+    base: Reading
+    environment: Mapping[str, str] | None
+    steps: Steps
+    edits: dict[str, str | None] = field(default_factory=dict)  # by path; None: removed
+
+    @property
+    def root(self) -> Path:
+        return Path(self.base.folder.root)
+
+    def read(self, root: Path, now: datetime, imports_from: Path | None = None) -> Reading:
+        """As `openclaw.reload.read` does: the project, or what the runtime kept of it."""
+        if imports_from is not None:
+            return self._compiled(Folder.read(root), imports_from, now)
+        if not self.edits:
+            return self._staged(self.base)
+        return self._compiled(self._edited(), self.root, now)
+
+    def _edited(self) -> Folder:
+        base = self.base.folder
+        files, more = dict(base.files), dict(base.more)
+        for path, text in self.edits.items():
+            read_at_once = kind_of(path) is not None or (path.startswith("agents/") and path.endswith(".md"))
+            if text is None:
+                files.pop(path, None)
+                more[path] = None
+            elif read_at_once:
+                files[path] = text.encode()
+            else:
+                more[path] = text.encode()
+        return Folder(base.root, files, base.problems, more, base.on_disk)
+
+    def _compiled(self, folder: Folder, home: Path, now: datetime) -> Reading:
+        found = compile(folder, environment=self.environment, importer=adapters.importer(home), today=now)
+        return self._staged(Reading(folder, found, self.base.code))
+
+    def _staged(self, reading: Reading) -> Reading:
+        found = reading.compiled
+        if found.snapshot is None:
+            return reading
+        return replace(reading, compiled=Compiled(staged(found.snapshot, self.steps), found.diagnostics))
+
+
+def staged(snapshot: Snapshot, steps: Steps) -> Snapshot:
+    """The same project with nothing of the world in it."""
+    return replace(
+        snapshot,
+        agents={id: _at_home(agent) for id, agent in snapshot.agents.items()},
+        channels={key: _taking_part(channel) for key, channel in snapshot.channels.items()},
+        models={alias: _given(model, steps) for alias, model in snapshot.models.items()},
+    )
+
+
+def _at_home(agent: Agent) -> Agent:
+    return agent if agent.workspace in ("shared", "own") else replace(agent, workspace="own")
+
+
+def _taking_part(channel: Channel) -> Channel:
+    off = channel.skipped is not None and channel.skipped.startswith(OFF)
+    return channel if off else replace(channel, skipped=None)
+
+
+def _given(model: Model, steps: Steps) -> Model:
+    options: dict[str, Any] = {"steps": steps}
+    return replace(model, kind="steps", options=options)
