@@ -27,7 +27,7 @@ def blocks(diagnostics: Iterable[Diagnostic], folder: Folder, color: bool = Fals
 def _block(each: Diagnostic, lines: list[str], color: bool) -> Iterator[str]:
     yield _painted(each) if color else head(each)
     if 0 < each.line <= len(lines) and lines[each.line - 1].strip():
-        yield from _excerpt(each, lines[each.line - 1], color)
+        yield from excerpt(each, lines[each.line - 1], color)
     for other in each.related:
         yield f"  see:  {place(other)}: {quote_line(other.message)}"
     if each.help:
@@ -40,7 +40,8 @@ def _painted(each: Diagnostic) -> str:
     return f"{where}: {tint}{each.severity}{_OFF}: {each.message} {_CYAN}[{each.code}]{_OFF}"
 
 
-def _excerpt(each: Diagnostic, line: str, color: bool) -> Iterator[str]:
+def excerpt(each: Diagnostic, line: str, color: bool) -> Iterator[str]:
+    """The source line, and a mark under the token."""
     start = each.column - 1
     end = each.end_column - 1 if each.end_line == each.line else len(line)
     from_ = max(0, start - _WIDEST // 2) if len(line) > _WIDEST else 0
