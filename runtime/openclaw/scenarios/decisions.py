@@ -44,7 +44,7 @@ class Judged:
 
 
 def outcome(case: DecisionCase, scenario: Scenario, world: World) -> Outcome:
-    name = f"{_called(case)}{_by(case)}"
+    name = title(case)
     try:
         found = list(_judged(case, scenario, world))
     except Impossible as why:
@@ -221,9 +221,10 @@ def _corrections(case: DecisionCase, found: list[Judged], snapshot: Snapshot) ->
 # ── in words ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _called(case: DecisionCase) -> str:
+def title(case: DecisionCase) -> str:
     first = call(case.tool, case.calls[0])
-    return first if len(case.calls) == 1 else f"{first} and {len(case.calls) - 1} more"
+    more = f" and {len(case.calls) - 1} more" if len(case.calls) > 1 else ""
+    return f"{first}{more}{_by(case)}"
 
 
 def _by(case: DecisionCase) -> str:

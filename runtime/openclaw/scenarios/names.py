@@ -56,9 +56,10 @@ def _conversation(project: Project, case: Node) -> Iterator[Diagnostic]:
 
 
 def _mapping(project: Project, node: Node | None, rules: Mapping[str, _Rule]) -> Iterator[Diagnostic]:
-    for key, rule in rules.items() if isinstance(node, MapNode) else ():
-        for named in texts(node.get(key)):
-            yield from rule(project, named)
+    if isinstance(node, MapNode):
+        for key, rule in rules.items():
+            for named in texts(node.get(key)):
+                yield from rule(project, named)
 
 
 def _keys(project: Project, node: Node | None) -> Iterator[Diagnostic]:

@@ -17,7 +17,7 @@ SECTION = "routes"
 
 
 def outcome(case: RouteCase, scenario: Scenario, world: World) -> Outcome:
-    name = quoted(case.text)
+    name = title(case)
     try:
         here = standing(case.place, scenario.given, world.snapshot)
     except Impossible as why:
@@ -28,7 +28,7 @@ def outcome(case: RouteCase, scenario: Scenario, world: World) -> Outcome:
     wrong = [key for key, value in case.expect.items() if got.get(key) != value]
     used = Used(frozenset(ways(message, found, world.snapshot, case.choice)))
     if not wrong:
-        return Outcome(SECTION, f"{name} from {here}", case.span, used=used)
+        return Outcome(SECTION, name, case.span, used=used)
     span = case.at("expect", *wrong[:1])
     reason = (
         (found.reason,) if isinstance(found, Refused) else (_chosen_by(message, found, world.snapshot, case.choice),)
@@ -41,7 +41,11 @@ def outcome(case: RouteCase, scenario: Scenario, world: World) -> Outcome:
         reason,
     )
     correction = Correction((*case.path, "expect"), _corrected(case.expect, got))
-    return Outcome(SECTION, f"{name} from {here}", case.span, (failure,), (correction,), used)
+    return Outcome(SECTION, name, case.span, (failure,), (correction,), used)
+
+
+def title(case: RouteCase) -> str:
+    return quoted(case.text)
 
 
 def ways(message: Message, found: Route | Refused, snapshot: Snapshot, choice: str | None = None) -> list[str]:

@@ -34,6 +34,10 @@ def outcome(case: ScheduleCase, scenario: Scenario, world: World) -> Outcome:
     return Outcome(SECTION, case.heartbeat, case.span, (failure,), (correction,), used)
 
 
+def title(case: ScheduleCase) -> str:
+    return case.heartbeat
+
+
 def fires(heartbeat: Heartbeat, now: datetime, until: datetime | None, count: int) -> tuple[datetime, ...]:
     """Those later than `now`: up to and including `until`, else so many of them."""
     if not heartbeat.enabled:

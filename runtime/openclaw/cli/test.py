@@ -1,0 +1,184 @@
+"""Judge the project's scenarios: what is expected of its routes, decisions, schedules and conversations.
+
+Reads tests/scenarios/*.yaml of the project, or what PATH names, and asks the same rooms that decide in a runtime,
+without a model and without a network. Nothing listens, and nothing is written outside of temporary folders; only
+--update writes: it brings recorded expectations that fail up to date, in place, and says which. PATTERN is part of a
+case's file, line or title, or a glob for all of that.
+
+Exit codes: 0 all cases passed, 1 one failed or a scenario file has mistakes, 2 wrong usage or no scenarios, 3 the
+project's manifests have errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openclaw.adapters import importer, report
+from openclaw.errors import ProjectInvalid, UsageError
+
+if TYPE_CHECKING:
+    from openclaw.manifest.project import Project
+    from openclaw.scenarios.document import Case, Scenario
+    from openclaw.scenarios.results import Chosen, Result, Results
+    from openclaw.scenarios.suite import Suite
+    from openclaw.scenarios.world import World
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", nargs="*", metavar="PATH", help="scenario files, or folders of them")
+    parser.add_argument("--format", choices=("text", "junit"), default="text", help="how it is told (default: text)")
+    parser.add_argument("--update", action="store_true", help="rewrite expectations that fail to what came of them")
+    parser.add_argument("-k", "--filter", metavar="PATTERN", help="judge only the cases that match this")
+    parser.add_argument("--coverage", action="store_true", help="list what no case has put to use")
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell of cases that passed, too")
+
+
+def run(args: argparse.Namespace) -> int:
+    from openclaw.scenarios import results as judging
+    from openclaw.scenarios import suite as suites
+
+    project, world = _compiled(args.project, args.state)
+    files = suites.chosen(args.project, args.path) if args.path else suites.own(args.project)
+    if not files:
+        where = "there" if args.path else f"in {args.project / suites.FOLDER}"
+        raise UsageError(f"there is no scenario file {where}; `openclaw init` writes an example")
+    suite, chosen = suites.load(project, files), judging.matching(args.filter)
+    if args.update and _updated(suite, world, chosen, args.project):
+        suite = suites.load(_again(project), files)
+    return _Telling(args, suite, world).tell(chosen)
+
+
+def _compiled(root: Path, state: Path) -> tuple[Project, World]:
+    from openclaw.manifest.build import compile_open
+    from openclaw.manifest.folder import Folder
+    from openclaw.scenarios.world import World
+
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a folder; name the project's folder with -C")
+    folder, now = Folder.read(root), datetime.now(UTC)
+    compiled, project = compile_open(folder, environment=None, importer=importer(root), today=now)
+    if compiled.snapshot is None:
+        print(report("text").render(compiled.diagnostics, folder), file=sys.stderr)
+        raise ProjectInvalid(f"{root} has errors; no scenario was judged", compiled.diagnostics)
+    return project, World(folder, compiled.snapshot, root, state, now)
+
+
+def _again(project: Project) -> Project:
+    """The project with a memory that holds no scenario file: those are to be read anew."""
+    project.folder.more.clear()
+    return project
+
+
+def _updated(suite: Suite, world: World, chosen: Chosen, root: Path) -> bool:
+    """Whether any file was written."""
+    from openclaw.scenarios import record
+    from openclaw.scenarios.results import judged
+
+    progress = _Progress()
+    try:
+        found = list(judged(suite, world, chosen, progress.begins))
+    finally:
+        progress.clear()
+    written = False
+    for scenario in suite.scenarios:
+        own = [each for each in found if each.file == scenario.file]
+        for change in record.write(root, scenario, suite.files[scenario.file], own):
+            written |= change.made
+            verb = "updated" if change.made else "cannot be rewritten in place, edit it by hand:"
+            print(f"openclaw: {verb} {change.place} {change.what}: {change.before} -> {change.after}", file=sys.stderr)
+    return written
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Which case is being judged, on a terminal: one line, that is gone when something is said."""
+
+    shown: bool = field(default_factory=lambda: sys.stderr.isatty())
+    number: int = 0
+
+    def begins(self, scenario: Scenario, case: Case) -> None:
+        from openclaw.scenarios.results import title
+
+        self.number += 1
+        if self.shown:
+            print(f"\r\x1b[K{self.number}: {scenario.file}: {title(case)[:60]}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self.shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+@dataclass(slots=True)
+class _Telling:
+    args: argparse.Namespace
+    suite: Suite
+    world: World
+
+    def tell(self, chosen: Chosen) -> int:
+        from openclaw.cli import INTERRUPTED
+        from openclaw.scenarios.results import collected
+
+        self._mistakes()
+        found: list[Result] = []
+        interrupted = False
+        try:
+            for result in self._judged(chosen):
+                found.append(result)
+        except KeyboardInterrupt:
+            interrupted = True
+        results = collected(found, self.suite, self.world)
+        self._end(results, interrupted)
+        if interrupted:
+            return INTERRUPTED
+        return 1 if results.failed or self.suite.diagnostics else 0
+
+    def _judged(self, chosen: Chosen) -> Iterator[Result]:
+        """Each result, told as soon as it is there."""
+        from openclaw.scenarios import reports
+        from openclaw.scenarios.results import judged
+
+        progress = _Progress()
+        try:
+            for result in judged(self.suite, self.world, chosen, progress.begins):
+                if self._text and (self.args.verbose or not result.outcome.passed):
+                    progress.clear()
+                    print(reports.told(result, self.suite, _color()), flush=True)
+                yield result
+        finally:
+            progress.clear()
+
+    @property
+    def _text(self) -> bool:
+        return str(self.args.format) == "text"
+
+    def _mistakes(self) -> None:
+        """Of scenario files; in JUnit they stand among the cases."""
+        from openclaw.manifest.reports import Look
+
+        if self.suite.diagnostics and self._text:
+            folder = self.suite.over(self.world.folder)
+            print(report("text").render(self.suite.diagnostics, folder, Look(_color())), flush=True)
+
+    def _end(self, results: Results, interrupted: bool) -> None:
+        from openclaw.scenarios import coverage, reports
+
+        if not self._text:
+            print(reports.junit(results, self.suite))
+        out = sys.stdout if self._text else sys.stderr
+        if self.args.coverage:
+            print("\n".join(coverage.unused(results.coverage) or ["every way and every rule was put to use"]), file=out)
+        if interrupted:
+            print("openclaw: interrupted; what follows is what there was until then", file=out)
+        print(f"openclaw: {reports.summary(results, self.suite)}", file=out)
+        print(f"openclaw: {coverage.summary(results.coverage)}", file=out)
+
+
+def _color() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
