@@ -40,6 +40,7 @@ def channels(text: str) -> dict[str, str]:
 
 
 def heartbeat(keys: str) -> dict[str, str]:
-    """One heartbeat, its keys a line each."""
-    lines = "".join(f"    {line}\n" for line in keys.splitlines())
+    """One heartbeat, its keys a line each; without a `cron` of its own it runs every morning and asks for news."""
+    given = keys if "cron:" in keys else f'cron: "0 8 * * *"\nprompt: What is new?\n{keys}'
+    lines = "".join(f"    {line}\n" for line in given.splitlines())
     return {"heartbeats.yaml": f"heartbeats:\n  morning:\n{lines}"}

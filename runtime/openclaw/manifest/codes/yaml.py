@@ -15,8 +15,8 @@ _BOMB: Final = "".join(
 CODES: Final[dict[str, Code]] = {
     "yaml": Code(
         "The line cannot be read as YAML.",
-        bad=agent("? - effort\n  -"),
-        good=agent("effort: low\n"),
+        bad={"heartbeats.yaml": 'heartbeats:\n  morning: {cron: "0 8 * * *", prompt: >}\n'},
+        good={"heartbeats.yaml": 'heartbeats:\n  morning: {cron: "0 8 * * *", prompt: "What is new?"}\n'},
     ),
     "yaml-alias": Code(
         "`*name` repeats what `&name` marked earlier in the same file; text that starts so is quoted.",
@@ -26,7 +26,7 @@ CODES: Final[dict[str, Code]] = {
     "yaml-alias-size": Code(
         "Aliases may expand a file to 100,000 values at most, and never contain themselves.",
         bad={"heartbeats.yaml": _BOMB},
-        good=heartbeat('cron: "0 8 * * *"\nprompt: What is new?'),
+        good=heartbeat(""),
     ),
     "yaml-block": Code(
         "A block of text (`|` or `>`) ends at the first line that is indented less than it.",
@@ -56,7 +56,7 @@ CODES: Final[dict[str, Code]] = {
     "yaml-depth": Code(
         "Values may be nested 100 levels deep at most.",
         bad=agent(f"memory: {'[' * 120}{']' * 120}\n"),
-        good=agent("memory: own\n"),
+        good=agent("memory: agent\n"),
     ),
     "yaml-documents": Code(
         "A manifest is one YAML document.",
