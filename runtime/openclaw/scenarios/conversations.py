@@ -25,6 +25,7 @@ from openclaw.scenarios.document import Conversation, Correction, Failure, Outco
 from openclaw.scenarios.expectations import held
 from openclaw.scenarios.files import Files
 from openclaw.scenarios.lives import Ended, Lives
+from openclaw.scenarios.routes import ways
 from openclaw.scenarios.situation import Loose, Situation, Unmet, among, asked
 from openclaw.scenarios.stage import Said, Stage
 from openclaw.scenarios.standstill import StandstillLoop, Stuck
@@ -32,6 +33,9 @@ from openclaw.scenarios.world import Impossible, standing
 
 NOW: Final = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 """What time it is where none is given: a Monday morning."""
+
+
+MOST_RUNS: Final = 10_000  # of heartbeats that are counted
 
 
 def run_conversation(
@@ -61,6 +65,7 @@ class _Course:
     corrections: list[Correction] = field(default_factory=list)
     at: int = 0  # the number of the step
     posted: int = 0
+    ways: set[str] = field(default_factory=set)
 
     @property
     def step(self) -> Step:
@@ -72,7 +77,8 @@ class _Course:
 
     def outcome(self) -> Outcome:
         snapshot = self.files.base.compiled.snapshot
-        used = Used(rules=frozenset(self.now.rules(snapshot)) if snapshot is not None else frozenset())
+        rules = frozenset(self.now.rules(snapshot)) if snapshot is not None else frozenset()
+        used = Used(frozenset(self.ways), rules)
         failures, corrections = tuple(self.failures), tuple(self.corrections)
         return Outcome("conversations", self.case.name, self.case.span, failures, corrections, used)
 
@@ -93,6 +99,12 @@ class _Course:
             self.fail(self.span, "the step to be possible", str(error))
         finally:
             await self.now.lives.end()
+            self.ways |= await self._beaten()
+
+    async def _beaten(self) -> set[str]:
+        """The heartbeats that ran, by the names that coverage knows."""
+        runs = await self.now.lives.store.marks.runs(None, MOST_RUNS, ran=True)
+        return {f"heartbeat {run.schedule}" for run in runs}
 
     async def _take(self, step: Step) -> None:
         if step.kind == "expect":
@@ -166,6 +178,7 @@ class _Course:
             chat=who.chat,
             agent=given.get("agent", self.case.given.agent),
         )
+        self.ways |= {*ways(message, self.now.lives.app.sessions.routed(message), self.now.snapshot)}
         taken = await post(message)
         await self.now.lives.rest()
         if isinstance(taken, Answered):

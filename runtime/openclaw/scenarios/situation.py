@@ -80,8 +80,9 @@ class Situation:
         return [line for line in lines if line["type"] == "decided" and line["decision"] == "deny"]
 
     def rules(self, snapshot: Snapshot) -> Iterator[tuple[str, int, int]]:
-        """Where the rules of this project stand that decided calls."""
-        names = {name for line in self.lives.store.audit.records for name in line.get("rules", ())}
+        """Where the rules of this project stand that decided calls: those whose own outcome it was."""
+        judged = [line for line in self.lives.store.audit.records if "decision" in line]
+        names = {name for line in judged for name in line["rules"] if name.endswith(f" {line['decision']}")}
         for policy in snapshot.policies.values():
             for rule in policy.rules:
                 if record.named(rule) in names:
