@@ -41,17 +41,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from openclaw.scenarios import results as judging
-    from openclaw.scenarios import suite as suites
+    from openclaw.scenarios import check
+    from openclaw.scenarios.results import matching
+    from openclaw.scenarios.suite import load
 
     project, world = _compiled(args.project, args.state)
-    files = suites.chosen(args.project, args.path) if args.path else suites.own(args.project)
+    files = check.chosen(args.project, args.path) if args.path else check.own(world.folder)
     if not files:
-        where = "there" if args.path else f"in {args.project / suites.FOLDER}"
+        where = "there" if args.path else f"in {args.project / check.FOLDER}"
         raise UsageError(f"there is no scenario file {where}; `openclaw init` writes an example")
-    suite, chosen = suites.load(project, files), judging.matching(args.filter)
+    suite, chosen = load(project, files), matching(args.filter)
     if args.update and _updated(suite, world, chosen, args.project):
-        suite = suites.load(_again(project), files)
+        suite = load(_again(project), files)
     return _Telling(args, suite, world).tell(chosen)
 
 
@@ -89,7 +90,7 @@ def _updated(suite: Suite, world: World, chosen: Chosen, root: Path) -> bool:
     written = False
     for scenario in suite.scenarios:
         own = [each for each in found if each.file == scenario.file]
-        for change in record.write(root, scenario, suite.files[scenario.file], own):
+        for change in record.write(root, scenario, suite.checked.contents[scenario.file], own):
             written |= change.made
             verb = "updated" if change.made else "cannot be rewritten in place, edit it by hand:"
             print(f"openclaw: {verb} {change.place} {change.what}: {change.before} -> {change.after}", file=sys.stderr)
@@ -137,7 +138,7 @@ class _Telling:
         self._end(results, interrupted)
         if interrupted:
             return INTERRUPTED
-        return 1 if results.failed or self.suite.diagnostics else 0
+        return 1 if results.failed or self.suite.checked.diagnostics else 0
 
     def _judged(self, chosen: Chosen) -> Iterator[Result]:
         """Each result, told as soon as it is there."""
@@ -162,9 +163,9 @@ class _Telling:
         """Of scenario files; in JUnit they stand among the cases."""
         from openclaw.manifest.reports import Look
 
-        if self.suite.diagnostics and self._text:
-            folder = self.suite.over(self.world.folder)
-            print(report("text").render(self.suite.diagnostics, folder, Look(_color())), flush=True)
+        if self.suite.checked.diagnostics and self._text:
+            folder = self.suite.checked.over(self.world.folder)
+            print(report("text").render(self.suite.checked.diagnostics, folder, Look(_color())), flush=True)
 
     def _end(self, results: Results, interrupted: bool) -> None:
         from openclaw.scenarios import coverage, reports

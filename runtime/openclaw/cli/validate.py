@@ -1,4 +1,4 @@
-"""Tells every mistake in all manifests, with its place and its cure.
+"""Tells every mistake in all manifests, with its place and its cure, and in scenario files where there are any.
 
 Reads the same way as the runtime does, so what passes here runs, and runs nothing but the imports of
 Python tools. `openclaw explain CODE` says more about the code behind a mistake.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +25,9 @@ from openclaw.adapters import formats, importer, report
 from openclaw.errors import UsageError
 
 if TYPE_CHECKING:
-    from openclaw.manifest.build import Compiled
+    from openclaw.manifest.diagnostic import Diagnostic
     from openclaw.manifest.folder import Folder
+    from openclaw.manifest.project import Project
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,37 +44,48 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from openclaw.manifest.build import compile
+    from openclaw.manifest.build import compile_open
     from openclaw.manifest.folder import Folder
 
     root = Path(args.dir).absolute() if args.dir else Path(args.project)
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder; name the project's folder, or make one with `openclaw init`")
     folder = Folder.read(root)
-    compiled = compile(
+    compiled, project = compile_open(
         folder,
         environment=None if args.no_env else os.environ,
         importer=None if args.no_import else importer(root),
         today=datetime.now(UTC),
     )
-    _tell(args, folder, compiled)
-    failed = any(each.severity == "error" or args.strict for each in compiled.diagnostics)
-    return 1 if failed else 0
+    diagnostics, folder = _with_scenarios(compiled.diagnostics, project)
+    _tell(args, folder, diagnostics)
+    return 1 if any(each.severity == "error" or args.strict for each in diagnostics) else 0
 
 
-def _tell(args: argparse.Namespace, folder: Folder, compiled: Compiled) -> None:
+def _with_scenarios(found: Sequence[Diagnostic], project: Project) -> tuple[Sequence[Diagnostic], Folder]:
+    """A runtime does without scenarios, so no mistake in them keeps it from running: they are checked only here."""
+    if not Path(project.folder.root, "tests", "scenarios").is_dir():
+        return found, project.folder
+    from openclaw.manifest.diagnostic import arrange
+    from openclaw.scenarios.check import check, own
+
+    checked = check(project, own(project.folder))
+    return arrange([*found, *checked.diagnostics]), checked.over(project.folder)
+
+
+def _tell(args: argparse.Namespace, folder: Folder, diagnostics: Sequence[Diagnostic]) -> None:
     from openclaw.manifest import reports
     from openclaw.manifest.folder import kind_of
     from openclaw.messages import quote_line
 
-    if compiled.diagnostics or args.format not in ("text", "github"):  # of which nothing is nothing
+    if diagnostics or args.format not in ("text", "github"):  # of which nothing is nothing
         color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         look = reports.Look(color, args.strict, _below(Path(folder.root)))
-        print(report(args.format).render(compiled.diagnostics, folder, look))
+        print(report(args.format).render(diagnostics, folder, look))
     manifests = [file for file in sorted(folder.files) if kind_of(file)]
     if args.verbose:
         print("\n".join(map(quote_line, manifests)), file=sys.stderr)
-    print(f"openclaw: {reports.summary(compiled.diagnostics, len(manifests))}", file=sys.stderr)
+    print(f"openclaw: {reports.summary(diagnostics, len(manifests))}", file=sys.stderr)
 
 
 def _below(root: Path) -> str:

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from openclaw.manifest import document, schema
-from openclaw.manifest.diagnostic import Diagnostic, Span, arrange
+from openclaw.manifest.diagnostic import Diagnostic, Span
 from openclaw.manifest.nodes import MapNode, Node, descend, plain
 from openclaw.manifest.source import Source
-from openclaw.scenarios import sense
+from openclaw.scenarios.check import Shaped, shaped
 from openclaw.scenarios.sense import elements, moment
-
-KIND = "scenario"
 
 Path: TypeAlias = tuple[str | int, ...]
 """Where a value stands in its file: keys and numbers from the top."""
@@ -183,25 +180,16 @@ class Outcome:
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Read:
-    """`scenario` is None where the file has mistakes; `root` is there as far as it could be read."""
-
-    diagnostics: tuple[Diagnostic, ...]
-    root: MapNode | None
-    scenario: Scenario | None
+def read(file: str, content: bytes) -> Scenario | tuple[Diagnostic, ...]:
+    """One file by itself: its cases, or what is wrong with it. Never raises, whatever the bytes."""
+    found = shaped(file, content)
+    return found.diagnostics or scenario(file, found)
 
 
-def read(file: str, content: bytes) -> Read:
-    """Never raises, whatever the bytes."""
-    found = document.read(file, content)
-    if found.root is None:
-        return Read(found.diagnostics, None, None)
-    checked = schema.check(KIND, found.root, found.source)
-    said = [*found.diagnostics, *checked.diagnostics, *sense.check(checked.root, checked.faulty)]
-    if said:
-        return Read(arrange(said), checked.root, None)
-    return Read((), checked.root, _scenario(file, checked.root, found.source))
+def scenario(file: str, found: Shaped) -> Scenario:
+    """Of a file without mistakes."""
+    assert found.root is not None
+    return _scenario(file, found.root, found.source)
 
 
 def _scenario(file: str, root: MapNode, source: Source) -> Scenario:

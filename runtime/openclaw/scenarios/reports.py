@@ -56,7 +56,7 @@ def _failure(failure: Failure, suite: Suite, color: bool, *, marked: bool) -> It
 
 
 def _excerpt(span: Span, suite: Suite, color: bool) -> Iterator[str]:
-    source, _ = decode(span.file, suite.files.get(span.file, b""))
+    source, _ = decode(span.file, suite.checked.contents.get(span.file, b""))
     line = source.line(span.line)
     if line.strip():
         yield from excerpt(error("", span, ""), line, color)
@@ -84,7 +84,7 @@ def summary(results: Results, suite: Suite) -> str:
 
 def _broken(suite: Suite) -> dict[str, list[Diagnostic]]:
     found: dict[str, list[Diagnostic]] = {}
-    for each in suite.diagnostics:
+    for each in suite.checked.diagnostics:
         found.setdefault(each.file, []).append(each)
     return found
 

@@ -13,6 +13,7 @@ from typing import Final
 from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, error, see
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
+from openclaw.scenarios import steps
 
 SECTIONS: Final = ("routes", "decisions", "schedules", "conversations")
 _TIMES: Final = ("now", "until", "fires")
@@ -92,6 +93,24 @@ def _conversations_expect(root: MapNode) -> Iterator[Diagnostic]:
         for each in expected:
             if not each.entries:
                 yield _nothing(each, "this step", "for example `expect: {reply: ...}`")
+
+
+def _steps_mean_something(root: MapNode) -> Iterator[Diagnostic]:
+    conversations = root.get("conversations")
+    for entry in conversations.entries.values() if isinstance(conversations, MapNode) else ():
+        for _, step in elements(entry.value.get("steps") if isinstance(entry.value, MapNode) else None):
+            yield from steps.check(step)
+
+
+def _restarts_happen(root: MapNode) -> Iterator[Diagnostic]:
+    conversations = root.get("conversations")
+    for entry in conversations.entries.values() if isinstance(conversations, MapNode) else ():
+        for _, step in elements(entry.value.get("steps") if isinstance(entry.value, MapNode) else None):
+            restart = step.get("restart")
+            if isinstance(restart, Scalar) and restart.value is False:
+                yield error(
+                    "wrong-value", restart.span, "a step that does nothing", "remove it, or write `restart: true`"
+                )
 
 
 def _nothing(node: MapNode, what: str, help: str) -> Diagnostic:
@@ -177,6 +196,7 @@ def _times(node: Node | None, key: str = "") -> Iterator[tuple[str, Scalar]]:
 _RULES: Final[tuple[Callable[[MapNode], Iterator[Diagnostic]], ...]] = (
     _routes_expect,
     _conversations_expect,
+    _steps_mean_something,
     _decisions_are_calls,
     _expectations_agree,
     _schedules_have_a_now,
