@@ -12,6 +12,7 @@ import contextlib
 import copy
 import hashlib
 import logging
+import os
 import sys
 import tempfile
 from collections import deque
@@ -142,7 +143,7 @@ class _Complaints(logging.Handler):
 def folder() -> Iterator[Path]:
     """Where a conversation keeps files, on a disk in memory where there is one; gone afterwards."""
     memory = Path("/dev/shm")
-    place = memory if memory.is_dir() else None
+    place = memory if os.access(memory, os.W_OK | os.X_OK) else None
     with tempfile.TemporaryDirectory(prefix="openclaw-test-", dir=place, ignore_cleanup_errors=True) as made:
         yield Path(made)
 

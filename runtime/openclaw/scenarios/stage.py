@@ -18,6 +18,7 @@ from openclaw import adapters
 from openclaw.clock import Clock
 from openclaw.messages import Address, Call, Reply, ToolResult, ToolSpec
 from openclaw.ports import ChannelOptions, Operations, Place, Post
+from openclaw.tools import memory
 
 REAL: Final = frozenset({"files", "memory", "reminders"})  # kinds of tools that live in the conversation's own folder
 
@@ -111,8 +112,11 @@ class StageTools:
         self._real = adapters.kind("tools", kind)(specs, place, clock) if kind in REAL else None
 
     async def open(self) -> None:
-        if self._real is not None:
-            await self._real.open()
+        if self._real is None:
+            return
+        await self._real.open()
+        if isinstance(self._real, memory.Tools) and self._real.ready is not None:
+            self._real.ready.result()  # so that nothing depends on when another thread gets its turn
 
     async def run(self, name: str, input: Mapping[str, Any], call: Call) -> ToolResult:
         self._stage.ran.append(Ran(name, input))

@@ -20,7 +20,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -267,12 +267,13 @@ class Tools:
         self._memory = shared or at(Path(place.state), clock)
         self._own = shared is None
         self._thread: ThreadPoolExecutor | None = None
+        self.ready: Future[None] | None = None  # done once the index is up to date
 
     async def open(self) -> None:
         """Returns before the index is up to date; who searches meanwhile waits for that."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="memory")
         await asyncio.get_running_loop().run_in_executor(self._thread, self._begin)
-        self._thread.submit(self._refresh)
+        self.ready = self._thread.submit(self._refresh)
 
     async def close(self) -> None:
         thread, self._thread = self._thread, None
