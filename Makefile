@@ -8,12 +8,17 @@ PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-inpu
 HAVE_PIP = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 LOCK   := uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -q
 
-.PHONY: run test test-fast test-slow programs lint bench bench-decisions docs requirements clean
+.PHONY: run test scenarios test-fast test-slow programs lint bench bench-decisions docs requirements clean
 
 run: $(VENV)/.run
 	@$(BIN)/openclaw run --demo-if-no-key
 
-test: lint test-fast test-slow
+test: lint scenarios test-fast test-slow
+
+# What is expected of the default project itself.
+scenarios: $(VENV)/.run
+	$(BIN)/openclaw validate --strict
+	$(BIN)/openclaw test
 
 test-fast: $(VENV)/.dev programs
 	$(BIN)/python -m pytest -n auto

@@ -10,7 +10,16 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PROJECT = ("agents", "tools.yaml", "channels.yaml", "heartbeats.yaml", "models.yaml", "desk_tools.py", ".env.example")
+PROJECT = (
+    "agents",
+    "tools.yaml",
+    "channels.yaml",
+    "heartbeats.yaml",
+    "models.yaml",
+    "desk_tools.py",
+    "tests/scenarios",
+    ".env.example",
+)
 
 
 class BundleHook(BuildHookInterface[Any]):

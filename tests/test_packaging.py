@@ -50,6 +50,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("sources") / "clone"
     unwanted = (".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__", "dist", "tests", ".env")
     shutil.copytree(TOP, copy, ignore=shutil.ignore_patterns(*unwanted))
+    shutil.copytree(TOP / "tests" / "scenarios", copy / "tests" / "scenarios")
     return copy
 
 
@@ -77,8 +78,9 @@ def test_a_wheel_carries_every_schema_and_the_default_project(wheel: Path) -> No
         assert page and page <= set(archive.namelist())
     schemas = {f"schemas/{kind}.schema.json" for kind in bundle.KINDS}
     agents = {f"project/agents/{path.name}" for path in (TOP / "agents").iterdir() if path.is_file()}
+    scenarios = {f"project/tests/scenarios/{path.name}" for path in (TOP / "tests" / "scenarios").iterdir()}
     top = {"tools.yaml", "channels.yaml", "heartbeats.yaml", "models.yaml", "desk_tools.py", ".env.example"}
-    assert inside == schemas | agents | {f"project/{name}" for name in top}
+    assert inside == schemas | agents | scenarios | {f"project/{name}" for name in top}
 
 
 @pytest.mark.slow
@@ -90,6 +92,7 @@ def test_a_wheel_in_an_environment_of_its_own_makes_a_valid_project(wheel: Path,
         [str(python), "-c", origin],
         [openclaw, "init", "x"],
         [openclaw, "-C", "x", "validate", "--strict"],
+        [openclaw, "-C", "x", "test"],
         [openclaw, "-C", "x", "--state", "state", "chat", "--demo", "remember that it works"],
     ):
         done = subprocess.run(

@@ -41,7 +41,8 @@ def _files() -> Iterator[tuple[str, bytes]]:
     """Names inside the project, and contents."""
     source = bundle.project_files()
     agents = sorted(path for path in (source / "agents").rglob("*") if path.suffix in (".yaml", ".md"))
-    for path in (*agents, *(source / name for name in FILES)):
+    scenarios = sorted((source / "tests" / "scenarios").glob("*.yaml"))
+    for path in (*agents, *(source / name for name in FILES), *scenarios):
         yield path.relative_to(source).as_posix(), path.read_bytes()
     for kind in bundle.KINDS:
         schema = json.dumps(bundle.schema(kind), indent=2, ensure_ascii=False)
@@ -66,4 +67,4 @@ def _write(path: Path, content: bytes) -> bool:
 
 def _way_on(folder: Path) -> str:
     here = "" if folder == Path.cwd() else f"cd {folder}\n  "
-    return f"Next:\n  {here}openclaw validate\n  openclaw run --demo-if-no-key"
+    return f"Next:\n  {here}openclaw validate\n  openclaw test\n  openclaw run --demo-if-no-key"
