@@ -18,7 +18,7 @@ FLOORS: dict[int, set[str]] = {
     },
     1: {"permissions", "schedule", "signature", "script", "moments"},
     2: {"manifest", "bundle", "timetable"},
-    3: {"router", "prompt", "transcript", "plain", "essentials"},
+    3: {"router", "plan", "prompt", "transcript", "plain", "essentials"},
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
         "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "idling",
@@ -44,6 +44,7 @@ NEIGHBOURS = {
     ("shortening", "compaction"),  # decides when
     ("plain", "transcript"),  # both show entries
     ("essentials", "plain"),
+    ("plan", "router"),  # who reaches whom is as the router admits
     ("supervisor", "adapters"),  # opens what it finds by name
 }
 FREE = {0, 2, 6}  # the words, the compiler's own rooms, and the top, where everything meets

@@ -18,6 +18,9 @@ the network's or the caller's failure. Messages are lower case and name the thin
     ├── PairingError               exit 1    nobody waits with that code, or was let in under that address
     ├── ApprovalError              exit 1    an approval cannot be answered so (unknown, expired, not an approver)
     └── ToolError                  exit 1    a tool failed; its text is the tool result the model reads
+
+Two more codes are answers and no errors: 5, `why --exit-code` of a call that is not allowed; 6, `plan` of an edit by
+which a permission widens, or may.
 """
 
 from __future__ import annotations

@@ -29,13 +29,12 @@ from openclaw.manifest.reports import brief
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.messages import ToolSpec
 from openclaw.names import file_name
-from openclaw.permissions.decide import Origin, Policy
+from openclaw.plan.names import named
 from openclaw.signature import ImportProblem
 
 log = logging.getLogger(__name__)
 
 KEPT = 50  # attempts that are remembered
-_NOWHERE = Origin("", 0, 0)
 TOLD = 5  # errors of one attempt that the log shows
 
 Outcome = Literal["applied", "unchanged", "refused", "failed"]
@@ -201,34 +200,7 @@ class Reload:
 def differences(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """What is different, a line each: `agent main changed`, `tool word_count added`. `stirred`: Python tools whose
     code changed; their functions are loaded anew each time and cannot be compared."""
-    found: list[str] = []
-    parts: tuple[tuple[str, Callable[[Snapshot], Mapping[str, Any]]], ...] = (
-        ("agent", lambda s: s.agents),
-        ("tool", lambda s: {name: _described(spec) for name, spec in s.tools.items()}),
-        ("policy", lambda s: {name: _judging(policy) for name, policy in s.policies.items()}),
-        ("channel", lambda s: s.channels),
-        ("person", lambda s: s.people),
-        ("room", lambda s: s.rooms),
-        ("heartbeat", lambda s: s.heartbeats),
-        ("model", lambda s: s.models),
-    )
-    for word, part in parts:
-        before, after = part(old), part(new)
-        found += [f"{word} {name} removed" for name in before if name not in after]
-        found += [f"{word} {name} added" for name in after if name not in before]
-        both = [name for name in after if name in before]
-        touched = stirred if word == "tool" else frozenset()
-        found += [f"{word} {name} changed" for name in both if after[name] != before[name] or name in touched]
-    return tuple(found)
-
-
-def _described(spec: ToolSpec) -> ToolSpec:
-    return replace(spec, options={key: value for key, value in spec.options.items() if key != "function"})
-
-
-def _judging(policy: Policy) -> Policy:
-    """The policy wherever in its file it stands."""
-    return replace(policy, rules=tuple(replace(rule, origin=_NOWHERE) for rule in policy.rules))
+    return tuple(f"{each.kind} {each.name} {each.what}" for each in named(old, new, stirred))
 
 
 # ── last good ────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from typing import Any
 
 from openclaw.manifest import policies
 from openclaw.manifest.assemble import snapshot
-from openclaw.manifest.diagnostic import Diagnostic, arrange
+from openclaw.manifest.diagnostic import Diagnostic, arrange, bounded
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.gather import gather
 from openclaw.manifest.nodes import MapNode, plain
@@ -53,7 +53,8 @@ def compile_open(
     across = [said for rule in RULES for said in rule(project)]
     told = {(said.file, said.line, said.column) for said in alone if said.severity == "error"}
     new = [said for said in across if (said.file, said.line, said.column) not in told]
-    diagnostics = arrange(masked(tuple(_once(alone, new)), gathered.secrets))
+    first = bounded(arrange(_once(alone, new)), gathered.untold)
+    diagnostics = arrange(masked(first, gathered.secrets))
     if any(said.severity == "error" for said in diagnostics):
         return Compiled(None, diagnostics), project
     return Compiled(replace(snapshot(project), secrets=gathered.secrets), diagnostics), project
@@ -92,9 +93,11 @@ def _prepare_shell(project: Project, tool: Definition) -> None:
 
 def _prepare_python(project: Project, tool: Definition) -> None:
     reference = tool.text("python")
-    if reference is None or project.importer is None or not tool.sound or tool.text("shell") is not None:
+    if reference is None or not tool.sound or tool.text("shell") is not None:
         return
     _note_sources(project, reference.value)
+    if project.importer is None:
+        return
     function = project.importer(reference.value)
     project.functions[tool.name] = function
     if not isinstance(function, ImportProblem):

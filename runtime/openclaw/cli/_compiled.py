@@ -1,0 +1,37 @@
+"""A project read for a question about it: compiled without a look at the environment, with its manifests.
+
+Law: what is told must not depend on who asks, so no variable has a value here; what is broken is told and ends the
+command.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from openclaw.errors import ProjectInvalid, UsageError
+from openclaw.manifest.build import Compiled, compile_open
+from openclaw.manifest.folder import Folder
+from openclaw.manifest.origins import Stated, stated
+from openclaw.manifest.project import Project
+from openclaw.manifest.reports import brief
+
+
+def opened(project: Path, *, imports: bool = True, imports_from: Path | None = None) -> tuple[Stated, Project]:
+    """Raises UsageError where there is no such folder, ProjectInvalid where it has errors, which are then told."""
+    if not project.is_dir():
+        raise UsageError(f"{project} is not a folder; name the project's folder with -C")
+    compiled, manifests = compiled_at(project, imports=imports, imports_from=imports_from)
+    if compiled.snapshot is None:
+        errors = [each for each in compiled.diagnostics if each.severity == "error"]
+        print(brief(errors), file=sys.stderr)
+        raise ProjectInvalid(f"{project} has errors; `openclaw validate` shows them in full", errors)
+    return stated(compiled.snapshot, manifests), manifests
+
+
+def compiled_at(project: Path, *, imports: bool, imports_from: Path | None = None) -> tuple[Compiled, Project]:
+    from openclaw.adapters import importer
+
+    code = importer(imports_from or project) if imports else None
+    return compile_open(Folder.read(project), environment=None, importer=code, today=datetime.now(UTC))

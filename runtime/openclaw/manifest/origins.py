@@ -1,0 +1,137 @@
+"""What stands behind a snapshot: each value as it was written, and where; each variable, and who names it.
+
+Its law: a secret is never shown, and what a placeholder stands in is shown as it was written, whoever holds the
+value. Knows the manifests that were compiled; compares nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from openclaw.manifest.diagnostic import Span
+from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
+from openclaw.manifest.placeholders import secret_keys
+from openclaw.manifest.project import Definition, Project
+from openclaw.manifest.snapshot import Snapshot
+from openclaw.permissions.policy import Origin
+from openclaw.secrecy import SECRET_NAME
+
+_KINDS = ("agent", "tool", "policy", "channel", "person", "room", "heartbeat", "model")
+_SECRET_KEYS = {"agent": "agent", "tool": "tools", "policy": "policies", "heartbeat": "heartbeats", "model": "models"}
+_HOLE = re.compile(r"\$\$\{|\$\{(?:file:(?P<file>[^}]*)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?)\}")
+HIDDEN = "***"
+_SECRETIVE = re.compile(r"(?:.*[_-])?(?:token|key|secret|password)", re.IGNORECASE)  # of a tool's own, too
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value in a manifest. `shown` is fit for anybody; `veiled`: what it comes to is not, or nobody looked."""
+
+    shown: str
+    origin: Origin
+    veiled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One place that names a variable or a file of a secret. `where` is `channel telegram: token`."""
+
+    where: str
+    origin: Origin
+    secret: bool
+    default: bool  # it can do without
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A snapshot with what its manifests say, word for word: by kind and name, then by key with dots."""
+
+    snapshot: Snapshot
+    written: Mapping[tuple[str, str], Mapping[str, Written]] = field(default_factory=dict)
+    variables: Mapping[str, tuple[Named, ...]] = field(default_factory=dict)
+
+
+def stated(snapshot: Snapshot, project: Project) -> Stated:
+    written = {(kind, one.name): dict(_below(one.node, kind, "")) for kind, one in _definitions(project)}
+    found: dict[str, list[Named]] = {}
+    for kind, one in _definitions(project):
+        for name, named in _holes(one.node, kind, f"{kind} {one.name}"):
+            found.setdefault(name, []).append(named)
+    return Stated(snapshot, written, {name: tuple(places) for name, places in sorted(found.items())})
+
+
+def default_model(project: Project) -> Origin | None:
+    """Where models.yaml says which model answers for agents that name none."""
+    root = project.roots.get("models.yaml")
+    return _at(root.key("default")) if root is not None and "default" in root.entries else None
+
+
+def _definitions(project: Project) -> Iterator[tuple[str, Definition]]:
+    yield from ((kind, one) for kind in _KINDS for one in project.all(kind).values())
+    root = project.roots.get("heartbeats.yaml")
+    if root is not None and isinstance(found := root.get("defaults"), MapNode):
+        yield "heartbeat", Definition("(defaults)", root.key("defaults"), found)
+
+
+def _below(node: MapNode, kind: str, before: str) -> Iterator[tuple[str, Written]]:
+    for name, entry in node.entries.items():
+        key, at = f"{before}{name}", _at(entry.key.span)
+        if isinstance(entry.value, MapNode) and entry.value.entries:
+            yield from _below(entry.value, kind, f"{key}.")
+        else:
+            yield key, Written(_shown(entry.value, kind, name), at, _veiled(entry.value, kind, name))
+
+
+def _shown(node: Node, kind: str, key: str) -> str:
+    match node:
+        case Scalar(text=text) if "${" in text:
+            return text
+        case Scalar(text=text):
+            return HIDDEN if _veiled(node, kind, key) else text
+        case ListNode(items):
+            return f"[{', '.join(_shown(item, kind, key) for item in items)}]"
+        case MapNode(entries):
+            inner = (f"{name}: {_shown(entry.value, kind, name)}" for name, entry in entries.items())
+            return f"{{{', '.join(inner)}}}"
+
+
+def _veiled(node: Node, kind: str, key: str) -> bool:
+    match node:
+        case Scalar(secret=secret, filled=filled):
+            known = key in secret_keys(_SECRET_KEYS.get(kind, "channels"))
+            return secret or filled or known or _SECRETIVE.fullmatch(key) is not None
+        case ListNode(items):
+            return any(_veiled(item, kind, key) for item in items)
+        case MapNode(entries):
+            return any(_veiled(entry.value, kind, name) for name, entry in entries.items())
+
+
+def _holes(node: Node, kind: str, where: str) -> Iterator[tuple[str, Named]]:
+    match node:
+        case Scalar(text=text, filled=True):
+            yield from _named(node, text, where, kind)
+        case ListNode(items):
+            for item in items:
+                yield from _holes(item, kind, where)
+        case MapNode(entries):
+            for name, entry in entries.items():
+                yield from _holes(entry.value, kind, f"{where}{'.' if ':' in where else ': '}{name}")
+        case _:
+            return
+
+
+def _named(node: Scalar, text: str, where: str, kind: str) -> Iterable[tuple[str, Named]]:
+    key = where.rpartition(".")[2].rpartition(": ")[2]
+    by_key = key in secret_keys(_SECRET_KEYS.get(kind, "channels"))
+    for hole in _HOLE.finditer(text):
+        if hole["name"]:
+            secret = by_key or SECRET_NAME.fullmatch(hole["name"]) is not None
+            yield hole["name"], Named(where, _at(node.span), secret, hole["default"] is not None)
+        elif hole["file"] is not None:
+            yield f"file:{hole['file']}", Named(where, _at(node.span), True, False)
+
+
+def _at(span: Span) -> Origin:
+    return Origin(span.file, span.line, span.column)
