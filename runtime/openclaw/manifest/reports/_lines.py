@@ -5,9 +5,12 @@ Knows which files are shown at all: .env and what is no text are not. Says nothi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from openclaw.manifest import document, placeholders
 from openclaw.manifest.folder import Folder, kind_of
 from openclaw.manifest.source import Source, decode
+from openclaw.secrecy import SHAPES
 
 
 def lines(folder: Folder, file: str) -> list[str]:
@@ -23,12 +26,16 @@ def lines(folder: Folder, file: str) -> list[str]:
 
 
 def _blotted(file: str, content: bytes, source: Source) -> Source:
-    kind = kind_of(file)
-    if kind is None:
-        return source
-    read = document.read(file, content)
-    spots = placeholders.secret_spots(kind, read.root, source.text)
     chars = list(source.text)
-    for start, end in spots:
+    for start, end in _spots(file, content, source):
         chars[start:end] = ["*" if char not in "\r\n" else char for char in chars[start:end]]
     return Source(file, "".join(chars))
+
+
+def _spots(file: str, content: bytes, source: Source) -> Iterator[tuple[int, int]]:
+    """Stretches that are not shown; of what is no manifest, those that look like a secret by themselves."""
+    if kind := kind_of(file):
+        yield from placeholders.secret_spots(kind, document.read(file, content).root, source.text)
+    else:
+        for pattern, _ in SHAPES:
+            yield from (found.span() for found in pattern.finditer(source.text))
