@@ -51,8 +51,9 @@ def _conversation(project: Project, case: Node) -> Iterator[Diagnostic]:
         yield from _mapping(project, step.get("expect"), _EXPECTED)
         yield from _mapping(project, step.get("approve"), {"by": _person})
         model = step.get("model")
-        for _, made in elements(model.get("calls")) if isinstance(model, MapNode) else ():
-            yield from _keys(project, made)
+        for calling in (model, step.get("expect")):
+            for _, made in elements(calling.get("calls")) if isinstance(calling, MapNode) else ():
+                yield from _keys(project, made)
 
 
 def _mapping(project: Project, node: Node | None, rules: Mapping[str, _Rule]) -> Iterator[Diagnostic]:
@@ -126,4 +127,10 @@ _DECISION: Final[Mapping[str, _Rule]] = {
     "approvers": _person,
 }
 _SCHEDULE: Final[Mapping[str, _Rule]] = {"heartbeat": _heartbeat}
-_EXPECTED: Final[Mapping[str, _Rule]] = {"ask": _tool, "calls": _tool, "agent": _agent, "approvers": _person}
+_EXPECTED: Final[Mapping[str, _Rule]] = {
+    "ask": _tool,
+    "calls": _tool,
+    "denied": _tool,
+    "agent": _agent,
+    "approvers": _person,
+}

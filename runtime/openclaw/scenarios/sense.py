@@ -197,6 +197,7 @@ _RULES: Final[tuple[Callable[[MapNode], Iterator[Diagnostic]], ...]] = (
     _routes_expect,
     _conversations_expect,
     _steps_mean_something,
+    _restarts_happen,
     _decisions_are_calls,
     _expectations_agree,
     _schedules_have_a_now,
