@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from openclaw import adapters, bundle
+from openclaw.cli import _examples
 from openclaw.commands import COMMANDS
 from openclaw.control.document import TABLE
 from openclaw.control.shapes import PROBLEMS
 from openclaw.manifest.builtins import BUILTINS, MODELS
-from openclaw.manifest.codes import CODES
+from openclaw.manifest.codes import PARTS as PARTS_OF_CODES
+from openclaw.manifest.codes.code import Code, fenced
 from openclaw.permissions import profiles
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -175,9 +177,23 @@ def slash_commands() -> Lines:
 
 
 def diagnostics() -> Lines:
-    yield from ("| code | what is right |", "|---|---|")
-    for code, text in ((code, told.what) for code, told in CODES.items()):
-        yield f"| `{code}` | {_words(text)} |"
+    for part in PARTS_OF_CODES:
+        title = inspect.cleandoc(part.__doc__ or "").splitlines()[0].rstrip(".")
+        yield from ("", f"## {title}")
+        for code, told in part.CODES.items():
+            yield from ("", f"### `{code}`", "", *_example(told))
+
+
+def _example(code: Code) -> Lines:
+    """Paragraphs: what is right, what is wrong and how that is told, the same put right."""
+    yield code.what
+    for paragraph in (*filter(None, [code.unshown]), *fenced("Wrong", code.bad)):
+        yield from ("", *paragraph.splitlines())
+    if code.bad:
+        printed = _examples.printed(code.bad).splitlines()
+        yield from ("", "`openclaw validate` says:", "", "~~~text", *printed, "~~~")
+    for paragraph in fenced("Right", code.good):
+        yield from ("", *paragraph.splitlines())
 
 
 def tools() -> Lines:

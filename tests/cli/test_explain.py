@@ -27,7 +27,7 @@ def test_a_code_is_told_with_its_law_its_examples_and_the_diagnostic_as_printed(
     assert done.stdout == (
         "unknown-policy: No policy of this name is described.\n\n"
         f"Wrong, in agents/main.yaml:\n{agent}    policy: carefull\n\n"
-        f"Of which `openclaw validate` says:\n{printed}\n\n"
+        f"`openclaw validate` says:\n{printed}\n\n"
         f"Right, in agents/main.yaml:\n{agent}    policy: careful\n"
     )
     assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ def test_each_kind_is_printed_as_it_is(tmp_path: Path) -> None:
 
 def test_without_a_kind_they_are_listed(tmp_path: Path) -> None:
     listed = json.loads(schema(tmp_path, "--json").stdout)
-    assert {each["kind"] for each in listed} >= {*bundle.KINDS, "scenario"}
+    assert {each["kind"] for each in listed} == set(bundle.KINDS)
     assert [line.split()[0] for line in schema(tmp_path).stdout.splitlines()] == ["KIND", *(x["kind"] for x in listed)]
 
 

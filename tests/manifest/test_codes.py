@@ -44,5 +44,5 @@ def test_an_example_that_is_none_may_take_files_away_and_hold_what_cannot_be_pri
     for text in (code.text(), code.markdown()):
         assert text.startswith("A law.\n\nWrong: without ")
         assert "x� = 1" in text and "(200 characters)" in text
-    assert "````python\n" in code.markdown()
+    assert "~~~python\n" in code.markdown()
     assert shown("\tx") == "\tx"

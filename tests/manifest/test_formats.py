@@ -209,7 +209,7 @@ def test_sarif_explains_its_rules_and_points_to_what_belongs_to_them() -> None:
     (rule,) = run["tool"]["driver"]["rules"]
     assert run["columnKind"] == "unicodeCodePoints"
     assert rule["id"] == "prefix" and rule["shortDescription"]["text"] in rule["help"]["text"]
-    assert "```" in rule["help"]["markdown"] and "helpUri" not in rule
+    assert "~~~yaml" in rule["help"]["markdown"] and "helpUri" not in rule
     (result,) = run["results"]
     assert result["message"]["text"] == "taken\nhelp: take another"
     (other,) = result["relatedLocations"]

@@ -66,7 +66,7 @@ def _told(name: str, code: Code) -> Iterator[str]:
     if code.unshown:
         yield from ("", code.unshown)
     if code.bad:
-        yield from ("", *_files("Wrong", code.bad), "", "Of which `openclaw validate` says:")
+        yield from ("", *_files("Wrong", code.bad), "", "`openclaw validate` says:")
         look = Look(color=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
         yield from (f"    {line}" for line in _examples.printed(code.bad, look).splitlines())
         yield from ("", *_files("Right", code.good))

@@ -14,24 +14,22 @@ from openclaw import bundle
 from openclaw.cli import _listing
 from openclaw.errors import UsageError
 
-KINDS = tuple(dict.fromkeys((*bundle.KINDS, "scenario")))
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of: {', '.join(KINDS)}")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of: {', '.join(bundle.KINDS)}")
     parser.add_argument("--json", action="store_true", help="list the kinds as JSON; a schema is JSON by itself")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.kind is None:
-        rows = [(kind, bundle.schema(kind)["description"]) for kind in KINDS]
+        rows = [(kind, bundle.schema(kind)["description"]) for kind in bundle.KINDS]
         if args.json:
             _listing.as_json([{"kind": kind, "description": text} for kind, text in rows])
         else:
             _listing.table(("KIND", "WHAT IT DESCRIBES"), rows)
         return 0
-    if args.kind not in KINDS:
-        raise UsageError(f"there is no kind `{args.kind}`{_near(args.kind)}; there are: {', '.join(KINDS)}")
+    if args.kind not in bundle.KINDS:
+        raise UsageError(f"there is no kind `{args.kind}`{_near(args.kind)}; there are: {', '.join(bundle.KINDS)}")
     _listing.as_json(bundle.schema(args.kind))
     return 0
 
@@ -39,5 +37,5 @@ def run(args: argparse.Namespace) -> int:
 def _near(kind: str) -> str:
     from openclaw.manifest.near import near
 
-    close = near(kind, KINDS)
+    close = near(kind, bundle.KINDS)
     return f"; did you mean `{close}`?" if close else ""

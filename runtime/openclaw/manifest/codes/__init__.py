@@ -7,8 +7,5 @@ from typing import Final
 from openclaw.manifest.codes import agents, files, outside, policies, references, scenarios, secrets, shape, tools, yaml
 from openclaw.manifest.codes.code import Code as Code
 
-CODES: Final[dict[str, Code]] = {
-    code: told
-    for part in (files, yaml, shape, secrets, references, agents, tools, policies, outside, scenarios)
-    for code, told in part.CODES.items()
-}
+PARTS: Final = (files, yaml, shape, secrets, references, agents, tools, policies, outside, scenarios)
+CODES: Final[dict[str, Code]] = {code: told for part in PARTS for code, told in part.CODES.items()}

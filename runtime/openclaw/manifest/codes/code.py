@@ -27,9 +27,8 @@ class Code:
         return "\n\n".join(part for part in (self.what, self.unshown, wrong, right) if part)
 
     def markdown(self) -> str:
-        wrong = "\n".join(_fenced("Wrong", self.bad))
-        right = "\n".join(_fenced("Right", self.good))
-        return "\n\n".join(part for part in (self.what, self.unshown, wrong, right) if part)
+        parts = (self.what, self.unshown, *fenced("Wrong", self.bad), *fenced("Right", self.good))
+        return "\n\n".join(part for part in parts if part)
 
 
 def _indented(word: str, files: Files) -> Iterator[str]:
@@ -41,16 +40,17 @@ def _indented(word: str, files: Files) -> Iterator[str]:
             yield from (f"    {shown(line)}" if line else "" for line in text.splitlines())
 
 
-def _fenced(word: str, files: Files) -> Iterator[str]:
+def fenced(word: str, files: Files) -> Iterator[str]:
+    """A paragraph of Markdown for each file."""
     for file, text in files.items():
         if text is None:
             yield f"{word}: without `{file}`."
         else:
             body = "\n".join(map(shown, text.splitlines()))
-            yield f"{word}, `{file}`:\n\n````{language(file)}\n{body}\n````"
+            yield f"{word}, `{file}`:\n\n~~~{_language(file)}\n{body}\n~~~"
 
 
-def language(file: str) -> str:
+def _language(file: str) -> str:
     return {"yaml": "yaml", "py": "python"}.get(file.rpartition(".")[2], "text")
 
 
