@@ -27,7 +27,9 @@ CODES: Final[dict[str, Code]] = {
         },
     ),
     "unknown-rule": Code(
-        "No rule of any policy has this id.",
+        "A decision is expected of a rule that there is: some policy has one of this id.",
+        bad={_FILE: "decisions:\n  - {command: sudo ls, expect: deny, rule: no-rot}\n"},
+        good={_FILE: "decisions:\n  - {command: sudo ls, expect: ask}\n"},
     ),
     "scenario-expect": Code(
         "What a case expects can all come true at once.",
