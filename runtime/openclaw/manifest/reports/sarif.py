@@ -20,6 +20,7 @@ from openclaw.manifest.diagnostic import Diagnostic, Related
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.reports import PLAIN, Look, _lines
 
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 _FINGERPRINT = "openclaw/v1"
 
 
@@ -36,12 +37,17 @@ def render(diagnostics: Iterable[Diagnostic], folder: Folder, look: Look = PLAIN
             _result(each, codes.index(each.code), mark, look.below) for each, mark in zip(found, marks, strict=True)
         ],
     }
-    return json.dumps({"version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
 
 
 def _rule(code: str, told: Code) -> dict[str, Any]:
-    help = {"text": told.text(), "markdown": told.markdown()}
-    return {"id": code, "shortDescription": {"text": told.what}, "help": help}
+    return {
+        "id": code,
+        "name": "".join(word.capitalize() for word in code.split("-")),
+        "shortDescription": {"text": told.what},
+        "fullDescription": {"text": told.what},
+        "help": {"text": told.text(), "markdown": told.markdown()},
+    }
 
 
 def _result(each: Diagnostic, rule: int, mark: str, below: str) -> dict[str, Any]:
