@@ -180,11 +180,11 @@ class _Course:
         )
         self.ways |= {*ways(message, self.now.lives.app.sessions.routed(message), self.now.snapshot)}
         taken = await post(message)
-        await self.now.lives.rest()
         if isinstance(taken, Answered):
             self.now.stage.said.append(Said(taken.text, who.sender, who.chat))
         elif isinstance(taken, Refused):
             self._refused(taken.code, taken.reason)
+        await self.now.lives.rest()
 
     def _refused(self, code: str, why: str) -> None:
         self.now.loose = Loose(self.at, "refused", code, why)
@@ -241,12 +241,14 @@ class _Course:
         count = next((number for number, step in enumerate(behind) if step.kind != "model"), len(behind))
         if not self.now.busy:
             self.now.mark()
-        before = len(steps.asked)
+        before, waiting = len(steps.asked), {one.request.session for one in steps.waiting}
         steps.ahead.extend(_answer(step.value) for step in behind[:count])
         await self.now.lives.rest(seconds)
         used = count - len(steps.ahead)
         steps.ahead.clear()
-        if more := steps.asked[before + used :]:
+        # What waited already may be asked anew, or another model in its place: that is what waiting comes to.
+        more = [request for request in steps.asked[before + used :] if request.session not in waiting]
+        if more:
             raise Unmet("a `model` step behind this one each time the model is asked meanwhile", asked(more[0]))
         self.at += used
 

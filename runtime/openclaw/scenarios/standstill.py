@@ -38,9 +38,10 @@ class _Idle:
 
 
 class StandstillLoop(asyncio.BaseEventLoop):
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
         super().__init__()
         self.now = 0.0
+        self._most = most
         self._clock_resolution = 1e-9
         self._selector = _Idle(self)
         self._until = 0.0
@@ -62,7 +63,7 @@ class StandstillLoop(asyncio.BaseEventLoop):
         """Nothing is ready for `timeout` seconds; None: for ever."""
         if timeout == 0:
             self._rounds += 1
-            if self._rounds > MOST:
+            if self._rounds > self._most:
                 raise Stuck("something goes on for ever, and no time passes")
             return
         self._rounds = 0

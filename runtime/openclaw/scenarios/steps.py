@@ -58,13 +58,6 @@ def _answers_or_fails(step: MapNode) -> Iterator[Diagnostic]:
         )
 
 
-def _restarts(step: MapNode) -> Iterator[Diagnostic]:
-    how = step.get("restart")
-    if isinstance(how, Scalar) and how.value is False:
-        help = "write `restart: true`, or remove the step"
-        yield error("wrong-value", how.span, "a step happens, and this one says that it does not", help)
-
-
 def _edits_manifests(step: MapNode) -> Iterator[Diagnostic]:
     files = step.get("reload")
     for path, entry in files.entries.items() if isinstance(files, MapNode) else ():
@@ -86,6 +79,5 @@ _RULES: Final[tuple[Callable[[MapNode], Iterator[Diagnostic]], ...]] = (
     _patterns_compile,
     _calls_are_of_one_tool,
     _answers_or_fails,
-    _restarts,
     _edits_manifests,
 )
