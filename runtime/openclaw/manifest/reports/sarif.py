@@ -43,7 +43,6 @@ def render(diagnostics: Iterable[Diagnostic], folder: Folder, look: Look = PLAIN
 def _rule(code: str, told: Code) -> dict[str, Any]:
     return {
         "id": code,
-        "name": "".join(word.capitalize() for word in code.split("-")),
         "shortDescription": {"text": told.what},
         "fullDescription": {"text": told.what},
         "help": {"text": told.text(), "markdown": told.markdown()},
