@@ -79,7 +79,7 @@ def outcome(case: Case, scenario: Scenario, world: World) -> Outcome:
             from openclaw.scenarios.conversations import run_conversation  # a whole runtime, and needed only now
 
             reading = Reading(world.folder, Compiled(world.snapshot, ()))
-            return run_conversation(reading, case, None, world.now)
+            return run_conversation(reading, case)
     raise AssertionError(f"no room judges {type(case).__name__}")
 
 
