@@ -14,6 +14,7 @@ from openclaw.manifest.diagnostic import Span
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
 from openclaw.manifest.placeholders import secret_keys
 from openclaw.manifest.project import Definition, Project
+from openclaw.manifest.rules.agents import default_soul, soul_path
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.permissions.policy import Origin
 from openclaw.secrecy import SECRET_NAME
@@ -60,12 +61,6 @@ def stated(snapshot: Snapshot, project: Project) -> Stated:
         for name, named in _holes(one.node, kind, f"{kind} {one.name}"):
             found.setdefault(name, []).append(named)
     return Stated(snapshot, written, {name: tuple(places) for name, places in sorted(found.items())})
-
-
-def default_model(project: Project) -> Origin | None:
-    """Where models.yaml says which model answers for agents that name none."""
-    root = project.roots.get("models.yaml")
-    return _at(root.key("default")) if root is not None and "default" in root.entries else None
 
 
 def _definitions(project: Project) -> Iterator[tuple[str, Definition]]:
@@ -135,3 +130,26 @@ def _named(node: Scalar, text: str, where: str, kind: str) -> Iterable[tuple[str
 
 def _at(span: Span) -> Origin:
     return Origin(span.file, span.line, span.column)
+
+
+def souls(project: Project, agent: str) -> tuple[tuple[str, int], ...]:
+    """The files an agent's soul is read from, with their bytes; none where it is the built-in one."""
+    one = project.all("agent")[agent]
+    named = one.texts("soul")
+    paths = [soul_path(each) for each in named] or [default_soul(one)]
+    look = project.folder.read_file if named else project.folder.files.get
+    read = [(path, look(path)) for path in paths if path]
+    return tuple((path, len(content)) for path, content in read if content is not None)
+
+
+def inherited(key: str, project: Project) -> Origin | None:
+    """Where a value of an agent stands that neither it nor its folders state; None for one that is built in."""
+    places = {"model": ("models.yaml", ("default",)), "session.timezone": ("heartbeats.yaml", ("defaults", "timezone"))}
+    file, path = places.get(key, ("", ()))
+    node: Node | None = project.roots.get(file)
+    at = None
+    for step in path:
+        if not isinstance(node, MapNode) or step not in node.entries:
+            return None
+        at, node = node.key(step), node.get(step)
+    return None if at is None else _at(at)

@@ -14,7 +14,7 @@ _STATED = (
     ("commands", "commands"), ("paths", "paths"), ("hosts", "hosts"), ("sender", "from"),
     ("channel", "channel"), ("room", "room"), ("heartbeat", "heartbeat"),
 )  # fmt: skip
-_MANY = 6  # entries of a list that are all shown
+_MANY = 100  # entries of a list that are all shown
 
 
 def effect_of(rule: Rule) -> str:

@@ -1,0 +1,79 @@
+"""A table that fits the terminal: cells are wrapped, letters of every script keep their width, nothing is obeyed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from openclaw.messages import quote_line
+
+GAP = 2
+NARROWEST = 8
+_USUAL = 80
+
+
+def width() -> int:
+    """Columns of the terminal; of a pipe, which has none, eighty."""
+    return shutil.get_terminal_size((_USUAL, 24)).columns if sys.stdout.isatty() else _USUAL
+
+
+def laid(heads: Sequence[str], rows: Sequence[Sequence[str]], columns: int) -> list[str]:
+    """Rows as lines of at most so many columns; without heads where they are all empty."""
+    given = [[quote_line(cell) for cell in row] for row in rows]
+    table = [list(heads), *given] if any(heads) else given
+    widths = _widths(table, columns)
+    return [line.rstrip() for row in table for line in _row(row, widths)]
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """Text in lines: broken between words, and within one where it must be."""
+    lines, line = [], ""
+    for word in re.split(r"(?<= )", quote_line(text)):
+        while room(line + word.rstrip()) > columns:
+            if line.strip():
+                lines.append(line.rstrip())
+                line = ""
+            elif room(word.rstrip()) > columns:
+                head = _head(word, columns)
+                lines.append(head)
+                word = word[len(head) :]
+        line += word
+    return [*lines, line.rstrip()] if line.strip() or not lines else lines
+
+
+def room(text: str) -> int:
+    """Columns that a text takes."""
+    return sum(map(_wide, text))
+
+
+def _wide(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
+
+
+def _head(word: str, columns: int) -> str:
+    """As much of a word as fits, at least one letter."""
+    taken = 1
+    while taken < len(word) and room(word[: taken + 1]) <= columns:
+        taken += 1
+    return word[:taken]
+
+
+def _widths(table: Sequence[Sequence[str]], columns: int) -> list[int]:
+    """As wide as the widest cell; the widest columns give way until all fit."""
+    widths = [max(map(room, column)) for column in zip(*table, strict=True)]
+    left = columns - GAP * (len(widths) - 1)
+    while sum(widths) > left and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _row(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    cells = [wrapped(cell, size) for cell, size in zip(row, widths, strict=True)]
+    for index in range(max(map(len, cells))):
+        parts = [cell[index] if index < len(cell) else "" for cell in cells]
+        yield (" " * GAP).join(part + " " * (size - room(part)) for part, size in zip(parts, widths, strict=True))
