@@ -97,10 +97,15 @@ def project() -> Reading:
 
 def played(talk: str) -> Outcome:
     """What comes of a conversation, written as below its name."""
-    text = HEAD + indent(dedent(talk).strip("\n"), INDENT)
+    [outcome] = all_played(HEAD + indent(dedent(talk).strip("\n"), INDENT), project())
+    return outcome
+
+
+def all_played(text: str, project: Reading) -> list[Outcome]:
+    """What comes of the conversations of a file."""
     found = read("talk.yaml", text.encode())
     assert isinstance(found, Scenario), found
-    return run_conversation(project(), found.conversations[0])
+    return [run_conversation(project, each) for each in found.conversations]
 
 
 def passed(talk: str) -> bool:

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from scenarios_suite.talking import passed, played
+import pytest
+
+from openclaw import adapters, bundle
+from openclaw.manifest.build import compile
+from openclaw.manifest.folder import Folder
+from openclaw.reload import Reading
+from openclaw.scenarios.conversations import NOW
+from scenarios_suite.talking import all_played, passed, played, project
+
+RESTARTING = """\
+given: {now: "2026-03-28T12:00:00Z", channel: discord, room: ops, from: ana}
+conversations:
+  restart-after-approval:
+    given: {agent: ops}
+    tools: {restart_service: restarted}          # stubs; an unstubbed shell, python or web tool fails the test
+    steps:
+      - user: please restart web
+      - model: {calls: [{restart_service: {unit: web}}]}
+      - expect: {ask: restart_service}
+      - approve: {by: ana, decision: allow-once}
+      - model: web is back.
+      - expect: {reply: {contains: is back}, calls: [restart_service]}
+"""
 
 
 def test_the_question_is_answered_and_the_call_runs() -> None:
+    [outcome] = all_played(RESTARTING, project())
+    assert outcome.failures == ()
+    assert (outcome.name, outcome.span.line) == ("restart-after-approval", 3)
+
+
+def test_who_is_asked_what_the_model_is_told_and_where_the_reply_goes() -> None:
     assert passed(
         """
         given: {agent: ops, channel: discord, room: ops, from: ana}
@@ -380,3 +409,44 @@ def test_the_same_conversation_is_told_the_same_words_each_time() -> None:
           - expect: {reply: Good day., told: {contains: nothing of the sort}}
         """
     assert played(steps).failures[0] == played(steps).failures[0]
+
+
+# ── of the default project, and of the documentation ─────────────────────────────────────────────
+
+TOP = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"^```yaml tests/scenarios/\S+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def default_project() -> Reading:
+    folder = Folder.read(bundle.project_files())
+    importer = adapters.importer(Path(folder.root))
+    return Reading(folder, compile(folder, environment=None, importer=importer, today=NOW))
+
+
+def test_the_default_project_does_in_conversation_what_it_says(default_project: Reading) -> None:
+    text = (TOP / "tests/scenarios/conversations.yaml").read_text("utf-8")
+    outcomes = all_played(text, default_project)
+    assert {outcome.name: outcome.failures for outcome in outcomes if outcome.failures} == {}
+    assert len(outcomes) >= 9
+
+
+def test_what_the_documentation_shows_of_conversations_goes_as_it_says(default_project: Reading) -> None:
+    blocks = BLOCK.findall((TOP / "docs/testing.md").read_text("utf-8"))
+    talks = [block for block in blocks if "\nconversations:" in block]
+    assert talks
+    for text in talks:
+        assert [outcome.failures for outcome in all_played(text, default_project) if outcome.failures] == []
+
+
+def test_every_key_of_steps_is_documented() -> None:
+    page = (TOP / "docs/testing.md").read_text("utf-8").partition("## Conversations")[2].partition("\n## ")[0]
+    code = "\n".join(re.findall(r"`([^`\n]+)`", BLOCK.sub("", page)))
+    steps = bundle.schema("scenario")["$defs"]["step"]["properties"]
+    expect = steps["expect"]["properties"]
+    sorts = (
+        steps,
+        expect,
+        *(each["properties"] for each in (expect["reply"], *steps.values()) if "properties" in each),
+    )
+    assert {key for sort in sorts for key in sort if not re.search(rf"\b{key}\b", code)} == set()
