@@ -65,6 +65,13 @@ EVERY = [each for found in PROGRAMS for each in single(found)]
 PLAIN = [each for each in EVERY if not each.repository]
 
 
+def test_a_profile_that_is_read_alone_is_the_same_as_among_all() -> None:
+    assert profiles.names() == frozenset(READ)
+    for name, entry in READ.items():
+        assert profiles.profile(name) == profiles._compiled(name, entry)
+    assert [profiles.profile(name) for name in ("", ".whole", "rm", "ls:")] == [None] * 4
+
+
 @pytest.mark.parametrize("file", sorted(VETTED.glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_data_keeps_to_its_schema(file: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)

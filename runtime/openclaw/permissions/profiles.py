@@ -9,9 +9,9 @@ only for a repository that somebody trusts. Knows no rules, no disk, no workspac
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,6 +20,7 @@ Kind: TypeAlias = str
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?[A-Za-z]{0,3}")
 _EVERYWHERE = frozenset({"--help", "--version"})
+_ENTRY = re.compile(r'^"?([^\s#:"]+)"?:', re.MULTILINE)
 _STAGED = re.compile(r":[0-3]:")
 _REPOSITORY = "runs programs that the repository's own configuration names, and nobody said that this one is trusted"
 
@@ -224,29 +225,79 @@ class _Reading:
 
 def profile(name: str) -> Profile | None:
     """The profile of a program by its bare name; None for one that has none."""
-    return _all().get(name)
+    return _profile(name) if name in _written() else None
 
 
 def names() -> frozenset[str]:
-    return frozenset(_all())
+    return frozenset(_written())
+
+
+@cache  # only for names that are written down
+def _profile(name: str) -> Profile:
+    return _compiled(name, _written()[name].entry(name))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _File:
+    """One file, cut into its entries: a policy that names three programs waits for no other profile to be read."""
+
+    text: str
+    entries: Mapping[str, str]
+
+    def entry(self, name: str) -> Mapping[str, Any]:
+        written = self._loaded(name)
+        return _whole(written, {shared: self._loaded(shared) for shared in _likes(written)})
+
+    def _loaded(self, name: str) -> Mapping[str, Any]:
+        import yaml
+
+        try:
+            loaded: Mapping[str, Mapping[str, Any]] = yaml.load(self.entries[name], Loader=_loader())
+        except yaml.YAMLError:  # it repeats by an alias what stands in another entry
+            loaded = yaml.load(self.text, Loader=_loader())
+        return loaded[name]
 
 
 @lru_cache(maxsize=1)
-def _all() -> Mapping[str, Profile]:
-    return {name: _compiled(name, entry) for name, entry in read().items()}
+def _written() -> Mapping[str, _File]:
+    """By program the file that describes it."""
+    files = [_cut(path.read_text("utf-8")) for path in _paths()]
+    return {name: file for file in files for name in file.entries if not name.startswith(".")}
+
+
+def _cut(text: str) -> _File:
+    starts = [(found[1], found.start()) for found in _ENTRY.finditer(text)]
+    ends = [start for _, start in starts[1:]] + [len(text)]
+    return _File(text, {name: text[start:end] for (name, start), end in zip(starts, ends, strict=True)})
+
+
+def _likes(entry: Mapping[str, Any]) -> Iterator[str]:
+    """What an entry shares, its subcommands' included."""
+    yield from entry.get("like", ())
+    for inner in entry.get("subcommands", {}).values():
+        yield from _likes(inner)
 
 
 def read() -> Mapping[str, Mapping[str, Any]]:
     """The data as written, by program; what several entries share (`like`) is put into each."""
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     entries: dict[str, Mapping[str, Any]] = {}
-    for file in sorted(Path(__file__).with_name("vetted").glob("*.yaml")):
-        written: Mapping[str, Mapping[str, Any]] = yaml.load(file.read_bytes(), Loader=loader)
+    for file in _paths():
+        written: Mapping[str, Mapping[str, Any]] = yaml.load(file.read_bytes(), Loader=_loader())
         shared = {name: entry for name, entry in written.items() if name.startswith(".")}
         entries |= {name: _whole(entry, shared) for name, entry in written.items() if name not in shared}
     return entries
+
+
+def _paths() -> list[Path]:
+    return sorted(Path(__file__).with_name("vetted").glob("*.yaml"))
+
+
+def _loader() -> Any:
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _whole(entry: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
