@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from openclaw.manifest.build import compile
 from openclaw.manifest.folder import Folder
 from openclaw.reload import Reading
 from openclaw.scenarios.conversations import NOW
-from scenarios_suite.talking import all_played, passed, played, project
+from openclaw.scenarios.lives import folder
+from scenarios_suite.talking import FILES, all_played, passed, played, project
 
 RESTARTING = """\
 given: {now: "2026-03-28T12:00:00Z", channel: discord, room: ops, from: ana}
@@ -54,7 +55,7 @@ def test_who_is_asked_what_the_model_is_told_and_where_the_reply_goes() -> None:
     )
 
 
-def test_files_are_real_in_a_workspace_that_is_gone_afterwards() -> None:
+def test_files_are_real_in_a_workspace_of_the_conversations_own() -> None:
     outcome = played(
         """
         steps:
@@ -72,7 +73,14 @@ def test_files_are_real_in_a_workspace_that_is_gone_afterwards() -> None:
         """
     )
     assert outcome.failures == ()
-    assert not list(Path("/dev/shm").glob(f"openclaw-test-*-{os.getpid()}"))
+
+
+def test_where_files_are_kept_is_gone_afterwards() -> None:
+    with pytest.raises(RuntimeError, match="over"), folder() as place:
+        (place / "state").mkdir()
+        (place / "state" / "a.md").write_text("hello")
+        raise RuntimeError("over")
+    assert not place.exists()
 
 
 def test_the_rules_that_decided_and_the_ways_that_were_gone_are_counted() -> None:
@@ -234,6 +242,21 @@ def test_a_heartbeat_runs_at_once_and_may_have_nothing_to_say() -> None:
     )
 
 
+def test_whoever_runs_a_heartbeat_sees_it_fail_and_its_reader_hears_of_one_that_fails_by_itself() -> None:
+    assert passed(
+        """
+        given: {now: "2026-03-28T07:00:00Z"}
+        steps:
+          - heartbeat: morning
+          - model: {fault: rejected}
+          - expect: {reply: {failed: true, to: "cron:morning"}}
+          - advance: 1h
+          - model: {fault: rejected}
+          - expect: {reply: {contains: Heartbeat morning failed, to: ana}}
+        """
+    )
+
+
 def test_a_run_that_was_missed_while_nothing_ran_is_made_up_for() -> None:
     assert passed(
         """
@@ -282,6 +305,21 @@ def test_an_edit_counts_and_a_broken_one_does_not() -> None:
           - expect: {reply: Hello.}
           - reload: {agents/ops.yaml: null}
           - expect: {reload: refused}
+        """
+    )
+
+
+def test_an_edit_may_open_a_channel() -> None:
+    channels = FILES["channels.yaml"].replace(
+        "  repl:", "  telegram: {kind: telegram, token: '${TOKEN}', allow: [5]}\n  repl:"
+    )
+    assert passed(
+        f"""
+        steps:
+          - reload: {{channels.yaml: {json.dumps(channels)}}}
+          - user: {{text: hello, from: "telegram:5"}}
+          - model: Hello.
+          - expect: {{reply: {{equals: Hello., to: "telegram:5"}}}}
         """
     )
 

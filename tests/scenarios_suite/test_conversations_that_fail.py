@@ -86,6 +86,18 @@ def test_a_question_that_nobody_expects_is_left_over() -> None:
     assert got.startswith("a person is asked whether restart_service may run")
 
 
+def test_an_answer_that_is_still_on_its_way_is_left_over() -> None:
+    [(line, _, _, got)] = told(
+        """
+        steps:
+          - user: hello
+          - model: {fault: overloaded}
+          - expect: {calls: []}
+        """
+    )
+    assert (line, got) == (4, "an answer is on its way, and waits for time to pass")
+
+
 def test_a_question_that_is_expected_may_stay_open() -> None:
     assert not told(
         """

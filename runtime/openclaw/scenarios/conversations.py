@@ -16,7 +16,7 @@ from typing import Any, Final
 from openclaw.errors import ApprovalError
 from openclaw.manifest.diagnostic import Span
 from openclaw.manifest.people import sender
-from openclaw.messages import Address, Answered, Approval, Message, Refused, Text, ToolResult
+from openclaw.messages import Address, Answered, Approval, Finished, Message, Progress, Refused, Text, ToolResult
 from openclaw.moments import duration
 from openclaw.providers.steps import Answer, Steps
 from openclaw.reload import Attempt, Reading
@@ -66,6 +66,7 @@ class _Course:
     at: int = 0  # the number of the step
     posted: int = 0
     ways: set[str] = field(default_factory=set)
+    rules: set[tuple[str, int, int]] = field(default_factory=set)  # that had decided before the first edit
 
     @property
     def step(self) -> Step:
@@ -76,11 +77,13 @@ class _Course:
         return self.step.span
 
     def outcome(self) -> Outcome:
-        snapshot = self.files.base.compiled.snapshot
-        rules = frozenset(self.now.rules(snapshot)) if snapshot is not None else frozenset()
-        used = Used(frozenset(self.ways), rules)
+        used = Used(frozenset(self.ways), frozenset(self.rules if self.files.edits else self._decided()))
         failures, corrections = tuple(self.failures), tuple(self.corrections)
         return Outcome("conversations", self.case.name, self.case.span, failures, corrections, used)
+
+    def _decided(self) -> set[tuple[str, int, int]]:
+        snapshot = self.files.base.compiled.snapshot
+        return {*self.now.rules(snapshot)} if snapshot is not None else set()
 
     def fail(self, span: Span, expected: str, *got: str) -> None:
         self.failures.append(Failure(span, (expected,), got))
@@ -230,10 +233,19 @@ class _Course:
         if name not in beats:
             raise Unmet("a heartbeat that runs", among("heartbeat", name, beats))
         self.now.mark()
-        taken = await self.now.lives.app.desk.run_heartbeat(name)
-        await self.now.lives.rest()
+        desk, said = self.now.lives.app.desk, self.now.stage.said
+
+        def hears(event: Progress) -> None:
+            """Whoever runs one sees it fail; nobody else is told."""
+            if isinstance(event, Finished) and event.reply.failed:
+                said.append(Said.of(event.reply))
+
+        taken = await desk.run_heartbeat(name)
         if isinstance(taken, Refused):
             self._refused(taken.code, taken.reason)
+        else:
+            desk.watch(taken.id, hears)
+        await self.now.lives.rest()
 
     async def _advance(self, seconds: float) -> None:
         """What the model is asked meanwhile, the `model` steps behind this one answer at once."""
@@ -263,6 +275,8 @@ class _Course:
         await self.now.lives.begin()
 
     async def _reload(self, edits: Mapping[str, str | None]) -> None:
+        if not self.files.edits:  # rules that decide from now on may stand elsewhere
+            self.rules = self._decided()
         self.files.edits.update(edits)
         attempt = await self.now.lives.app.reload.attempt("a step")
         await self.now.lives.rest()

@@ -76,7 +76,10 @@ def _reaches(name: str, heard: Said, snapshot: Snapshot) -> bool:
 def _agent(now: Situation, path: Path, wanted: str) -> Iterator[Wrong]:
     if now.heard is None:
         raise Unmet(f"a reply of {wanted}", *now.going_on(), path=path)
-    yield from judging.value(path, wanted, now.heard.agent or "no agent: a command answered")
+    if now.heard.agent:
+        yield from judging.value(path, wanted, now.heard.agent)
+    else:
+        yield Wrong(path, wanted, f"no agent: a command answered {judging.said(now.heard)}")
 
 
 def _silent(now: Situation, path: Path, wanted: bool) -> Iterator[Wrong]:

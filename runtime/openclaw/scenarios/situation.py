@@ -101,7 +101,10 @@ class Situation:
         """What no step has expected or answered."""
         found = [asked(self.steps.waiting[0].request)] if self.steps.waiting else []
         found += [question(one) for one in self.unexpected()]
-        return found + [f"this was said: {judging.said(one)}" for one in self.stage.said]
+        found += [f"this was said: {judging.said(one)}" for one in self.stage.said]
+        if not found and not self.questions() and self.lives.app.sessions.busy:
+            found.append("an answer is on its way, and waits for time to pass")
+        return found
 
     def why(self) -> str:
         """What did not run, and why not."""
