@@ -14,7 +14,7 @@ from typing import Any
 
 from openclaw.manifest import scalars
 from openclaw.manifest.diagnostic import Span
-from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar
+from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, plain
 from openclaw.manifest.source import Source
 
 _PLAIN = re.compile(r"[A-Za-z/][\w./@*+-]*(?: [\w./@*+-]+)*")
@@ -45,6 +45,8 @@ def applied(text: str, edits: Iterable[Edit]) -> str | None:
 
 def of(source: Source, entry: Entry | None, node: Node, value: Any) -> Iterator[Edit]:
     """`entry` is the key the value stands under, where it stands under one."""
+    if plain(node) == value:
+        return
     match node, value:
         case Scalar(), str():
             yield from _scalar(source, node, value)
@@ -85,8 +87,6 @@ def _escaped(quoted: str) -> str:
 
 
 def _scalar(source: Source, node: Scalar, value: str) -> Iterator[Edit]:
-    if node.value == value:
-        return
     if node.style not in ("|", ">"):
         yield Edit(node.start, node.end, _text(value, node.style))
         return
@@ -107,6 +107,9 @@ def _list(source: Source, entry: Entry | None, node: ListNode, value: Sequence[A
     style = next((item.style for item in reversed(node.items) if isinstance(item, Scalar)), "")
     more = [flow(each, style if style in ("'", '"') else "") for each in value[len(node.items) :]]
     gone = range(len(value), len(node.items))
+    if not value and _is_flow(source, node.span) and "#" not in source.text[slice(*_extent(source, node))]:
+        yield Edit(*_extent(source, node), "[]")
+        return
     if _is_flow(source, node.span):
         spots = [_extent(source, item) for item in node.items]
         yield from _flow_removed(source, spots, gone)
