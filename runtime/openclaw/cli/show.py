@@ -7,7 +7,7 @@ built in. Of each tool it says what a call comes to, as far as that can be said 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -55,23 +55,32 @@ class _Sheet:
 
     def values(self) -> Iterator[tuple[str, str, Origin | None, str]]:
         """Key, value, where it stands, and how it came to the agent."""
-        from openclaw.manifest.origins import inherited
         from openclaw.plan.fields import values
 
         written = self.side.written.get(("agent", self.agent.id), {})
-        found: Mapping[str, Any] = {
-            **{each.name: "none" for each in fields(self.agent) if getattr(self.agent, each.name) is None},
-            **values("agent", self.agent.id, self.side),
-        }
-        for key, value in found.items():
+        stated = values("agent", self.agent.id, self.side)
+        order = [each.name for each in fields(self.agent)]
+        found: dict[str, Any] = {name: "none" for name in order if getattr(self.agent, name) is None}
+        found |= stated
+        for key in sorted(found, key=lambda key: order.index(key.partition(".")[0])):
+            value = found[key]
             shown = ", ".join(value) or "none" if isinstance(value, tuple) else str(value)
-            said = written[key].origin if key in written else inherited(key, self.project)
+            said = written[key].origin if key in written else self._elsewhere(key)
             yield key, shown, said, self._how(said)
+
+    def _elsewhere(self, key: str) -> Origin | None:
+        from openclaw.manifest.origins import inherited
+        from openclaw.permissions.policy import Origin
+
+        if key == "soul" and (beside := self.souls()):
+            return Origin(beside[0][0], 1, 1)
+        return inherited(key, self.project)
 
     def _how(self, at: Origin | None) -> str:
         if at is None:
             return BUILT_IN
-        return "own" if at.file == self.file else "inherited"
+        beside = [file for file, _ in self.souls()]
+        return "own" if at.file in (self.file, *beside) else "inherited"
 
     @property
     def file(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from openclaw.messages import ToolSpec
 from openclaw.permissions import conditions, profiles, programs
-from openclaw.permissions.decide import hidden
+from openclaw.permissions.decide import hidden, standing
 from openclaw.permissions.policy import Condition, Effect, Policy, Rule
 from openclaw.permissions.template import Template
 
@@ -77,7 +77,8 @@ def loosened(old: Side | None, new: Side | None) -> tuple[Loosening, ...]:
     if new is None or hidden(new.policy, new.tool.name):
         return ()
     if old is None:
-        return (Loosening("gained"),)
+        denied = standing(new.policy, new.tool.name) is Effect.DENY
+        return () if denied else (Loosening("gained"),)
     return (*_rules(old, new), *_sandbox(old.policy, new), *_trusted(old.policy, new), *_tool(old, new))
 
 

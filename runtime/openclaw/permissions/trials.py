@@ -6,7 +6,7 @@ They are examples, drawn from what rules name, so they can show that a policy is
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -18,7 +18,8 @@ from openclaw.permissions.compare import Part
 from openclaw.permissions.policy import Condition
 
 STRANGER = "somebody:else"
-MOST = 160  # calls that are tried for one reason
+MOST = 240  # calls that are tried for one reason
+FEW = 6
 _NUMBERS = ("maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum")
 
 
@@ -43,9 +44,11 @@ class Trial:
 def trials(tool: ToolSpec, parts: Iterable[Part], others: Iterable[Part], now: datetime) -> Iterator[Trial]:
     """Calls that these parts of rules speak of, the likeliest first; `others` are what else is said of the tool."""
     own, rest = list(parts), list(others)
-    inputs = _distinct(each for part in (*own, *rest) for each in _inputs(tool, part, rest if part in own else ()))
-    around = _distinct(each for part in (*own, *rest) for each in _circumstances(part, now))
-    pairs = itertools.product(inputs or [_sample(tool)], around or [_usual(STRANGER, now)])
+    inputs = [each for part in (*own, *rest) for each in _inputs(tool, part, rest if part in own else ())]
+    inputs.insert(FEW, _sample(tool))
+    moments = _distinct(each for part in (*own, *rest) for each in _moments(part.until, now)) or [now.isoformat()]
+    around = [each for part in (*own, *rest) for each in _circumstances(part, moments[:FEW])]
+    pairs = itertools.product(_distinct(inputs), _distinct(around) or [_usual(STRANGER, now)])
     return (Trial(*pair) for pair in islice(pairs, MOST))
 
 
@@ -96,8 +99,8 @@ def _beside(part: Part, others: Iterable[Part]) -> Iterator[str]:
     for entry in islice(part.when.commands or (), 3):
         first = next(_spelt(entry))
         for other in islice((each for one in others for each in one.when.commands or ()), 12):
-            yield f"{first} && {next(_spelt(other))}"
-            yield f"{next(_spelt(other))} && {first}"
+            second = next(_spelt(other))
+            yield from (f"{first} && {second}", f"{second} && {first}", f"{first} {second}", f"{second} {first}")
 
 
 def _paths(glob: str) -> Iterator[str]:
@@ -172,31 +175,30 @@ def _usual(sender: str, now: datetime) -> Circumstance:
     return Circumstance(sender, sender.partition(":")[0], now=now.isoformat())
 
 
-def _circumstances(part: Part, now: datetime) -> Iterator[Circumstance]:
-    conditions = [Condition(), part.when, *([part.unless] if part.unless is not None else [])]
-    for condition in (part.when, *reversed(conditions)):
+def _circumstances(part: Part, moments: Sequence[str]) -> Iterator[Circumstance]:
+    for condition in (part.when, *([part.unless] if part.unless is not None else []), Condition()):
         for sender in (*(condition.sender or ()), STRANGER):
-            yield from _there(condition, sender, part, now)
+            yield from _there(condition, sender, moments)
 
 
-def _there(condition: Condition, sender: str, part: Part, now: datetime) -> Iterator[Circumstance]:
+def _there(condition: Condition, sender: str, moments: Sequence[str]) -> Iterator[Circumstance]:
     home = sender.partition(":")[0]
     places = itertools.product(
         [home if one == "*" else one for one in condition.channel or (home,)],
         ["somewhere:1" if one == "*" else one for one in condition.room or (None,)],
         ["some" if one == "*" else one for one in condition.heartbeat or (None,)],
         [condition.tainted] if condition.tainted is not None else [False, True],
-        _moments(part.until, now),
+        moments,
     )
     yield from (Circumstance(sender, *place) for place in islice(places, 24))
 
 
 def _moments(until: str | None, now: datetime) -> list[str]:
-    """Now, and just before a permission ends: of two that end at different times the later one is seen then."""
+    """Now, and when a permission is about to end, and has ended: of two the longer one is seen then."""
     if until is None:
         return [now.isoformat()]
     try:
         end = datetime.fromisoformat(until + ("T23:59:59" if len(until) == 10 else ""))
     except ValueError:
         return [now.isoformat()]
-    return [now.isoformat(), (end - timedelta(seconds=1)).isoformat()]
+    return [now.isoformat(), *((end + timedelta(seconds=by)).isoformat() for by in (-1, 1))]

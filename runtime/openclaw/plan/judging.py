@@ -147,7 +147,7 @@ class _Comparison:
             return
         wider, tighter = loosened(old, new), loosened(new, old)
         yield from (self._change(each, old, new, widens=True) for each in wider)
-        yield from (self._change(each, old, new, widens=False) for each in tighter if each.why not in _UNTOLD)
+        yield from (self._change(each, old, new, widens=False) for each in tighter if not _hushed(each))
         if not wider and (found := self._found(_parts(old, new), (), old, new, widens=True)):
             yield Change("permission", "", "widens", "calls of it are judged less strictly", example=found)
 
@@ -179,6 +179,11 @@ class _Comparison:
             if by == Effect.DENY - Effect.ALLOW or (by and old is not None and new is not None):
                 break
         return best[1]
+
+
+def _hushed(each: Loosening) -> bool:
+    """Of what tightens: the other side of an edit that is told already, or was no permission."""
+    return each.why in _UNTOLD or (each.why == "sandbox" and not each.certain)
 
 
 def _alike(old: Side | None, new: Side | None) -> bool:

@@ -62,7 +62,7 @@ def sections(changes: Iterable[Change]) -> Iterator[tuple[str, list[Change]]]:
 
 
 def text(changes: Sequence[Change], against: str, *, color: bool = False) -> str:
-    lines = [f"compared with {against}: {summary(changes)}"]
+    lines = [f"compared with {quote_line(against)}: {summary(changes)}"]
     for title, here in sections(changes):
         lines += ["", title]
         for change in here:

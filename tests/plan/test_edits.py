@@ -1,0 +1,165 @@
+"""A table of edits: whether a permission widens, tightens, both or neither, of which tools, and how the plan ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from doubles.edits import planned
+from openclaw.plan.changes import Change
+
+T, C, M, OPS = "tools.yaml", "channels.yaml", "agents/main.yaml", "agents/ops.yaml"
+Edit = tuple[str, str, str]
+LOOK = "{id: look, allow: run_command, commands: [ls, cat]}"
+DRAFTS = '{id: drafts, deny: write_file, paths: ["**/*.draft"], except: {from: ana}}'
+ROOT = "{id: no-root, deny: run_command, commands: [sudo, su]}"
+SHOP = '{secret: "${SHOP_TOKEN}", agents: [main], scopes: [chat]}'
+BOT = 'allow: [1, 2], agents: [main]'
+STRICT = "  strict:\n    default: deny\n"
+CAREFUL = "  careful:\n    default: ask\n"
+
+# edit -> (what is told of permissions, the name of one of them)
+TABLE: dict[str, tuple[tuple[Edit, ...], set[str], str]] = {
+    # rules
+    "a deny of the floor that is narrowed": (((T, "[sudo, su]", "[sudo]"),), {"widens"}, "run_command"),
+    "a deny of the floor that is widened": (((T, "[sudo, su]", "[sudo, su, doas]"),), {"tightens"}, "run_command"),
+    "a deny that becomes an ask": (((T, ROOT, ROOT.replace("deny", "ask")),), {"widens"}, "run_command"),
+    "a deny that is removed": (((T, f"      - {DRAFTS}\n", ""),), {"widens"}, "write_file"),
+    "an allow that is added": (
+        ((T, f"      - {LOOK}\n", f"      - {LOOK}\n      - {{allow: run_command, commands: [docker ps]}}\n"),),
+        {"widens"}, "run_command"),
+    "an allow that is removed": (((T, "      - {id: sizes, allow: measure}\n", ""),), {"tightens"}, "measure"),
+    "a program more in an allow": (((T, "[ls, cat]", "[ls, cat, wc]"),), {"widens"}, "run_command"),
+    "a program less in an allow": (((T, "[ls, cat]", "[ls]"),), {"tightens"}, "run_command"),
+    "another program in an allow": (((T, "[ls, cat]", "[ls, wc]"),), {"widens", "tightens"}, "run_command"),
+    "an allow without its condition": (
+        ((T, ', commands: [uptime], from: "group:team"}', ", commands: [uptime]}"),), {"widens"}, "run_command"),
+    "an allow with a condition more": (((T, LOOK, LOOK[:-1] + ", from: ana}"),), {"tightens"}, "run_command"),
+    "an except that is wider": (((T, "except: {from: ana}", "except: {from: [ana, bob]}"),), {"widens"}, "write_file"),
+    "an except that is narrower": (((T, "except: {from: ana}", "except: {from: ana, channel: http}"),),
+                                   {"tightens"}, "write_file"),
+    "an until that is later": (((T, "2026-06-01", "2026-09-01"),), {"widens"}, "web_fetch"),
+    "an until that is earlier": (((T, "2026-06-01", "2026-05-01"),), {"tightens"}, "web_fetch"),
+    "an until that is gone": (((T, ", until: 2026-06-01", ""),), {"widens"}, "web_fetch"),
+    "a host more": (((T, "[docs.example]", '[docs.example, "*.docs.example"]'),), {"widens"}, "web_fetch"),
+    "a path more": (((T, '["notes/**"]', '["notes/**", "drafts/**"]'),), {"widens"}, "write_file"),
+    "a bound that is raised": (((T, "maximum: 50", "maximum: 500"),), {"widens", "may tighten"}, "refund"),
+    "a bound that is lowered": (((T, "maximum: 50", "maximum: 5"),), {"tightens", "may widen"}, "refund"),
+    "an allow that is unsafe now": (
+        ((T, LOOK, '{id: look, allow: run_command, commands: [ls, cat, "bash x.sh"], unsafe: true}'),),
+        {"widens"}, "run_command"),
+    "an allow that may use the network": (((T, LOOK, LOOK[:-1] + ", network: true}"),), {"may widen"}, "run_command"),
+    "an allow that may write": (((T, LOOK, LOOK[:-1] + ", writes: true}"),), {"may widen"}, "run_command"),
+    "an allow in other words": (
+        ((T, LOOK, "{allow: run_command, commands: [cat, ls], id: see, reason: they only read}"),), set(), ""),
+    "an allow that is covered by another": (
+        ((T, f"      - {LOOK}\n", f"      - {LOOK}\n      - {{allow: run_command, commands: [ls], from: ana}}\n"),),
+        set(), ""),
+    # what a policy says beside its rules
+    "a default that asks and denied": (((T, STRICT, STRICT.replace("deny", "ask")),), {"widens"}, "run_command"),
+    "a default that denies and asked": (((T, CAREFUL, CAREFUL.replace("ask", "deny")),), {"tightens", "may tighten"},
+                                        "run_command"),
+    "an ask where the default denies": (
+        ((T, "[systemctl]", "[systemctl, service]"),), {"widens"}, "run_command"),
+    "an include": (((T, STRICT, STRICT + "    include: [common]\n"),), {"widens"}, "read_file"),
+    "an approver more": (((T, "approvers: [ana]", "approvers: [ana, bob]"),), {"widens"}, "approvals"),
+    "an approver less": (((T, "approvers: [ana]", 'approvers: ["repl:local"]'),),
+                         {"widens", "tightens"}, "approvals"),
+    "a sandbox that is off": (((T, CAREFUL, CAREFUL + "    sandbox: off\n"),), {"widens"}, "run_command"),
+    "a sandbox that is required": (((T, CAREFUL, CAREFUL + "    sandbox: required\n"),), {"tightens"}, "run_command"),
+    "a repository that is trusted": (
+        ((T, CAREFUL, CAREFUL + "    trusted_repositories: [/srv/site]\n"),), {"widens"}, "run_command"),
+    "more time to answer": (((T, CAREFUL, CAREFUL + "    answer_within: 1h\n"),), set(), ""),
+    # agents
+    "an agent under another policy": (
+        ((OPS, "policy: strict", "policy: careful"),), {"widens", "tightens"}, "run_command"),
+    "a tool that runs unasked": (((M, "refund, measure]", "refund, measure, list_files]"),
+                                  (T, "{id: sizes, allow: measure}", "{id: sizes, allow: [measure, list_files]}")),
+                                 {"widens"}, "list_files"),
+    "a tool that asks": (((M, "refund, measure]", "refund, measure, memory_delete]"),), {"widens"}, "memory_delete"),
+    "a tool that is always denied": (((OPS, "[run_command, read_file]", "[run_command, read_file, web_fetch]"),
+                                      (T, STRICT + "    rules:\n",
+                                       STRICT + "    rules:\n      - {deny: web_fetch}\n")), set(), ""),
+    "a tool less": (((M, "web_fetch, ", ""),), {"tightens"}, "web_fetch"),
+    "a tool less that was always denied": (((OPS, "[run_command, read_file]", "[run_command]"),), set(), ""),
+    "a workspace that is shared": (((M, "workspace: own", "workspace: shared"),), {"widens"}, "workspace"),
+    "a workspace of its own": (((OPS, "policy: strict\n", "policy: strict\nworkspace: own\n"),),
+                               {"tightens"}, "workspace"),
+    "memories of everybody": (((M, "memory: agent", "memory: shared"),), {"widens"}, "memory"),
+    "no memories": (((M, "memory: agent", "memory: off"),), {"tightens"}, "memory"),
+    "an agent more": (
+        (("agents/new.yaml", "", "name: N\ndescription: d\ntools: [read_file]\npolicy: careful\n"),),
+        {"widens"}, "read_file"),
+    "an agent more that can do nothing": (
+        (("agents/new.yaml", "", "name: N\ndescription: d\ntools: []\npolicy: careful\n"),), set(), ""),
+    "another soul": ((("agents/main.md", "You are Main.", "You are kind."),), set(), ""),
+    "another name and description": (((M, "Answers", "Replies"), (OPS, "name: Ops", "name: Machines")), set(), ""),
+    # tools
+    "a template under an allow": (((T, "du -k -- {path}", "du -m -- {path}"),), {"may widen"}, "measure"),
+    "a value from the environment": (
+        ((T, "    shell: du -k -- {path}\n", "    shell: du -k -- {path}\n    env: {LC_ALL: C}\n"),),
+        {"widens"}, "measure"),
+    "a tool that writes": (
+        ((T, "    shell: du -k -- {path}\n", "    shell: du -k -- {path}\n    writes: true\n"),),
+        {"widens"}, "measure"),
+    "an input more": (
+        ((T, "{path: {type: path}}", "{path: {type: path, default: .}}"),), {"widens"}, "measure"),
+    "another description of a tool": (((T, "description: Measures", "description: Weighs"),), set(), ""),
+    "a tool by another name": (
+        ((T, "  measure:\n", "  weigh:\n"), (T, "{id: sizes, allow: measure}", "{id: sizes, allow: weigh}"),
+         (M, "refund, measure]", "refund, weigh]")), set(), ""),
+    "a tool by a name that rules deny": (
+        ((T, "  measure:\n", "  weigh:\n"), (T, "{id: sizes, allow: measure}", "{id: sizes, deny: weigh}"),
+         (M, "refund, measure]", "refund, weigh]")), {"tightens"}, "weigh"),
+    # people, channels, tokens, rooms
+    "an owner more": (((C, 'bob: {ids: ["telegram:2"]}', 'bob: {ids: ["telegram:2"], owner: true}'),),
+                      {"widens"}, "owners"),
+    "somebody more in a group": (((C, 'bob: {ids: ["telegram:2"]}', 'bob: {ids: ["telegram:2"], groups: [team]}'),),
+                                 {"widens"}, "run_command"),
+    "a person with an id more": (((C, '["telegram:1"]', '["telegram:1", "telegram:3"]'),), {"widens"}, "run_command"),
+    "a sender more": (((C, BOT, BOT.replace("[1, 2]", "[1, 2, 3]")),), {"widens"}, "channel telegram"),
+    "a sender less": (((C, BOT, BOT.replace("[1, 2]", "[1]")),), {"tightens"}, "channel telegram"),
+    "strangers who are let in": (((C, "strangers: ignore", "strangers: pair"),), {"widens"}, "channel telegram"),
+    "an agent more on a channel": (((C, BOT, BOT.replace("[main]", "[main, ops]")),), {"widens"}, "channel telegram"),
+    "an agent more in a room": (
+        ((C, "agent: main, agents: [main]", "agent: main, agents: [main, ops]"), (C, BOT, "allow: [1, 2]")),
+        {"widens"}, "room ops"),
+    "a scope more of a token": (((C, "scopes: [chat]", "scopes: [chat, approve]"),), {"widens"}, "token http/shop"),
+    "an agent more of a token": (((C, SHOP, SHOP.replace("[main]", "[main, ops]")),), {"widens"}, "token http/shop"),
+    "senders that a program names": (((C, SHOP, SHOP[:-1] + ", senders: declared}"),),
+                                     {"widens", "tightens"}, "token http/shop"),
+    "a token more": (((C, f"      shop: {SHOP}\n", f"      shop: {SHOP}\n      other: {SHOP}\n".replace(
+        'other: {secret: "${SHOP', 'other: {secret: "${OTHER')),), {"widens"}, "token http/other"),
+    "a channel that is switched off": (((C, "strangers: ignore}", "strangers: ignore, enabled: false}"),),
+                                       {"tightens"}, "channel telegram"),
+    "a channel that other machines reach": (
+        ((C, "    kind: http\n", "    kind: http\n    host: 0.0.0.0\n    token: \"${HTTP_TOKEN}\"\n"),),
+        {"widens"}, "channel http"),
+}  # fmt: skip
+
+
+def permissions(changes: tuple[Change, ...]) -> list[Change]:
+    return [change for change in changes if change.kind == "permission"]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_an_edit_is_told_as_what_it_does_to_permissions(name: str) -> None:
+    edits, expected, about = TABLE[name]
+    changes = planned(*edits)
+    found = permissions(changes)
+    assert {change.what for change in found} == expected, [(one.what, one.name, one.words) for one in found]
+    assert not about or any(about in change.name for change in found), found
+    assert changes, "an edit is never told as nothing"
+    assert any(change.widens for change in changes) == any("widen" in what for what in expected)
+
+
+def test_what_widens_comes_with_a_call_and_a_place() -> None:
+    [change] = permissions(planned((T, "[sudo, su]", "[sudo]")))
+    assert change.example == 'run_command command "su": was denied, asks now'
+    assert change.words == "denies commands [su] less widely (floor/no-root, tools.yaml:13)"
+    assert [(origin.file, origin.line) for origin in change.at] == [("tools.yaml", 13)]
+    assert change.agents == ("main", "ops")
+
+
+def test_nothing_is_told_where_nothing_is_different() -> None:
+    assert planned() == ()
+    assert planned((T, "tools:\n", "# a word beside\ntools:\n")) == ()
