@@ -27,6 +27,10 @@ STRUCK = "***"
 NOTE = f"[{STRUCK} above stands for a secret that was struck out]"  # to a model, which would take it for the text
 SECRET_NAME = re.compile(r".*_(?:TOKEN|KEY|SECRET|PASSWORD)", re.IGNORECASE)
 """The variables whose values are secret."""
+TELLING = re.compile(
+    r"(?:.*[_-])?(?:password|passwd|passphrase|secret|token|(?:api|access|private|auth)[_-]?key)", re.IGNORECASE
+)
+"""Names that people give to what is secret, wherever no schema knows."""
 
 _SURELY = 16  # characters of a variable that nobody said is used: a shorter one may be a word
 _SHORT = 12  # characters of a value that is not sought inside of words

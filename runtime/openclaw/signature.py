@@ -17,7 +17,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
@@ -49,6 +49,7 @@ class Derived:
     call: str | None
     parameters: tuple[str, ...]
     required: tuple[str, ...]
+    types: Mapping[str, Schema] = field(default_factory=dict)  # of every parameter; {} where nothing is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +128,14 @@ def _derived(function: Callable[..., Any], fixed: frozenset[str], declared: bool
         raise _Unsayable(f"`{calls[0]}` and `{calls[1]}` are both annotated `openclaw.Call`; one is enough")
     visible = {name: parameter for name, parameter in parameters.items() if name not in calls}
     description, texts = _documentation(function)
-    properties = {
-        name: _property(name, hints, scope, texts.get(name), parameter, declared)
+    types = {
+        name: _property(name, hints, scope, texts.get(name), parameter, declared or name in fixed)
         for name, parameter in visible.items()
-        if name not in fixed
     }
+    properties = {name: schema for name, schema in types.items() if name not in fixed}
     required = tuple(name for name, parameter in visible.items() if parameter.default is parameter.empty)
     asked = [name for name in required if name not in fixed]
-    return Derived(description, _object(properties, asked), next(iter(calls), None), tuple(visible), required)
+    return Derived(description, _object(properties, asked), next(iter(calls), None), tuple(visible), required, types)
 
 
 def mismatches(derived: Derived, inputs: Collection[str], fixed: Collection[str] = ()) -> tuple[Mismatch, ...]:

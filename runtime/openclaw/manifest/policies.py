@@ -125,6 +125,15 @@ def reach(project: Project, name: str) -> list[str]:
     return found
 
 
+def whole_policy(project: Project, name: str) -> Policy | None:
+    """A policy with all that joins it; None where there is none, or something of that has had a diagnostic."""
+    known = project.all("policy")
+    joined = [*reach(project, name), FLOOR]
+    if "policy" in project.unreadable or not all(known[each].sound for each in joined if each in known):
+        return None
+    return project.policies.get(name)
+
+
 def rule(node: RuleNode) -> Rule:
     unless = node.node.get("except")
     at = node.node.node.key(node.effect)

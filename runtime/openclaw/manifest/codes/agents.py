@@ -7,6 +7,8 @@ from typing import Final
 from openclaw.manifest.codes.code import Code
 from openclaw.manifest.codes.sound import AGENT, TOOLS, agent
 
+_DENYING: Final = TOOLS.replace("    rules", "    default: deny\n    rules")
+
 CODES: Final[dict[str, Code]] = {
     "no-agents": Code(
         "A project has at least one agent.",
@@ -33,6 +35,11 @@ CODES: Final[dict[str, Code]] = {
         bad={"agents/main.md": "\n"},
         good={"agents/main.md": "You are brief.\n"},
     ),
+    "soul-huge": Code(
+        "A soul is short enough to go to the model with every request: below 65,536 bytes.",
+        bad={"agents/main.md": "You are thorough. " * 4000 + "\n"},
+        good={"agents/main.md": "You are thorough.\n"},
+    ),
     "workspace": Code(
         "A workspace is `own`, `shared`, or an absolute path outside the project.",
         bad=agent("workspace: project\n"),
@@ -42,5 +49,10 @@ CODES: Final[dict[str, Code]] = {
         "The agent is given a tool that its policy always denies, so the model never sees it.",
         bad={**agent(""), "tools.yaml": TOOLS.replace("allow", "deny")},
         good={**agent(""), "tools.yaml": TOOLS},
+    ),
+    "tool-undecided": Code(
+        "Under `default: deny` a rule speaks of every tool that an agent is given.",
+        bad={"agents/main.yaml": AGENT.replace("read_file", "read_file, web_fetch"), "tools.yaml": _DENYING},
+        good={"agents/main.yaml": AGENT, "tools.yaml": _DENYING},
     ),
 }

@@ -121,4 +121,20 @@ CODES: Final[dict[str, Code]] = {
         bad=channels(_PEOPLE + '  ben: {ids: ["web:42"]}\n'),
         good=channels(_PEOPLE + '  ben: {ids: ["web:43"]}\n'),
     ),
+    "channel-off": Code(
+        "Somebody to whom something is sent is reached on a channel that is not switched off.",
+        bad={
+            **channels("channels:\n  web: {kind: http, enabled: false}\npeople:\n  ana: {ids: [web:1]}\n"),
+            **heartbeat("deliver: ana"),
+        },
+        good={
+            **channels("channels:\n  web: {kind: http}\npeople:\n  ana: {ids: [web:1]}\n"),
+            **heartbeat("deliver: ana"),
+        },
+    ),
+    "token-name": Code(
+        "The tokens of a channel are not called what the channel itself is called: `operator` or `hook`.",
+        bad=channels("channels:\n  web: {kind: http, tokens: {operator: {secret: '${TOKEN:-none}'}}}\n"),
+        good=channels("channels:\n  web: {kind: http, tokens: {shop: {secret: '${TOKEN:-none}'}}}\n"),
+    ),
 }

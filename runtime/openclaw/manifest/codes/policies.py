@@ -42,6 +42,21 @@ CODES: Final[dict[str, Code]] = {
         bad=rules("ask: web_fetch\n{allow: web_fetch, hosts: [example.org]}"),
         good=rules("{allow: web_fetch, hosts: [example.org]}"),
     ),
+    "rule-shadowed": Code(
+        "A rule decides something that no other rule of its policy decides as strictly.",
+        bad=rules("{deny: run_command, commands: [git push]}\n{allow: run_command, commands: [git push origin]}"),
+        good=rules("{deny: run_command, commands: [git push]}\n{allow: run_command, commands: [git log]}"),
+    ),
+    "rule-contradiction": Code(
+        "The conditions of a rule can be met all together, by calls of the tools it names.",
+        bad=rules("{ask: memory_search, input: {limit: {minimum: 50, maximum: 5}}}"),
+        good=rules("{ask: memory_search, input: {limit: {minimum: 5, maximum: 50}}}"),
+    ),
+    "rule-interpreter": Code(
+        "What an allow lets run does not run whatever else the model writes.",
+        bad=rules('{allow: run_command, commands: ["make **"]}'),
+        good=rules('{allow: run_command, commands: ["make test"]}'),
+    ),
     "rule-pattern": Code(
         "The pattern of a rule cannot be read.",
         bad=rules('{allow: run_command, commands: ["(git status"]}'),

@@ -60,4 +60,9 @@ CODES: Final[dict[str, Code]] = {
             sums=_ADD,
         ),
     ),
+    "input-type": Code(
+        "What a function is given is of the type that its parameter is annotated with.",
+        bad=tool(_SUM + "input:\n  a: {type: string}\n  b: {type: integer}", sums=_ADD),
+        good=tool(_SUM + "input:\n  a: {type: integer}\n  b: {type: integer}", sums=_ADD),
+    ),
 }

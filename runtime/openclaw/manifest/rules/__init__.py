@@ -16,9 +16,14 @@ from openclaw.manifest.rules import channels as channels
 from openclaw.manifest.rules import checks as checks
 from openclaw.manifest.rules import conditions as conditions
 from openclaw.manifest.rules import heartbeats as heartbeats
+from openclaw.manifest.rules import idle as idle
 from openclaw.manifest.rules import models as models
 from openclaw.manifest.rules import policies as policies
+from openclaw.manifest.rules import reach as reach
+from openclaw.manifest.rules import runners as runners
+from openclaw.manifest.rules import secrets as secrets
 from openclaw.manifest.rules import tools as tools
+from openclaw.manifest.rules import typed as typed
 
 RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     agents.there_are_agents,
@@ -26,6 +31,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     agents.one_is_the_default,
     agents.prefixes_are_free,
     agents.souls_can_be_read,
+    agents.souls_are_no_books,
     agents.tools_exist,
     agents.policies_exist,
     agents.models_exist,
@@ -34,6 +40,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     agents.services_make_summaries,
     agents.session_time_zones_exist,
     agents.tools_are_not_all_denied,
+    agents.tools_are_decided,
     tools.names_are_free,
     tools.python_tools_are_described,
     tools.inputs_are_consistent,
@@ -42,6 +49,8 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     tools.inputs_are_used,
     tools.functions_load,
     tools.signatures_fit,
+    typed.inputs_have_the_types_of_their_parameters,
+    typed.fixed_arguments_have_the_types_of_their_parameters,
     policies.includes_exist,
     policies.includes_end,
     policies.floor_only_restricts,
@@ -53,6 +62,12 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     policies.allows_are_narrow,
     policies.allows_have_a_point,
     policies.tests_hold,
+    idle.rules_decide,
+    idle.conditions_can_be_met,
+    idle.conditions_fit_the_tools,
+    idle.places_agree,
+    runners.launchers_are_held,
+    runners.templates_run_what_they_name,
     conditions.one_what,
     conditions.patterns_are_sound,
     conditions.hosts_are_names,
@@ -62,6 +77,8 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     conditions.until_is_a_time,
     channels.agents_exist,
     channels.tokens_name_people_and_agents,
+    channels.tokens_have_names_of_their_own,
+    channels.senders_are_numbers,
     channels.ports_are_free,
     channels.one_terminal,
     channels.open_hosts_have_tokens,
@@ -90,4 +107,10 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     models.fallbacks_end,
     models.ids_are_known,
     models.scripts_can_be_followed,
+    reach.deliveries_have_a_way,
+    reach.approvers_can_be_asked,
+    secrets.tools_hold_no_secrets,
+    secrets.short_secrets_are_secrets_too,
+    secrets.comments_hold_no_secrets,
+    secrets.souls_hold_no_secrets,
 )

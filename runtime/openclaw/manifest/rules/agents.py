@@ -13,6 +13,7 @@ from openclaw.manifest.diagnostic import Diagnostic, Span, error, see, warning
 from openclaw.manifest.models import default_model
 from openclaw.manifest.near import meant, near
 from openclaw.manifest.nodes import MapNode, Scalar
+from openclaw.manifest.policies import whole_policy
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.channels import zone
 from openclaw.permissions.policy import Condition, Effect, Policy
@@ -144,6 +145,35 @@ def _unfit(content: bytes) -> str | None:
         return "is not UTF-8 text"
 
 
+HUGE_SOUL = 64 << 10  # bytes
+_TOKEN = 4  # bytes of one, roughly
+
+
+def souls_are_no_books(project: Project) -> Iterator[Diagnostic]:
+    """All of an agent's soul goes to the model with every request."""
+    told: set[tuple[str, ...]] = set()
+    for agent in project.agents():
+        named = agent.texts("soul")
+        paths = tuple(path for each in named if (path := soul_path(each))) if named else (default_soul(agent),)
+        sizes = {path: len(content) for path in paths if (content := _read(project, path, named)) is not None}
+        total = sum(sizes.values())
+        if total <= HUGE_SOUL or paths in told or any(size > 1 << 20 for size in sizes.values()):
+            continue
+        told.add(paths)
+        files = paths[0] if len(sizes) == 1 else f"{len(sizes)} files"
+        yield warning(
+            "soul-huge",
+            named[0].span if named else Span(default_soul(agent)),
+            f"the soul of `{agent.name}` ({files}) has {total:,} bytes, "
+            f"about {total // _TOKEN:,} tokens in every request",
+            f"keep it below {HUGE_SOUL:,} bytes; put what is seldom needed where a tool can read it",
+        )
+
+
+def _read(project: Project, path: str, named: list[Scalar]) -> bytes | None:
+    return project.folder.read_file(path) if named else project.folder.files.get(path)
+
+
 # ── what agents refer to ─────────────────────────────────────────────────────────────────────────
 
 
@@ -262,20 +292,88 @@ def session_time_zones_exist(project: Project) -> Iterator[Diagnostic]:
 
 
 def tools_are_not_all_denied(project: Project) -> Iterator[Diagnostic]:
+    """What agents inherit stands in one place, and is told there once."""
+    told: dict[tuple[Span, str], list[str]] = {}
     for agent in project.agents():
         policy = project.policies.get(str(agent.value("policy")))
-        if policy is None:
-            continue
-        for tool in agent.texts("tools") if _denies_a_tool(policy) else ():
-            from openclaw.permissions.decide import hidden  # brings all of the judgement along, and is rarely needed
+        for tool in agent.texts("tools") if policy is not None and _denies_a_tool(policy) else ():
+            if policy is not None and _always_denied(project, policy, tool):
+                told.setdefault((tool.span, policy.name), []).append(agent.name)
+    for (span, name), agents in told.items():
+        tool = _at(project, agents[0], span)
+        yield warning(
+            "tool-denied",
+            span,
+            f"policy `{name}` always denies {_quoted(tool)}, "
+            f"so {_several(agents)} never {'sees' if len(agents) == 1 else 'see'} {_it(tool)}",
+            "remove the tool here, or the rule there",
+        )
 
-            if hidden(policy, tool.value):
-                yield warning(
-                    "tool-denied",
-                    tool.span,
-                    f"policy `{policy.name}` always denies `{tool.value}`, so `{agent.name}` never sees it",
-                    "remove the tool here, or the rule there",
-                )
+
+def _always_denied(project: Project, policy: Policy, tool: Scalar) -> bool:
+    """Of a glob: all that it matches. To take one of them from a policy's agents is what a deny is for."""
+    from openclaw.permissions.decide import hidden  # brings all of the judgement along, and is rarely needed
+
+    return all(hidden(policy, name) for name in _matched(project, tool))
+
+
+def _matched(project: Project, tool: Scalar) -> list[str]:
+    """The tools that an agent's entry stands for; the entry itself where there are none."""
+    if tool.value in project.names("tool") or "tool" in project.unreadable:
+        return [tool.value]
+    return [name for name in project.names("tool") if fnmatchcase(name, tool.value)] or [tool.value]
+
+
+def _at(project: Project, agent: str, span: Span) -> Scalar:
+    return next(tool for tool in project.all("agent")[agent].texts("tools") if tool.span == span)
+
+
+def _quoted(tool: Scalar) -> str:
+    return f"all that `{tool.value}` matches" if any(sign in tool.value for sign in "*?[") else f"`{tool.value}`"
+
+
+def _it(tool: Scalar) -> str:
+    return "any of it" if any(sign in tool.value for sign in "*?[") else "it"
+
+
+def _several(agents: list[str]) -> str:
+    rest = f" and {len(agents) - 1} more" if len(agents) > 1 else ""
+    return f"`{agents[0]}`{rest}"
+
+
+def tools_are_decided(project: Project) -> Iterator[Diagnostic]:
+    """Under `default: deny` a tool that no rule speaks of is refused, every call of it."""
+    told: dict[tuple[Span, str], list[str]] = {}
+    for agent in project.agents():
+        policy = whole_policy(project, str(agent.value("policy")))
+        if policy is None or policy.default is not Effect.DENY or "tool" in project.unreadable:
+            continue
+        for tool in agent.texts("tools"):
+            # One that is denied outright is told so; one that does not exist, as well.
+            names = [name for name in _matched(project, tool) if name in project.names("tool")]
+            if names and not any(_spoken_of(policy, name) for name in names) and not _denied(project, policy, tool):
+                told.setdefault((tool.span, policy.name), []).append(agent.name)
+    for (span, name), agents in told.items():
+        tool = _at(project, agents[0], span)
+        yield warning(
+            "tool-undecided",
+            span,
+            f"no rule of policy `{name}` speaks of {_quoted(tool)} and its default is `deny`, "
+            f"so {_several(agents)} may never use {_it(tool)}",
+            f"add `- allow: {tool.value}` or `- ask: {tool.value}` to the rules of `{name}`, or remove the tool here",
+        )
+
+
+def _denied(project: Project, policy: Policy, tool: Scalar) -> bool:
+    return _denies_a_tool(policy) and _always_denied(project, policy, tool)
+
+
+def _spoken_of(policy: Policy, tool: str) -> bool:
+    """By a rule that can let it run, at once or once somebody agreed."""
+    return any(
+        rule.effect is not Effect.DENY and any(name == tool or fnmatchcase(tool, name) for name in rule.tools)
+        for rule in policy.rules
+    )
 
 
 def _denies_a_tool(policy: Policy) -> bool:

@@ -8,14 +8,16 @@ from zoneinfo import ZoneInfo
 
 from openclaw.manifest.diagnostic import Diagnostic, error, see
 from openclaw.manifest.near import near
-from openclaw.manifest.nodes import Scalar, Unknown
+from openclaw.manifest.nodes import ListNode, Scalar, Unknown
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.policies import refer_channel
 
 SHORTEST_TOKEN = 32
 BOTS = ("telegram", "discord")  # kinds that are one bot of a service, by its token
-_USER, _CHAT = re.compile(r"[1-9][0-9]*"), re.compile(r"-?[1-9][0-9]*")
+_USER, CHAT = re.compile(r"[1-9][0-9]*"), re.compile(r"-?[1-9][0-9]*")
 _PORT = 5000
+_TAKEN = {"operator": "what the holder of the channel's own `token` is called", "hook": "how senders of hooks begin"}
+"""Names under which the HTTP channel itself speaks."""
 
 
 def agents_exist(project: Project) -> Iterator[Diagnostic]:
@@ -51,6 +53,33 @@ def tokens_name_people_and_agents(project: Project) -> Iterator[Diagnostic]:
                     "a token is one person's (`as`), or its program names senders (`senders`), not both",
                     "remove one",
                 )
+
+
+def tokens_have_names_of_their_own(project: Project) -> Iterator[Diagnostic]:
+    for channel in project.all("channel").values():
+        for token in channel.entries("tokens"):
+            if token.name in _TAKEN:
+                yield error(
+                    "token-name",
+                    token.key,
+                    f"`{token.name}` cannot be a token's name: that is {_TAKEN[token.name]}",
+                    f"choose another name, for example `{token.name}-program`",
+                )
+
+
+def senders_are_numbers(project: Project) -> Iterator[Diagnostic]:
+    """A sender is compared as it is written: `+155`, `0x9b` and `1_5` are numbers to YAML, and nobody's."""
+    for kind in BOTS:
+        for channel in _on(project, kind):
+            allowed = channel.get("allow")
+            for item in allowed.items if isinstance(allowed, ListNode) else ():
+                if isinstance(item, Scalar) and type(item.value) is int and item.text != str(item.value):
+                    yield error(
+                        "address",
+                        item.span,
+                        f"`{item.text}` never matches: {kind.capitalize()}'s numbers of users have digits only",
+                        f"write `{item.value}`, if that is the user's number; it is no telephone number",
+                    )
 
 
 def hooks_name_agents(project: Project) -> Iterator[Diagnostic]:
@@ -177,14 +206,14 @@ def ids_are_addresses(project: Project) -> Iterator[Diagnostic]:
     for person in project.all("person").values():
         for id in person.texts("ids"):
             yield from refer_channel(project, id)
-            yield from _numbered(project, id, _USER)
+            yield from numbered(project, id, _USER)
     for room in project.all("room").values():
         for id in room.texts("id"):
             yield from refer_channel(project, id)
-            yield from _numbered(project, id, _CHAT)
+            yield from numbered(project, id, CHAT)
 
 
-def _numbered(project: Project, id: Scalar, number: re.Pattern[str]) -> Iterator[Diagnostic]:
+def numbered(project: Project, id: Scalar, number: re.Pattern[str]) -> Iterator[Diagnostic]:
     """Names on chat services change hands; numbers do not."""
     key, _, own = id.value.partition(":")
     channel = project.all("channel").get(key)

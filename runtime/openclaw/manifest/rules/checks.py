@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from openclaw.manifest import conform, policies, wording
 from openclaw.manifest.beats import Beats, check_input
-from openclaw.manifest.builtins import FLOOR
 from openclaw.manifest.conform import Fault
 from openclaw.manifest.diagnostic import Diagnostic, Related, Span, error, see
 from openclaw.manifest.near import meant
@@ -119,12 +118,9 @@ def calls_are_allowed(project: Project) -> Iterator[Diagnostic]:
 
 def _policy(project: Project, agent: Definition | None) -> Policy | None:
     """What judges the agent's calls; None where something of it has had a diagnostic."""
-    if agent is None or "policy" in project.unreadable or not agent.sound:
+    if agent is None or not agent.sound:
         return None
-    name = str(agent.value("policy"))
-    joined = [*policies.reach(project, name), FLOOR]
-    sound = all(project.all("policy")[each].sound for each in joined if each in project.all("policy"))
-    return project.policies.get(name) if sound else None
+    return policies.whole_policy(project, str(agent.value("policy")))
 
 
 def _attempt(project: Project, heartbeat: str, check: Definition, agent: Definition) -> Attempt | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from openclaw.manifest.beats import DAY, Beats, active_hours
@@ -14,7 +15,7 @@ from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Scalar
 from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
-from openclaw.manifest.rules.channels import zone
+from openclaw.manifest.rules.channels import CHAT, numbered, zone
 from openclaw.manifest.rules.policies import refer_channel
 from openclaw.schedule import Cron, Problem, describe, parse
 from openclaw.timetable import Timetable
@@ -61,15 +62,24 @@ def schedules_are_meant(project: Project) -> Iterator[Diagnostic]:
                 f"day and weekday are both given, and either is enough: {describe(parsed)}",
                 "use only one of them, the other as `*`",
             )
-        gap = _gap(project, parsed)
-        if gap is not None and gap < _OFTEN and "check" not in heartbeat.node.entries:
-            times = int(timedelta(days=1) / gap)
+        gap = _gap(parsed)
+        if gap < _OFTEN and "check" not in heartbeat.node.entries:
+            times = len(parsed.minutes) * len(parsed.hours)
+            where = "" if len(parsed.hours) == 24 else _hours(parsed)
             yield warning(
                 "cron-often",
                 expression.span,
-                f"fires every {int(gap.total_seconds())} seconds, {times:,} times a day, each time calling the model",
+                f"fires every {int(gap.total_seconds())} seconds{where}, {times:,} times a day, "
+                "each time calling the model",
                 "set a longer interval",
             )
+
+
+def _hours(cron: Cron) -> str:
+    """When in the day it fires so often."""
+    first, last = cron.hours[0], cron.hours[-1]
+    gapless = len(cron.hours) == last - first + 1
+    return f" from {first:02}:00 to {last:02}:59" if gapless else f" in {len(cron.hours)} hours of the day"
 
 
 def _schedules(project: Project) -> Iterator[tuple[Definition, Scalar, Cron | Problem]]:
@@ -78,11 +88,10 @@ def _schedules(project: Project) -> Iterator[tuple[Definition, Scalar, Cron | Pr
             yield heartbeat, expression, parse(str(expression.value))
 
 
-def _gap(project: Project, cron: Cron) -> timedelta | None:
-    """The time between the next two fires."""
-    first = cron.next(project.now, UTC)
-    second = cron.next(first, UTC) if first else None
-    return second - first if first and second else None
+def _gap(cron: Cron) -> timedelta:
+    """The shortest time between two times of its day."""
+    times = [hour * 60 + minute for hour in cron.hours for minute in cron.minutes]
+    return timedelta(minutes=min((b - a for a, b in pairwise(times)), default=DAY))
 
 
 def models_exist(project: Project) -> Iterator[Diagnostic]:
@@ -215,6 +224,7 @@ def deliveries_arrive(project: Project) -> Iterator[Diagnostic]:
             name = str(target.value)
             if ":" in name:
                 yield from refer_channel(project, target)
+                yield from numbered(project, target, CHAT)
             elif (
                 name not in project.all("person")
                 and name not in project.all("room")

@@ -1,0 +1,319 @@
+"""Rules about rules that never decide: behind another one, or with conditions that nothing can meet.
+
+Told is only what is proven, and as a warning: such a rule does no harm but to whoever counts on it. What another
+rule of the same policy settles without any conditions is told in `policies`, as an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from openclaw.manifest import policies
+from openclaw.manifest.builtins import FLOOR
+from openclaw.manifest.diagnostic import Diagnostic, Related, Span, see, warning
+from openclaw.manifest.nodes import MapNode, Node, Scalar, Unknown, plain
+from openclaw.manifest.policies import RuleNode, all_rules, rule_nodes
+from openclaw.manifest.project import Definition, Project
+from openclaw.manifest.specs import tool_spec
+from openclaw.permissions.covers import covers
+from openclaw.permissions.policy import Condition, Effect, Policy, Rule
+
+_WHAT: Final = ("commands", "paths", "hosts")
+
+
+def rules_decide(project: Project) -> Iterator[Diagnostic]:
+    """Every rule of a policy decides something that no other rule of it decides as strictly."""
+    for policy in project.all("policy").values():
+        joined = policies.whole_policy(project, policy.name)
+        if joined is None:
+            continue
+        default = _strictest_default(project, policy.name)
+        own = list(rule_nodes(project, policy))
+        for index, node in enumerate(own):
+            before = {_place(other) for other in own[:index]}
+            yield from _behind(project, node, joined, before, default)
+
+
+def _strictest_default(project: Project, name: str) -> Effect:
+    """Of all policies that the rules of this one join."""
+    joining = [each for each in project.all("policy") if name == FLOOR or name in policies.reach(project, each)]
+    return max(project.policies[each].default for each in joining)
+
+
+def _place(node: RuleNode) -> tuple[str, int, int]:
+    at = node.node.node.key(node.effect)
+    return at.file, at.line, at.column
+
+
+def _origin(rule: Rule) -> tuple[str, int, int]:
+    return rule.origin.file, rule.origin.line, rule.origin.column
+
+
+def _behind(
+    project: Project, node: RuleNode, joined: Policy, before: set[tuple[str, int, int]], default: Effect
+) -> Iterator[Diagnostic]:
+    """What of this rule another one settles: all of it, some of its tools, or some of its commands, paths or hosts."""
+    rule = replace(policies.rule(node), tools=_expanded(project, policies.rule(node)))
+    others = [other for other in joined.rules if _may_cover(other, rule, before)]
+    if not others or not rule.tools:
+        return
+    if (wide := _covering(others, rule, default)) is not None:
+        yield from _told(node, None, wide)
+        return
+    for part in _parts(node):
+        narrow = _narrowed(project, rule, part)
+        if narrow is not None and (wide := _covering(others, narrow, default)) is not None:
+            yield from _told(node, part, wide)
+
+
+def _may_cover(other: Rule, rule: Rule, before: set[tuple[str, int, int]]) -> bool:
+    """A stricter rule wherever it stands; of two that are as strict, one of the same policy that stands further up. A
+    floor that forbids the same is no reason to take it out of a policy that should hold without it."""
+    if not other.policy or _origin(other) == _origin(rule):
+        return False
+    return other.effect > rule.effect or (other.effect is rule.effect and _origin(other) in before)
+
+
+def _covering(others: list[Rule], rule: Rule, default: Effect) -> Rule | None:
+    return next((other for other in others if covers(other, rule, default)), None)
+
+
+def _expanded(project: Project, rule: Rule) -> tuple[str, ...]:
+    """Its tools by name, as many as its globs match."""
+    known = project.names("tool")
+    if "tool" in project.unreadable:
+        return rule.tools
+    return tuple(name for name in known if any(fnmatchcase(name, each) for each in rule.tools))
+
+
+def _parts(node: RuleNode) -> Iterator[Scalar]:
+    if len(node.tools) > 1:
+        yield from node.tools
+    for key in _WHAT:
+        if len(stated := node.node.texts(key)) > 1 and not (node.effect == "allow" and key != "commands"):
+            yield from stated  # an allow needs all paths of a call covered, so one of them cannot be judged alone
+
+
+def _narrowed(project: Project, rule: Rule, part: Scalar) -> Rule | None:
+    """The rule as it would be with this part alone."""
+    text = str(part.value)
+    for key in _WHAT:
+        stated = getattr(rule.when, key)
+        if stated is not None and text in stated:
+            kept: Any = {key: (text,)}
+            return replace(rule, when=replace(rule.when, **kept))
+    tools = _expanded(project, replace(rule, tools=(text,)))
+    return replace(rule, tools=tools) if tools else None
+
+
+def _told(node: RuleNode, part: Scalar | None, wide: Rule) -> Iterator[Diagnostic]:
+    effect = wide.effect.name.lower()
+    if node.effect == "allow" and wide.policy == node.policy and _unconditional(wide):
+        return  # an error of its own
+    span = part.span if part is not None else node.node.node.key(node.effect)
+    what = f"`{part.value}`" if part is not None else "this rule"
+    at = Span(wide.origin.file, wide.origin.line, wide.origin.column)
+    where = f"line {at.line}" if at.file == span.file else str(at)
+    whose = "" if wide.policy == node.policy else f" of policy `{wide.policy}`"
+    same = wide.effect is policies.EFFECTS[node.effect]
+    why = "covers all that it says" if same else "covers all that it says, and the stricter rule wins"
+    remedy = "remove it, or narrow the other rule" if same else "remove it, or give the other rule an `except`"
+    yield warning(
+        "rule-shadowed",
+        span,
+        f"{what} never decides: `{effect}` on {where}{whose} {why}",
+        remedy,
+        [see(at, f"`{effect}` covers it")],
+    )
+
+
+def _unconditional(rule: Rule) -> bool:
+    return rule.when == Condition() and rule.unless is None
+
+
+# ── conditions that nothing meets ────────────────────────────────────────────────────────────────
+
+_BOUNDS: Final = (
+    ("minimum", "maximum", False), ("minLength", "maxLength", False), ("exclusiveMinimum", "maximum", True),
+    ("minimum", "exclusiveMaximum", True), ("exclusiveMinimum", "exclusiveMaximum", True),
+)  # fmt: skip
+_TEXTUAL, _NUMERIC = (
+    ("minLength", "maxLength", "pattern"),
+    ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+)
+
+
+def conditions_can_be_met(project: Project) -> Iterator[Diagnostic]:
+    for rule in all_rules(project):
+        stated = rule.node.get("input")
+        if not rule.sound or not isinstance(stated, MapNode):
+            continue
+        for name, entry in stated.entries.items():
+            if isinstance(entry.value, MapNode):
+                schema = Definition(name, entry.key.span, entry.value)
+                yield from _impossible(schema, rule.effect)
+                yield from _never_given(project, rule, schema)
+
+
+def _impossible(schema: Definition, effect: str) -> Iterator[Diagnostic]:
+    """A condition that no value meets, whatever the tool."""
+    for low, high, open in _BOUNDS:
+        least, most = schema.value(low), schema.value(high)
+        if not (_is_number(least) and _is_number(most)) or least < most or (least == most and not open):
+            continue
+        at = schema.get(high)
+        yield warning(
+            "rule-contradiction",
+            at.span if at else schema.key,
+            f"no value of `{schema.name}` has `{low}: {least}` and `{high}: {most}`, so this rule never decides",
+            f"exchange them: `{low}: {most}`, `{high}: {least}`"
+            if least > most
+            else f"leave room between `{low}` and `{high}`",
+        )
+        return
+    yield from _of_no_type(schema, effect)
+
+
+def _of_no_type(schema: Definition, effect: str) -> Iterator[Diagnostic]:
+    """An allow takes only numbers for what has bounds, and only texts for what has a length or a pattern."""
+    type = schema.value("type")
+    wrong = _NUMERIC if type in ("string", "boolean", "array") else () if type is None else _TEXTUAL
+    key = next((key for key in wrong if key in schema.node.entries), None)
+    if effect == "allow" and key is not None:
+        yield warning(
+            "rule-contradiction",
+            schema.node.key(key),
+            f"`{key}` is for {'numbers' if key in _NUMERIC else 'texts'}, and `{schema.name}` has the type `{type}` "
+            "here, so this rule never decides",
+            f"remove `{key}`, or correct the type",
+        )
+
+
+def _never_given(project: Project, rule: RuleNode, schema: Definition) -> Iterator[Diagnostic]:
+    """Values that no tool of the rule takes."""
+    from openclaw.manifest import conform  # looks into few projects' rules
+
+    wanted = [schema.get("const")] if "const" in schema.node.entries else _items(schema.get("enum"))
+    declared = [found for name in _named(project, rule) if (found := _declared(project, name, schema.name)) is not None]
+    if not wanted or not declared or any(found == {} for found in declared):
+        return
+    values = [plain(node) for node in wanted if node is not None]
+    if any(value is Unknown for value in values):
+        return
+    fits = any(next(conform.misfits(found, value), None) is None for found in declared for value in values)
+    if not fits and wanted[0] is not None:
+        shown = ", ".join(str(value) for value in values[:5])
+        yield warning(
+            "rule-contradiction",
+            wanted[0].span,
+            f"`{schema.name}` is never `{shown}`: the tool takes {_spelt(declared[0])}, so this rule never decides",
+            "write a value that the tool takes",
+        )
+
+
+def _items(node: Node | None) -> list[Node]:
+    return [] if node is None or isinstance(node, Scalar | MapNode) else list(node.items)
+
+
+def _declared(project: Project, tool: str, input: str) -> Mapping[str, Any] | None:
+    spec = tool_spec(project, tool)
+    if spec is None:
+        return {}
+    found = spec.input_schema.get("properties", {}).get(input)
+    return found if isinstance(found, Mapping) else None
+
+
+def _spelt(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return f"one of {', '.join(map(str, schema['enum'][:8]))}"
+    bounds = [
+        f"{word} {schema[key]}" for key, word in (("minimum", "at least"), ("maximum", "at most")) if key in schema
+    ]
+    return " ".join([f"type `{schema['type']}`" if "type" in schema else "others", *bounds])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _named(project: Project, rule: RuleNode) -> list[str]:
+    return [name for name in project.names("tool") if any(fnmatchcase(name, str(tool.value)) for tool in rule.tools)]
+
+
+# ── conditions that say nothing of the tools ─────────────────────────────────────────────────────
+
+
+def conditions_fit_the_tools(project: Project) -> Iterator[Diagnostic]:
+    """`commands` of tools that run none, `paths` of tools that are given none, `hosts` of those that fetch nothing."""
+    for rule in all_rules(project):
+        named = _named(project, rule)
+        if not rule.sound or not named or "tool" in project.unreadable:
+            continue
+        for key in _WHAT:
+            if key in rule.node.node.entries and not any(_has(project, name, key, rule.effect) for name in named):
+                yield _pointless(rule, key)
+
+
+def _has(project: Project, name: str, key: str, effect: str) -> bool:
+    spec = tool_spec(project, name)
+    if spec is None:
+        return True  # nobody knows
+    template = "template" in spec.options
+    if key == "commands":
+        # What a template runs is allowed as a whole; a program that is denied is denied in all of them.
+        anywhere = effect == "deny" and bool(project.templates)
+        return "command" in spec.judged.values() or (template and effect != "allow") or anywhere
+    if key == "paths":
+        runs = template or "command" in spec.judged.values()
+        return "path" in spec.judged.values() or (runs and effect != "allow")
+    return "url" in spec.judged.values()
+
+
+def _pointless(rule: RuleNode, key: str) -> Diagnostic:
+    tools = ", ".join(f"`{tool.value}`" for tool in rule.tools)
+    what, remedy = {
+        "commands": ("runs commands that are chosen by the model", "name `run_command`, or remove `commands`"),
+        "paths": ("has an input of type `path`", "declare its input as `type: path`, or remove `paths`"),
+        "hosts": ("takes a web address", "name `web_fetch`, or remove `hosts`"),
+    }[key]
+    subject = "neither of" if len(rule.tools) == 2 else "none of" if len(rule.tools) > 2 else ""
+    which = f"{subject} {tools} {what}".strip() if subject else f"{tools} is no tool that {what}"
+    return warning("rule-contradiction", rule.node.node.key(key), f"{which}, so this rule never decides", remedy)
+
+
+def places_agree(project: Project) -> Iterator[Diagnostic]:
+    """`from`, `channel` and `room` name the same place."""
+    for rule in all_rules(project):
+        channels = {str(each.value) for each in rule.node.texts("channel")}
+        if not rule.sound or not channels or "*" in channels:
+            continue
+        for key in ("from", "room"):
+            named = rule.node.texts(key)
+            found = [_channel_of(project, key, str(each.value)) for each in named]
+            if named and all(each is not None and each not in channels for each in found):
+                yield _elsewhere(rule, key, str(named[0].value), str(found[0]), named[0].span)
+
+
+def _channel_of(project: Project, key: str, name: str) -> str | None:
+    """The channel that an address or a room lies in; None where that is not one, or not known."""
+    if key == "room":
+        room = project.all("room").get(name)
+        name = str(room.value("id", "")) if room is not None else ""
+    elif name.startswith("group:"):
+        return None
+    channel, colon, _ = name.partition(":")
+    return channel if colon else None
+
+
+def _elsewhere(rule: RuleNode, key: str, name: str, channel: str, span: Span) -> Diagnostic:
+    related: list[Related] = [see(rule.node.node.key("channel"), "the channels of this rule")]
+    return warning(
+        "rule-contradiction",
+        span,
+        f"`{name}` is on channel `{channel}`, which is none of this rule's, so it never decides",
+        f"add `{channel}` to `channel`, or remove one of the two",
+        related,
+    )
