@@ -55,30 +55,30 @@ def test_each_rule_that_decided_is_noted_and_none_that_only_matched() -> None:
             'at allow\ngiven run_command "ls; make", by agent main\nexpected allow, by rule looks\n'
             "got ask: no rule allows `make`\nwhy allow ls: allowed by careful/looks\n"
             "why ask   make: no rule allows `make`\n"
-            "why allow tools.yaml:12:10 careful/looks",
+            "why rule  tools.yaml:12:10 allow careful/looks",
         ),
         (
             "{agent: main, command: sudo ls, expect: ask}",
             'at ask\ngiven run_command "sudo ls", by agent main\nexpected ask\n'
             "got deny: denied by floor/no-root: a person does this by hand\n"
-            "why deny  tools.yaml:9:10 floor/no-root: a person does this by hand",
+            "why rule  tools.yaml:9:10 deny floor/no-root: a person does this by hand",
         ),
         (
             "{agent: main, command: ls, expect: allow, rule: no-root}",
             'at no-root\ngiven run_command "ls", by agent main\nexpected allow, by rule no-root\n'
-            "got allow: allowed by careful/looks\nwhy allow tools.yaml:12:10 careful/looks",
+            "got allow: allowed by careful/looks\nwhy rule  tools.yaml:12:10 allow careful/looks",
         ),
         (
             "{agent: ops, tool: restart_service, input: {unit: web}, expect: ask, approvers: [ana]}",
             'at [ana]\ngiven restart_service {"unit": "web"}, by agent ops\nexpected ask, asking ana\n'
             "got ask, asking ana and group:oncall: to be asked by ops/careful-restart\n"
-            "why ask   tools.yaml:19:10 ops/careful-restart",
+            "why rule  tools.yaml:19:10 ask ops/careful-restart",
         ),
         (
             "{agent: researcher, command: ls, expect: allow}",
             'at researcher\ngiven run_command "ls", by agent researcher\nexpected allow\n'
             "got allow: allowed by careful/looks\nwhy agent researcher does not have the tool run_command at all\n"
-            "why allow tools.yaml:12:10 careful/looks",
+            "why rule  tools.yaml:12:10 allow careful/looks",
         ),
         (
             "{agent: main, tool: write_file, input: {path: a, content: x, mode: 7}, expect: ask}",

@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
         where = "there" if args.path else f"in {args.project / check.FOLDER}"
         raise UsageError(f"there is no scenario file {where}; `openclaw init` writes an example")
     suite, chosen = load(project, files), matching(args.filter)
+    if args.filter and not any(chosen(each, case) for each in suite.scenarios for case in each.cases):
+        raise UsageError(f"no case matches `{args.filter}`; `openclaw test -v` lists them all")
     if args.update and _updated(suite, world, chosen, args.project):
         suite = load(_again(project), files)
     return _Telling(args, suite, world).tell(chosen)
@@ -150,7 +152,8 @@ class _Telling:
             for result in judged(self.suite, self.world, chosen, progress.begins):
                 if self._text and (self.args.verbose or not result.outcome.passed):
                     progress.clear()
-                    print(reports.told(result, self.suite, _color()), flush=True)
+                    end = "\n" if result.outcome.passed else "\n\n"
+                    print(reports.told(result, self.suite, _color()), end=end, flush=True)
                 yield result
         finally:
             progress.clear()

@@ -253,6 +253,6 @@ def _why(found: Judged, case: DecisionCase) -> Iterator[str]:
     for rule in decision.rules:
         reason = f": {quote_line(rule.reason)}" if rule.reason else ""
         place = f"{rule.origin.file}:{rule.origin.line}:{rule.origin.column}"
-        yield f"{rule.effect.name.lower():5} {place} {permissions.label(rule)}{reason}"
+        yield f"rule  {place} {rule.effect.name.lower()} {permissions.label(rule)}{reason}"
     if not decision.rules:
         yield f"no rule matches; the default of policy {found.agent.policy} holds"
