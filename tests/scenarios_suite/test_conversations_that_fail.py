@@ -56,7 +56,9 @@ def test_a_model_that_nobody_answers_for_is_told_where_its_reply_is_expected() -
         """
     )
     assert (line, column, expected) == (3, 21, "a reply")
-    assert got.startswith("the model is asked in session agent:ops:repl:local, and no step answers for it")
+    assert got == (
+        'the model is asked in session agent:ops:repl:local, and no step answers for it; it was told "hello"'
+    )
 
 
 def test_what_is_left_at_the_end_is_told_at_the_last_step() -> None:

@@ -120,8 +120,9 @@ class Situation:
 
 def asked(request: Request) -> str:
     last = request.messages[-1]["content"] if request.messages else ()
-    told = judging.quoted("\n".join(filter(None, map(words, last))))
-    return f"the model is asked in session {request.session}, and no step answers for it; it was told {told}"
+    told = next(filter(None, map(words, reversed(last))), "")  # what stands before it is the time and the like
+    quoted = judging.quoted(told)
+    return f"the model is asked in session {request.session}, and no step answers for it; it was told {quoted}"
 
 
 def question(open: Approval) -> str:
