@@ -146,6 +146,73 @@ def test_a_batch_answers_every_line_in_order(project: Path) -> None:
     assert answers[1]["refusal"]["code"] == "bad_line"
 
 
+def test_a_line_is_answered_before_the_next_and_by_the_disk_as_it_is_then(project: Path) -> None:
+    """Whoever writes one line and waits gets its answer; what the disk said is not remembered for the next."""
+    workspace = project.parent / "ws"
+    (workspace / "f").write_text("x")
+    state = str(project.parent / "state")
+    command = [sys.executable, "-m", "openclaw", "-C", str(project), "--state", state, "why", "run_command", "--batch"]
+    asked = warm.Popen([*command, "--cwd", str(workspace)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert asked.stdin is not None and asked.stdout is not None
+
+    def answer(line: bytes) -> str:
+        asked.stdin.write(line)
+        asked.stdin.flush()
+        return str(json.loads(asked.stdout.readline())["decision"])
+
+    try:
+        assert answer(b'{"command": "cat f"}\n') == "allow"
+        (workspace / "f").unlink()
+        (workspace / "f").symlink_to("/etc/passwd")
+        assert answer(b'{"command": "cat f"}\n{"comm') == "ask"
+        assert answer(b'and": "cat g"}\n') == "allow"
+        last, _ = asked.communicate(b'{"command": "sudo ls"}', timeout=50)
+        assert [json.loads(line)["decision"] for line in last.splitlines()] == ["deny"]
+    finally:
+        asked.kill()
+        asked.wait(timeout=20)
+
+
+def test_a_batch_decides_as_single_questions_do(project: Path) -> None:
+    commands = ["ls -la | wc -l", "cat ../x; ls", "echo $(sudo ls)", "cat f > g", "/usr/bin/sudo ls", "make 'a", ""]
+    folder = ("--cwd", str(project.parent / "ws"), "--sandbox", "assume")
+    lines = "".join(json.dumps({"command": command}) + "\n" for command in commands)
+    together = why(project, "run_command", "--batch", *folder, stdin=lines).stdout.splitlines()
+    single = [decided(project, "run_command", "--command", command, *folder) for command in commands]
+    assert [json.loads(line) for line in together] == single
+
+
+def test_each_program_of_a_line_is_told_with_its_rules(project: Path) -> None:
+    answer = decided(project, "run_command", "--command", "ls; sudo ls; make")
+    assert [segment["rules"] for segment in answer["segments"]] == [["tools.yaml:8:20"], ["tools.yaml:4:23"], []]
+    lines = why(project, "run_command", "--command", "ls; sudo ls").stdout.splitlines()
+    below = lines.index("  deny   sudo ls")
+    assert lines[below + 2] == "         tools.yaml:4:23  deny  floor/no-root: a person does this by hand"
+
+
+@pytest.mark.parametrize(
+    ("command", "column", "shown"),
+    [
+        ("ls; echo $HOME", 10, ["    1 | ls; echo $HOME", "      |          ^"]),
+        ("cat é 猫 $x", 9, ["    1 | cat é 猫 $x", "      |          ^"]),
+        ("ls\nsudo ls", 3, ["    1 | ls", "      |   ^"]),
+        ("echo 'a", 6, ["    1 | echo 'a", "      |      ^"]),
+        ("ls |", 4, ["    1 | ls |", "      |    ^"]),
+    ],
+)
+def test_the_character_that_is_not_understood_is_shown(
+    project: Path, command: str, column: int, shown: list[str]
+) -> None:
+    assert decided(project, "run_command", "--command", command)["refusal"]["column"] == column
+    assert "\n".join(shown) in why(project, "run_command", "--command", command).stdout
+
+
+def test_what_is_refused_as_a_whole_has_no_column(project: Path) -> None:
+    assert decided(project, "write_file", "--input", '{"path": "notes/a"}')["refusal"]["column"] is None
+    answer = why(project, "run_command", "--batch", stdin="no json\n").stdout
+    assert json.loads(answer)["refusal"]["column"] is None
+
+
 def test_an_ad_hoc_policy_needs_no_project(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     workspace = tmp_path / "ws"
@@ -168,8 +235,10 @@ def test_an_ad_hoc_policy_needs_no_project(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["no_such_tool"], 2, "there is no tool `no_such_tool`"),
-        (["run_command", "--agent", "nobody"], 2, "there is no agent `nobody`"),
+        (["no_such_tool"], 2, "there is no tool `no_such_tool`; there are: "),
+        (["run_comand"], 2, "there is no tool `run_comand`; did you mean `run_command`?"),
+        (["run_command", "--agent", "nobody"], 2, "there is no agent `nobody`; there are: main"),
+        (["run_command", "--agent", "mian"], 2, "there is no agent `mian`; did you mean `main`?"),
         (["run_command", "--from", "nobody"], 2, "not an address"),
         (["run_command", "--input", "{"], 2, "not JSON"),
         (["run_command", "--input", "[]"], 2, "JSON object"),

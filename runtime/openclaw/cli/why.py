@@ -9,14 +9,15 @@ allows the named programs (or every known one) within their profiles, and asks a
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from openclaw.cli import spoken
 from openclaw.errors import ProjectInvalid, UsageError
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from openclaw.manifest.snapshot import Agent, Snapshot
 
 DENIED = 5
+_AT_ONCE = 2**20  # bytes
+_MOST_BROUGHT = 256
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,11 +64,12 @@ def run(args: argparse.Namespace) -> int:
     bench = _bench(args)
     if args.batch:
         return _batch(bench, args.exit_code)
-    decision = bench.judge(_input(bench, args))
+    input = _input(bench, args)
+    decision = bench.judge(input)
     if args.json:
         print(json.dumps(permissions.decision_json(decision), indent=2))
     else:
-        print("\n".join(_told(bench, decision)))
+        print("\n".join(_told(bench, input, decision)))
     return DENIED if args.exit_code and decision.effect is not Effect.ALLOW else 0
 
 
@@ -79,15 +83,15 @@ class _Bench:
     trusted: tuple[Path, ...] = ()
     offered: bool = True
 
-    def judge(self, input: Mapping[str, Any], policy: Policy | None = None) -> Decision:
+    def judge(self, input: Mapping[str, Any]) -> Decision:
         input, wrong = _as_run(self.attempt.tool, input)
         if wrong is not None:
             return _refused("invalid_input", wrong)
-        return permissions.decide(replace(self.attempt, input=input), policy or self.policy, self.facts)
+        return permissions.decide(replace(self.attempt, input=input), self.policy, self.facts)
 
 
 def _refused(code: str, message: str) -> Decision:
-    return Decision(Effect.DENY, message, refusal=Refusal(code, message))
+    return Decision(Effect.DENY, message, refusal=Refusal(code, message, 0))
 
 
 def _as_run(tool: ToolSpec, input: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
@@ -139,33 +143,77 @@ def _of_command(tool: ToolSpec, command: Any) -> Mapping[str, Any]:
 
 def _batch(bench: _Bench, exit_code: bool) -> int:
     strict = False
-    for line in sys.stdin.buffer:
-        decision = _line(bench, line)
-        strict |= decision.effect is not Effect.ALLOW
-        sys.stdout.write(json.dumps(permissions.decision_json(decision), separators=(", ", ": ")) + "\n")
+    lines = _Lines(bench)
+    gc.freeze()  # what is loaded by now stays
+    gc.set_threshold(20_000)
+    for together in _arrived(cast(BufferedReader, sys.stdin.buffer)):
+        decisions = lines.judge(together)
+        strict |= any(decision.effect is not Effect.ALLOW for decision in decisions)
+        sys.stdout.write("".join([f"{json.dumps(permissions.decision_json(decision))}\n" for decision in decisions]))
         sys.stdout.flush()
     return DENIED if exit_code and strict else 0
 
 
-def _line(bench: _Bench, line: bytes) -> Decision:
-    """The decision for one line; a line that cannot be read is denied, and says so."""
-    try:
-        row = json.loads(line)
-        if not isinstance(row, dict) or ("command" in row) == ("input" in row):
-            return _refused("bad_line", 'a line is a JSON object with either "command" or "input"')
-        tool = bench.attempt.tool
-        input = _of_command(tool, row["command"]) if "command" in row else row["input"]
-        if not isinstance(input, dict):
-            return _refused("bad_line", '"input" is a JSON object')
-        return bench.judge(input, _allowing(tuple(map(str, row["allow"])), bench.trusted) if "allow" in row else None)
-    except Exception as error:  # one bad line must not cost the others their answers
-        return _refused("bad_line", str(error) or type(error).__name__)
+def _arrived(stream: BufferedReader) -> Iterator[list[bytes]]:
+    """The lines that are there to be read, together: whoever writes one and waits is answered before the next."""
+    begun: list[bytes] = []
+    while piece := stream.read1(_AT_ONCE):
+        lines, ended, rest = piece.rpartition(b"\n")
+        if ended:
+            yield b"".join([*begun, lines]).split(b"\n")
+            begun = []
+        begun.append(rest)
+    if last := b"".join(begun):
+        yield [last]
+
+
+class _Lines:
+    """Judges lines; the rules that can speak of them are sought out once for each policy that they bring.
+
+    What the disk says is remembered among lines that arrived together, and no longer."""
+
+    def __init__(self, bench: _Bench) -> None:
+        self._bench = bench
+        self._own = permissions.Docket.of(bench.attempt, bench.policy)
+        self._command = _command_input(bench.attempt.tool)
+        self._brought: dict[tuple[str, ...], permissions.Docket] = {}
+
+    def judge(self, lines: Sequence[bytes]) -> list[Decision]:
+        facts = self._bench.facts.still()
+        return [self._line(line, facts) for line in lines]
+
+    def _line(self, line: bytes, facts: Disk) -> Decision:
+        """The decision for one line; a line that cannot be read is denied, and says so."""
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict) or ("command" in row) == ("input" in row):
+                return _refused("bad_line", 'a line is a JSON object with either "command" or "input"')
+            docket = self._allowing(tuple(map(str, row["allow"]))) if "allow" in row else self._own
+            attempt = self._bench.attempt
+            if self._command is not None and isinstance(command := row.get("command"), str):
+                return docket.judge(replace(attempt, input={self._command: command}), facts)
+            input = _of_command(attempt.tool, row["command"]) if "command" in row else row["input"]
+            if not isinstance(input, dict):
+                return _refused("bad_line", '"input" is a JSON object')
+            input, wrong = _as_run(attempt.tool, input)
+            if wrong is not None:
+                return _refused("invalid_input", wrong)
+            return docket.judge(replace(attempt, input=input), facts)
+        except Exception as error:  # one bad line must not cost the others their answers
+            return _refused("bad_line", str(error) or type(error).__name__)
+
+    def _allowing(self, names: tuple[str, ...]) -> permissions.Docket:
+        if names not in self._brought:
+            if len(self._brought) >= _MOST_BROUGHT:
+                self._brought.clear()
+            policy = _allowing(names, self._bench.trusted)
+            self._brought[names] = permissions.Docket.of(self._bench.attempt, policy)
+        return self._brought[names]
 
 
 # ── under which policy, for whom ─────────────────────────────────────────────────────────────────
 
 
-@lru_cache(maxsize=256)
 def _allowing(names: tuple[str, ...], trusted: tuple[Path, ...]) -> Policy:
     """These programs within their profiles, and nothing else; one without a profile is asked about."""
     known = tuple(name for name in names if profiles.profile(name) is not None)
@@ -233,7 +281,7 @@ def _in_project(args: argparse.Namespace, workspace: Path | None) -> _Bench:
     agent = _agent(snapshot, args.agent)
     tool = snapshot.tools.get(args.tool)
     if tool is None:
-        raise UsageError(f"there is no tool `{args.tool}`; there are: {', '.join(sorted(snapshot.tools))}")
+        raise UsageError(f"there is no tool `{args.tool}`; {_meant(args.tool, snapshot.tools)}")
     who = people.sender(_sender(snapshot, args.sender), snapshot)
     workspace = workspace or _workspace(agent, args.state)
     attempt = _attempt(tool, agent.id, str(who.address), workspace, (args.project, args.state), args.tainted)
@@ -262,8 +310,15 @@ def _agent(snapshot: Snapshot, id: str | None) -> Agent:
     if id is None:
         return snapshot.default_agent
     if id not in snapshot.agents:
-        raise UsageError(f"there is no agent `{id}`; there are: {', '.join(snapshot.agents)}")
+        raise UsageError(f"there is no agent `{id}`; {_meant(id, snapshot.agents)}")
     return snapshot.agents[id]
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    from openclaw.manifest.near import near
+
+    close = near(name, known)
+    return f"did you mean `{close}`?" if close else f"there are: {', '.join(sorted(known))}"
 
 
 def _sender(snapshot: Snapshot, who: str | None) -> Address:
@@ -289,20 +344,39 @@ def _workspace(agent: Agent, state: Path) -> Path:
 # ── in words ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _told(bench: _Bench, decision: Decision) -> list[str]:
-    lines = [f"{decision.effect.name.lower()}: {quote_line(decision.reason)}"]
+def _told(bench: _Bench, input: Mapping[str, Any], decision: Decision) -> Iterator[str]:
+    yield f"{decision.effect.name.lower()}: {quote_line(decision.reason)}"
     if not bench.offered:
-        lines.append(f"  (agent {bench.attempt.agent} does not have the tool {bench.attempt.tool.name} at all)")
-    if decision.refusal is not None and decision.refusal.code != "invalid_input":
-        lines.append(f"  not understood at character {decision.refusal.column} [{decision.refusal.code}]")
+        yield f"  (agent {bench.attempt.agent} does not have the tool {bench.attempt.tool.name} at all)"
+    if decision.refusal is not None and decision.refusal.column:
+        yield f"  not understood at character {decision.refusal.column} [{decision.refusal.code}]"
+        yield from _excerpt(str(input.get(_command_input(bench.attempt.tool) or "", "")), decision.refusal)
     for segment in decision.segments:
         argv = " ".join(quote_line(argument) if argument else "''" for argument in segment.argv)
-        lines.append(f"  {segment.decision.name.lower():5}  {argv}")
-        lines.append(f"         {quote_line(segment.reason)}")
-    for rule in decision.rules:
-        place = f"{rule.origin.file}:{rule.origin.line}:{rule.origin.column}" if rule.origin.file else "(ad hoc)"
-        reason = f": {quote_line(rule.reason)}" if rule.reason else ""
-        lines.append(f"  rule   {place}  {rule.effect.name.lower()}  {permissions.label(rule)}{reason}")
+        yield f"  {segment.decision.name.lower():5}  {argv}"
+        yield f"         {quote_line(segment.reason)}"
+        if len(decision.segments) > 1:
+            yield from (f"         {_rule(rule)}" for rule in segment.rules)
+    yield from (f"  rule   {_rule(rule)}" for rule in decision.rules)
     if not decision.rules:
-        lines.append(f"  rule   none matched; policy {bench.policy.name}, default {bench.policy.default.name.lower()}")
-    return lines
+        yield f"  rule   none matched; policy {bench.policy.name}, default {bench.policy.default.name.lower()}"
+
+
+def _rule(rule: Rule) -> str:
+    reason = f": {quote_line(rule.reason)}" if rule.reason else ""
+    where = permissions.place(rule) or "(ad hoc)"
+    return f"{where}  {rule.effect.name.lower()}  {permissions.label(rule)}{reason}"
+
+
+def _excerpt(command: str, refusal: Refusal) -> Iterator[str]:
+    """The line of the command with a mark under the character that is refused."""
+    from openclaw.manifest.diagnostic import Diagnostic
+    from openclaw.manifest.reports.text import excerpt
+
+    before = command[: refusal.column - 1]
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    text = command.split("\n")[line - 1]
+    at = Diagnostic(
+        refusal.code, "error", "", line=line, column=column, end_line=line, end_column=column + 1, message=""
+    )
+    return excerpt(at, text, color=False)

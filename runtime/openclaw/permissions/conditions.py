@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -17,12 +18,13 @@ from urllib.parse import urlsplit
 
 from openclaw.permissions.policy import Attempt, Condition, Effect, Rule
 
+_GLOB = re.compile(r"[*?\[]")
 _NUMERIC = frozenset({"maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum", "multipleOf"})
 _TEXTUAL = frozenset({"pattern", "minLength", "maxLength"})
 
 
 def names_tool(rule: Rule, tool: str) -> bool:
-    return any(name == tool or fnmatchcase(tool, name) for name in rule.tools)
+    return tool in rule.tools or any(_GLOB.search(name) and fnmatchcase(tool, name) for name in rule.tools)
 
 
 def in_time(rule: Rule, now: str) -> bool:

@@ -9,7 +9,7 @@ machine is asked through `Facts`, and nothing is run, written or remembered here
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ from openclaw.permissions.policy import (
 )
 from openclaw.permissions.segments import Examined
 from openclaw.permissions.subjects import Stop, Subjects
+from openclaw.permissions.template import Template
 
 __all__ = [
     "Attempt",
     "Condition",
     "Decision",
+    "Docket",
     "Effect",
     "Origin",
     "Policy",
@@ -45,6 +47,7 @@ __all__ = [
     "decision_json",
     "hidden",
     "label",
+    "place",
     "standing",
 ]
 
@@ -52,11 +55,38 @@ __all__ = [
 def decide(attempt: Attempt, policy: Policy, facts: Facts) -> Decision:
     """The strictest of everything that applies. Never raises."""
     try:
-        return _Judgement(attempt, policy, facts).decision()
+        return _Judgement(attempt, policy, facts, Docket.of(attempt, policy)).decision()
     except Exception as problem:
-        denies = any(rule.effect is Effect.DENY for rule in policy.rules)
-        effect = max(Effect.DENY if denies else Effect.ASK, policy.default)
-        return Decision(effect, f"the decision could not be made ({type(problem).__name__}), so nothing is allowed")
+        return _unmade(policy, problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Docket:
+    """The rules that speak of a call whatever its arguments are, for many calls that differ in nothing else."""
+
+    policy: Policy
+    allows: tuple[Rule, ...]
+    forbidding: tuple[Rule, ...]
+
+    @classmethod
+    def of(cls, attempt: Attempt, policy: Policy) -> Docket:
+        template = isinstance(attempt.tool.options.get("template"), Template)
+        applying = [rule for rule in policy.rules if rules.applies(rule, attempt, template=template)]
+        allows = [rule for rule in applying if rule.effect is Effect.ALLOW]
+        return cls(policy, tuple(allows), tuple(rule for rule in applying if rule.effect is not Effect.ALLOW))
+
+    def judge(self, attempt: Attempt, facts: Facts) -> Decision:
+        """As `decide`, but that nothing can run by it: what would hold a command is not worked out."""
+        try:
+            return _Judgement(attempt, self.policy, facts, self, runs=False).decision()
+        except Exception as problem:
+            return _unmade(self.policy, problem)
+
+
+def _unmade(policy: Policy, problem: Exception) -> Decision:
+    denies = any(rule.effect is Effect.DENY for rule in policy.rules)
+    effect = max(Effect.DENY if denies else Effect.ASK, policy.default)
+    return Decision(effect, f"the decision could not be made ({type(problem).__name__}), so nothing is allowed")
 
 
 def hidden(policy: Policy, tool_name: str) -> bool:
@@ -86,6 +116,11 @@ def label(rule: Rule) -> str:
     return f"{rule.policy}/{name}" if rule.policy else name
 
 
+def place(rule: Rule) -> str:
+    """Where a rule stands, as editors and terminals take it for a link; "" for one that no file holds."""
+    return f"{rule.origin.file}:{rule.origin.line}:{rule.origin.column}" if rule.origin.file else ""
+
+
 def decision_json(decision: Decision) -> dict[str, Any]:
     """What `openclaw why --json` prints."""
     refusal = decision.refusal
@@ -104,10 +139,17 @@ def decision_json(decision: Decision) -> dict[str, Any]:
             for rule in decision.rules
         ],
         "segments": [
-            {"argv": list(segment.argv), "decision": segment.decision.name.lower(), "reason": segment.reason}
+            {
+                "argv": list(segment.argv),
+                "decision": segment.decision.name.lower(),
+                "reason": segment.reason,
+                "rules": [place(rule) for rule in segment.rules],
+            }
             for segment in decision.segments
         ],
-        "refusal": None if refusal is None else {"code": refusal.code, "message": refusal.message},
+        "refusal": None
+        if refusal is None
+        else {"code": refusal.code, "message": refusal.message, "column": refusal.column or None},
     }
 
 
@@ -118,6 +160,8 @@ class _Judgement:
     attempt: Attempt
     policy: Policy
     facts: Facts
+    docket: Docket
+    runs: bool = True
     found: list[Stop] = field(default_factory=list)
     matched: list[Rule] = field(default_factory=list)
     outcomes: tuple[Segment, ...] = ()
@@ -128,9 +172,7 @@ class _Judgement:
     def decision(self) -> Decision:
         subject = subjects.of(self.attempt, self.facts)
         self.found.extend(subject.stops)
-        applying = [rule for rule in self.policy.rules if rules.applies(rule, self.attempt, subject)]
-        allows = [rule for rule in applying if rule.effect is Effect.ALLOW]
-        forbidding = [rule for rule in applying if rule.effect is not Effect.ALLOW]
+        allows, forbidding = self.docket.allows, self.docket.forbidding
         command = subject.command
         if subject.refusal is not None:
             command = self._refused(subject, forbidding)
@@ -142,13 +184,12 @@ class _Judgement:
         if worst.effect is Effect.ALLOW and (mixed := self._mixed()):
             worst = Stop(max(Effect.ASK, self.policy.default), mixed)
             self.found.append(worst)
-        if command is not None:
+        if command is not None and self.runs:
             command = self._held(command, subject, worst.effect)
-        told = {id(rule): rule for rule in self.matched}
         return Decision(
             worst.effect,
             worst.reason,
-            tuple(sorted(told.values(), key=lambda rule: -rule.effect)),
+            _strictest_first(self.matched),
             self.outcomes,
             subject.refusal,
             command,
@@ -182,7 +223,7 @@ class _Judgement:
             vetted=self.vetted,
             below=any(each is None or each[1] for each in self.reads),
         )
-        return replace(command, confinement=confinement)
+        return CommandLine(command.steps, confinement)
 
     def _call(self, subject: Subjects, allows: Sequence[Rule], forbidding: Sequence[Rule]) -> None:
         """A call without a command: every rule looks at the whole of it."""
@@ -252,16 +293,16 @@ class _Judgement:
         if effect is Effect.ALLOW:
             reason = f"{reason} by {label(named[0])}" if reason == "allowed" else reason
         invocations = _invocations(examined) if forbidding else []
-        stops = [
-            self._hold(rule)
-            for rule in forbidding
-            if rules.forbids_step(rule, self.attempt, subject, invocations, argv)
+        against = [
+            rule for rule in forbidding if rules.forbids_step(rule, self.attempt, subject, invocations, argv)
         ]
+        stops = [self._hold(rule) for rule in against]
         if named or not (stops or held):
             stops.append(Stop(effect, reason))
         worst = max(stops, key=lambda stop: stop.effect, default=Stop(Effect.ASK, reason))
         self.found.append(worst)
-        return Segment(argv, worst.effect, worst.reason, examined.program.path if examined.program else None)
+        program = examined.program.path if examined.program else None
+        return Segment(argv, worst.effect, worst.reason, program, _strictest_first([*named, *against]))
 
     def _refused(self, subject: Subjects, forbidding: Sequence[Rule]) -> CommandLine | None:
         """A command outside the grammar: never allowed, and denied wherever a deny rule can see into it."""
@@ -281,6 +322,12 @@ class _Judgement:
         if not found.complete and any(rule.effect is Effect.DENY for rule in forbidding):
             self.found.append(Stop(Effect.DENY, "too long to be searched for what is denied"))
         return command
+
+
+def _strictest_first(matched: Sequence[Rule]) -> tuple[Rule, ...]:
+    """Each once."""
+    told = {id(rule): rule for rule in matched}
+    return tuple(sorted(told.values(), key=lambda rule: -rule.effect))
 
 
 def _invocations(examined: Examined) -> list[scan.Invocation]:

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -85,6 +86,10 @@ class Disk:
         self._unsearched = unsearched
         self._programs: dict[str, tuple[int, Program | None]] = {}
 
+    def still(self) -> Disk:
+        """This machine, taken to stand still from now on."""
+        return Still(self._path, self._walls, self._unsearched)
+
     def walls(self) -> Walls:
         return self._walls()
 
@@ -133,10 +138,82 @@ class Disk:
         try:
             return Path(os.path.realpath(joined, strict=True))
         except (FileNotFoundError, NotADirectoryError):
-            # What does not exist yet is judged where it would come to be.
-            return Path(os.path.realpath(joined))
+            return _to_be(joined)
         except (OSError, ValueError):
             return None
+
+
+def _to_be(joined: str) -> Path | None:
+    """What does not exist yet is judged where it would come to be."""
+    try:
+        return Path(os.path.realpath(joined))
+    except (OSError, ValueError):  # an end that no path can have
+        return None
+
+
+class Still(Disk):
+    """This machine, taken to stand still: each answer is found once. For questions that are asked together and run
+    nothing; whoever runs something looks anew, or a link made meanwhile would lead elsewhere than was judged."""
+
+    def __init__(
+        self,
+        path: tuple[str, ...] = TRUSTED_PATH,
+        walls: Callable[[], Walls] = Walls,
+        unsearched: Callable[[Path, tuple[Path, ...]], str] = lambda workspace, roots: "",
+    ) -> None:
+        super().__init__(path, cache(walls), cache(unsearched))
+        self._led: dict[tuple[str, Path], Path | None] = {}
+        self._folders: dict[str, str] = {}
+        self._trusted: dict[tuple[Path, tuple[Path, ...]], bool] = {}
+
+    def trusts(self, folder: Path, roots: tuple[Path, ...]) -> bool:
+        known = self._trusted.get((folder, roots))
+        if known is None:
+            known = self._trusted[folder, roots] = super().trusts(folder, roots)
+        return known
+
+    def _age(self) -> int:
+        return 0
+
+    def resolve(self, path: str, cwd: Path) -> Path | None:
+        key = (path, cwd)
+        if key not in self._led:
+            self._led[key] = self._follow(path, cwd)
+        return self._led[key]
+
+    def _follow(self, path: str, cwd: Path) -> Path | None:
+        """As a disk does, but that the links on the way to the last name are followed once for each folder."""
+        joined = path if path.startswith("/") else f"{cwd}/{path}"
+        folder, _, name = joined.rpartition("/")
+        try:
+            if name in ("", ".", ".."):
+                return self._end(joined)
+            real = self._folder(folder or "/")
+            place = f"{real.rstrip('/')}/{name}"
+            return self._end(joined) if _is_link(place) else Path(place)
+        except (OSError, ValueError):
+            return super().resolve(path, cwd)
+
+    def _end(self, joined: str) -> Path:
+        return Path(self._folder(joined))
+
+    def _folder(self, joined: str) -> str:
+        """Where a folder is, or would come to be. Raises OSError and ValueError where that cannot be told."""
+        real = self._folders.get(joined)
+        if real is None:
+            try:
+                real = os.path.realpath(joined, strict=True)
+            except (FileNotFoundError, NotADirectoryError):
+                real = os.path.realpath(joined)
+            self._folders[joined] = real
+        return real
+
+
+def _is_link(place: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(place).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _mode(path: Path) -> int | None:
@@ -153,6 +230,7 @@ def _looks_bare(folder: Path) -> bool:
 
 def _program(name: str, place: str, owners: set[int]) -> Program | None:
     try:
+        os.stat(place)  # noqa: PTH116 - most places where a program is sought do not have it
         real = os.path.realpath(place, strict=True)
         status = Path(real).stat()
     except (OSError, ValueError):

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from openclaw.messages import CommandLine, Confinement, Step
-from openclaw.permissions import paths, profiles
+from openclaw.permissions import paths, patterns, profiles
 from openclaw.permissions.facts import Facts, Walls
 from openclaw.permissions.policy import Attempt, Effect, Policy, Rule
 from openclaw.permissions.template import Template
@@ -122,7 +122,10 @@ def confinement(
     those that speak of it. `vetted`: the steps that their profiles hold; `below`: one reads all in its folders."""
     workspace, hidden = _place(attempt, facts)
     allowing = [rule for rule in rules if rule.effect is Effect.ALLOW]
-    named = _named(_words(command), attempt, facts, cwd) if asked else _authored(command, attempt, allowing, facts, cwd)
+    if asked:
+        named = _named(_words(command), attempt, facts, cwd, workspace)
+    else:
+        named = _authored(command, attempt, allowing, facts, cwd, workspace)
     return Confinement(
         mechanism="none" if policy.sandbox == "off" else facts.walls().mechanism,
         workspace=workspace,
@@ -180,11 +183,10 @@ def _subcommand(argv: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _authored(
-    command: CommandLine, attempt: Attempt, allowing: Sequence[Rule], facts: Facts, cwd: Path
+    command: CommandLine, attempt: Attempt, allowing: Sequence[Rule], facts: Facts, cwd: Path, workspace: Path
 ) -> Iterator[Path]:
     """The paths that stand in the manifest as they are, so that its author, a person, has named them. Where a link in
     the workspace leads was named by nobody: it may have come with a repository."""
-    workspace, _ = _place(attempt, facts)
     for word in _literals(command, attempt, allowing):
         path = facts.resolve(word, cwd) if _may_be_path(word) else None
         if path is None:
@@ -202,23 +204,19 @@ def _literals(command: CommandLine, attempt: Attempt, allowing: Sequence[Rule]) 
         for shape in template.shapes:
             yield from (word[0] for word in shape.words[1:] if len(word) == 1 and isinstance(word[0], str))
         return
-    entries = [entry.split() for rule in allowing for entry in rule.when.commands or ()]
     for step in command.steps:
-        for entry in entries:
-            if entry[:1] == [step.argv[0]]:
-                yield from (word for word, said in zip(step.argv[1:], entry[1:], strict=False) if word == said)
+        for entry in (entry for rule in allowing for entry in patterns.naming(rule.when.commands or (), step.argv[0])):
+            yield from (word for word, said in zip(step.argv[1:], entry.split()[1:], strict=False) if word == said)
 
 
-def _named(words: Iterable[str], attempt: Attempt, facts: Facts, cwd: Path) -> Iterator[Path]:
+def _named(words: Iterable[str], attempt: Attempt, facts: Facts, cwd: Path, workspace: Path) -> Iterator[Path]:
     """What is named outside the workspace, or among what is protected: whoever agrees to it has read that."""
-    workspace, _ = _place(attempt, facts)
     for word in dict.fromkeys(words):
-        for text in dict.fromkeys((word, word.partition("=")[2])):
+        for text in (word, word.partition("=")[2]) if "=" in word else (word,):
             path = facts.resolve(text, cwd) if _may_be_path(text) else None
             if path is None:
                 continue
-            guarded = paths.protected(path, workspace, attempt.protected) is not None
-            if guarded or not paths.within(path, workspace):
+            if not paths.within(path, workspace) or paths.protected(path, workspace, attempt.protected) is not None:
                 yield path
 
 

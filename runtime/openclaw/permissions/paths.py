@@ -52,9 +52,9 @@ def within(path: PurePath, root: PurePath) -> bool:
 def protected(path: Path, workspace: Path, roots: Iterable[Path]) -> str | None:
     """Why nobody may touch this path unasked: the name of what protects it, or None."""
     folded = _folded(path)
-    inside = _folded(workspace)
+    inside = _folded_root(workspace)
     for root in roots:
-        guard = _folded(root)
+        guard = _folded_root(root)
         if folded[: len(guard)] != guard:
             continue
         # The workspace may lie in the state folder; then the folder around it is guarded, not the workspace.
@@ -66,6 +66,9 @@ def protected(path: Path, workspace: Path, roots: Iterable[Path]) -> str | None:
 
 def _folded(path: PurePath) -> tuple[str, ...]:
     return tuple([part.casefold() for part in path.parts])
+
+
+_folded_root = lru_cache(maxsize=64)(_folded)  # the same few for every path of every call
 
 
 def _sensitive(parts: tuple[str, ...]) -> str | None:

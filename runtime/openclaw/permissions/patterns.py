@@ -10,7 +10,7 @@ Knows no paths, senders or tools.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from openclaw.permissions import grammar, profiles, programs, scan
@@ -63,6 +63,48 @@ def _boundless(words: list[str], effect: Effect | None) -> Refusal | None:
 @lru_cache(maxsize=4096)
 def _tokens(pattern: str) -> tuple[str, ...]:
     return tuple(pattern.split())
+
+
+def permitting(entries: tuple[str, ...], argv: Sequence[str]) -> str | None:
+    """The first entry that covers these tokens."""
+    return next((entry for entry in naming(entries, argv[0]) if permits(entry, argv)), None)
+
+
+def naming(entries: tuple[str, ...], program: str) -> tuple[str, ...]:
+    """The entries that begin with this very word."""
+    return _by_program(entries).get(program, ())
+
+
+def any_forbids(written: tuple[str, ...], invocations: Iterable[Sequence[str]]) -> bool:
+    """Whether an entry of a deny or ask rule covers one of these invocations."""
+    table = _by_called(written)
+    for argv in invocations:
+        called = argv[0]
+        entries = table.get(called.rpartition("/")[2].casefold(), ())
+        if "/" in called:
+            entries = (*entries, *table.get(called, ()))
+        if entries and any(forbids(entry, argv) for entry in entries):
+            return True
+    return False
+
+
+@lru_cache(maxsize=1024)
+def _by_program(entries: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    return _table((entry, entry.split()[0]) for entry in entries if entry.split())
+
+
+@lru_cache(maxsize=1024)
+def _by_called(entries: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    """By path where an entry names one, else by the folded name."""
+    named = ((entry, entry.split()[0]) for entry in entries if entry.split())
+    return _table((entry, name if "/" in name else name.casefold()) for entry, name in named)
+
+
+def _table(named: Iterable[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
+    table: dict[str, tuple[str, ...]] = {}
+    for entry, name in named:
+        table[name] = (*table.get(name, ()), entry)
+    return table
 
 
 def permits(pattern: str, argv: Sequence[str]) -> bool:

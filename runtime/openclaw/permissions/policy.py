@@ -102,11 +102,12 @@ class Segment:
     decision: Effect
     reason: str
     program: str | None = None  # resolved path; None where it is not installed
+    rules: tuple[Rule, ...] = ()  # those that speak of it, strictest first
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the strict grammar does not understand a command; `column` is 1-based in the text."""
+    """Why the strict grammar does not understand a command; `column` is 1-based in the text, 0 where it has none."""
 
     code: str
     message: str

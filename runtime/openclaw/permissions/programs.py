@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["shell", "interpreter", "wrapper", "launcher"]
@@ -48,6 +49,7 @@ LAUNCHERS = _words("""
 _VERSION = re.compile(r"(?<=[A-Za-z])[-.]?\d[\d.]*$")
 
 
+@lru_cache(maxsize=1024)
 def plain_name(program: str) -> str:
     """The name without folder and version: `/usr/bin/python3.11` is `python`."""
     name = program.rsplit("/", 1)[-1]

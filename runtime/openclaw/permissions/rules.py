@@ -13,11 +13,13 @@ from openclaw.permissions.scan import Invocation
 from openclaw.permissions.subjects import PathSubject, Subjects
 
 
-def applies(rule: Rule, attempt: Attempt, subject: Subjects) -> bool:
-    """Whether a rule speaks of this tool, now, for this person; what the call says is looked at later."""
+def applies(rule: Rule, attempt: Attempt, *, template: bool) -> bool:
+    """Whether a rule speaks of this tool, now, for this person; what the call says is looked at later.
+
+    `template`: the tool is a command that its author wrote."""
     named = conditions.names_tool(rule, attempt.tool.name)
     if not named and rule.effect is Effect.DENY and rule.when.commands is not None:
-        named = subject.template  # a forbidden program stays forbidden inside a template
+        named = template  # a forbidden program stays forbidden inside a template
     if not named or not conditions.asked_by(rule.when, attempt):
         return False
     return rule.effect is not Effect.ALLOW or conditions.in_time(rule, attempt.now)
@@ -37,7 +39,7 @@ def permits_step(rule: Rule, attempt: Attempt, subject: Subjects, argv: Sequence
         return None
     if not _covered(rule.when, attempt, subject):
         return None
-    return next((entry for entry in rule.when.commands if patterns.permits(entry, argv)), None)
+    return patterns.permitting(rule.when.commands, argv)
 
 
 def _covered(when: Condition, attempt: Attempt, subject: Subjects) -> bool:
@@ -86,7 +88,7 @@ def forbids_step(
 ) -> bool:
     """Whether an ask or deny with `commands` holds for any of these invocations; `argv` is the step they stand in."""
     entries = rule.when.commands
-    if entries is None or not any(patterns.forbids(entry, found) for found in invocations for entry in entries):
+    if entries is None or not patterns.any_forbids(entries, invocations):
         return False
     if rule.when.input is not None and not conditions.input_matches(rule.when.input, attempt, rule.effect):
         return False

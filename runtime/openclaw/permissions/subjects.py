@@ -56,9 +56,10 @@ def of(attempt: Attempt, facts: Facts) -> Subjects:
     workspace = facts.resolve(".", attempt.workspace)
     if workspace is None:
         return Subjects(attempt.workspace, stops=(Stop(Effect.DENY, "the workspace cannot be found on the disk"),))
-    named, stops = _paths(attempt, workspace, facts)
+    judged = frozenset(attempt.tool.judged.values())
+    named, stops = _paths(attempt, workspace, facts) if "path" in judged else ([], [])
     hosts = []
-    for name in _judged(attempt, "url"):
+    for name in _judged(attempt, "url") if "url" in judged else ():
         for value in _values(attempt.input, name):
             host = conditions.host_of(value)
             if host is None:
@@ -117,7 +118,7 @@ def _paths(attempt: Attempt, workspace: Path, facts: Facts) -> tuple[list[PathSu
                 continue
             found.append(subject)
             stops.extend(_place(subject, workspace, attempt))
-    if not found and not stops and _judged(attempt, "path") and "command" not in attempt.tool.judged.values():
+    if not found and not stops and "command" not in attempt.tool.judged.values():
         found.append(PathSubject(".", workspace, (".",)))  # a path left out means the workspace
     return found, stops
 
