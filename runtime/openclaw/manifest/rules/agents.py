@@ -294,9 +294,10 @@ def session_time_zones_exist(project: Project) -> Iterator[Diagnostic]:
 def tools_are_not_all_denied(project: Project) -> Iterator[Diagnostic]:
     """What agents inherit stands in one place, and is told there once."""
     told: dict[tuple[Span, str], list[str]] = {}
+    denying = {name: policy for name, policy in project.policies.items() if _denies_a_tool(policy)}
     for agent in project.agents():
-        policy = project.policies.get(str(agent.value("policy")))
-        for tool in agent.texts("tools") if policy is not None and _denies_a_tool(policy) else ():
+        policy = denying.get(str(agent.value("policy")))
+        for tool in agent.texts("tools") if policy is not None else ():
             if policy is not None and _always_denied(project, policy, tool):
                 told.setdefault((tool.span, policy.name), []).append(agent.name)
     for (span, name), agents in told.items():

@@ -95,8 +95,9 @@ def hosts_are_names(project: Project) -> Iterator[Diagnostic]:
 
 def inputs_exist(project: Project) -> Iterator[Diagnostic]:
     for rule in all_rules(project):
-        known = _inputs(project, rule)
-        for stated in rule.conditions():
+        asked = [stated for stated in rule.conditions() if "input" in stated.node.entries]
+        known = _inputs(project, rule) if asked else None
+        for stated in asked:
             conditions = stated.get("input")
             for name, entry in (
                 conditions.entries.items() if isinstance(conditions, MapNode) and known is not None else ()

@@ -6,10 +6,10 @@ rule of the same policy settles without any conditions is told in `policies`, as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from openclaw.manifest import policies
 from openclaw.manifest.builtins import FLOOR
@@ -21,20 +21,49 @@ from openclaw.manifest.specs import tool_spec
 from openclaw.permissions.covers import covers
 from openclaw.permissions.policy import Condition, Effect, Policy, Rule
 
+_Place: TypeAlias = tuple[str, int, int]
 _WHAT: Final = ("commands", "paths", "hosts")
 
 
 def rules_decide(project: Project) -> Iterator[Diagnostic]:
     """Every rule of a policy decides something that no other rule of it decides as strictly."""
+    named = _Named(project)
     for policy in project.all("policy").values():
         joined = policies.whole_policy(project, policy.name)
         if joined is None:
             continue
+        by_tool = named.by_tool(joined)
         default = _strictest_default(project, policy.name)
-        own = list(rule_nodes(project, policy))
-        for index, node in enumerate(own):
-            before = {_place(other) for other in own[:index]}
-            yield from _behind(project, node, joined, before, default)
+        before: set[_Place] = set()
+        for node in rule_nodes(project, policy):
+            rule = replace(policies.rule(node), tools=named.of(policies.rule(node).tools))
+            behind = _Behind(rule, by_tool, before, default)
+            yield from _settled(node, rule, behind, named)
+            before.add(_place(rule))
+
+
+class _Named:
+    """Which tools the names and globs of rules stand for; each is asked for once."""
+
+    def __init__(self, project: Project) -> None:
+        self._tools = project.names("tool")
+        self._known: dict[str, tuple[str, ...]] = {}
+
+    def of(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(tool for name in names for tool in self._one(name)))
+
+    def _one(self, name: str) -> tuple[str, ...]:
+        if name not in self._known:
+            glob = any(sign in name for sign in "*?[")
+            self._known[name] = tuple(each for each in self._tools if fnmatchcase(each, name)) if glob else (name,)
+        return self._known[name]
+
+    def by_tool(self, policy: Policy) -> dict[str, list[Rule]]:
+        found: dict[str, list[Rule]] = {}
+        for rule in policy.rules:
+            for tool in self.of(rule.tools):
+                found.setdefault(tool, []).append(rule)
+        return found
 
 
 def _strictest_default(project: Project, name: str) -> Effect:
@@ -43,70 +72,52 @@ def _strictest_default(project: Project, name: str) -> Effect:
     return max(project.policies[each].default for each in joining)
 
 
-def _place(node: RuleNode) -> tuple[str, int, int]:
-    at = node.node.node.key(node.effect)
-    return at.file, at.line, at.column
-
-
-def _origin(rule: Rule) -> tuple[str, int, int]:
+def _place(rule: Rule) -> _Place:
     return rule.origin.file, rule.origin.line, rule.origin.column
 
 
-def _behind(
-    project: Project, node: RuleNode, joined: Policy, before: set[tuple[str, int, int]], default: Effect
-) -> Iterator[Diagnostic]:
-    """What of this rule another one settles: all of it, some of its tools, or some of its commands, paths or hosts."""
-    rule = replace(policies.rule(node), tools=_expanded(project, policies.rule(node)))
-    others = [other for other in joined.rules if _may_cover(other, rule, before)]
-    if not others or not rule.tools:
-        return
-    if (wide := _covering(others, rule, default)) is not None:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Behind:
+    """The rules that a rule may stand behind: `before` are the places of those further up in its own policy."""
+
+    rule: Rule
+    by_tool: Mapping[str, Sequence[Rule]]
+    before: set[_Place]
+    default: Effect
+
+    def wide(self, narrow: Rule) -> Rule | None:
+        """The rule that settles this part of it, if there is one."""
+        naming = self.by_tool.get(narrow.tools[0], ()) if narrow.tools else ()
+        return next((other for other in naming if self._may(other) and covers(other, narrow, self.default)), None)
+
+    def _may(self, other: Rule) -> bool:
+        """A stricter rule wherever it stands; of two that are as strict, one of the same policy. A floor that forbids
+        the same is no reason to take it out of a policy that should hold without it."""
+        if not other.policy or other.effect < self.rule.effect or _place(other) == _place(self.rule):
+            return False
+        return other.effect > self.rule.effect or _place(other) in self.before
+
+
+def _settled(node: RuleNode, rule: Rule, behind: _Behind, named: _Named) -> Iterator[Diagnostic]:
+    """What of a rule another one settles: all of it, some of its tools, or some of its commands, paths or hosts."""
+    if (wide := behind.wide(rule)) is not None:
         yield from _told(node, None, wide)
         return
-    for part in _parts(node):
-        narrow = _narrowed(project, rule, part)
-        if narrow is not None and (wide := _covering(others, narrow, default)) is not None:
+    for part, narrow in _parts(node, rule, named):
+        if (wide := behind.wide(narrow)) is not None:
             yield from _told(node, part, wide)
 
 
-def _may_cover(other: Rule, rule: Rule, before: set[tuple[str, int, int]]) -> bool:
-    """A stricter rule wherever it stands; of two that are as strict, one of the same policy that stands further up. A
-    floor that forbids the same is no reason to take it out of a policy that should hold without it."""
-    if not other.policy or _origin(other) == _origin(rule):
-        return False
-    return other.effect > rule.effect or (other.effect is rule.effect and _origin(other) in before)
-
-
-def _covering(others: list[Rule], rule: Rule, default: Effect) -> Rule | None:
-    return next((other for other in others if covers(other, rule, default)), None)
-
-
-def _expanded(project: Project, rule: Rule) -> tuple[str, ...]:
-    """Its tools by name, as many as its globs match."""
-    known = project.names("tool")
-    if "tool" in project.unreadable:
-        return rule.tools
-    return tuple(name for name in known if any(fnmatchcase(name, each) for each in rule.tools))
-
-
-def _parts(node: RuleNode) -> Iterator[Scalar]:
-    if len(node.tools) > 1:
-        yield from node.tools
+def _parts(node: RuleNode, rule: Rule, named: _Named) -> Iterator[tuple[Scalar, Rule]]:
+    """Each thing the rule lists, and the rule as it would be with that alone."""
+    for tool in node.tools if len(node.tools) > 1 else ():
+        yield tool, replace(rule, tools=named.of([str(tool.value)]))
     for key in _WHAT:
-        if len(stated := node.node.texts(key)) > 1 and not (node.effect == "allow" and key != "commands"):
-            yield from stated  # an allow needs all paths of a call covered, so one of them cannot be judged alone
-
-
-def _narrowed(project: Project, rule: Rule, part: Scalar) -> Rule | None:
-    """The rule as it would be with this part alone."""
-    text = str(part.value)
-    for key in _WHAT:
-        stated = getattr(rule.when, key)
-        if stated is not None and text in stated:
-            kept: Any = {key: (text,)}
-            return replace(rule, when=replace(rule.when, **kept))
-    tools = _expanded(project, replace(rule, tools=(text,)))
-    return replace(rule, tools=tools) if tools else None
+        # An allow needs all paths or hosts of a call covered, so none of them can be judged alone.
+        listed = node.node.texts(key) if node.effect != "allow" or key == "commands" else []
+        for stated in listed if len(listed) > 1 else ():
+            alone: Any = {key: (str(stated.value),)}
+            yield stated, replace(rule, when=replace(rule.when, **alone))
 
 
 def _told(node: RuleNode, part: Scalar | None, wide: Rule) -> Iterator[Diagnostic]:
@@ -249,11 +260,10 @@ def _named(project: Project, rule: RuleNode) -> list[str]:
 def conditions_fit_the_tools(project: Project) -> Iterator[Diagnostic]:
     """`commands` of tools that run none, `paths` of tools that are given none, `hosts` of those that fetch nothing."""
     for rule in all_rules(project):
-        named = _named(project, rule)
-        if not rule.sound or not named or "tool" in project.unreadable:
-            continue
-        for key in _WHAT:
-            if key in rule.node.node.entries and not any(_has(project, name, key, rule.effect) for name in named):
+        stated = [key for key in _WHAT if key in rule.node.node.entries]
+        named = _named(project, rule) if stated and rule.sound and "tool" not in project.unreadable else []
+        for key in stated if named else ():
+            if not any(_has(project, name, key, rule.effect) for name in named):
                 yield _pointless(rule, key)
 
 

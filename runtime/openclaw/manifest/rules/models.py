@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from openclaw import script
 from openclaw.manifest.builtins import MODELS
 from openclaw.manifest.diagnostic import Diagnostic, error
 from openclaw.manifest.near import meant
@@ -76,6 +75,8 @@ def scripts_can_be_followed(project: Project) -> Iterator[Diagnostic]:
         named = model.text("script")
         if named is None:
             continue
+        from openclaw import script
+
         content = project.folder.read_file(named.value)
         if content is None:
             yield error(

@@ -91,8 +91,9 @@ def templates_run_what_they_name(project: Project) -> Iterator[Diagnostic]:
 
 
 def _of(project: Project, rule: RuleNode, named: Scalar) -> Iterator[Diagnostic]:
-    for name, template in project.templates.items():
-        if not fnmatchcase(name, str(named.value)) or not isinstance(template, Template):
+    for name in _meant(project, str(named.value)):
+        template = project.templates[name]
+        if not isinstance(template, Template):
             continue
         tool = project.all("tool")[name]
         for shape in template.shapes:
@@ -100,6 +101,12 @@ def _of(project: Project, rule: RuleNode, named: Scalar) -> Iterator[Diagnostic]
             if hole is not None:
                 yield _written(tool, named, shape, hole)
                 break
+
+
+def _meant(project: Project, named: str) -> list[str]:
+    if named in project.templates:
+        return [named]
+    return [name for name in project.templates if fnmatchcase(name, named)] if any(c in named for c in "*?[") else []
 
 
 def _free(tool: Definition, rule: RuleNode, shape: Shape) -> Placeholder | None:

@@ -14,7 +14,7 @@ from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
 from openclaw.manifest.placeholders import secret_keys
 from openclaw.manifest.project import Project
 from openclaw.manifest.source import Source
-from openclaw.secrecy import SHAPES, TELLING
+from openclaw.secrecy import SHAPES, TELLING, Secrets
 
 _SHORTEST: Final = 6  # characters; and a shorter one than this is a stand-in
 _LONG: Final = 16  # from here on the schemas' own keys are told where they are filled in
@@ -107,6 +107,8 @@ def souls_hold_no_secrets(project: Project) -> Iterator[Diagnostic]:
 
 
 def _shapes(text: str) -> Iterator[tuple[int, int, str]]:
+    if Secrets().mask(text) == text:  # looks for them all at once, and there are seldom any
+        return
     for pattern, what in SHAPES:
         yield from ((*found.span(), what) for found in pattern.finditer(text))
 
