@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -202,6 +203,23 @@ def test_validate_checks_scenario_files_and_the_runtime_does_without_them(
 def test_the_default_project_meets_its_own_scenarios_and_they_use_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(TOP, "--coverage", "-k", "s: ") == 0
     assert capsys.readouterr().out.startswith("every way and every rule was put to use\n")
+
+
+def test_what_the_documentation_shows_is_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (TOP / "docs/testing.md").read_text("utf-8")
+    files = dict(re.findall(r"^```yaml (\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    files["agents/main.yaml"] = FILES["agents/main.yaml"]
+    telegram = '{kind: telegram, token: "${TELEGRAM_BOT_TOKEN}"}'
+    files["channels.yaml"] = f"channels: {{repl: {{kind: repl}}, telegram: {telegram}}}\n"
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    assert run(tmp_path) == 0, capsys.readouterr()
+    capsys.readouterr()
+    calls = files["tests/scenarios/calls.yaml"].replace('expect: ask, approvers: "repl:local"', "expect: allow")
+    (tmp_path / "tests/scenarios/calls.yaml").write_text(calls)
+    assert run(tmp_path, "-k", "rm notes") == 1
+    assert capsys.readouterr().out.partition("\n\n")[0] in page
 
 
 def test_ctrl_c_ends_it_with_what_there_was_until_then(project: Path) -> None:
