@@ -131,10 +131,8 @@ class _Sheet:
         yield from _in(laid(("", "", ""), [*self.routes()], columns - 2))
 
     def _value_rows(self) -> list[tuple[str, str, str]]:
-        return [
-            (key, value, how if at is None else f"{at.file}:{at.line}" + (f" ({how})" if how == "inherited" else ""))
-            for key, value, at, how in self.values()
-        ]
+        found = self.values()
+        return [(key, value, how if at is None else f"{at.file}:{at.line}") for key, value, at, how in found]
 
     def _policy_rows(self) -> Iterator[tuple[str, str]]:
         from openclaw.manifest.people import approvers_of

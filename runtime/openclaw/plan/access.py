@@ -79,13 +79,13 @@ def _name(address: str, snapshot: Snapshot) -> str:
 
 
 def _said(agent: Agent, snapshot: Snapshot, tools: Iterable[str]) -> dict[int, tuple[Rule, list[str]]]:
-    """Each rule of the policy with the agent's tools that it speaks of."""
+    """Each rule of the policy, in its order, with the agent's tools that it speaks of."""
     policy = snapshot.policies[agent.policy]
-    found: dict[int, tuple[Rule, list[str]]] = {}
+    found: dict[int, tuple[Rule, list[str]]] = {id(rule): (rule, []) for rule in policy.rules}
     for name in tools:
         for rule in speaking(Side(policy, snapshot.tools[name])):
-            found.setdefault(id(rule), (rule, []))[1].append(name)
-    return found
+            found[id(rule)][1].append(name)
+    return {key: (rule, names) for key, (rule, names) in found.items() if names}
 
 
 def _lines(
