@@ -12,15 +12,15 @@ Knows no manifests and writes nothing.
 from __future__ import annotations
 
 import base64
-import html
 import json
-import logging
 import re
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    import logging
 
 SHORTEST = 6  # characters of a value that is held for the whole process
 STRUCK = "***"
@@ -174,16 +174,18 @@ def ambient(environment: Mapping[str, str]) -> frozenset[str]:
     return frozenset(value for value in named if len(value) >= _SURELY and not value.startswith("/"))
 
 
-class Masking(logging.Filter):
-    """Strikes secrets out of every record that a handler is about to write, its traceback included."""
+class Masking:
+    """A filter for `logging`: strikes secrets out of every record that a handler is about to write, its traceback
+    included."""
 
     def __init__(self, secrets: Secrets) -> None:
-        super().__init__()
         self._secrets = secrets
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = self._secrets.mask(_message(record)), ()
         if record.exc_info and record.exc_info[0] is not None:
+            import traceback
+
             record.exc_text = self._secrets.mask("".join(traceback.format_exception(*record.exc_info))).rstrip("\n")
         return True
 
@@ -235,6 +237,8 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _in_html(value: str) -> Iterator[str]:
+    import html
+
     escaped = html.escape(value)
     yield from (html.escape(value, quote=False), escaped, escaped.replace("&#x27;", "'"))
     yield from (escaped.replace("&#x27;", "&#39;"), escaped.replace("&#x27;", "&#39;").replace("&quot;", "&#34;"))
