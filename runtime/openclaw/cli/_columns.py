@@ -64,11 +64,17 @@ def _head(word: str, columns: int) -> str:
 
 
 def _widths(table: Sequence[Sequence[str]], columns: int) -> list[int]:
-    """As wide as the widest cell; the widest columns give way until all fit."""
-    widths = [max(map(room, column)) for column in zip(*table, strict=True)]
+    """As wide as the widest cell; the widest columns give way until all fit, as long as they can between words."""
+    cells = [*zip(*table, strict=True)]
+    widths = [max(map(room, column)) for column in cells]
+    words = [max(room(word) for cell in column for word in cell.split(" ")) for column in cells]
     left = columns - GAP * (len(widths) - 1)
-    while sum(widths) > left and max(widths) > NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+    while sum(widths) > left:
+        able = [at for at, size in enumerate(widths) if size > words[at]]
+        able = able or [at for at, size in enumerate(widths) if size > NARROWEST]
+        if not able:
+            break
+        widths[max(able, key=lambda at: widths[at])] -= 1
     return widths
 
 
