@@ -53,7 +53,7 @@ def compile_open(
     across = [said for rule in RULES for said in rule(project)]
     told = {(said.file, said.line, said.column) for said in alone if said.severity == "error"}
     new = [said for said in across if (said.file, said.line, said.column) not in told]
-    first = bounded(arrange(_once(alone, new)), gathered.untold)
+    first = bounded(arrange(_once(alone, new)), gathered.cut)
     diagnostics = arrange(masked(first, gathered.secrets))
     if any(said.severity == "error" for said in diagnostics):
         return Compiled(None, diagnostics), project

@@ -6,11 +6,13 @@ place in a file. Knows nothing of YAML, schemas or how it is printed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from itertools import groupby
+from typing import Final, Literal, TypeAlias
 
 Severity: TypeAlias = Literal["error", "warning"]
+MOST_TOLD: Final = 1000  # of one file
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,30 @@ def warning(
 
 
 def see(span: Span, message: str) -> Related:
-    return Related(span.file, span.line, span.column, message)
+    return Related(span.file, span.line, span.column, _short(message, 400))
 
 
 def arrange(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Sorted by place; one mistake reached twice (through an alias, say) is told once."""
     unique = {(d.file, d.line, d.column, d.code, d.message): d for d in diagnostics}
     return tuple(sorted(unique.values(), key=lambda d: d.order))
+
+
+def bounded(diagnostics: Iterable[Diagnostic], cut: Collection[str]) -> tuple[Diagnostic, ...]:
+    """Of each file the first mistakes, and one that speaks of the others; `cut` names files that may hold more."""
+    found: list[Diagnostic] = []
+    for file, group in groupby(diagnostics, key=lambda each: each.file):
+        here = list(group)
+        found += here[:MOST_TOLD]
+        left = here[MOST_TOLD:]
+        if left or file in cut:
+            worst = error if file in cut or any(each.severity == "error" for each in left) else warning
+            last = here[:MOST_TOLD][-1]
+            end = Span(file, last.end_line, last.end_column, last.end_line, last.end_column)
+            many = f"{len(left):,} more" if left else "more"
+            cure = "mend what is told first: one cause often stands behind many"
+            found.append(worst("too-many", end, f"and {many} in this file", cure))
+    return tuple(found)
 
 
 def _at(

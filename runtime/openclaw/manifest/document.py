@@ -14,14 +14,15 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from openclaw.manifest import scalars
-from openclaw.manifest.diagnostic import Diagnostic, Span, error, see
+from openclaw.manifest.diagnostic import MOST_TOLD, Diagnostic, Span, error, see
 from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
 from openclaw.manifest.source import Source, decode
 
 MOST_BYTES: Final = 1 << 20
 MOST_LEVELS: Final = 100
-MOST_VALUES: Final = 100_000
+MOST_VALUES: Final = 100_000  # with aliases expanded
+MOST_WRITTEN: Final = 40_000  # keys and values that stand in the file
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]*)+")
@@ -112,8 +113,12 @@ class _Builder:
         self._anchors: dict[str, _Sized | None] = {}
         self._places: dict[str, Span] = {}
         self._documents = 0
+        self._written = 0
 
     def take(self, event: Any) -> None:
+        self._written += 1
+        if self._written > MOST_WRITTEN or len(self.said) >= MOST_TOLD:
+            self._stop(event)
         match event:
             case yaml.ScalarEvent():
                 self._scalar(event)
@@ -125,6 +130,13 @@ class _Builder:
                 self._alias(event)
             case yaml.DocumentStartEvent():
                 self._document(event)
+
+    def _stop(self, event: Any) -> None:
+        here = self.source.span(event.start_mark.index, event.end_mark.index)
+        if len(self.said) >= MOST_TOLD:
+            raise _Stop(error("too-many", here, "the file is read no further after so many mistakes"))
+        many = f"the file holds more than {MOST_WRITTEN:,} keys and values"
+        raise _Stop(error("file-size", here, many, "split it, or take out what is no manifest"))
 
     @property
     def opened(self) -> int | None:
@@ -284,7 +296,8 @@ class _Builder:
         self._put(node, size, None, event, True)
 
     def _undefined(self, name: str, span: Span) -> Diagnostic:
-        close = near(name, self._anchors)
+        few = len(self.said) * len(self._anchors) < 10_000  # comparing takes time
+        close = near(name, self._anchors) if few else None
         if close:
             place = self._places[close]
             return error(

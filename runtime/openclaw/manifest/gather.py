@@ -15,7 +15,7 @@ from openclaw.manifest import document, environment, placeholders, schema
 from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.folder import TOP, Folder, kind_of
-from openclaw.manifest.nodes import Entry, MapNode, Node, descend
+from openclaw.manifest.nodes import Entry, MapNode, Node, along
 from openclaw.manifest.project import Definition, Project, definitions
 from openclaw.signature import Importer
 
@@ -26,6 +26,7 @@ _SECTIONS = {
     "heartbeats": {"heartbeats": "heartbeat"},
     "models": {"models": "model"},
 }
+_MOST_IN_ALL = 2000  # mistakes of all files together, beyond which no further file is read
 _INHERITED = ("tools", "policy")  # required of an agent, here or in its folder's defaults
 
 
@@ -34,7 +35,9 @@ class Gathered:
     project: Project
     diagnostics: list[Diagnostic]
     secrets: frozenset[str]
-    _faulty: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)  # files that were not read
+    cut: set[str] = field(default_factory=set)  # files with more mistakes than were looked for
+    _faulty: dict[str, set[Path]] = field(default_factory=dict)  # file -> where, as far as a definition is deep
 
 
 def gather(folder: Folder, real: Mapping[str, str] | None, importer: Importer | None, now: datetime) -> Gathered:
@@ -47,7 +50,9 @@ def gather(folder: Folder, real: Mapping[str, str] | None, importer: Importer | 
     for file in [file for file, kind in files.items() if kind == "defaults"]:
         _load(work, file, "defaults")
     for file, kind in files.items():
-        if kind == "agent":
+        if len(work.diagnostics) >= _MOST_IN_ALL:
+            _leave(work, file, kind)
+        elif kind == "agent":
             inherited = _inherited(work.project, file).entries
             _load(work, file, kind, [key for key in _INHERITED if key not in inherited])
         elif kind != "defaults":
@@ -64,6 +69,17 @@ def _note_unreadable(work: Gathered) -> None:
             work.project.unreadable.add("agent")
 
 
+def _leave(work: Gathered, file: str, kind: str) -> None:
+    """So much is wrong that this file is not read: a link may lead to a folder of others' files."""
+    if not work.left:
+        last = "the files from here on are not read after so many mistakes"
+        cure = "mend what is told first, or remove the link that leads to files of others"
+        work.diagnostics.append(error("too-many", Span(file), last, cure))
+    work.left.add(file)
+    work._faulty[file] = {()}
+    work.project.unreadable.update(_SECTIONS.get(kind, {}).values())
+
+
 def _load(work: Gathered, file: str, kind: str, required: list[str] | None = None) -> None:
     project = work.project
     read = document.read(file, project.folder.files[file])
@@ -73,7 +89,7 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
     if read.root is None or any(said.code != "yaml-duplicate" for said in read.diagnostics):
         project.unreadable.update(_SECTIONS.get(kind, {}).values())
     if read.diagnostics:
-        work._faulty[file] = ((),)
+        work._faulty[file] = {()}
         work.secrets |= placeholders.secrets_in(kind, read.root, read.source.text)
     if read.root is None:
         return
@@ -81,11 +97,12 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
     work.secrets |= filled.secrets
     checked = schema.check(kind, filled.root, read.source, required or ())
     work.diagnostics += [*filled.diagnostics, *checked.diagnostics]
-    work._faulty[file] = (*work._faulty.get(file, ()), *checked.faulty)
+    if filled.cut or checked.cut:
+        work.cut.add(file)
+    work._faulty.setdefault(file, set()).update(path[:2] for path in checked.faulty)
     project.roots[file] = checked.root
-    project.faulty |= {
-        id(descend(checked.root, path[:length])) for path in checked.faulty for length in range(len(path) + 1)
-    }
+    for path in checked.faulty:
+        project.faulty.update(map(id, along(checked.root, path)))
 
 
 def _inherited(project: Project, file: str) -> MapNode:
@@ -123,11 +140,12 @@ def _name_all(work: Gathered, files: Mapping[str, str]) -> None:
 
 def _name(work: Gathered, file: str, sections: Mapping[str, str]) -> None:
     root = work.project.roots.get(file)
+    faulty = work._faulty.get(file, set())
     for section, kind in sections.items():
         known = work.project.named.setdefault(kind, {})
         for found in definitions(root.get(section) if root else None):
-            faulty = any(_covers((section, found.name), path) for path in work._faulty[file])
-            known[found.name] = Definition(found.name, found.key, found.node, not faulty)
+            sound = faulty.isdisjoint({(), (section, found.name)})
+            known[found.name] = Definition(found.name, found.key, found.node, sound)
         _name_shapeless(known, root.get(section) if root else None)
 
 
@@ -136,10 +154,6 @@ def _name_shapeless(known: dict[str, Definition], node: Node | None) -> None:
     if isinstance(node, MapNode):
         for name, entry in node.entries.items():
             known.setdefault(name, Definition(name, entry.key.span, MapNode({}, entry.key.span), False))
-
-
-def _covers(prefix: Path, path: Path) -> bool:
-    return path == () or path[: len(prefix)] == prefix
 
 
 def _name_agent(work: Gathered, file: str) -> None:

@@ -108,13 +108,20 @@ def secrets(node: Node) -> Iterator[str]:
             return
 
 
-def descend(node: Node, path: tuple[str | int, ...]) -> Node:
+def along(node: Node, path: tuple[str | int, ...]) -> Iterator[Node]:
+    """Every node on a path, from the first to the one it leads to."""
+    yield node
     for step in path:
         if isinstance(node, MapNode) and isinstance(step, str):
             node = node.entries[step].value
         elif isinstance(node, ListNode) and isinstance(step, int):
             node = node.items[step]
-    return node
+        yield node
+
+
+def descend(node: Node, path: tuple[str | int, ...]) -> Node:
+    *_, last = along(node, path)
+    return last
 
 
 def texts(node: Node | None) -> list[Scalar]:

@@ -13,11 +13,11 @@ from functools import cache
 from typing import Any, Final
 
 from openclaw import bundle
-from openclaw.manifest.diagnostic import Diagnostic, Span, error, warning
+from openclaw.manifest.diagnostic import MOST_TOLD, Diagnostic, Span, error, warning
 from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
 from openclaw.manifest.source import Source
-from openclaw.secrecy import SECRET_NAME, SHAPES, SHORTEST, Forms
+from openclaw.secrecy import SECRET_NAME, SHAPES, SHORTEST, TELLING, Forms
 
 Path = tuple[str | int, ...]
 
@@ -33,6 +33,7 @@ class Filled:
     root: Node
     diagnostics: tuple[Diagnostic, ...]
     secrets: frozenset[str]
+    cut: bool = False  # more mistakes than are put in words
 
 
 def fill(
@@ -41,7 +42,7 @@ def fill(
     """`variables` None: nobody looks at the environment, and what depends on it is Unknown."""
     filling = _Filling(kind, source, variables, read_file, optional=_without_secret(kind, root))
     tree = filling.node(root, ())
-    return Filled(tree, tuple(filling.said), frozenset(filling.secrets))
+    return Filled(tree, tuple(filling.said), frozenset(filling.secrets), filling.cut)
 
 
 @cache
@@ -103,6 +104,7 @@ class _Filling:
     read_file: Callable[[str], bytes | None]
     said: list[Diagnostic] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
+    cut: bool = False
     optional: frozenset[str] = frozenset()  # channels whose unset secrets are no mistake
     lenient: bool = False  # while such a secret is filled in
 
@@ -209,7 +211,10 @@ class _Filling:
         if default is not None:
             return default, False
         if self.variables is not None and not self.lenient:
-            self.said.append(self._unset(name, value, self._span(node, hole)))
+            if len(self.said) < MOST_TOLD:
+                self.said.append(self._unset(name, value, self._span(node, hole)))
+            else:
+                self.cut = True
         return None, secret
 
     def _unset(self, name: str, value: str | None, span: Span) -> Diagnostic:
@@ -262,7 +267,12 @@ def masked(diagnostics: Iterator[Diagnostic] | tuple[Diagnostic, ...], secrets: 
     """The last net: whatever a message was made of, no secret value leaves in it."""
     forms = Forms.of(secret for secret in secrets if len(secret) >= SHORTEST)
     return [
-        replace(each, message=forms.strike(each.message), help=each.help and forms.strike(each.help))
+        replace(
+            each,
+            message=forms.strike(each.message),
+            help=each.help and forms.strike(each.help),
+            related=tuple(replace(other, message=forms.strike(other.message)) for other in each.related),
+        )
         for each in diagnostics
     ]
 
@@ -286,9 +296,16 @@ def secret_spots(kind: str, root: Node | None, text: str) -> Iterator[tuple[int,
         yield from _secret_scalars(kind, root, ())
 
 
+def _is_secret_place(kind: str, path: Path) -> bool:
+    """By the schema's word, or by the name of a fixed argument or a variable of a tool."""
+    named = next((step for step in reversed(path) if isinstance(step, str)), "")
+    fixed = kind == "tools" and path[:1] == ("tools",) and path[2:3] in (("with",), ("env",)) and len(path) > 3
+    return (path[-1:] == (named,) and named in secret_keys(kind)) or (fixed and bool(TELLING.fullmatch(named)))
+
+
 def _secret_scalars(kind: str, node: Node, path: Path) -> Iterator[tuple[int, int]]:
     match node:
-        case Scalar(value=str()) if path[-1:] and path[-1] in secret_keys(kind) and "${" not in node.value:
+        case Scalar(value=str()) if _is_secret_place(kind, path) and "${" not in node.value:
             yield node.start, node.end
         case ListNode(items):
             for index, item in enumerate(items):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import nsmallest
 from typing import Any
 
 from openclaw.manifest.builtins import BUILTINS, MODELS
@@ -29,6 +30,7 @@ FILES = {
     "heartbeat": "heartbeats.yaml",
     "model": "models.yaml",
 }
+_MOST_GUESSES = 100_000  # about half a second's work
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,12 +87,24 @@ class Project:
     functions: dict[str, Callable[..., Any] | ImportProblem] = field(default_factory=dict)
     derived: dict[str, Derived | SignatureProblem] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
+    guesses: int = 0  # names compared so far with what was probably meant
+    _names: dict[str, tuple[list[str], frozenset[str]]] = field(default_factory=dict)
 
     def all(self, kind: str) -> Mapping[str, Definition]:
         return self.named.get(kind, {})
 
     def names(self, kind: str) -> list[str]:
-        """Every name a reference may use, built-in ones included."""
+        """Every name a reference may use, built-in ones included. Asked for once all definitions are known."""
+        if kind not in self._names:
+            found = self._named(kind)
+            self._names[kind] = found, frozenset(found)
+        return self._names[kind][0]
+
+    def has(self, kind: str, name: str) -> bool:
+        self.names(kind)
+        return name in self._names[kind][1]
+
+    def _named(self, kind: str) -> list[str]:
         own = list(self.all(kind))
         match kind:
             case "tool":
@@ -109,17 +123,20 @@ class Project:
     def refer(self, kind: str, reference: Scalar, name: str | None = None) -> Iterator[Diagnostic]:
         """A diagnostic where nothing of this kind has the name that is referred to."""
         name = str(reference.value) if name is None else name
-        if name in self.names(kind) or kind in self.unreadable or (kind == "group" and "person" in self.unreadable):
+        if self.has(kind, name) or kind in self.unreadable or (kind == "group" and "person" in self.unreadable):
             return
         yield self.unknown(kind, reference, name)
 
     def unknown(self, kind: str, reference: Scalar, name: str) -> Diagnostic:
         names = self.names(kind)
-        close = near(name, names)
+        self.guesses += len(names)
         shown = "***" if reference.secret else name
+        if self.guesses > _MOST_GUESSES:
+            return error(f"unknown-{kind}", reference.span, f"no {kind} `{shown}`")
+        close = near(name, names)
         if close is None:
             listed = (
-                f"there are: {', '.join(sorted(names)[:20])}"
+                f"there are: {', '.join(nsmallest(20, names))}"
                 if names
                 else f"there is none yet; describe it in {self.home(kind)}"
             )

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from openclaw import bundle
 from openclaw.manifest import conform, scalars, wording
 from openclaw.manifest.conform import Fault, Path
-from openclaw.manifest.diagnostic import Diagnostic, error
+from openclaw.manifest.diagnostic import MOST_TOLD, Diagnostic, error
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, descend, plain
 from openclaw.manifest.shapes import Shapes
 from openclaw.manifest.source import Source
 from openclaw.manifest.unknown import unknown_keys
 
 _OBJECT_FAULTS: Final = frozenset({"required", "additionalProperties", "oneOf"})
+_MOST_FAULTS: Final = 4 * MOST_TOLD  # several may be one mistake
 _FIRST: Final = ("type", "const", "enum", "pattern")
 
 
@@ -30,6 +32,7 @@ class Checked:
     root: MapNode
     diagnostics: tuple[Diagnostic, ...]
     faulty: tuple[Path, ...] = ()  # paths of the faults, for whoever must not look further there
+    cut: bool = False  # so many that the rest was not looked at
 
 
 def check(kind: str, root: Node, source: Source, required: Collection[str] = ()) -> Checked:
@@ -41,13 +44,17 @@ def check(kind: str, root: Node, source: Source, required: Collection[str] = ())
     converted = _typed(root, faults)
     if converted is not None:
         root, faults = converted, _faults(kind, converted, required)
-    return Checked(root, tuple(_say(kind, root, source, faults)), tuple(fault.path for fault in faults))
+    told = tuple(islice(_say(kind, root, source, faults), MOST_TOLD))
+    cut = len(told) == MOST_TOLD or len(faults) == _MOST_FAULTS
+    # What was not looked at may be at fault, too: nobody builds on it.
+    faulty = ((),) if cut else tuple(fault.path for fault in faults)
+    return Checked(root, told, faulty, cut)
 
 
 def _faults(kind: str, root: MapNode, required: Collection[str]) -> list[Fault]:
     lacking = [key for key in required if key not in root.entries]
     also = [Fault((), "required", {**bundle.schema(kind), "required": lacking})] if lacking else []
-    return [*also, *conform.faults(kind, plain(root))]
+    return [*also, *islice(conform.faults(kind, plain(root)), _MOST_FAULTS - len(also))]
 
 
 def _typed(root: MapNode, faults: list[Fault]) -> MapNode | None:
@@ -81,7 +88,7 @@ def _replaced(node: MapNode, changed: dict[int, Scalar]) -> MapNode:
 
 
 def _say(kind: str, root: MapNode, source: Source, faults: list[Fault]) -> Iterator[Diagnostic]:
-    shapes = Shapes(kind)
+    shapes = Shapes(kind, root)
     by_path: dict[Path, list[Fault]] = {}
     for fault in faults:
         by_path.setdefault(fault.path, []).append(fault)
@@ -89,7 +96,7 @@ def _say(kind: str, root: MapNode, source: Source, faults: list[Fault]) -> Itera
         node = descend(root, path)
         of_keys = [fault for fault in here if fault.keyword in _OBJECT_FAULTS and isinstance(node, MapNode)]
         if isinstance(node, MapNode) and of_keys:
-            yield from _keys(shapes, root, path, node, of_keys)
+            yield from _keys(shapes, path, node, of_keys)
         for fault in here:
             if fault.keyword == "propertyNames" and isinstance(node, MapNode):
                 yield wording.bad_name(fault.name or "", node, fault.schema)
@@ -102,7 +109,7 @@ def _rank(fault: Fault) -> int:
     return _FIRST.index(fault.keyword) if fault.keyword in _FIRST else len(_FIRST)
 
 
-def _keys(shapes: Shapes, root: MapNode, path: Path, node: MapNode, faults: list[Fault]) -> Iterator[Diagnostic]:
+def _keys(shapes: Shapes, path: Path, node: MapNode, faults: list[Fault]) -> Iterator[Diagnostic]:
     """What is wrong with the set of keys of one mapping: too many, too few, or one for the other."""
     groups = [
         tuple(branch["required"][0] for branch in fault.schema["oneOf"]) for fault in faults if fault.keyword == "oneOf"
@@ -116,7 +123,7 @@ def _keys(shapes: Shapes, root: MapNode, path: Path, node: MapNode, faults: list
     wanted = missing | {name for group in groups if not set(group) & set(node.entries) for name in group}
     if closed is not None:
         extras = [name for name in node.entries if name not in closed.get("properties", {}) and name not in exclusive]
-        for said, consumed in unknown_keys(shapes, root, path, node, closed, extras, wanted):
+        for said, consumed in unknown_keys(shapes, path, node, closed, extras, wanted):
             wanted -= consumed
             yield said
     for group in groups:
@@ -126,7 +133,7 @@ def _keys(shapes: Shapes, root: MapNode, path: Path, node: MapNode, faults: list
         elif not given and set(group) <= wanted:
             yield wording.none_of(node, group, path, title)
     for name in sorted(missing & wanted):
-        yield wording.missing(name, node, path, shapes.property(root, path, name), shapes.title(root, path))
+        yield wording.missing(name, node, path, shapes.property(path, name), shapes.title(path))
 
 
 def _value(root: MapNode, path: Path, node: Node, fault: Fault, source: Source) -> Diagnostic:

@@ -1,45 +1,50 @@
 """Which keys belong where: the schema of a kind, walked along a path with the manifest at hand.
 
-Follows references and the branches that `if`, `then` and `else` choose. Knows nothing of diagnostics.
+Follows references and the branches that `if`, `then` and `else` choose. Remembers each path it has walked, so
+that many mistakes cost no more than the manifest is long. Knows nothing of diagnostics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from openclaw import bundle
 from openclaw.manifest.conform import At, Path, branches, followed
-from openclaw.manifest.nodes import MapNode, descend, plain
+from openclaw.manifest.nodes import MapNode, plain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shapes:
-    kind: str
+    """Of one manifest."""
 
-    def keys(self, root: MapNode, path: Path) -> dict[str, Any]:
+    kind: str
+    root: MapNode
+    _walked: dict[Path, tuple[Any, list[At]]] = field(default_factory=dict)  # the value at a path, its schemas
+
+    def keys(self, path: Path) -> dict[str, Any]:
         """The properties that the mapping at `path` may have."""
         found: dict[str, Any] = {}
-        for at in self._along(root, path):
+        for at in self._along(path):
             found |= at.schema.get("properties", {})
         return found
 
-    def property(self, root: MapNode, path: Path, name: str) -> Mapping[str, Any]:
+    def property(self, path: Path, name: str) -> Mapping[str, Any]:
         """The schema of one property, its reference followed."""
-        for at in self._along(root, path):
+        for at in self._along(path):
             if name in at.schema.get("properties", {}):
                 return followed(At(at.kind, at.schema["properties"][name])).schema
         return {}
 
-    def title(self, root: MapNode, path: Path) -> str:
+    def title(self, path: Path) -> str:
         """What the mapping at `path` is, in a word or two."""
-        titles = [str(at.schema["title"]) for at in self._along(root, path) if "title" in at.schema]
+        titles = [str(at.schema["title"]) for at in self._along(path) if "title" in at.schema]
         return titles[-1] if titles else ""
 
-    def children(self, root: MapNode, path: Path) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    def children(self, path: Path) -> Iterator[tuple[str, dict[str, Any], bool]]:
         """Each key of the mapping at `path` that holds known keys, with those, and whether it holds them in a list."""
-        for at in self._along(root, path):
+        for at in self._along(path):
             for name, child in at.schema.get("properties", {}).items():
                 inner = followed(At(at.kind, child))
                 listed = "items" in inner.schema
@@ -56,13 +61,22 @@ class Shapes:
             if key in definition.get("properties", {}) and "title" in definition:
                 yield str(definition["title"])
 
-    def _along(self, root: MapNode, path: Path) -> list[At]:
-        here = _applicable(At(self.kind, bundle.schema(self.kind)), plain(root))
-        for index, step in enumerate(path):
-            below = [child for at in here for child in _child(at, step)]
-            value = plain(descend(root, path[: index + 1]))
-            here = [each for child in below for each in _applicable(child, value)]
-        return here
+    def _along(self, path: Path) -> list[At]:
+        return self._walk(path)[1]
+
+    def _walk(self, path: Path) -> tuple[Any, list[At]]:
+        if path not in self._walked:
+            self._walked[path] = self._step(path)
+        return self._walked[path]
+
+    def _step(self, path: Path) -> tuple[Any, list[At]]:
+        if not path:
+            value = plain(self.root)
+            return value, _applicable(At(self.kind, bundle.schema(self.kind)), value)
+        above, schemas = self._walk(path[:-1])
+        value = above[path[-1]]
+        below = [child for at in schemas for child in _child(at, path[-1])]
+        return value, [each for child in below for each in _applicable(child, value)]
 
 
 def _child(at: At, step: str | int) -> Iterator[At]:

@@ -33,10 +33,13 @@ class Source:
         return line, offset - self.starts[line - 1] + 1
 
     def span(self, start: int, end: int) -> Span:
-        line, column = self.place(start)
+        line = bisect_right(self.starts, start)
+        before = self.starts[line - 1]
         if end <= start:
-            return Span(self.file, line, column, line, column + 1)
-        return Span(self.file, line, column, *self.place(end))
+            return Span(self.file, line, start - before + 1, line, start - before + 2)
+        if line == len(self.starts) or end < self.starts[line]:  # nearly always, and there are many tokens
+            return Span(self.file, line, start - before + 1, line, end - before + 1)
+        return Span(self.file, line, start - before + 1, *self.place(end))
 
     def line(self, number: int) -> str:
         """The text of a line without its break; "" beyond the end."""

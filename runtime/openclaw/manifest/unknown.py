@@ -21,7 +21,6 @@ _LEVELS = {1: "one level up", 2: "two levels up", 3: "three levels up"}
 
 def unknown_keys(
     shapes: Shapes,
-    root: MapNode,
     path: Path,
     node: MapNode,
     closed: Mapping[str, Any],
@@ -35,10 +34,10 @@ def unknown_keys(
         entry = node.entries[name]
         yield (
             _no_space(name, entry)
-            or _up(shapes, root, path, node, entry, name, where)
+            or _up(shapes, path, node, entry, name, where)
             or _other_kind(shapes, name, entry, closed, wanted)
             or _near(name, entry, allowed, wanted, where, same_key)
-            or _down(shapes, root, path, entry, name, where)
+            or _down(shapes, path, entry, name, where)
             or _near(name, entry, allowed, wanted, where, _mistyped)
             or _unknown(name, entry, closed, where)
         )
@@ -67,17 +66,17 @@ def _no_space(name: str, entry: Entry) -> tuple[Diagnostic, set[str]] | None:
 
 
 def _up(
-    shapes: Shapes, root: MapNode, path: Path, node: MapNode, entry: Entry, name: str, where: str
+    shapes: Shapes, path: Path, node: MapNode, entry: Entry, name: str, where: str
 ) -> tuple[Diagnostic, set[str]] | None:
     levels = 0
     for length in range(len(path) - 1, -1, -1):
-        above = descend(root, path[:length])
+        above = descend(shapes.root, path[:length])
         if not isinstance(above, MapNode):
             continue
         levels += 1
-        if name not in shapes.keys(root, path[:length]):
+        if name not in shapes.keys(path[:length]):
             continue
-        owner = _where(path[:length], shapes.title(root, path[:length]))
+        owner = _where(path[:length], shapes.title(path[:length]))
         spaces = node.first.column - above.first.column
         how = (
             f"dedent it by {spaces} spaces"
@@ -142,10 +141,8 @@ def _mistyped(name: str, allowed: list[str]) -> str | None:
     return None if fold(name) in ELSEWHERE else near(name, allowed)
 
 
-def _down(
-    shapes: Shapes, root: MapNode, path: Path, entry: Entry, name: str, where: str
-) -> tuple[Diagnostic, set[str]] | None:
-    for child, keys, listed in shapes.children(root, path):
+def _down(shapes: Shapes, path: Path, entry: Entry, name: str, where: str) -> tuple[Diagnostic, set[str]] | None:
+    for child, keys, listed in shapes.children(path):
         meant = same_key(name, keys)
         if meant:
             said = error(

@@ -35,7 +35,10 @@ def _blotted(file: str, content: bytes, source: Source) -> Source:
 def _spots(file: str, content: bytes, source: Source) -> Iterator[tuple[int, int]]:
     """Stretches that are not shown; of what is no manifest, those that look like a secret by themselves."""
     if kind := kind_of(file):
-        yield from placeholders.secret_spots(kind, document.read(file, content).root, source.text)
+        # Read again only where a value could be secret by its place.
+        placed = kind == "tools" or placeholders.secret_keys(kind)
+        root = document.read(file, content).root if placed else None
+        yield from placeholders.secret_spots(kind, root, source.text)
     else:
         for pattern, _ in SHAPES:
             yield from (found.span() for found in pattern.finditer(source.text))
