@@ -13,7 +13,7 @@ PACKAGE = Path(openclaw.__file__).parent
 
 FLOORS: dict[int, set[str]] = {
     0: {
-        "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
+        "words", "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
         "note", "commands", "asking", "secrecy", "audit", "storing", "abilities",
     },
     1: {"permissions", "schedule", "signature", "script", "moments"},

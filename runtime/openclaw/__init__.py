@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from openclaw.marker import tool
 
 if TYPE_CHECKING:
-    from openclaw.messages import Call
+    from openclaw.words import Call
 
 __all__ = ["Call", "__version__", "tool"]
 __version__ = "0.1.0"
@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """`Call` is imported when somebody asks for it: `openclaw --help` should not wait for the words of a turn."""
     if name == "Call":
-        from openclaw.messages import Call
+        from openclaw.words import Call
 
         return Call
     raise AttributeError(f"module 'openclaw' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The words of the runtime: frozen values that flow between rooms. Imports nothing of ours, does nothing.
+"""The words of the runtime: frozen values that flow between rooms. Imports nothing of ours but `words`, does nothing.
 
 One message type inside; channels translate at their edge, and so do providers: the content of a
 transcript is kept in the block form of the Messages API, verbatim, because a model may bind later
@@ -11,9 +11,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
-from urllib.parse import quote, unquote
+from typing import Any, Literal, TypeAlias
+
+from openclaw.words import Address as Address
+from openclaw.words import Call as Call
+from openclaw.words import CommandLine as CommandLine
+from openclaw.words import Confinement as Confinement
+from openclaw.words import Judged as Judged
+from openclaw.words import Mechanism as Mechanism
+from openclaw.words import Step as Step
+from openclaw.words import ToolSpec as ToolSpec
+from openclaw.words import escape as escape
+from openclaw.words import quote_line as quote_line
+from openclaw.words import unescape as unescape
 
 Block: TypeAlias = Mapping[str, Any]
 """One content block of the Messages API: {"type": "text" | "thinking" | "tool_use" | ..., ...}."""
@@ -21,37 +31,6 @@ Block: TypeAlias = Mapping[str, Any]
 
 SILENT = "NO_REPLY"
 """What an agent answers to a heartbeat when nobody needs to be told anything."""
-
-
-# ── who and where ────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Address:
-    """A sender on a channel: the channel's key in channels.yaml and the channel's own immutable id."""
-
-    channel: str
-    id: str
-
-    def __str__(self) -> str:
-        return f"{self.channel}:{self.id}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """`telegram:12345` -> Address; raises ValueError where either half is missing."""
-        channel, colon, id = text.partition(":")
-        if not (channel and colon and id):
-            raise ValueError(f"`{text}` is not an address; write channel:id, for example telegram:12345")
-        return cls(channel, id)
-
-
-def escape(part: str) -> str:
-    """One part of a session key: `%` and `:` are percent-encoded, so that keys cannot run together."""
-    return part.replace("%", "%25").replace(":", "%3A")
-
-
-def unescape(part: str) -> str:
-    return unquote(part)
 
 
 # ── messages and replies ─────────────────────────────────────────────────────────────────────────
@@ -200,29 +179,6 @@ class Reply:
 
 # ── tools ────────────────────────────────────────────────────────────────────────────────────────
 
-Judged: TypeAlias = Literal["command", "path", "url"]
-"""How the permission layer reads one input of a tool: a command line, a path, an address on the web."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
-    """A tool as the model sees it and as its kind runs it.
-
-    `kind` is the file in openclaw/tools that runs it. `options` belong to the kind alone. `judged`
-    names the inputs that rules look at. `timeout` is in seconds.
-    """
-
-    name: str
-    description: str
-    input_schema: Mapping[str, Any]
-    kind: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    judged: Mapping[str, Judged] = field(default_factory=dict)
-    writes: bool = False  # changes files: paths are judged for writing, not for reading
-    timeout: float = 60.0
-    untrusted: bool = False  # what it returns was written by strangers
-    repeat: Literal["never", "safe"] = "never"  # whether a call that a crash cut off may be made again
-
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -249,76 +205,6 @@ class ToolResult:
     @property
     def said(self) -> str:
         return self.text if self.plain is None else self.plain
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One program of a command line, literal: exactly this argv runs, at exactly this path, without a shell."""
-
-    argv: tuple[str, ...]
-    after: Literal["", "|", "&&", "||", ";"] = ""  # how it is joined to the step before it
-    stdout: Literal["", "null"] = ""
-    stderr: Literal["", "null", "stdout"] = ""
-    program: str = ""  # resolved absolute path; "" until resolved
-
-
-Mechanism: TypeAlias = Literal["bubblewrap", "landlock", "seatbelt", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Confinement:
-    """What holds a command back while it runs, decided together with it. All paths are canonical.
-
-    `writable`: a person agreed, so the workspace may be written. `hidden`: folders and files that are not there
-    for it. `shown`: protected paths that it names, and that a person therefore saw; they may be read.
-    `repository`: the command is git, so it sees what git keeps in the workspace, and writes it if it is `writable`.
-    `around`: programs that look at the machine, which they would not see from inside; their profiles hold them.
-    `opened`: names below the repository's `.git` that a person let it change; `settings`: what programs obey elsewhere
-    in the workspace, because git checks files out. `lenient`: it may run where what is
-    protected in the workspace could not all be found, because nothing that was decided counts on that.
-    """
-
-    mechanism: Mechanism = "none"
-    workspace: Path = Path("/nonexistent")
-    writable: bool = False
-    network: bool = False
-    hidden: tuple[Path, ...] = ()
-    shown: tuple[Path, ...] = ()
-    repository: bool = False
-    around: tuple[Step, ...] = ()
-    opened: tuple[str, ...] = ()
-    settings: bool = False
-    lenient: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CommandLine:
-    """`confinement` is None where nothing was decided about it: then it does not run."""
-
-    steps: tuple[Step, ...]
-    confinement: Confinement | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Who calls a tool and from where. Public: a Python tool may ask for it by annotating a parameter.
-
-    `command` is the judged command line of a shell call: what the tool runs is this and nothing else.
-    `memory` is the scope folder whose memories this agent reads and writes, None where memory is off.
-    `untrusted` names the strangers' material that the session holds, "" for none.
-    """
-
-    agent: str
-    session: str
-    sender: str  # address
-    workspace: Path
-    id: str = ""
-    command: CommandLine | None = None
-    memory: str | None = None
-    chat: str | None = None  # the group it was asked for in, and its topic
-    topic: str | None = None
-    untrusted: str = ""
-    secrets: tuple[str, ...] = field(default=(), repr=False)  # of its input, which no output may hold
 
 
 # ── approvals ────────────────────────────────────────────────────────────────────────────────────
@@ -570,11 +456,6 @@ class Refused:
 
     code: str
     reason: str
-
-
-def quote_line(text: str) -> str:
-    """For logs and one-line displays: control and format characters escaped, nothing hidden."""
-    return "".join(c if c.isprintable() else quote(c) if ord(c) < 0x80 else f"\\u{{{ord(c):x}}}" for c in text)
 
 
 SUMMARY = "<summary of the conversation so far>\n", "\n</summary>"  # what stands around one in a message

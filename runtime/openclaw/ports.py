@@ -12,7 +12,7 @@ Constructors have no effects. `open` acquires, `close` releases and may be calle
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -39,6 +39,7 @@ from openclaw.messages import (
 )
 from openclaw.storing import *  # noqa: F403 - whoever keeps something finds its shape here, too
 from openclaw.storing import Queued, SessionSummary, Settlement
+from openclaw.words import ChannelOptions as ChannelOptions
 
 # ── providers ────────────────────────────────────────────────────────────────────────────────────
 
@@ -177,9 +178,7 @@ ALONE = Beside()
 
 
 class Post(Protocol):
-    async def __call__(
-        self, message: Message, watch: Watcher | None = None
-    ) -> Accepted | Answered | Refused:
+    async def __call__(self, message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
         """Takes a message in: a command acts at once, all else is on disk when this returns, or refused."""
 
 
@@ -372,15 +371,6 @@ class Gate(Protocol):
 
     def wrong(self, request: Any) -> None:
         """Notes that a wrong secret came from there."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelOptions:
-    """One entry of channels.yaml, placeholders resolved. `options` belong to the kind alone."""
-
-    key: str
-    kind: str
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Channel(Protocol):

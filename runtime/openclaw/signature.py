@@ -23,7 +23,7 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from openclaw.marker import MARK
-from openclaw.messages import Call
+from openclaw.words import Call
 
 Schema: TypeAlias = dict[str, Any]
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from openclaw.messages import quote_line as quote_line  # commands print one-line texts through it
+from openclaw.words import quote_line as quote_line  # commands print one-line texts through it
 
 
 def as_json(value: Any) -> None:

@@ -94,7 +94,7 @@ def _with_scenarios(found: Sequence[Diagnostic], project: Project) -> tuple[Sequ
 def _tell(args: argparse.Namespace, folder: Folder, diagnostics: Sequence[Diagnostic]) -> None:
     from openclaw.manifest import reports
     from openclaw.manifest.folder import kind_of
-    from openclaw.messages import quote_line
+    from openclaw.words import quote_line
 
     if diagnostics or args.format not in ("text", "github"):  # of which nothing is nothing
         color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")

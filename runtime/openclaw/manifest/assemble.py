@@ -33,8 +33,7 @@ from openclaw.manifest.snapshot import (
 )
 from openclaw.manifest.specs import below, plain_text
 from openclaw.manifest.specs import tools as all_tools
-from openclaw.messages import Address, ToolSpec
-from openclaw.ports import ChannelOptions
+from openclaw.words import Address, ChannelOptions, ToolSpec
 
 _ROUTING = ("kind", "enabled", "agent", "agents", "allow", "queue", "queue_limit")
 _OURS = ("id", "kind", "price", "fallback")  # of a model's keys; the others are its kind's

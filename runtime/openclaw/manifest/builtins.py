@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from openclaw.messages import Judged, ToolSpec
+from openclaw.words import Judged, ToolSpec
 
 MODELS: Final = (
     "claude-sonnet-5-5",

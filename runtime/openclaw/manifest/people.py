@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from openclaw.manifest.snapshot import Person, Room, Snapshot
-from openclaw.messages import Address, Message
+from openclaw.words import Address
+
+if TYPE_CHECKING:
+    from openclaw.messages import Message
 
 TERMINAL = Address("repl", "local")
 """Whoever sits at the terminal, or may open the control socket, owns the state folder: always an owner."""

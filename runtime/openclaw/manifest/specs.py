@@ -9,10 +9,10 @@ from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain
 from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
-from openclaw.messages import Judged, ToolSpec
 from openclaw.permissions.policy import Refusal
 from openclaw.permissions.template import Template
 from openclaw.signature import Derived
+from openclaw.words import Judged, ToolSpec
 
 
 def tools(project: Project) -> dict[str, ToolSpec]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from openclaw.manifest.snapshot import Agent, Snapshot
-from openclaw.messages import ToolSpec
+from openclaw.words import ToolSpec
 
 BYTES_PER_TOKEN: Final = 4  # of English text, roughly
 

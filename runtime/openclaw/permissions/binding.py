@@ -16,10 +16,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from openclaw.messages import CommandLine, Step
 from openclaw.permissions import programs
 from openclaw.permissions.policy import Attempt, Decision
 from openclaw.permissions.template import Template
+from openclaw.words import CommandLine, Step
 
 _LARGEST_SCRIPT = 16 * 2**20  # bytes; a larger file is bound by its size and times
 _MOST_LED = 1000  # arguments of one call that are followed

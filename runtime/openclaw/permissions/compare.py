@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from openclaw.messages import ToolSpec
 from openclaw.permissions import conditions, profiles, programs
 from openclaw.permissions.decide import hidden, standing
 from openclaw.permissions.policy import Condition, Effect, Policy, Rule
 from openclaw.permissions.template import Template
+from openclaw.words import ToolSpec
 
 Why: TypeAlias = Literal[
     "gained",  # the tool is there at all

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openclaw.messages import CommandLine, Step
 from openclaw.permissions import conditions, grammar, held, rules, scan, segments, subjects
 from openclaw.permissions.facts import Facts
 from openclaw.permissions.policy import (
@@ -31,6 +30,7 @@ from openclaw.permissions.policy import (
 from openclaw.permissions.segments import Examined
 from openclaw.permissions.subjects import Stop, Subjects
 from openclaw.permissions.template import Template
+from openclaw.words import CommandLine, Step
 
 __all__ = [
     "Attempt",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from openclaw.messages import CommandLine
 from openclaw.permissions.grammar import visible_letter
 from openclaw.permissions.policy import Attempt, Decision
+from openclaw.words import CommandLine
 
 WARNING = "warning: some characters below are written as \\u{..}; they are not plain ASCII and may mislead"
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from openclaw.messages import Mechanism
+from openclaw.words import Mechanism
 
 TRUSTED_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH

@@ -13,8 +13,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from openclaw.messages import CommandLine, Step
 from openclaw.permissions.policy import Refusal
+from openclaw.words import CommandLine, Step
 
 LONGEST = 4096  # characters
 MOST_SEGMENTS = 16

@@ -13,11 +13,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from openclaw.messages import CommandLine, Confinement, Step
 from openclaw.permissions import paths, patterns, profiles
 from openclaw.permissions.facts import Facts, Walls
 from openclaw.permissions.policy import Attempt, Effect, Policy, Rule
 from openclaw.permissions.template import Template
+from openclaw.words import CommandLine, Confinement, Step
 
 # They tell of the machine, of which there is nothing to see from inside.
 _LOOK_AROUND = frozenset(

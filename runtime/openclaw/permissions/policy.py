@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from openclaw.messages import CommandLine, ToolSpec
+from openclaw.words import CommandLine, ToolSpec
 
 Sandbox: TypeAlias = Literal["auto", "required", "off"]
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from openclaw.messages import CommandLine
 from openclaw.permissions import programs
 from openclaw.permissions.grammar import KEYWORDS, LONGEST
+from openclaw.words import CommandLine
 
 Invocation: TypeAlias = tuple[str, ...]
 """A program and the words after it."""

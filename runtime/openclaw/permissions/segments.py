@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from openclaw.messages import Step
 from openclaw.permissions import held, paths, profiles, programs, scan, subjects
 from openclaw.permissions.facts import Facts, Program
 from openclaw.permissions.policy import Attempt, Effect, Policy, Rule
 from openclaw.permissions.rules import permits_step
 from openclaw.permissions.subjects import PathSubject, Stop, Subjects
+from openclaw.words import Step
 
 _NEED_WORDS = frozenset({"shell", "interpreter", "wrapper"})
 

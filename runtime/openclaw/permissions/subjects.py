@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from openclaw.errors import ToolError
-from openclaw.messages import CommandLine, Judged, Step
 from openclaw.permissions import conditions, grammar, paths
 from openclaw.permissions.facts import Facts, Program
 from openclaw.permissions.policy import Attempt, Effect, Refusal
 from openclaw.permissions.template import Template
+from openclaw.words import CommandLine, Judged, Step
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHELLS = ("bash", "sh")

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from openclaw.messages import CommandLine
 from openclaw.names import INCOMING
 from openclaw.output import SPILL
 from openclaw.permissions import paths, profiles
 from openclaw.permissions.conditions import host_of
 from openclaw.permissions.policy import Attempt, Decision
+from openclaw.words import CommandLine
 
 _KEPT = frozenset({INCOMING, SPILL[0]})
 # Programs that look at a folder: what they tell of what lies below it only with these flags, or always.

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from openclaw.errors import ToolError
-from openclaw.messages import CommandLine, Step
 from openclaw.permissions import grammar
 from openclaw.permissions.policy import Refusal
+from openclaw.words import CommandLine, Step
 
 _HOLE = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<spread>\.\.\.)?\}|[{}]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

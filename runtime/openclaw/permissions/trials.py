@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from openclaw.messages import ToolSpec
 from openclaw.permissions import profiles
 from openclaw.permissions.compare import Part
 from openclaw.permissions.policy import Condition
+from openclaw.words import ToolSpec
 
 STRANGER = "somebody:else"
 MOST = 240  # calls that are tried for one reason

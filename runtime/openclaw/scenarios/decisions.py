@@ -12,13 +12,13 @@ from typing import Any
 
 from openclaw.manifest import people
 from openclaw.manifest.snapshot import Agent, Snapshot
-from openclaw.messages import Address, ToolSpec, quote_line
 from openclaw.permissions import decide as permissions
 from openclaw.permissions.decide import Attempt, Decision, Effect, Rule
 from openclaw.permissions.facts import Assumed
 from openclaw.scenarios.document import Correction, DecisionCase, Failure, Outcome, Scenario, Used
 from openclaw.scenarios.words import call, listed
 from openclaw.scenarios.world import Impossible, Standing, World, standing, workspace
+from openclaw.words import Address, ToolSpec, quote_line
 
 SECTION = "decisions"
 MOST_SHOWN = 5  # failures of one case

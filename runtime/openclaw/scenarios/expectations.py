@@ -8,12 +8,12 @@ from typing import Any, Final, TypeAlias
 
 from openclaw.manifest.people import addresses
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.messages import Address
 from openclaw.scenarios import judging
 from openclaw.scenarios.document import Path
 from openclaw.scenarios.judging import Wrong
 from openclaw.scenarios.situation import Situation, Unmet
 from openclaw.scenarios.stage import Said
+from openclaw.words import Address
 
 _Judge: TypeAlias = Callable[[Situation, Path, Any], Iterator[Wrong]]
 

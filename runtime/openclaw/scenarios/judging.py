@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from openclaw.messages import quote_line
 from openclaw.scenarios import words
 from openclaw.scenarios.document import Path
 from openclaw.scenarios.stage import Ran, Said
+from openclaw.words import quote_line
 
 SHOWN = 300  # characters of a text that a failure tells
 

@@ -14,11 +14,11 @@ from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.reports import head
 from openclaw.manifest.reports.text import excerpt
 from openclaw.manifest.source import decode
-from openclaw.messages import quote_line
 from openclaw.scenarios import coverage
 from openclaw.scenarios.document import Failure
 from openclaw.scenarios.results import Result, Results
 from openclaw.scenarios.suite import Suite
+from openclaw.words import quote_line
 
 MOST_SHOWN = 5  # failures of one case
 _RED, _GREEN, _BOLD, _DIM, _OFF = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[2m", "\x1b[0m"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from openclaw.messages import quote_line
+from openclaw.words import quote_line
 
 _WIDEST = 100
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import TERMINAL
 from openclaw.manifest.snapshot import Agent, Room, Snapshot
-from openclaw.messages import Address
 from openclaw.scenarios.document import Given, Place
+from openclaw.words import Address
 
 
 @dataclass(frozen=True, slots=True, eq=False)

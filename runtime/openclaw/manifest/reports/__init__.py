@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from openclaw.manifest.diagnostic import Diagnostic, Related
-from openclaw.messages import quote_line
+from openclaw.words import quote_line
 
 
 @dataclass(frozen=True, slots=True)

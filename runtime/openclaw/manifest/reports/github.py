@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.reports import PLAIN, Look, advice
-from openclaw.messages import quote_line
+from openclaw.words import quote_line
 
 
 def render(diagnostics: Iterable[Diagnostic], folder: Folder, look: Look = PLAIN) -> str:

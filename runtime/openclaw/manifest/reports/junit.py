@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder, kind_of
 from openclaw.manifest.reports import PLAIN, Look, head, text
-from openclaw.messages import quote_line
+from openclaw.words import quote_line
 
 _REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -8,7 +8,7 @@ from functools import cache
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.reports import PLAIN, Look, _lines, head, place
-from openclaw.messages import quote_line
+from openclaw.words import quote_line
 
 _RED, _YELLOW, _CYAN, _BOLD, _OFF = "\x1b[31m", "\x1b[33m", "\x1b[36m", "\x1b[1m", "\x1b[0m"
 _WIDEST = 160
