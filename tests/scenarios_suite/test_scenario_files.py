@@ -3,22 +3,30 @@ of an assertion."""
 
 from __future__ import annotations
 
+import copy
 import os
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from casebook import FILE, FILES, NOW, mistakes
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
+from openclaw import bundle
 from openclaw.errors import UsageError
+from openclaw.manifest import conform
 from openclaw.manifest.build import compile_open
 from openclaw.manifest.codes import CODES
 from openclaw.manifest.codes import scenarios as codes
 from openclaw.manifest.folder import Folder
+from openclaw.manifest.nodes import plain
 from openclaw.scenarios import check, document
 from openclaw.scenarios.document import Scenario
 
+TOP = Path(__file__).resolve().parent.parent.parent
 CONTRACT = """\
 given: {now: "2026-03-28T12:00:00Z", channel: discord, room: ops, from: ana}
 routes:
@@ -268,3 +276,35 @@ def test_what_cannot_be_read_is_told_and_never_waited_for(tmp_path: Path) -> Non
         "pipe.yaml file",
         "sixteen.yaml encoding",
     ]
+
+
+def plain_cases() -> list[Any]:
+    """The scenario files that ship, as plain values."""
+    texts = [path.read_bytes() for path in sorted((TOP / check.FOLDER).glob("*.yaml"))]
+    return [plain(found.root) for text in texts if (found := check.shaped(FILE, text)).root is not None]
+
+
+def spots(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(spot for step, each in inside for spot in spots(each, (*path, step)))]
+
+
+MUTANTS = [None, True, 0, "", "x", "2026-03-28T12:00:00Z", [], ["x"], {}, {"x": 1}, {"user": "x"}, {"text": "x"}]
+
+
+def test_our_judge_of_shapes_agrees_with_the_jsonschema_package() -> None:
+    chance, theirs = random.Random(7), Draft202012Validator(bundle.schema(check.KIND))
+    for value in plain_cases():
+        assert not list(conform.faults(check.KIND, value)) and theirs.is_valid(value)
+        for spot in chance.choices(spots(value), k=20):
+            mutant = copy.deepcopy(value)
+            if spot:
+                holder = mutant
+                for step in spot[:-1]:
+                    holder = holder[step]
+                holder[spot[-1]] = copy.deepcopy(chance.choice(MUTANTS))
+            ours = {(fault.path, fault.keyword) for fault in conform.faults(check.KIND, mutant)}
+            failures = list(theirs.iter_errors(mutant))
+            named = ["propertyNames" in failure.relative_schema_path for failure in failures]
+            found = zip(failures, named, strict=True)
+            assert ours == {(tuple(f.absolute_path), "propertyNames" if n else str(f.validator)) for f, n in found}
