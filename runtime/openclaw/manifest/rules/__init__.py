@@ -23,6 +23,7 @@ from openclaw.manifest.rules import reach as reach
 from openclaw.manifest.rules import runners as runners
 from openclaw.manifest.rules import secrets as secrets
 from openclaw.manifest.rules import tools as tools
+from openclaw.manifest.rules import trials as trials
 from openclaw.manifest.rules import typed as typed
 
 RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
@@ -61,7 +62,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     policies.rules_name_tools,
     policies.allows_are_narrow,
     policies.allows_have_a_point,
-    policies.tests_hold,
+    trials.tests_hold,
     idle.rules_decide,
     idle.conditions_can_be_met,
     idle.conditions_fit_the_tools,

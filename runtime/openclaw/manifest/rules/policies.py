@@ -9,15 +9,14 @@ from pathlib import PurePosixPath
 
 from openclaw.manifest import policies
 from openclaw.manifest.builtins import FLOOR
-from openclaw.manifest.diagnostic import Diagnostic, Span, error, see, warning
+from openclaw.manifest.diagnostic import Diagnostic, error, see, warning
 from openclaw.manifest.near import meant
-from openclaw.manifest.nodes import ListNode, MapNode, Scalar
+from openclaw.manifest.nodes import Scalar
 from openclaw.manifest.policies import RuleNode, all_rules, rule_nodes
-from openclaw.manifest.project import Definition, Project
-from openclaw.messages import Address
-from openclaw.permissions import patterns
+from openclaw.manifest.project import Project
 from openclaw.permissions.policy import Condition
 from openclaw.permissions.template import Shape, Template
+from openclaw.words import Address
 
 _COMMANDS = "run_command"
 # They do nothing but write; of others it cannot be told.
@@ -248,47 +247,3 @@ def _covers(project: Project, wide: str, narrow: str) -> bool:
         return wide == narrow or fnmatchcase(narrow, wide)
     matched = [name for name in project.names("tool") if fnmatchcase(name, narrow)]
     return bool(matched) and all(fnmatchcase(name, wide) for name in matched)
-
-
-# ── their own tests ──────────────────────────────────────────────────────────────────────────────
-
-
-def tests_hold(project: Project) -> Iterator[Diagnostic]:
-    for node in all_rules(project):
-        tests = node.node.get("tests")
-        if not isinstance(tests, MapNode) or not node.sound:
-            continue
-        if "commands" not in node.node.node.entries:
-            yield error(
-                "rule-test",
-                node.node.node.key("tests"),
-                "`tests` try commands, and this rule has no `commands`",
-                "add `commands`, or remove `tests`",
-            )
-            continue
-        if not any(_unfit(node, entry) for entry in node.node.texts("commands")):
-            yield from _tried(node, Definition("tests", node.node.key, tests))
-
-
-def _unfit(node: RuleNode, entry: Scalar) -> bool:
-    return patterns.check_pattern(str(entry.value), unsafe=True, effect=policies.EFFECTS[node.effect]) is not None
-
-
-def _tried(node: RuleNode, tests: Definition) -> Iterator[Diagnostic]:
-    rule = policies.rule(node)
-    for key, wanted in (("match", True), ("no_match", False)):
-        listed = tests.get(key)
-        for command in tests.texts(key) if isinstance(listed, ListNode) else ():
-            if patterns.rule_test(rule, str(command.value)) is not wanted:
-                what = "does not match" if wanted else "matches"
-                yield error(
-                    "rule-test",
-                    command.span,
-                    f"this rule {what} `{command.value}`, and its test says it {'does' if wanted else 'does not'}",
-                    "correct `commands`, or the test",
-                    [see(_at(node), "the rule")],
-                )
-
-
-def _at(node: RuleNode) -> Span:
-    return node.node.node.key(node.effect)
