@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from openclaw.messages import Address, ToolSpec, Usage
 from openclaw.permissions.policy import Policy
-from openclaw.ports import ChannelOptions
 from openclaw.secrecy import masked
+from openclaw.words import Address, ChannelOptions, ToolSpec
+
+if TYPE_CHECKING:
+    from openclaw.messages import Usage
 
 Queue: TypeAlias = Literal["queue", "collect", "interrupt", "steer"]
 """What becomes of messages that come while an answer is being written."""
