@@ -52,6 +52,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     tools.signatures_fit,
     typed.inputs_have_the_types_of_their_parameters,
     typed.fixed_arguments_have_the_types_of_their_parameters,
+    typed.defaults_have_the_types_of_their_parameters,
     policies.includes_exist,
     policies.includes_end,
     policies.floor_only_restricts,

@@ -122,7 +122,7 @@ def _soul(project: Project, named: Scalar) -> Iterator[Diagnostic]:
     if content is None:
         folder = str(PurePosixPath(path).parent)
         beside = [
-            str(PurePosixPath(file).relative_to(folder))
+            os.path.relpath(file, PurePosixPath(named.span.file).parent)
             for file in project.folder.files
             if file.endswith(".md") and PurePosixPath(file).is_relative_to(folder)
         ]

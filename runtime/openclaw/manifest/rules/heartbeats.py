@@ -20,7 +20,8 @@ from openclaw.manifest.rules.policies import refer_channel
 from openclaw.schedule import Cron, Problem, describe, parse
 from openclaw.timetable import Timetable
 
-_OFTEN = timedelta(minutes=5)
+_OFTEN = 300  # seconds
+_MANY = 12  # times a day; a few of them close together are meant
 
 
 def _places(project: Project) -> Iterator[Definition]:
@@ -62,15 +63,15 @@ def schedules_are_meant(project: Project) -> Iterator[Diagnostic]:
                 f"day and weekday are both given, and either is enough: {describe(parsed)}",
                 "use only one of them, the other as `*`",
             )
-        gap = _gap(parsed)
-        if gap < _OFTEN and "check" not in heartbeat.node.entries:
-            times = len(parsed.minutes) * len(parsed.hours)
+        times = len(parsed.minutes) * len(parsed.hours)
+        gaps = _gaps(parsed)
+        if times >= _MANY and gaps[0] < _OFTEN and "check" not in heartbeat.node.entries:
             where = "" if len(parsed.hours) == 24 else _hours(parsed)
+            how = "every" if gaps[0] == gaps[len(gaps) // 2] else "as often as every"
             yield warning(
                 "cron-often",
                 expression.span,
-                f"fires every {int(gap.total_seconds())} seconds{where}, {times:,} times a day, "
-                "each time calling the model",
+                f"fires {how} {gaps[0]} seconds{where}, {times:,} times a day, each time calling the model",
                 "set a longer interval",
             )
 
@@ -88,10 +89,10 @@ def _schedules(project: Project) -> Iterator[tuple[Definition, Scalar, Cron | Pr
             yield heartbeat, expression, parse(str(expression.value))
 
 
-def _gap(cron: Cron) -> timedelta:
-    """The shortest time between two times of its day."""
+def _gaps(cron: Cron) -> list[int]:
+    """Seconds between the times of its day, the shortest first."""
     times = [hour * 60 + minute for hour in cron.hours for minute in cron.minutes]
-    return timedelta(minutes=min((b - a for a, b in pairwise(times)), default=DAY))
+    return sorted(60 * (later - time) for time, later in pairwise(times)) or [60 * DAY]
 
 
 def models_exist(project: Project) -> Iterator[Diagnostic]:

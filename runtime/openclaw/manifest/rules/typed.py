@@ -60,6 +60,23 @@ def fixed_arguments_have_the_types_of_their_parameters(project: Project) -> Iter
                 )
 
 
+def defaults_have_the_types_of_their_parameters(project: Project) -> Iterator[Diagnostic]:
+    """Of the function itself: what it takes where nothing is given."""
+    for tool, derived in _functions(project):
+        reference = tool.text("python")
+        if reference is None:
+            continue
+        for name, schema in derived.types.items():
+            if "default" in schema and next(conform.misfits(_judged(schema), schema["default"]), None) is not None:
+                yield warning(
+                    "input-type",
+                    reference.span,
+                    f"the default of `{name}` is {scalars.kind(schema['default'])}, and the parameter is annotated "
+                    f"`{_said(schema)}`",
+                    "correct the default or the annotation in the function",
+                )
+
+
 def _functions(project: Project) -> Iterator[tuple[Definition, Derived]]:
     for tool in project.all("tool").values():
         derived = project.derived.get(tool.name)
