@@ -97,11 +97,21 @@ def test_verbose_lists_the_files(project: Path) -> None:
     assert "agents/main.yaml\ntools.yaml\n" in openclaw("validate", "-v", cwd=project).stderr
 
 
+def test_verbose_tells_what_the_prompt_and_the_tools_of_each_agent_weigh(project: Path) -> None:
+    (project / "agents/main.md").write_text("You are brief.\n")
+    line = next(
+        line for line in openclaw("validate", "-v", cwd=project).stderr.splitlines() if line.startswith("main:")
+    )
+    assert line.startswith("main: prompt 14 bytes, 1 tools ") and line.endswith(" tokens")
+    (project / "tools.yaml").write_text("policies: {careful: {ruels: []}}\n")
+    assert "main:" not in openclaw("validate", "-v", cwd=project).stderr
+
+
 def test_it_imports_no_model_sdk_no_chat_library_and_no_schema_library() -> None:
     code = (
         "import sys; from openclaw.cli import main; main(['-C', sys.argv[1], 'validate']);"
         "heavy = {'anthropic', 'telegram', 'discord', 'httpx', 'httpx2', 'pydantic', 'starlette', 'uvicorn', 'aiohttp',"
-        " 'rich', 'prompt_toolkit', 'watchfiles', 'jsonschema', 'asyncio'};"
+        " 'rich', 'prompt_toolkit', 'watchfiles', 'jsonschema', 'asyncio', 'openclaw.messages', 'openclaw.ports'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

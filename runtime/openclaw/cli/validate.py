@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from openclaw.manifest.diagnostic import Diagnostic
     from openclaw.manifest.folder import Folder
     from openclaw.manifest.project import Project
+    from openclaw.manifest.snapshot import Snapshot
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +43,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-import", action="store_true", help="import no Python tool: for folders that are not trusted"
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="list the files that were read")
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="list the files that were read, and what each agent's prompt and tools weigh",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,7 +71,7 @@ def _run(args: argparse.Namespace) -> int:
         today=datetime.now(UTC),
     )
     diagnostics, folder = _with_scenarios(compiled.diagnostics, project)
-    _tell(args, folder, diagnostics)
+    _tell(args, folder, diagnostics, _weights(compiled.snapshot) if args.verbose and compiled.snapshot else [])
     return 1 if any(each.severity == "error" or args.strict for each in diagnostics) else 0
 
 
@@ -91,7 +97,18 @@ def _with_scenarios(found: Sequence[Diagnostic], project: Project) -> tuple[Sequ
     return arrange([*found, *checked.diagnostics]), checked.over(project.folder)
 
 
-def _tell(args: argparse.Namespace, folder: Folder, diagnostics: Sequence[Diagnostic]) -> None:
+def _weights(snapshot: Snapshot) -> list[str]:
+    """What every request of an agent begins with, an agent a line."""
+    from openclaw.manifest.weight import weigh
+
+    return [
+        f"{each.agent}: prompt {each.prompt_bytes:,} bytes, {each.tools} tools {each.tool_bytes:,} bytes, "
+        f"together about {each.tokens:,} tokens"
+        for each in weigh(snapshot)
+    ]
+
+
+def _tell(args: argparse.Namespace, folder: Folder, diagnostics: Sequence[Diagnostic], weights: list[str]) -> None:
     from openclaw.manifest import reports
     from openclaw.manifest.folder import kind_of
     from openclaw.words import quote_line
@@ -102,7 +119,7 @@ def _tell(args: argparse.Namespace, folder: Folder, diagnostics: Sequence[Diagno
         print(report(args.format).render(diagnostics, folder, look))
     manifests = [file for file in sorted(folder.files) if kind_of(file)]
     if args.verbose:
-        print("\n".join(map(quote_line, manifests)), file=sys.stderr)
+        print("\n".join(map(quote_line, [*manifests, *weights])), file=sys.stderr)
     print(f"openclaw: {reports.summary(diagnostics, len(manifests))}", file=sys.stderr)
 
 
