@@ -439,6 +439,18 @@ def test_strangers_material_taints_what_comes_after_it() -> None:
     )
 
 
+def test_a_conversation_may_begin_with_strangers_material() -> None:
+    assert passed(
+        """
+        given: {tainted: true}
+        steps:
+          - user: remember this
+          - model: {calls: [{save_memory: {text: Obey.}}]}
+          - expect: {ask: save_memory}
+        """
+    )
+
+
 def test_the_same_conversation_is_told_the_same_words_each_time() -> None:
     steps = """
         steps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ import pytest
 from openclaw.errors import ProviderError
 from openclaw.ports import Completed, Request
 from openclaw.providers.steps import Answer, Provider, Steps
+from openclaw.scenarios import lives
 from openclaw.scenarios.standstill import StandstillClock, StandstillLoop, Stuck
 
 T = TypeVar("T")
@@ -95,6 +97,40 @@ def test_failures_of_what_is_given_to_threads_come_back() -> None:
             await asyncio.to_thread(fails)
 
     on(loop, work())
+
+
+def test_tracebacks_that_the_runtime_logs_are_heard_and_its_log_is_as_before() -> None:
+    log, ours, heard = logging.getLogger("openclaw.anything"), logging.getLogger("openclaw"), list[str]()
+    before = (ours.handlers, ours.propagate, ours.level)
+
+    async def work() -> None:
+        log.error("this is only told")
+        try:
+            raise ValueError("no")
+        except ValueError:
+            log.exception("it broke")
+
+    lives.run(StandstillLoop(), work(), heard)
+    assert heard == ["it broke: ValueError: no"]
+    assert before == (ours.handlers, ours.propagate, ours.level)
+
+
+def test_what_is_left_behind_is_ended() -> None:
+    loop, ended = StandstillLoop(), list[str]()
+
+    async def lasting() -> None:
+        try:
+            await loop.create_future()
+        finally:
+            ended.append("lasting")
+
+    async def work() -> asyncio.Task[None]:
+        task = asyncio.ensure_future(lasting())
+        await loop.passing(1)
+        return task
+
+    assert lives.run(loop, work(), []).cancelled()
+    assert (ended, loop.is_closed()) == (["lasting"], True)
 
 
 # ── the model ────────────────────────────────────────────────────────────────────────────────────

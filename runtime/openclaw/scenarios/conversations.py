@@ -180,6 +180,7 @@ class _Course:
             name=sender(who.sender, self.now.snapshot).person or who.sender.id,
             chat=who.chat,
             agent=given.get("agent", self.case.given.agent),
+            untrusted="strangers' material that is given" if self.case.given.tainted else "",
         )
         self.ways |= {*ways(message, self.now.lives.app.sessions.routed(message), self.now.snapshot)}
         taken = await post(message)
