@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from doubles.edits import planned
+from doubles.edits import NOW, compiled, edited, planned
 from openclaw.plan.changes import Change
+from openclaw.plan.whole import plan
 
 T, C, M, OPS = "tools.yaml", "channels.yaml", "agents/main.yaml", "agents/ops.yaml"
 Edit = tuple[str, str, str]
@@ -163,3 +166,48 @@ def test_what_widens_comes_with_a_call_and_a_place() -> None:
 def test_nothing_is_told_where_nothing_is_different() -> None:
     assert planned() == ()
     assert planned((T, "tools:\n", "# a word beside\ntools:\n")) == ()
+
+
+CODES = (
+    (T, "input: {amount: {type: integer}}", "input: {amount: {type: string}}"),
+    (T, "{id: small, allow: refund, input: {amount: {maximum: 50}}}", "{allow: read_file}"),
+)
+
+
+def test_calls_of_scenarios_are_tried_beside_those_that_rules_name() -> None:
+    pattern = "{allow: refund, input: {amount: {pattern: '^[A-Z]{3}-[0-9]{4}$'}}}"
+    old = compiled(edited(*CODES))
+    new = compiled(edited(CODES[0], (T, CODES[1][1], pattern)))
+    [guessed] = [each for each in permissions(plan(old, new, NOW)) if "refund" in each.name]
+    assert (guessed.what, guessed.example) == ("may widen", "")
+    tried = replace(new, calls=(("refund", {"amount": "ABC-1234"}),))
+    [found] = [each for each in permissions(plan(old, tried, NOW)) if "refund" in each.name]
+    assert (found.what, found.example) == ("widens", 'refund amount "ABC-1234": asked, runs unasked now')
+
+
+def test_the_tool_of_a_check_counts_as_one_of_its_agent() -> None:
+    beat = "heartbeats:\n  disk: {cron: '@daily', agent: ops, prompt: Look, check: {tool: measure, input: {path: x}}}\n"
+    first = "      - {id: ask-first"
+    old, new = (
+        compiled({**edited((T, first, f"      - {{allow: measure{what}}}\n{first}")), "heartbeats.yaml": beat})
+        for what in (", paths: [x]", "")
+    )
+    assert [(each.name, each.agents, each.what) for each in permissions(plan(old, new, NOW))] == [
+        ("measure", ("ops",), "widens")
+    ]
+
+
+def test_a_tool_renamed_to_one_that_was_there_is_no_renaming() -> None:
+    changes = planned((M, "refund, measure]", "refund, list_files]"))
+    assert {(each.name, each.what) for each in permissions(changes)} == {
+        ("list_files", "widens"),
+        ("measure", "tightens"),
+    }
+
+
+def test_what_many_agents_share_is_told_once() -> None:
+    files = {f"agents/a{number}.yaml": "name: A\ndescription: d\ntools: [run_command]\npolicy: careful\n"
+             for number in range(30)}  # fmt: skip
+    old, new = compiled({**edited(), **files}), compiled({**edited((T, "[ls, cat]", "[ls, cat, wc]")), **files})
+    [change] = permissions(plan(old, new, NOW))
+    assert len(change.agents) == 31

@@ -6,7 +6,9 @@ command.
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from openclaw.manifest.folder import Folder
 from openclaw.manifest.origins import Stated, stated
 from openclaw.manifest.project import Project
 from openclaw.manifest.reports import brief
+from openclaw.manifest.snapshot import Snapshot
 
 
 def opened(project: Path, *, imports: bool = True, imports_from: Path | None = None) -> tuple[Stated, Project]:
@@ -27,7 +30,7 @@ def opened(project: Path, *, imports: bool = True, imports_from: Path | None = N
         errors = [each for each in compiled.diagnostics if each.severity == "error"]
         print(brief(errors), file=sys.stderr)
         raise ProjectInvalid(f"{project} has errors; `openclaw validate` shows them in full", errors)
-    return stated(compiled.snapshot, manifests), manifests
+    return said(compiled.snapshot, manifests, project), manifests
 
 
 def compiled_at(project: Path, *, imports: bool, imports_from: Path | None = None) -> tuple[Compiled, Project]:
@@ -35,3 +38,17 @@ def compiled_at(project: Path, *, imports: bool, imports_from: Path | None = Non
 
     code = importer(imports_from or project) if imports else None
     return compile_open(Folder.read(project), environment=None, importer=code, today=datetime.now(UTC))
+
+
+def said(snapshot: Snapshot, manifests: Project, root: Path) -> Stated:
+    """With the calls that the project's scenarios judge."""
+    from openclaw.scenarios.document import Scenario, read
+
+    found = stated(snapshot, manifests)
+    calls = list(found.calls)
+    for path in sorted((root / "tests" / "scenarios").glob("*.yaml")):
+        with contextlib.suppress(OSError):
+            scenario = read(path.name, path.read_bytes()) if path.is_file() else ()
+            decisions = scenario.decisions if isinstance(scenario, Scenario) else ()
+            calls += [(case.tool, call) for case in decisions for call in case.calls]
+    return replace(found, calls=tuple(calls))

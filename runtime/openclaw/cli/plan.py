@@ -87,8 +87,7 @@ def _applied(args: argparse.Namespace, words: str) -> Stated:
 
 def _valid(base: Path, home: Path, name: str, imports: bool) -> Stated:
     """The project to compare with. Its Python tools may not be there any more: then they are not looked at."""
-    from openclaw.cli._compiled import compiled_at
-    from openclaw.manifest.origins import stated
+    from openclaw.cli._compiled import compiled_at, said
     from openclaw.manifest.reports import brief
 
     compiled, manifests = compiled_at(base, imports=imports, imports_from=home)
@@ -98,4 +97,4 @@ def _valid(base: Path, home: Path, name: str, imports: bool) -> Stated:
         errors = [each for each in compiled.diagnostics if each.severity == "error"]
         print(brief(errors), file=sys.stderr)
         raise ProjectInvalid(f"{name}: {base} has errors, so there is nothing to compare with", errors)
-    return stated(compiled.snapshot, manifests)
+    return said(compiled.snapshot, manifests, base)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from openclaw.manifest.diagnostic import Span
-from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
+from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, texts
 from openclaw.manifest.placeholders import secret_keys
+from openclaw.manifest.policies import all_rules
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.agents import default_soul, soul_path
 from openclaw.manifest.snapshot import Snapshot
@@ -45,6 +47,10 @@ class Named:
     default: bool  # it can do without
 
 
+Call: TypeAlias = tuple[str, str | Mapping[str, Any]]
+"""A tool, "" for any that takes a command; and a command, or arguments."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stated:
     """A snapshot with what its manifests say, word for word: by kind and name, then by key with dots."""
@@ -52,6 +58,7 @@ class Stated:
     snapshot: Snapshot
     written: Mapping[tuple[str, str], Mapping[str, Written]] = field(default_factory=dict)
     variables: Mapping[str, tuple[Named, ...]] = field(default_factory=dict)
+    calls: tuple[Call, ...] = ()  # that somebody thought worth judging: in tests of rules, and in scenarios
 
 
 def stated(snapshot: Snapshot, project: Project) -> Stated:
@@ -60,7 +67,17 @@ def stated(snapshot: Snapshot, project: Project) -> Stated:
     for kind, one in _definitions(project):
         for name, named in _holes(one.node, kind, f"{kind} {one.name}"):
             found.setdefault(name, []).append(named)
-    return Stated(snapshot, written, {name: tuple(places) for name, places in sorted(found.items())})
+    variables = {name: tuple(places) for name, places in sorted(found.items())}
+    return Stated(snapshot, written, variables, tuple(_tested(project)))
+
+
+def _tested(project: Project) -> Iterator[Call]:
+    """The commands in tests of rules."""
+    for rule in all_rules(project):
+        tests = rule.node.get("tests")
+        for name in ("match", "no_match"):
+            texts_of = texts(tests.get(name)) if isinstance(tests, MapNode) else []
+            yield from (("", str(each.value)) for each in texts_of)
 
 
 def _definitions(project: Project) -> Iterator[tuple[str, Definition]]:

@@ -19,7 +19,7 @@ from openclaw.words import ToolSpec
 
 STRANGER = "somebody:else"
 MOST = 240  # calls that are tried for one reason
-FEW = 6
+FEW, MANY = 6, 60
 _NUMBERS = ("maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum")
 
 
@@ -41,11 +41,19 @@ class Trial:
     circumstance: Circumstance
 
 
-def trials(tool: ToolSpec, parts: Iterable[Part], others: Iterable[Part], now: datetime) -> Iterator[Trial]:
-    """Calls that these parts of rules speak of, the likeliest first; `others` are what else is said of the tool."""
+def trials(
+    tool: ToolSpec,
+    parts: Iterable[Part],
+    others: Iterable[Part],
+    now: datetime,
+    given: Iterable[Mapping[str, Any]] = (),
+) -> Iterator[Trial]:
+    """Calls that these parts of rules speak of, the likeliest first; `others` are what else is said of the tool, and
+    `given` arguments that somebody thought worth judging."""
     own, rest = list(parts), list(others)
-    inputs = [each for part in (*own, *rest) for each in _inputs(tool, part, rest if part in own else ())]
-    inputs.insert(FEW, _sample(tool))
+    inputs = [each for part in own for each in _inputs(tool, part, rest)]
+    inputs[FEW:FEW] = [_sample(tool), *({**_sample(tool), **each} for each in islice(given, MANY))]
+    inputs += [each for part in rest for each in _inputs(tool, part, ())]
     moments = _distinct(each for part in (*own, *rest) for each in _moments(part.until, now)) or [now.isoformat()]
     around = [each for part in (*own, *rest) for each in _circumstances(part, moments[:FEW])]
     pairs = itertools.product(_distinct(inputs), _distinct(around) or [_usual(STRANGER, now)])

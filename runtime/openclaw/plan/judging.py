@@ -6,12 +6,14 @@ call was found that meets it: then it `may widen`. The same comparison with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from openclaw.manifest import people
+from openclaw.manifest.origins import Call
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Address, ToolSpec
 from openclaw.permissions.compare import Loosening, Part, Side, apart, loosened, speaking
@@ -91,9 +93,10 @@ def _code(tool: ToolSpec, snapshot: Snapshot) -> str:
 # ── every agent with every tool ──────────────────────────────────────────────────────────────────
 
 
-def judgements(old: Snapshot, new: Snapshot, now: datetime) -> Iterator[Change]:
-    """One change for each reason, with all the tools and agents it concerns."""
-    compared = _Comparison(House.of(old), House.of(new), now)
+def judgements(old: Snapshot, new: Snapshot, now: datetime, calls: Sequence[Call] = ()) -> Iterator[Change]:
+    """One change for each reason, with all the tools and agents it concerns. `calls` are tried beside those that
+    rules name."""
+    compared = _Comparison(House.of(old), House.of(new), now, calls)
     told: dict[tuple[What, str, str], Change] = {}
     tools: dict[tuple[What, str, str], dict[str, None]] = {}
     for id in dict.fromkeys([*new.agents, *old.agents]):
@@ -113,6 +116,7 @@ class _Comparison:
     old: House
     new: House
     now: datetime
+    calls: Sequence[Call] = ()
     _known: dict[Key, list[Change]] = field(default_factory=dict)
 
     def agent(self, before: Agent | None, after: Agent | None) -> Iterator[tuple[str, Change]]:
@@ -123,7 +127,7 @@ class _Comparison:
             yield from ((now or was or "", change) for change in self._known[key])
 
     def _pairs(self, before: Agent | None, after: Agent | None) -> Iterator[tuple[str | None, str | None]]:
-        was, now = before.tools if before else (), after.tools if after else ()
+        was, now = _tools(before, self.old.snapshot), _tools(after, self.new.snapshot)
         gone, come = [one for one in was if one not in now], [one for one in now if one not in was]
         yield from ((one, one) for one in now if one in was)
         for one in come:
@@ -171,7 +175,7 @@ class _Comparison:
         if side is None:
             return ""
         best: tuple[int, str] = (0, "")
-        for trial in trials(side.tool, own, others, self.now):
+        for trial in trials(side.tool, own, others, self.now, self._given(side.tool)):
             before, after = self.old.effect(old, trial), self.new.effect(new, trial)
             by = (before - after) if widens else (after - before)
             if by > best[0]:
@@ -180,10 +184,26 @@ class _Comparison:
                 break
         return best[1]
 
+    def _given(self, tool: ToolSpec) -> Iterator[Mapping[str, Any]]:
+        command = next((name for name, judged in tool.judged.items() if judged == "command"), None)
+        for name, call in self.calls:
+            if isinstance(call, str) and command is not None and name in ("", tool.name):
+                yield {command: call}
+            elif isinstance(call, Mapping) and name == tool.name:
+                yield call
+
 
 def _hushed(each: Loosening) -> bool:
     """Of what tightens: the other side of an edit that is told already, or was no permission."""
     return each.why in _UNTOLD or (each.why == "sandbox" and not each.certain)
+
+
+def _tools(agent: Agent | None, snapshot: Snapshot) -> tuple[str, ...]:
+    """Those it may call, and those that checks of heartbeats run for it."""
+    if agent is None:
+        return ()
+    beats = [beat for beat in snapshot.heartbeats.values() if beat.enabled and beat.agent == agent.id]
+    return tuple(dict.fromkeys([*agent.tools, *(beat.check.tool for beat in beats if beat.check)]))
 
 
 def _alike(old: Side | None, new: Side | None) -> bool:

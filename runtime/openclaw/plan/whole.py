@@ -23,7 +23,8 @@ _ORDER = ("widens", "may widen", "tightens", "may tighten")
 
 def plan(old: Stated, new: Stated, now: datetime) -> tuple[Change, ...]:
     """Every change, those of permissions first, the looser ones before the stricter. `now` is aware."""
-    judged = chain(judgements(old.snapshot, new.snapshot, now), standings(old.snapshot, new.snapshot))
+    calls = (*new.calls, *old.calls)
+    judged = chain(judgements(old.snapshot, new.snapshot, now, calls), standings(old.snapshot, new.snapshot))
     found = sorted(judged, key=lambda change: (_ORDER.index(change.what), change.name))
     defined = [*definitions(old, new, _stirred(old.snapshot, new.snapshot), now)]
     return (*found, *defined, *_routes(old.snapshot, new.snapshot), *variables(old, new))
