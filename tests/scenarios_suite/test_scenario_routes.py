@@ -38,6 +38,9 @@ def test_the_room_given_to_all_is_left_by_what_a_case_says_itself() -> None:
     assert judge(given + "routes: [{text: x, expect: {agent: ops}}]").passed
     assert judge(given + "routes: [{text: x, from: 'repl:local', expect: {agent: main}}]").passed
     assert judge(given + "routes: [{text: x, channel: telegram, expect: {agent: researcher}}]").passed
+    given = "given: {channel: discord, chat: '5', from: ana}\n"
+    assert judge(given + "routes: [{text: x, expect: {session: 'agent:main:discord:chat:5'}}]").passed
+    assert judge(given + "routes: [{text: x, from: 'repl:local', expect: {session: 'agent:main:repl:local'}}]").passed
 
 
 @pytest.mark.parametrize(

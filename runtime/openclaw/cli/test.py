@@ -51,11 +51,15 @@ def run(args: argparse.Namespace) -> int:
         where = "there" if args.path else f"in {args.project / check.FOLDER}"
         raise UsageError(f"there is no scenario file {where}; `openclaw init` writes an example")
     suite, chosen = load(project, files), matching(args.filter)
-    if args.filter and not any(chosen(each, case) for each in suite.scenarios for case in each.cases):
+    if args.filter and not _count(suite, chosen):
         raise UsageError(f"no case matches `{args.filter}`; `openclaw test -v` lists them all")
     if args.update and _updated(suite, world, chosen, args.project):
         suite = load(_again(project), files)
     return _Telling(args, suite, world).tell(chosen)
+
+
+def _count(suite: Suite, chosen: Chosen) -> int:
+    return sum(chosen(scenario, case) for scenario in suite.scenarios for case in scenario.cases)
 
 
 def _compiled(root: Path, state: Path) -> tuple[Project, World]:
@@ -84,7 +88,7 @@ def _updated(suite: Suite, world: World, chosen: Chosen, root: Path) -> bool:
     from openclaw.scenarios import record
     from openclaw.scenarios.results import judged
 
-    progress = _Progress()
+    progress = _Progress(_count(suite, chosen))
     try:
         found = list(judged(suite, world, chosen, progress.begins))
     finally:
@@ -103,15 +107,18 @@ def _updated(suite: Suite, world: World, chosen: Chosen, root: Path) -> bool:
 class _Progress:
     """Which case is being judged, on a terminal: one line, that is gone when something is said."""
 
+    total: int
     shown: bool = field(default_factory=lambda: sys.stderr.isatty())
     number: int = 0
 
     def begins(self, scenario: Scenario, case: Case) -> None:
+        from openclaw.messages import quote_line
         from openclaw.scenarios.results import title
 
         self.number += 1
         if self.shown:
-            print(f"\r\x1b[K{self.number}: {scenario.file}: {title(case)[:60]}", end="", file=sys.stderr, flush=True)
+            text = quote_line(f"{self.number} of {self.total}: {scenario.file}: {title(case)}")[:78]
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         if self.shown:
@@ -147,7 +154,7 @@ class _Telling:
         from openclaw.scenarios import reports
         from openclaw.scenarios.results import judged
 
-        progress = _Progress()
+        progress = _Progress(_count(self.suite, chosen))
         try:
             for result in judged(self.suite, self.world, chosen, progress.begins):
                 if self._text and (self.args.verbose or not result.outcome.passed):

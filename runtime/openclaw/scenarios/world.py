@@ -48,23 +48,25 @@ class Impossible(Exception):
 def standing(place: Place, given: Given, snapshot: Snapshot) -> Standing:
     """What a case says itself counts before what is given to all. Raises Impossible."""
     above = given.place
-    own_channel = place.channel or _channel_of(place.sender)
     sender = place.sender or above.sender
-    room, chat = _inside(place) if _inside(place) != (None, None) else _inside(above)
-    channel = own_channel or (_channel_of(sender) or above.channel)
-    if room is not None and channel is not None and _room(room, snapshot).id.channel != channel:
-        if place.room is not None or own_channel is None:
-            raise Impossible(f"room `{room}` is on {_room(room, snapshot).id.channel}, not on {channel}")
-        room = None  # given to the cases of its own channel
-    if room is not None:
-        found = _room(room, snapshot)
-        return Standing(_sender(sender, found.id.channel, snapshot), found.id.id, room)
-    who = _sender(sender, channel, snapshot)
-    return _named(who, chat, snapshot)
+    own = place.channel or _channel_of(place.sender)
+    channel = own or _channel_of(sender) or above.channel
+    room, chat = place.room, place.chat
+    if room is None and chat is None and own in (None, _group_channel(above, snapshot)):
+        room, chat = above.room, above.chat  # which is left by a case on another channel
+    if room is None:
+        return _named(_sender(sender, channel, snapshot), chat, snapshot)
+    found = _room(room, snapshot)
+    if channel is not None and channel != found.id.channel:
+        raise Impossible(f"room `{room}` is on {found.id.channel}, not on {channel}")
+    return Standing(_sender(sender, found.id.channel, snapshot), found.id.id, room)
 
 
-def _inside(place: Place) -> tuple[str | None, str | None]:
-    return place.room, place.chat
+def _group_channel(above: Place, snapshot: Snapshot) -> str | None:
+    """The channel of the group that is given to all."""
+    if above.room is not None:
+        return _room(above.room, snapshot).id.channel
+    return above.channel or _channel_of(above.sender)
 
 
 def _named(who: Address, chat: str | None, snapshot: Snapshot) -> Standing:
