@@ -101,6 +101,25 @@ def test_the_rules_that_decided_and_the_ways_that_were_gone_are_counted() -> Non
     assert outcome.used.ways == {"agent ops", "prefix /ops", "channel repl", "heartbeat morning"}
 
 
+def test_rules_that_decide_after_an_edit_are_not_taken_for_those_of_the_folder() -> None:
+    outcome = played(
+        """
+        steps:
+          - user: note it
+          - model: {calls: [{write_file: {path: notes/a, content: x}}]}
+          - model: Done.
+          - expect: {reply: Done., calls: [write_file]}
+          - reload: {policies.yaml: "policies: {careful: {default: deny, rules: [{allow: read_file}]}}"}
+          - user: read it
+          - model: {calls: [{read_file: {path: notes/a}}]}
+          - model: Done.
+          - expect: {reply: Done., calls: [read_file]}
+        """
+    )
+    assert outcome.failures == ()
+    assert {line for _, line, _ in outcome.used.rules} == {10}
+
+
 def test_nobody_answers_within_the_time_of_the_policy() -> None:
     assert passed(
         """
