@@ -15,7 +15,7 @@ from openclaw.manifest.folder import Folder, kind_of
 from openclaw.manifest.reports import PLAIN, Look, head, text
 from openclaw.words import quote_line
 
-_REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def render(diagnostics: Iterable[Diagnostic], folder: Folder, look: Look = PLAIN) -> str:
