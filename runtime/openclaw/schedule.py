@@ -221,7 +221,10 @@ def parse(expression: str) -> Cron | Problem:
     else:
         parts = [(match[0], match.start() + 1, match.end() + 1) for match in re.finditer(r"\S+", expression)]
     if len(parts) != 5:
-        return _whole(expression, f"a cron expression has 5 fields; this has {len(parts)}", f"fields: {_ORDER}")
+        cure = f"fields: {_ORDER}"
+        if len(parts) == 6:
+            cure += "; a sixth would be seconds, and no schedule here goes by seconds: leave it out"
+        return _whole(expression, f"a cron expression has 5 fields; this has {len(parts)}", cure)
     return _parsed(expression, parts)
 
 

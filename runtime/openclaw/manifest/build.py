@@ -61,14 +61,16 @@ def compile_open(
 
 
 def _once(alone: Iterable[Diagnostic], across: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """One place, one mistake: of several errors at one token the first rule's is told."""
+    """One place, one mistake: of several errors at one token the first rule's is told, and each warning once,
+
+    though several agents inherited what it speaks of.
+    """
     found = list(alone)
-    seen: set[tuple[str, int, int]] = set()
+    seen: set[tuple[str, int, int, str]] = set()
     for said in across:
-        place = (said.file, said.line, said.column)
-        if said.severity == "warning" or place not in seen:
+        place = (said.file, said.line, said.column, said.code if said.severity == "warning" else "")
+        if place not in seen:
             found.append(said)
-        if said.severity == "error":
             seen.add(place)
     return found
 

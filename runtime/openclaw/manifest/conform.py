@@ -65,6 +65,12 @@ def branches(at: At, value: Any) -> Iterator[At]:
             yield At(at.kind, branch)
 
 
+def takes(schema: Schema, name: str) -> bool:
+    """Whether a closed schema has such a key. What a pattern allows is anything: an extension, read by nobody here."""
+    patterns = schema.get("patternProperties", ())
+    return name in schema.get("properties", {}) or any(_expression(pattern).search(name) for pattern in patterns)
+
+
 @cache
 def _target(kind: str, reference: str) -> At:
     file, _, pointer = reference.partition("#")
@@ -115,7 +121,7 @@ def _members(at: At, value: dict[str, Any], path: Path) -> Iterator[Fault]:
         for name in value:
             for fault in _check(At(at.kind, names), name, ()):
                 yield Fault(path, "propertyNames", fault.schema, name)
-    if others is False and any(name not in known for name in value):
+    if others is False and not all(takes(at.schema, name) for name in value):
         yield Fault(path, "additionalProperties", at.schema)
 
 
@@ -185,6 +191,6 @@ _JUDGES: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "anyOf": _any_of,
 }
 KEYWORDS: Final = frozenset(_JUDGES) | {
-    "$ref", "properties", "additionalProperties", "propertyNames", "items", "prefixItems",
+    "$ref", "properties", "patternProperties", "additionalProperties", "propertyNames", "items", "prefixItems",
     "allOf", "if", "then", "else",
 }  # fmt: skip

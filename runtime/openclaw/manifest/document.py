@@ -205,7 +205,8 @@ class _Builder:
         span = self.source.span(start, start + len(tag))
         from openclaw.manifest.syntax import passed
 
-        self.said.append(passed.tag(tag, event.tag, text, key, span))
+        flow = bool(self._open and self._open[-1].event.flow_style)
+        self.said.append(passed.tag(tag, event.tag, text, key, span, flow))
 
     def _tag_start(self, event: Any) -> int:
         start: int = event.start_mark.index

@@ -101,7 +101,7 @@ def _found(root: Path, problems: list[Diagnostic]) -> Iterator[tuple[str, Path]]
             yield entry.name, Path(entry.path)
         elif entry.name == "agents" and _is_folder(entry, "agents", problems):
             yield from _agents(Path(entry.path), "agents", _upward(root), _Walk(problems))
-        elif (meant := _meant(entry.name)) is not None:
+        elif (meant := meant_by(entry.name)) is not None:
             problems.append(
                 error(
                     "file-name",
@@ -112,7 +112,7 @@ def _found(root: Path, problems: list[Diagnostic]) -> Iterator[tuple[str, Path]]
             )
 
 
-def _meant(name: str) -> str | None:
+def meant_by(name: str) -> str | None:
     """The manifest a file at the top was probably meant to be."""
     stem, dot, suffix = name.rpartition(".")
     if not dot or suffix.lower() not in ("yaml", "yml") or stem.startswith("."):

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from openclaw.manifest import document, environment, placeholders, schema
 from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
-from openclaw.manifest.folder import TOP, Folder, kind_of
+from openclaw.manifest.folder import TOP, Folder, kind_of, meant_by
 from openclaw.manifest.nodes import Entry, MapNode, Node, along
 from openclaw.manifest.project import Definition, Project, definitions
 from openclaw.signature import Importer
@@ -53,16 +53,28 @@ def gather(folder: Folder, real: Mapping[str, str] | None, importer: Importer | 
         if len(work.diagnostics) >= _MOST_IN_ALL:
             _leave(work, file, kind)
         elif kind == "agent":
-            inherited = _inherited(work.project, file).entries
-            _load(work, file, kind, [key for key in _INHERITED if key not in inherited])
+            _load(work, file, kind, _lacking(work, file))
         elif kind != "defaults":
             _load(work, file, kind)
     _name_all(work, files)
     return work
 
 
+def _lacking(work: Gathered, file: str) -> list[str]:
+    """What an agent must say itself. Nothing, where defaults above it are broken: who knows what they would give."""
+    above = [f"{folder}/_defaults.yaml" for folder in PurePosixPath(file).parents]
+    if any(work._faulty.get(defaults) for defaults in above):
+        return []
+    inherited = _inherited(work.project, file).entries
+    return [key for key in _INHERITED if key not in inherited]
+
+
 def _note_unreadable(work: Gathered) -> None:
+    """Of a file that is not read nobody knows which names it holds."""
     for problem in work.project.folder.problems:
+        if problem.code == "file-name":
+            meant = meant_by(problem.file)
+            work.project.unreadable.update(_SECTIONS[TOP[meant]].values() if meant in TOP else ["agent"])
         if problem.code == "file" and problem.file in TOP:
             work.project.unreadable.update(_SECTIONS[TOP[problem.file]].values())
         elif problem.code == "file" and problem.file.split("/")[0] in ("agents", "."):
@@ -100,6 +112,8 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
     if filled.cut or checked.cut:
         work.cut.add(file)
     work._faulty.setdefault(file, set()).update(path[:2] for path in checked.faulty)
+    if () in checked.faulty:  # a section may be misspelt
+        project.unreadable.update(_SECTIONS.get(kind, {}).values())
     project.roots[file] = checked.root
     for path in checked.faulty:
         project.faulty.update(map(id, along(checked.root, path)))

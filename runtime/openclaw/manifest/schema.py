@@ -18,7 +18,7 @@ from openclaw.manifest.diagnostic import MOST_TOLD, Diagnostic, error
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, descend, plain
 from openclaw.manifest.shapes import Shapes
 from openclaw.manifest.source import Source
-from openclaw.manifest.unknown import unknown_keys
+from openclaw.manifest.unknown import foreign, lifted, misspelt_kind, unknown_keys
 
 _OBJECT_FAULTS: Final = frozenset({"required", "additionalProperties", "oneOf"})
 _MOST_FAULTS: Final = 4 * MOST_TOLD  # several may be one mistake
@@ -40,6 +40,9 @@ def check(kind: str, root: Node, source: Source, required: Collection[str] = ())
     if not isinstance(root, MapNode):
         said = error("wrong-type", root.span, f"a manifest is a mapping of keys, and this is {wording.found(root)}")
         return Checked(MapNode({}, root.span), (said,), ((),))
+    if "apiVersion" in root.entries:  # written for another tool as a whole, so nothing else is told
+        said = foreign(root.entries["apiVersion"])
+        return Checked(root, (said,), ((),))
     faults = _faults(kind, root, required)
     converted = _typed(root, faults)
     if converted is not None:
@@ -92,11 +95,16 @@ def _say(kind: str, root: MapNode, source: Source, faults: list[Fault]) -> Itera
     by_path: dict[Path, list[Fault]] = {}
     for fault in faults:
         by_path.setdefault(fault.path, []).append(fault)
+    up = {path: found for path in by_path if (found := lifted(shapes, path, by_path[path])) is not None}
     for path, here in by_path.items():
+        if path in up:
+            yield up[path].said
+            continue
         node = descend(root, path)
         of_keys = [fault for fault in here if fault.keyword in _OBJECT_FAULTS and isinstance(node, MapNode)]
         if isinstance(node, MapNode) and of_keys:
-            yield from _keys(shapes, path, node, of_keys)
+            consumed = {name for found in up.values() if found.to == path for name in found.names}
+            yield from _keys(shapes, path, node, of_keys, consumed)
         for fault in here:
             if fault.keyword == "propertyNames" and isinstance(node, MapNode):
                 yield wording.bad_name(fault.name or "", node, fault.schema)
@@ -109,7 +117,7 @@ def _rank(fault: Fault) -> int:
     return _FIRST.index(fault.keyword) if fault.keyword in _FIRST else len(_FIRST)
 
 
-def _keys(shapes: Shapes, path: Path, node: MapNode, faults: list[Fault]) -> Iterator[Diagnostic]:
+def _keys(shapes: Shapes, path: Path, node: MapNode, faults: list[Fault], elsewhere: set[str]) -> Iterator[Diagnostic]:
     """What is wrong with the set of keys of one mapping: too many, too few, or one for the other."""
     groups = [
         tuple(branch["required"][0] for branch in fault.schema["oneOf"]) for fault in faults if fault.keyword == "oneOf"
@@ -121,8 +129,13 @@ def _keys(shapes: Shapes, path: Path, node: MapNode, faults: list[Fault]) -> Ite
     )
     exclusive = {name for group in groups for name in group}
     wanted = missing | {name for group in groups if not set(group) & set(node.entries) for name in group}
+    wanted -= elsewhere
+    if closed is None and "kind" in wanted:
+        for said, consumed in misspelt_kind(node):
+            wanted -= consumed
+            yield said
     if closed is not None:
-        extras = [name for name in node.entries if name not in closed.get("properties", {}) and name not in exclusive]
+        extras = [name for name in node.entries if not conform.takes(closed, name) and name not in exclusive]
         for said, consumed in unknown_keys(shapes, path, node, closed, extras, wanted):
             wanted -= consumed
             yield said
@@ -133,7 +146,8 @@ def _keys(shapes: Shapes, path: Path, node: MapNode, faults: list[Fault]) -> Ite
         elif not given and set(group) <= wanted:
             yield wording.none_of(node, group, path, title)
     for name in sorted(missing & wanted):
-        yield wording.missing(name, node, path, shapes.property(path, name), shapes.title(path))
+        suggested = shapes.suggested(path, node) if name == "kind" else None
+        yield wording.missing(name, node, path, shapes.property(path, name), shapes.title(path), suggested)
 
 
 def _value(root: MapNode, path: Path, node: Node, fault: Fault, source: Source) -> Diagnostic:

@@ -61,6 +61,20 @@ class Shapes:
             if key in definition.get("properties", {}) and "title" in definition:
                 yield str(definition["title"])
 
+    def suggested(self, path: Path, node: MapNode) -> tuple[str, str] | None:
+        """A key of a mapping without its kind that only one kind has, and that kind."""
+        title = self.title(path)
+        kinds = {
+            name: definition["properties"]
+            for name, definition in bundle.schema(self.kind).get("$defs", {}).items()
+            if definition.get("title") == f"{name} {title}"
+        }
+        for key in node.entries:
+            having = [name for name, keys in kinds.items() if key in keys]
+            if len(having) == 1:
+                return key, having[0]
+        return None
+
     def _along(self, path: Path) -> list[At]:
         return self._walk(path)[1]
 

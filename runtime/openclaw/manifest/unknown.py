@@ -7,11 +7,12 @@ kind, a misspelling or another tool's word, a key that belongs one level down.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from openclaw.manifest.conform import Path
+from openclaw.manifest.conform import Fault, Path
 from openclaw.manifest.diagnostic import Diagnostic, error
-from openclaw.manifest.near import ELSEWHERE, fold, near, same_key
+from openclaw.manifest.near import ELSEWHERE, elsewhere, fold, near, same_key
 from openclaw.manifest.nodes import Entry, MapNode, Scalar, descend
 from openclaw.manifest.shapes import Shapes
 
@@ -36,11 +37,55 @@ def unknown_keys(
             _no_space(name, entry)
             or _up(shapes, path, node, entry, name, where)
             or _other_kind(shapes, name, entry, closed, wanted)
+            or _version(name, entry, path)
             or _near(name, entry, allowed, wanted, where, same_key)
+            or _elsewhere(name, entry, path, closed, where)
             or _down(shapes, path, entry, name, where)
             or _near(name, entry, allowed, wanted, where, _mistyped)
             or _unknown(name, entry, closed, where)
         )
+
+
+def foreign(entry: Entry) -> Diagnostic:
+    """A manifest of another system, to be told from its first key."""
+    said = elsewhere(str(entry.key.value), "", True)
+    cure = "remove `apiVersion`, `kind`, `metadata` and `spec`; `openclaw schema` prints the keys there are"
+    return error("unknown-key", entry.key.span, f"`{entry.key.value}` is not known here; {said}", cure)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lifted:
+    """A key that stands too deep, where any name may stand: the mapping it belongs to, and what it accounts for."""
+
+    said: Diagnostic
+    to: Path
+    names: set[str]
+
+
+def lifted(shapes: Shapes, path: Path, faults: list[Fault]) -> Lifted | None:
+    """`timeout: 5s` below `input`, say: no input, and a key of the tool."""
+    if len(path) < 2 or not isinstance(path[-1], str) or not any(_wants_mapping(fault) for fault in faults):
+        return None
+    name, parent = path[-1], descend(shapes.root, path[:-1])
+    above = descend(shapes.root, path[:-2])
+    if not isinstance(parent, MapNode) or not isinstance(above, MapNode) or name not in shapes.keys(path[:-2]):
+        return None
+    found = _up(shapes, path[:-1], parent, parent.entries[name], name, _where(path[:-1], shapes.title(path[:-1])))
+    group = next((set(group) for group in _CHOICES if name in group), {name})
+    return found and Lifted(found[0], path[:-2], group)
+
+
+def _wants_mapping(fault: Fault) -> bool:
+    return fault.keyword == "type" and fault.schema.get("type") == "object"
+
+
+def misspelt_kind(node: MapNode) -> Iterator[tuple[Diagnostic, set[str]]]:
+    """What a kind is given by, where without it nobody knows which other keys may stand."""
+    for name, entry in node.entries.items():
+        if same_key(name, ["kind"]) or near(name, ["kind"]):
+            message = f"unknown key `{name}`; did you mean `kind`?"
+            yield error("unknown-key", entry.key.span, message, "write `kind:`"), {"kind"}
+            return
 
 
 def _where(path: Path, title: str) -> str:
@@ -134,6 +179,30 @@ def _near(
     )
     group = next((set(group) for group in _CHOICES if close in group), set())
     return said, {close} | group
+
+
+def _version(name: str, entry: Entry, path: Path) -> tuple[Diagnostic, set[str]] | None:
+    said = elsewhere(name, "", not path)
+    if said is None:
+        return None
+    return error("unknown-key", entry.key.span, f"`{name}` is not known here; {said}", f"remove `{name}`"), set()
+
+
+def _elsewhere(
+    name: str, entry: Entry, path: Path, closed: Mapping[str, Any], where: str
+) -> tuple[Diagnostic, set[str]] | None:
+    """A key of another tool that has no equal, or whose equal is there already."""
+    said = elsewhere(name, str(closed.get("title", "")), not path)
+    if said is not None:
+        # Who describes a tool by such a key has said what it runs, though not so that it can be run.
+        group = next((set(group) for group in _CHOICES if set(group) & closed.get("properties", {}).keys()), set())
+        message = f"unknown key `{name}` in {where}; {said}"
+        return error("unknown-key", entry.key.span, message, f"remove `{name}` here"), group
+    ours = same_key(name, closed.get("properties", {}))
+    if ours is None:
+        return None
+    message = f"unknown key `{name}` in {where}; here it is `{ours}`, which is given already"
+    return error("unknown-key", entry.key.span, message, f"remove `{name}`, or put what it says into `{ours}`"), set()
 
 
 def _mistyped(name: str, allowed: list[str]) -> str | None:

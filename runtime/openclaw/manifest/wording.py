@@ -146,6 +146,8 @@ def empty(node: Scalar, entry: Entry | None, schema: Mapping[str, Any], source: 
         )
     types = schema.get("type", "")
     write = {"array": f"`{name}: []` for an empty list", "object": f"`{name}: {{}}` for an empty mapping"}
+    if schema.get("minItems") or schema.get("minProperties"):
+        write = {}  # it would be refused, too
     first = next((write[each] for each in ([types] if isinstance(types, str) else types) if each in write), "a value")
     return error(
         "empty-value",
@@ -173,9 +175,10 @@ def wrong_value(node: Node, key: str, keyword: str, schema: Mapping[str, Any]) -
         return error("wrong-value", span, f"`{key}`: `{_short(shown)}` is not {wanted}", _example(key, schema))
     if keyword in limits:
         got = f", not {_short(shown)}" if shown else "; it is empty"
-        return error(
-            "wrong-value", span, f"`{key}` is {limits[keyword].format(schema[keyword])}{got}", _example(key, schema)
-        )
+        cure = _example(key, schema)
+        if keyword in ("minItems", "minProperties"):
+            cure = f"name something, or remove `{key}`"
+        return error("wrong-value", span, f"`{key}` is {limits[keyword].format(schema[keyword])}{got}", cure)
     return error("wrong-value", span, f"`{key}` cannot be this", _example(key, schema))
 
 
@@ -228,13 +231,22 @@ def _yaml(value: Any) -> str:
 # ── keys ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def missing(name: str, node: MapNode, path: Path, schema: Mapping[str, Any], title: str) -> Diagnostic:
+def missing(
+    name: str,
+    node: MapNode,
+    path: Path,
+    schema: Mapping[str, Any],
+    title: str,
+    suggested: tuple[str, str] | None = None,
+) -> Diagnostic:
     whose = f" in {title} `{key_of(path)}`" if path else ""
     values: list[Any] = list(schema.get("examples", ()))
     if "enum" in schema:
         values = [each for each in schema["enum"] if path and each == path[-1]] or values
     example = _yaml(values[0]) if values else "..."
     also = f"; one of: {', '.join(schema['enum'])}" if "enum" in schema else ""
+    if suggested is not None:
+        example, also = suggested[1], f"; `{suggested[0]}` suggests it"
     return error(
         "missing-key", node.first, f"required key `{name}` is missing{whose}", f"add `{name}: {example}`{also}"
     )

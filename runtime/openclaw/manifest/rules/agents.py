@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from posixpath import relpath
 
 from openclaw import abilities
 from openclaw.manifest.builtins import COMMANDS, FLOOR, MODELS
@@ -122,7 +123,7 @@ def _soul(project: Project, named: Scalar) -> Iterator[Diagnostic]:
     if content is None:
         folder = str(PurePosixPath(path).parent)
         beside = [
-            os.path.relpath(file, PurePosixPath(named.span.file).parent)
+            relpath(file, PurePosixPath(named.span.file).parent)
             for file in project.folder.files
             if file.endswith(".md") and PurePosixPath(file).is_relative_to(folder)
         ]

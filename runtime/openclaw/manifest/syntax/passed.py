@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.nodes import MapNode, Node
 from openclaw.manifest.source import Source
 from openclaw.manifest.syntax.failure import KEY, LONGEST, quoted
 
+_TEMPLATE = re.compile(r"\{\{.*?\}\}")
+_HOLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
-def tag(written: str, full: str, text: str | None, key: str | None, span: Span) -> Diagnostic:
+
+def tag(written: str, full: str, text: str | None, key: str | None, span: Span, flow: bool = False) -> Diagnostic:
     """A tag: usually a `!prefix` that wanted quotes, or another tool's `!env`."""
+    quote = '"' if flow else ""  # inside brackets the braces of a placeholder are YAML's
     if "python" in full or "python" in written:
         return error("yaml-tag", span, "Python tags are not allowed in manifests", "remove the tag")
     if text is not None and not text:
@@ -21,11 +27,14 @@ def tag(written: str, full: str, text: str | None, key: str | None, span: Span) 
             "yaml-tag",
             span,
             f"unknown tag `{written}`",
-            f"this runtime reads environment variables as `${{{text.split()[0]}}}`",
+            f"this runtime reads environment variables as `{quote}${{{text.split()[0]}}}{quote}`",
         )
     if text and written.lower() in ("!include", "!file"):
         return error(
-            "yaml-tag", span, f"unknown tag `{written}`", f"this runtime reads files as `${{file:{text.split()[0]}}}`"
+            "yaml-tag",
+            span,
+            f"unknown tag `{written}`",
+            f"this runtime reads files as `{quote}${{file:{text.split()[0]}}}{quote}`",
         )
     return error("yaml-tag", span, f"unknown tag `{written}`", "remove the tag, or quote the whole value if it is text")
 
@@ -44,6 +53,11 @@ def template(source: Source, start: int) -> Diagnostic:
     key = KEY.match(text[: column - 1])
     shown = f"{key.group(1)}: " if key else ""
     value = text[column - 1 :]
+    before = text[: column - 1]
+    if before.count("{") > before.count("}") and (whole := _TEMPLATE.match(value)):
+        value, shown = whole.group(), ""  # what follows belongs to the mapping around it
+    if before.rstrip().endswith("shell:"):
+        value = _HOLE.sub(r"{\1}", value)
     return error(
         "yaml-bracket",
         source.span(start, start + 2),

@@ -95,12 +95,12 @@ def escape(stop: Failure) -> Diagnostic | None:
     closing = re.compile(r'"(?:[^"\\]|\\.)*"').match(text, stop.since)
     value = closing.group()[1:-1] if closing else text[stop.since + 1 : slash + 2]
     quoted = "'" + value.replace("'", "''") + "'"
-    key = stop.before(stop.since).lstrip()
+    key = re.search(r"[^\s{\[,]+: +$", stop.before(stop.since))
     return error(
         "yaml-escape",
         stop.source.span(slash, slash + 2),
         f"`{text[slash : slash + 2]}` is not an escape YAML knows in double quotes",
-        f"use single quotes: `{key}{quoted}`",
+        f"use single quotes: `{key.group() if key else ''}{quoted}`",
     )
 
 
