@@ -172,6 +172,16 @@ def test_only_the_chosen_cases_are_judged(project: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out.startswith('ok    other.yaml:1:10  routes: "x"\n')
 
 
+@pytest.mark.parametrize("format", ["text", "junit"])
+def test_what_looks_like_a_secret_is_struck_out(project: Path, capsys: pytest.CaptureFixture[str], format: str) -> None:
+    key = "sk-ant-api03-" + "a1B2c3D4" * 4
+    case = f"{{agent: main, tool: write_file, input: {{path: a, content: {key}}}, expect: allow}}"
+    (project / CASES).write_text(f"decisions:\n  - {case}\n")
+    assert run(project, "--format", format, "-v") == 1
+    out, err = capsys.readouterr()
+    assert key not in out + err and "1 failed" in out + err
+
+
 def test_no_case_at_all_is_no_success(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(project, "-k", "nothing like this") == 2
     assert "no case matches `nothing like this`" in capsys.readouterr().err

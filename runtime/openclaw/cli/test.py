@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         where = "there" if args.path else f"in {args.project / check.FOLDER}"
         raise UsageError(f"there is no scenario file {where}; `openclaw init` writes an example")
     suite, chosen = load(project, files), matching(args.filter)
-    if args.filter and not _count(suite, chosen):
+    if args.filter and not suite.checked.diagnostics and not _count(suite, chosen):
         raise UsageError(f"no case matches `{args.filter}`; `openclaw test -v` lists them all")
     if args.update and _updated(suite, world, chosen, args.project):
         suite = load(_again(project), files)
@@ -87,6 +87,7 @@ def _updated(suite: Suite, world: World, chosen: Chosen, root: Path) -> bool:
     """Whether any file was written."""
     from openclaw.scenarios import record
     from openclaw.scenarios.results import judged
+    from openclaw.secrecy import SECRETS
 
     progress = _Progress(_count(suite, chosen))
     try:
@@ -99,7 +100,8 @@ def _updated(suite: Suite, world: World, chosen: Chosen, root: Path) -> bool:
         for change in record.write(root, scenario, suite.checked.contents[scenario.file], own):
             written |= change.made
             verb = "updated" if change.made else "cannot be rewritten in place, edit it by hand:"
-            print(f"openclaw: {verb} {change.place} {change.what}: {change.before} -> {change.after}", file=sys.stderr)
+            line = f"openclaw: {verb} {change.place} {change.what}: {change.before} -> {change.after}"
+            print(SECRETS.mask(line), file=sys.stderr)
     return written
 
 
@@ -112,8 +114,8 @@ class _Progress:
     number: int = 0
 
     def begins(self, scenario: Scenario, case: Case) -> None:
-        from openclaw.messages import quote_line
         from openclaw.scenarios.results import title
+        from openclaw.words import quote_line
 
         self.number += 1
         if self.shown:

@@ -1,7 +1,7 @@
 """Results for people, and for CI servers as JUnit's XML. Same cases, same places, same words in both.
 
-Of a case that failed: where it stands, the source line, what was given, expected and got, and why. No secret is in
-any of it, for none reaches a case.
+Of a case that failed: where it stands, the source line, what was given, expected and got, and why. No secret of the
+project reaches a case, and what looks like one is struck out.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
+from openclaw.manifest.folder import Folder
 from openclaw.manifest.reports import head
+from openclaw.manifest.reports._lines import lines
 from openclaw.manifest.reports.text import excerpt
-from openclaw.manifest.source import decode
 from openclaw.scenarios import coverage
 from openclaw.scenarios.document import Failure
 from openclaw.scenarios.results import Result, Results
 from openclaw.scenarios.suite import Suite
+from openclaw.secrecy import SECRETS
 from openclaw.words import quote_line
 
 MOST_SHOWN = 5  # failures of one case
@@ -33,13 +35,13 @@ def told(result: Result, suite: Suite, color: bool = False) -> str:
     outcome = result.outcome
     passed = _painted("ok  ", _GREEN, color) if outcome.passed else _painted("FAIL", _RED, color)
     where = _painted(_place(_span(result)), _BOLD, color)
-    lines = [f"{passed}  {where}  {outcome.section}: {outcome.name}"]
+    rows = [f"{passed}  {where}  {outcome.section}: {outcome.name}"]
     previous = None
     for failure in outcome.failures[:MOST_SHOWN]:
-        lines += _failure(failure, suite, color, marked=failure.span != previous)
+        rows += _failure(failure, suite, color, marked=failure.span != previous)
         previous = failure.span
     more = len(outcome.failures) - MOST_SHOWN
-    return "\n".join([*lines, *([f"      and {more:,} more of this case"] if more > 0 else [])])
+    return SECRETS.mask("\n".join([*rows, *([f"      and {more:,} more of this case"] if more > 0 else [])]))
 
 
 def _span(result: Result) -> Span:
@@ -56,10 +58,9 @@ def _failure(failure: Failure, suite: Suite, color: bool, *, marked: bool) -> It
 
 
 def _excerpt(span: Span, suite: Suite, color: bool) -> Iterator[str]:
-    source, _ = decode(span.file, suite.checked.contents.get(span.file, b""))
-    line = source.line(span.line)
-    if line.strip():
-        yield from excerpt(error("", span, ""), line, color)
+    shown = lines(Folder.of(suite.checked.contents), span.file)
+    if span.line <= len(shown) and shown[span.line - 1].strip():
+        yield from excerpt(error("", span, ""), shown[span.line - 1], color)
 
 
 def _painted(text: str, tint: str, color: bool) -> str:
@@ -103,16 +104,16 @@ def junit(results: Results, suite: Suite) -> str:
         by_file.setdefault(each.file, []).append(each)
     broken = _broken(suite)
     counts = _counts(len(results.results) + len(broken), results.failed, len(broken))
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuites name="openclaw test" {counts}>']
+    rows = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuites name="openclaw test" {counts}>']
     for file, found in by_file.items():
         failed = sum(not each.outcome.passed for each in found)
-        lines.append(f"  <testsuite name={_attribute(file)} {_counts(len(found), failed, 0)}>")
-        lines += [line for each in found for line in _case(each, suite)]
-        lines.append("  </testsuite>")
+        rows.append(f"  <testsuite name={_attribute(file)} {_counts(len(found), failed, 0)}>")
+        rows += [row for each in found for row in _case(each, suite)]
+        rows.append("  </testsuite>")
     for file, said in broken.items():
-        lines += _mistakes(file, said)
-    lines.append(f"  <!-- {escape(coverage.summary(results.coverage))} -->")
-    return "\n".join([*lines, "</testsuites>"])
+        rows += _mistakes(file, said)
+    rows.append(f"  <!-- {escape(coverage.summary(results.coverage))} -->")
+    return SECRETS.mask("\n".join([*rows, "</testsuites>"]))
 
 
 def _counts(tests: int, failures: int, errors: int) -> str:
