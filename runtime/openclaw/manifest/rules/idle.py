@@ -165,15 +165,17 @@ def conditions_can_be_met(project: Project) -> Iterator[Diagnostic]:
         for name, entry in stated.entries.items():
             if isinstance(entry.value, MapNode):
                 schema = Definition(name, entry.key.span, entry.value)
-                yield from _impossible(schema, rule.effect)
+                yield from _impossible(project, rule, schema)
                 yield from _never_given(project, rule, schema)
 
 
-def _impossible(schema: Definition, effect: str) -> Iterator[Diagnostic]:
-    """A condition that no value meets, whatever the tool."""
+def _impossible(project: Project, rule: RuleNode, schema: Definition) -> Iterator[Diagnostic]:
+    """A condition that no value meets."""
     for low, high, open in _BOUNDS:
         least, most = schema.value(low), schema.value(high)
         if not (_is_number(least) and _is_number(most)) or least < most or (least == most and not open):
+            continue
+        if not _only(project, rule, schema, ("string", "path") if low == "minLength" else ("integer", "number")):
             continue
         at = schema.get(high)
         yield warning(
@@ -185,7 +187,15 @@ def _impossible(schema: Definition, effect: str) -> Iterator[Diagnostic]:
             else f"leave room between `{low}` and `{high}`",
         )
         return
-    yield from _of_no_type(schema, effect)
+    yield from _of_no_type(schema, rule.effect)
+
+
+def _only(project: Project, rule: RuleNode, schema: Definition, types: tuple[str, ...]) -> bool:
+    """Whether the input is of one of these types: bounds say nothing of other values, and an ask or deny holds then."""
+    if rule.effect == "allow" or schema.value("type") in types:
+        return True
+    declared = [found for name in _named(project, rule) if (found := _declared(project, name, schema.name)) is not None]
+    return bool(declared) and all(found.get("type") in types for found in declared)
 
 
 def _of_no_type(schema: Definition, effect: str) -> Iterator[Diagnostic]:
