@@ -5,11 +5,16 @@ So an example is a test of its rule, and what `openclaw explain` and docs/diagno
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from openclaw.cli import _examples
+from openclaw.manifest.build import compile
 from openclaw.manifest.codes import CODES, Code, sound
 from openclaw.manifest.codes.code import shown
+from openclaw.manifest.diagnostic import Diagnostic
+from openclaw.manifest.folder import Folder
 
 SHOWN = sorted(code for code, told in CODES.items() if told.bad)
 
@@ -30,6 +35,28 @@ def test_the_bad_example_tells_exactly_its_code_and_the_good_one_nothing(code: s
     assert [each.code for each in told] == [code], _examples.printed(CODES[code].bad)
     assert told[0].file in folder.files or told[0].file == "agents" or code == "file-name"
     assert _examples.told(CODES[code].good)[0] == (), _examples.printed(CODES[code].good)
+
+
+def _judged(root: Path) -> tuple[Diagnostic, ...]:
+    return compile(Folder.read(root), environment={}, importer=None, today=sound.TODAY).diagnostics
+
+
+def _laid(root: Path) -> None:
+    for name, text in sound.SOUND.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def test_what_no_text_can_show_is_told_all_the_same(tmp_path: Path) -> None:
+    unshown = {code for code, told in CODES.items() if told.unshown}
+    _laid(tmp_path / "folder")
+    (tmp_path / "folder/channels.yaml").mkdir()
+    assert [each.code for each in _judged(tmp_path / "folder")] == ["file"]
+    _laid(tmp_path / "many")
+    many = "".join(f"key_{n}: 1\n" for n in range(1100))
+    (tmp_path / "many/agents/main.yaml").write_text(sound.AGENT + many)
+    assert _judged(tmp_path / "many")[-1].code == "too-many"
+    assert unshown == {"file", "too-many"}, "show here what a new one stands for"
 
 
 @pytest.mark.parametrize("code", CODES)
