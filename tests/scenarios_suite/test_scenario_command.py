@@ -232,6 +232,7 @@ def test_what_the_documentation_shows_is_so(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.partition("\n\n")[0] in page
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_what_there_was_until_then(project: Path) -> None:
     """The conversations before it fill the time; the signal comes when the first result is told."""
     talk = "    steps: [{user: hello}, {model: hello}, {expect: {reply: hello}}]\n"

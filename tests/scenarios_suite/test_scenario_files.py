@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from casebook import FILE, FILES, NOW, mistakes
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -232,6 +232,7 @@ def test_names_that_a_broken_manifest_may_define_are_no_mistakes() -> None:
 LIKE_YAML = st.text(alphabet="{}[]:,-#&*!|>'\" \nrouteaxpc", max_size=80)
 
 
+@settings(max_examples=60)
 @given(st.one_of(st.binary(max_size=200), LIKE_YAML.map(str.encode)))
 def test_whatever_the_bytes_there_are_cases_or_mistakes(content: bytes) -> None:
     read = document.read(FILE, content)
@@ -296,7 +297,7 @@ def test_our_judge_of_shapes_agrees_with_the_jsonschema_package() -> None:
     chance, theirs = random.Random(7), Draft202012Validator(bundle.schema(check.KIND))
     for value in plain_cases():
         assert not list(conform.faults(check.KIND, value)) and theirs.is_valid(value)
-        for spot in chance.choices(spots(value), k=20):
+        for spot in chance.choices(spots(value), k=8):
             mutant = copy.deepcopy(value)
             if spot:
                 holder = mutant

@@ -180,7 +180,7 @@ def files(draw: st.DrawFn) -> tuple[str, dict[str, list[str]], dict[str, list[st
     return "# top\n" + "".join(parts), old, new
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(files())
 def test_a_rewritten_list_says_what_is_meant_and_keeps_every_comment(file: tuple[str, Any, Any]) -> None:
     text, old, new = file
@@ -213,7 +213,7 @@ def places(text: str, mark: str) -> list[int]:
     return [at for at in range(len(text)) if text.startswith(mark, at)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.dictionaries(st.sampled_from(["agent", "text", "session"]), WORDS, min_size=1),
     st.one_of(st.dictionaries(st.sampled_from(["agent", "text"]), WORDS, min_size=1), st.just({"refused": "sender"})),
