@@ -32,7 +32,7 @@ TOP = Path(__file__).resolve().parent.parent
 PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```([^\s`]*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLAIN = re.compile(r"""(?:[\w ./:=-]|'[^']*'|"[^"$`\\]*")*""")  # nothing in it is for a shell
-LANGUAGES = {"yaml", "python", "console", "json", "text", ""}
+LANGUAGES = {"yaml", "yml", "python", "console", "json", "text", ""}
 
 BARE = {
     "agents/main.yaml": "name: M\ndescription: d\ndefault: true\ntools: []\npolicy: careful\n",
