@@ -185,6 +185,18 @@ def test_calls_of_scenarios_are_tried_beside_those_that_rules_name() -> None:
     assert (found.what, found.example) == ("widens", 'refund amount "ABC-1234": asked, runs unasked now')
 
 
+def test_a_rule_about_every_room_is_wider_when_there_are_more() -> None:
+    rule = (T, LOOK, LOOK[:-1] + ', room: "*"}')
+    more = (C, "rooms:\n", 'rooms:\n  more: {id: "telegram:-8"}\n')
+    changes = plan(compiled(edited(rule)), compiled(edited(rule, more)), NOW)
+    [change] = [each for each in permissions(changes) if each.name == "run_command"]
+    assert (change.what, change.words) == (
+        "widens",
+        "allows commands [ls, cat], room [*], as before, which means more people or places now "
+        "(careful/look, tools.yaml:21)",
+    )
+
+
 def test_the_tool_of_a_check_counts_as_one_of_its_agent() -> None:
     beat = "heartbeats:\n  disk: {cron: '@daily', agent: ops, prompt: Look, check: {tool: measure, input: {path: x}}}\n"
     first = "      - {id: ask-first"

@@ -232,7 +232,7 @@ def _among(narrow: tuple[str, ...] | None, wide: tuple[str, ...] | None, name: s
         return True
     if narrow is None:
         return False
-    return set(narrow) <= set(wide) or (name in ("channel", "room", "heartbeat") and "*" in wide)
+    return set(narrow) <= set(wide) or (name in ("channel", "heartbeat") and "*" in wide)
 
 
 def _inputs_within(narrow: Mapping[str, Any], wide: Mapping[str, Any]) -> bool:

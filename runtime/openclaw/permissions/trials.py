@@ -18,7 +18,7 @@ from openclaw.permissions.policy import Condition
 from openclaw.words import ToolSpec
 
 STRANGER = "somebody:else"
-MOST = 240  # calls that are tried for one reason
+MOST = 160  # calls that are tried for one reason
 FEW, MANY = 6, 60
 _NUMBERS = ("maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum")
 
@@ -162,7 +162,7 @@ def _value(schema: Mapping[str, Any], judged: str = "") -> Any:
     if schema.get("enum"):
         return schema["enum"][0]
     if judged:
-        return {"path": "x", "url": "https://somewhere.example/", "command": "x"}[judged]
+        return {"path": "elsewhere/file.txt", "url": "https://somewhere.example/", "command": "x"}[judged]
     match schema.get("type", "string"):
         case "integer" | "number":
             return next((schema[name] for name in _NUMBERS if name in schema), 1)
@@ -193,7 +193,7 @@ def _there(condition: Condition, sender: str, moments: Sequence[str]) -> Iterato
     home = sender.partition(":")[0]
     places = itertools.product(
         [home if one == "*" else one for one in condition.channel or (home,)],
-        ["somewhere:1" if one == "*" else one for one in condition.room or (None,)],
+        condition.room or (None,),
         ["some" if one == "*" else one for one in condition.heartbeat or (None,)],
         [condition.tainted] if condition.tainted is not None else [False, True],
         moments,

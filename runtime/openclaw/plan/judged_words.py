@@ -31,9 +31,9 @@ def _of_rule(each: Loosening, rule: Rule, others: Sequence[Rule], widens: bool) 
     verb = "denies" if rule.effect is Effect.DENY else "asks about"
     match each.why, widens:
         case "allow", True:
-            return f"allows {stake}" + (", as before, but more people are meant" if as_before else "")
+            return f"allows {stake}" + (", as before, which means more people or places now" if as_before else "")
         case "allow", False:
-            return f"no longer allows {stake}" + (" to all that were meant" if as_before else "")
+            return f"no longer allows {stake}" + (" for all people and places that were meant" if as_before else "")
         case "forbid", True:
             narrower = any(one.id is not None and one.id == rule.id for one in others)
             return f"{verb} {stake} less widely" if narrower or as_before else f"no longer {verb} {stake}"

@@ -77,7 +77,8 @@ def _condition(condition: Condition, snapshot: Snapshot) -> Condition:
     if sender is not None:
         sender = tuple(sorted(people.addresses(sender, snapshot)))
     if room is not None:
-        room = tuple(str(snapshot.rooms[one].id) if one in snapshot.rooms else one for one in room)
+        names = [*snapshot.rooms] if "*" in room else room
+        room = tuple(sorted(str(snapshot.rooms[one].id) if one in snapshot.rooms else one for one in names))
     return replace(condition, sender=sender, room=room)
 
 
