@@ -57,7 +57,7 @@ class House:
             return Effect.DENY
         around, snapshot = trial.circumstance, self.snapshot
         who = people.sender(Address.parse(around.sender), snapshot)
-        room = next((one.name for one in snapshot.rooms.values() if str(one.id) == around.room), around.room)
+        room = next((one.name for one in snapshot.rooms.values() if str(one.id) == around.room), None)
         attempt = Attempt(
             tool=side.tool, input=trial.input, agent="", sender=around.sender, person=who.person, groups=who.groups,
             channel=around.channel, room=room, heartbeat=around.heartbeat, workspace=_WORKSPACE, now=around.now,
