@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 EXPECTED = {
+    "tests/scenarios/routes.yaml",
     "agents/main.yaml",
     "tools.yaml",
     "channels.yaml",
