@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.filter and not suite.checked.diagnostics and not _count(suite, chosen):
         raise UsageError(f"no case matches `{args.filter}`; `openclaw test -v` lists them all")
     if args.update and _updated(suite, world, chosen, args.project):
-        suite = load(_again(project), files)
+        suite = load(project, files)
     return _Telling(args, suite, world).tell(chosen)
 
 
@@ -75,12 +75,6 @@ def _compiled(root: Path, state: Path) -> tuple[Project, World]:
         print(report("text").render(compiled.diagnostics, folder), file=sys.stderr)
         raise ProjectInvalid(f"{root} has errors; no scenario was judged", compiled.diagnostics)
     return project, World(folder, compiled.snapshot, root, state, now)
-
-
-def _again(project: Project) -> Project:
-    """The project with a memory that holds no scenario file: those are to be read anew."""
-    project.folder.more.clear()
-    return project
 
 
 def _updated(suite: Suite, world: World, chosen: Chosen, root: Path) -> bool:

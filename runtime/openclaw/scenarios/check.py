@@ -60,9 +60,10 @@ def check(project: Project, files: Iterable[str]) -> Checked:
     contents: dict[str, bytes] = {}
     sound: dict[str, Shaped] = {}
     said: list[Diagnostic] = []
+    folder = replace(project.folder, more={})  # these are no files of a manifest, and each run reads them anew
     for file in dict.fromkeys(files):
         problem = _misnamed(file)
-        content = None if problem else project.folder.read_file(file)
+        content = None if problem else folder.read_file(file)
         if content is None:
             said.append(problem or error("file", Span(file), f"{file} cannot be read, or is not a regular file"))
             continue
