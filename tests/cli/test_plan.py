@@ -147,6 +147,7 @@ def test_it_compares_with_what_runs_and_then_with_what_ran_last(tmp_path: Path) 
     assert beside.stdout.splitlines()[1:] == after.stdout.splitlines()[1:]
 
 
+@pytest.mark.slow
 def test_another_projects_runtime_is_none_to_compare_with(project: Path) -> None:
     other = house.project(project.parent / "other", "http://127.0.0.1:9")
     state = project.parent / "state"

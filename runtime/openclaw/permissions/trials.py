@@ -18,7 +18,7 @@ from openclaw.permissions.policy import Condition
 from openclaw.words import ToolSpec
 
 STRANGER = "somebody:else"
-MOST = 160  # calls that are tried for one reason
+MOST = 120  # calls that are tried for one reason
 FEW, MANY = 6, 60
 _NUMBERS = ("maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum")
 

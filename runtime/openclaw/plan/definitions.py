@@ -22,6 +22,7 @@ from openclaw.timetable import Timetable
 
 FIRES: Final = 3
 
+
 def definitions(old: Stated, new: Stated, stirred: frozenset[str], now: datetime) -> Iterator[Change]:
     """The same with the keys that changed, and what a reload makes of it: channels that start anew, next fires."""
     found = {(each.kind, each.name): each for each in named(old.snapshot, new.snapshot, stirred)}

@@ -66,9 +66,7 @@ def _part(kind: str, name: str, side: Stated) -> Any:
     return parts[kind][name]
 
 
-def _field(
-    key: str, old: Any, new: Any, was: Mapping[str, Written], now: Mapping[str, Written]
-) -> Field | None:
+def _field(key: str, old: Any, new: Any, was: Mapping[str, Written], now: Mapping[str, Written]) -> Field | None:
     if old == new:
         return None
     found = now.get(key) or was.get(key)
