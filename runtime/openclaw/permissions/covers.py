@@ -60,6 +60,8 @@ def _covers_tools(a: Rule, b: Rule) -> bool:
 def _names(wide: str, narrow: str) -> bool:
     if wide in (narrow, "*"):
         return True
+    if not _META.search(wide):
+        return False
     if not _META.search(narrow):
         return fnmatchcase(narrow, wide)
     trailing = all(name.endswith("*") and not _META.search(name[:-1]) for name in (wide, narrow))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from posixpath import relpath
@@ -346,6 +346,7 @@ def _several(agents: list[str]) -> str:
 def tools_are_decided(project: Project) -> Iterator[Diagnostic]:
     """Under `default: deny` a tool that no rule speaks of is refused, every call of it."""
     told: dict[tuple[Span, str], list[str]] = {}
+    spoken: dict[str, Callable[[str], bool]] = {}
     for agent in project.agents():
         policy = whole_policy(project, str(agent.value("policy")))
         if policy is None or policy.default is not Effect.DENY or "tool" in project.unreadable:
@@ -353,7 +354,9 @@ def tools_are_decided(project: Project) -> Iterator[Diagnostic]:
         for tool in agent.texts("tools"):
             # One that is denied outright is told so; one that does not exist, as well.
             names = [name for name in _matched(project, tool) if name in project.names("tool")]
-            if names and not any(_spoken_of(policy, name) for name in names) and not _denied(project, policy, tool):
+            if policy.name not in spoken:
+                spoken[policy.name] = _spoken_of(policy)
+            if names and not any(map(spoken[policy.name], names)) and not _denied(project, policy, tool):
                 told.setdefault((tool.span, policy.name), []).append(agent.name)
     for (span, name), agents in told.items():
         tool = _at(project, agents[0], span)
@@ -370,12 +373,11 @@ def _denied(project: Project, policy: Policy, tool: Scalar) -> bool:
     return _denies_a_tool(policy) and _always_denied(project, policy, tool)
 
 
-def _spoken_of(policy: Policy, tool: str) -> bool:
-    """By a rule that can let it run, at once or once somebody agreed."""
-    return any(
-        rule.effect is not Effect.DENY and any(name == tool or fnmatchcase(tool, name) for name in rule.tools)
-        for rule in policy.rules
-    )
+def _spoken_of(policy: Policy) -> Callable[[str], bool]:
+    """Whether there is a rule that can let a tool run, at once or once somebody agreed."""
+    named = {name for rule in policy.rules if rule.effect is not Effect.DENY for name in rule.tools}
+    globs = [name for name in named if any(sign in name for sign in "*?[")]
+    return lambda tool: tool in named or any(fnmatchcase(tool, glob) for glob in globs)
 
 
 def _denies_a_tool(policy: Policy) -> bool:

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, TypeAlias
 
 from openclaw.manifest import policies
-from openclaw.manifest.builtins import FLOOR
+from openclaw.manifest.builtins import BUILTINS, FLOOR
 from openclaw.manifest.diagnostic import Diagnostic, Related, Span, see, warning
 from openclaw.manifest.nodes import MapNode, Node, Scalar, Unknown, plain
 from openclaw.manifest.policies import RuleNode, all_rules, rule_nodes
@@ -23,11 +23,12 @@ from openclaw.permissions.policy import Condition, Effect, Policy, Rule
 
 _Place: TypeAlias = tuple[str, int, int]
 _WHAT: Final = ("commands", "paths", "hosts")
+_MOST: Final = 200_000  # entries that are compared, about half a second's worth
 
 
 def rules_decide(project: Project) -> Iterator[Diagnostic]:
     """Every rule of a policy decides something that no other rule of it decides as strictly."""
-    named = _Named(project)
+    named, patience = _Named(project), _Patience()
     for policy in project.all("policy").values():
         joined = policies.whole_policy(project, policy.name)
         if joined is None:
@@ -37,7 +38,7 @@ def rules_decide(project: Project) -> Iterator[Diagnostic]:
         before: set[_Place] = set()
         for node in rule_nodes(project, policy):
             rule = replace(policies.rule(node), tools=named.of(policies.rule(node).tools))
-            behind = _Behind(rule, by_tool, before, default)
+            behind = _Behind(rule, by_tool, before, default, patience)
             yield from _settled(node, rule, behind, named)
             before.add(_place(rule))
 
@@ -46,7 +47,7 @@ class _Named:
     """Which tools the names and globs of rules stand for; each is asked for once."""
 
     def __init__(self, project: Project) -> None:
-        self._tools = project.names("tool")
+        self._project = project
         self._known: dict[str, tuple[str, ...]] = {}
 
     def of(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -55,7 +56,9 @@ class _Named:
     def _one(self, name: str) -> tuple[str, ...]:
         if name not in self._known:
             glob = any(sign in name for sign in "*?[")
-            self._known[name] = tuple(each for each in self._tools if fnmatchcase(each, name)) if glob else (name,)
+            self._known[name] = (
+                tuple(each for each in self._project.names("tool") if fnmatchcase(each, name)) if glob else (name,)
+            )
         return self._known[name]
 
     def by_tool(self, policy: Policy) -> dict[str, list[Rule]]:
@@ -76,6 +79,21 @@ def _place(rule: Rule) -> _Place:
     return rule.origin.file, rule.origin.line, rule.origin.column
 
 
+class _Patience:
+    """How many more comparisons of two rules are worth their time: in a policy of thousands some stay unsaid."""
+
+    def __init__(self) -> None:
+        self._left = _MOST
+
+    def has(self, one: Rule, other: Rule) -> bool:
+        self._left -= 1 + _size(one) * _size(other)
+        return self._left > 0
+
+
+def _size(rule: Rule) -> int:
+    return max(len(getattr(rule.when, key) or ()) for key in _WHAT) or 1
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Behind:
     """The rules that a rule may stand behind: `before` are the places of those further up in its own policy."""
@@ -84,11 +102,16 @@ class _Behind:
     by_tool: Mapping[str, Sequence[Rule]]
     before: set[_Place]
     default: Effect
+    patience: _Patience
 
     def wide(self, narrow: Rule) -> Rule | None:
         """The rule that settles this part of it, if there is one."""
-        naming = self.by_tool.get(narrow.tools[0], ()) if narrow.tools else ()
-        return next((other for other in naming if self._may(other) and covers(other, narrow, self.default)), None)
+        for other in self.by_tool.get(narrow.tools[0], ()) if narrow.tools else ():
+            if not self.patience.has(other, narrow):
+                return None
+            if self._may(other) and covers(other, narrow, self.default):
+                return other
+        return None
 
     def _may(self, other: Rule) -> bool:
         """A stricter rule wherever it stands; of two that are as strict, one of the same policy. A floor that forbids
@@ -261,7 +284,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _named(project: Project, rule: RuleNode) -> list[str]:
-    return [name for name in project.names("tool") if any(fnmatchcase(name, str(tool.value)) for tool in rule.tools)]
+    found = _Named(project).of([str(tool.value) for tool in rule.tools])
+    return [name for name in found if name in BUILTINS or name in project.all("tool")]
 
 
 # ── conditions that say nothing of the tools ─────────────────────────────────────────────────────
