@@ -39,6 +39,8 @@ TOLD = 5  # errors of one attempt that the log shows
 
 Outcome = Literal["applied", "unchanged", "refused", "failed"]
 
+_MOST_WATCHED = 1000  # folders below agents/: a link may lead anywhere
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -139,9 +141,9 @@ class Reload:
 
     def folders(self) -> list[Path]:
         """What there is to watch: the root, every folder of agents, and those of files that manifests name."""
-        below = [path for path, _, _ in os.walk(self._root / "agents")]
+        below = _below(self._root / "agents")
         named = {(self._root / name).parent for name in (*self._files, *self._code)}
-        return list(dict.fromkeys([self._root, *map(Path, below), *sorted(named)]))
+        return list(dict.fromkeys([self._root, *below, *sorted(named)]))
 
     async def look(self) -> None:
         """What the watch calls: an attempt if any content is different from the last time."""
@@ -221,6 +223,22 @@ def keep(state: Path, root: Path, folder: Folder) -> None:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise StateError(f"what was applied cannot be kept in {place}: {why}; mend it, or move it aside") from error
+
+
+def _below(folder: Path) -> list[Path]:
+    """A folder and all below it, each once: links are followed, as when manifests are read, and may go in a circle."""
+    found: dict[tuple[int, int], Path] = {}
+    for path, names, _ in os.walk(folder, followlinks=True):
+        try:
+            state = Path(path).stat()
+        except OSError:
+            continue  # gone meanwhile: the next look will tell
+        here = state.st_dev, state.st_ino
+        if here in found or len(found) >= _MOST_WATCHED:
+            names.clear()
+        else:
+            found[here] = Path(path)
+    return list(found.values())
 
 
 def _old(place: Path) -> Path:
