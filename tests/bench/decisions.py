@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -88,6 +89,7 @@ def own(bench: Bench, edits: int, seed: int) -> Iterable[bool]:
     if bash_oracle.BASH is not None:
         yield against_bash(edits, seed)
     yield from latency(bench, [*attacks, *everyday])
+    yield together(bench, [*attacks, *everyday])
 
 
 def nothing(what: str, bench: Bench, commands: Sequence[str]) -> bool:
@@ -159,6 +161,25 @@ def latency(bench: Bench, commands: Sequence[str]) -> Iterable[bool]:
     worst = max(min(timed(bench, text) for _ in range(3)) for text in big)
     what = "time of a decision about 100 kB (the best of three), the longest"
     yield line(what, f"{worst:.2f} ms", "<= 20 ms", worst <= 20)
+
+
+def together(bench: Bench, commands: Sequence[str], rounds: int = 4) -> bool:
+    """`openclaw why --batch` as a whole, in the time of its process: start, reading and writing are in it."""
+    lines = "".join(json.dumps({"command": command}) + "\n" for command in commands) * rounds
+    words = [str(Path(sys.executable).with_name("openclaw")), "why", "run_command", "--batch", "--allow-profiled"]
+    whole = min(spent([*words, "--cwd", str(bench.workspace), "--trust-repo"], lines) for _ in range(3))
+    floor = min(spent([sys.executable, "-c", "pass"], "") for _ in range(5))
+    rate = len(commands) * rounds / whole
+    told = f"{rate:,.0f} ({whole / floor:,.0f} x `pass`)"
+    return line(f"lines a second of why --batch, of {len(commands) * rounds:,} lines", told, ">= 5,000", rate >= 5000)
+
+
+def spent(words: Sequence[str], given: str) -> float:
+    """CPU seconds of a process and what it starts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(words, input=given, text=True, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def timed(bench: Bench, command: str) -> float:
