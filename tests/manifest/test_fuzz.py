@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_fixtures import BAD, GOOD, PROJECT, files_of
 
+from doubles.house import Process
 from openclaw.cli import main
 from openclaw.manifest.build import compile
 from openclaw.manifest.folder import Folder
@@ -77,7 +78,8 @@ def changed(content: bytes, chance: random.Random) -> bytes:
         case 1:
             return before + piece + piece + after
         case 2:
-            return before + chance.choice(WORDS).encode() + after
+            word: str = chance.choice(WORDS)
+            return before + word.encode() + after
         case 3:
             return after + piece + before
         case _:
@@ -120,3 +122,16 @@ def test_the_runtime_starts_with_what_validate_accepts_and_with_nothing_else(
         if accepted != (start(root, datetime.now(UTC), None).compiled.snapshot is not None):
             differing.append(fixture.stem)
     assert differing == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["01-cron-star", "26-duplicate", "45-misspelt", "61-unknown-tool", "78-allow-all"])
+def test_the_real_command_does_not_start_with_what_is_refused(name: str, tmp_path: Path) -> None:
+    (fixture,) = [each for each in BAD if each.stem == name]
+    files, (expected,) = files_of(fixture)
+    for file, text in files.items():
+        (tmp_path / "project" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "project" / file).write_text(text, "utf-8")
+    with Process(tmp_path / "project", tmp_path / "state") as started:
+        assert started.process.wait(100) == 3
+        assert expected.split()[0] in started.log
