@@ -29,9 +29,9 @@ from openclaw.heartbeats import Heartbeats
 from openclaw.idling import Idling
 from openclaw.intake import Intake, Wiring
 from openclaw.manifest.folder import Folder
-from openclaw.manifest.people import approvers_of
+from openclaw.manifest.people import approvers_of, reachable
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.messages import Address, Approval, quote_line
+from openclaw.messages import Approval, quote_line
 from openclaw.pairing import Pairings
 from openclaw.parts import REAL, Parts
 from openclaw.permissions.facts import Disk
@@ -214,10 +214,8 @@ class App:
             return False
         message, asker = queued.message, str(queued.message.sender)
         watched = self.sessions.watched(queued.id, message.sender.channel)
-        if message.can_ask and (message.fetched or (watched and asker in approvers)):
-            return True
-        others = approvers if message.can_ask else [one for one in approvers if one != asker]
-        return any(self.intake.reaches(Address.parse(approver).channel) for approver in others)
+        sees = message.fetched or (watched and asker in approvers)
+        return reachable(asker, approvers, self.intake.reaches, can_ask=message.can_ask, sees=sees)
 
     async def addresses(self) -> list[str]:
         """Where programs reach this runtime."""

@@ -36,7 +36,7 @@ from openclaw.messages import (
     quote_line,
 )
 from openclaw.permissions import record
-from openclaw.permissions.decide import Attempt, Decision, Effect, Policy, decide
+from openclaw.permissions.decide import Attempt, Decision, Effect, Policy, decide, unasked
 from openclaw.permissions.facts import Facts
 from openclaw.permissions.taint import strangers
 from openclaw.ports import Audit, Begin, Tools, Watcher
@@ -232,8 +232,7 @@ class Calls:
             self._scene.agent.id, bench.snapshot
         )
         if not bench.reachable(approvers):
-            reason = f"{decision.reason}; nobody who may agree is reachable"
-            return replace(decision, effect=Effect.DENY, reason=reason), None
+            return unasked(decision), None
         approval = bench.approvals.build(
             attempt,
             decision,

@@ -184,7 +184,7 @@ def test_names_that_there_are_not_are_told_with_those_there_are() -> None:
         (1, 10, "a heartbeat that runs", "there is no heartbeat `evening`; there are: morning")
     ]
     assert told("steps: [{user: {text: hi, from: bob, channel: quiet}}, {expect: {silent: true}}]") == [
-        (1, 10, "channel quiet to take part", "it is off: switched off (`enabled: false`)")
+        (1, 10, "the step to be possible", "channel quiet is switched off")
     ]
     assert told("steps: [{user: {text: hi, from: eve}}, {expect: {silent: true}}]") == [
         (1, 10, "the step to be possible", "there is no person `eve`; there are: ana, bob")

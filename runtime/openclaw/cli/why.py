@@ -82,12 +82,17 @@ class _Bench:
     facts: Disk
     trusted: tuple[Path, ...] = ()
     offered: bool = True
+    askable: bool = True
 
     def judge(self, input: Mapping[str, Any]) -> Decision:
         input, wrong = _as_run(self.attempt.tool, input)
         if wrong is not None:
             return _refused("invalid_input", wrong)
-        return permissions.decide(replace(self.attempt, input=input), self.policy, self.facts)
+        return self.final(permissions.decide(replace(self.attempt, input=input), self.policy, self.facts))
+
+    def final(self, decision: Decision) -> Decision:
+        """What asks is denied where nobody who may agree could be asked."""
+        return decision if self.askable or decision.effect is not Effect.ASK else permissions.unasked(decision)
 
 
 def _refused(code: str, message: str) -> Decision:
@@ -191,14 +196,14 @@ class _Lines:
             docket = self._allowing(tuple(map(str, row["allow"]))) if "allow" in row else self._own
             attempt = self._bench.attempt
             if self._command is not None and isinstance(command := row.get("command"), str):
-                return docket.judge(replace(attempt, input={self._command: command}), facts)
+                return self._bench.final(docket.judge(replace(attempt, input={self._command: command}), facts))
             input = _of_command(attempt.tool, row["command"]) if "command" in row else row["input"]
             if not isinstance(input, dict):
                 return _refused("bad_line", '"input" is a JSON object')
             input, wrong = _as_run(attempt.tool, input)
             if wrong is not None:
                 return _refused("invalid_input", wrong)
-            return docket.judge(replace(attempt, input=input), facts)
+            return self._bench.final(docket.judge(replace(attempt, input=input), facts))
         except Exception as error:  # one bad line must not cost the others their answers
             return _refused("bad_line", str(error) or type(error).__name__)
 
@@ -288,7 +293,8 @@ def _in_project(args: argparse.Namespace, workspace: Path | None) -> _Bench:
     attempt = replace(attempt, person=who.person, groups=who.groups)
     policy, trusted = snapshot.policies[agent.policy], _trusted(args, workspace)
     policy = replace(policy, trusted_repositories=(*policy.trusted_repositories, *trusted))
-    return _Bench(attempt, policy, _disk(args), trusted, args.tool in agent.tools)
+    askable = people.askable(who.address, people.approvers_of(agent.id, snapshot), snapshot)
+    return _Bench(attempt, policy, _disk(args), trusted, args.tool in agent.tools, askable)
 
 
 def _snapshot(project: Path) -> Snapshot:

@@ -18,6 +18,7 @@ from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.agents import default_soul, soul_path
 from openclaw.manifest.snapshot import (
+    OFF,
     QUEUE_LIMIT,
     Agent,
     Channel,
@@ -185,7 +186,7 @@ def _channel(channel: Definition, address: Callable[[str], Address]) -> Channel:
 def _skipped(channel: Definition, node: MapNode) -> str | None:
     """Why the channel takes no part. A secret that is unknown by now is one that nobody set."""
     if channel.value("enabled") is False:
-        return "switched off (`enabled: false`)"
+        return f"{OFF} (`enabled: false`)"
     for entry in node.entries.values():
         match entry.value:
             case Scalar(value=value, secret=True) as secret if value is Unknown:

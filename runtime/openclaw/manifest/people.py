@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,3 +72,24 @@ def addresses(names: tuple[str, ...], snapshot: Snapshot) -> tuple[str, ...]:
         else:
             found.append(name)
     return tuple(dict.fromkeys(found))
+
+
+def reachable(
+    asker: str, approvers: Collection[str], reaches: Callable[[str], bool], *, can_ask: bool = True, sees: bool = False
+) -> bool:
+    """Whether anybody who may agree can see a question. `sees`: it is seen where it arises; without `can_ask`, whoever
+    it arises for sees none. `reaches` tells of a channel whether what is put there is seen."""
+    if can_ask and sees:
+        return True
+    others = approvers if can_ask else [one for one in approvers if one != asker]
+    return any(reaches(Address.parse(one).channel) for one in others)
+
+
+def askable(asker: Address, approvers: Collection[str], snapshot: Snapshot) -> bool:
+    """The same by the manifests alone: each channel that is not switched off takes part, and the one that is written on
+    does. Programs look after their own questions, hooks do not."""
+    channel = snapshot.channels.get(asker.channel)
+    program = channel is not None and channel.options.kind == "http"
+    hook = program and asker.id.startswith("hook/")
+    there = {key for key, each in snapshot.channels.items() if not each.off} | {asker.channel}
+    return reachable(str(asker), approvers, there.__contains__, can_ask=not hook, sees=program)

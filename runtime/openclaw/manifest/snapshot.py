@@ -23,6 +23,7 @@ Queue: TypeAlias = Literal["queue", "collect", "interrupt", "steer"]
 """What becomes of messages that come while an answer is being written."""
 
 QUEUE_LIMIT = 50  # messages of one session that wait
+OFF = "switched off"  # how a channel begins to say why it takes no part where the manifest says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,11 @@ class Channel:
     queue: Queue = "queue"
     queue_limit: int = QUEUE_LIMIT
     skipped: str | None = None
+
+    @property
+    def off(self) -> bool:
+        """Whatever secrets there are."""
+        return self.skipped is not None and self.skipped.startswith(OFF)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ machine is asked through `Facts`, and nothing is run, written or remembered here
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,11 @@ def label(rule: Rule) -> str:
 def place(rule: Rule) -> str:
     """Where a rule stands, as editors and terminals take it for a link; "" for one that no file holds."""
     return f"{rule.origin.file}:{rule.origin.line}:{rule.origin.column}" if rule.origin.file else ""
+
+
+def unasked(decision: Decision) -> Decision:
+    """What becomes of a call that somebody would have to agree to, where none of those who may can be asked."""
+    return replace(decision, effect=Effect.DENY, reason=f"{decision.reason}; nobody who may agree is reachable")
 
 
 def decision_json(decision: Decision) -> dict[str, Any]:

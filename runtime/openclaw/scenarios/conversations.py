@@ -9,6 +9,7 @@ said or asked and no step expects fails at the end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -44,8 +45,7 @@ def run_conversation(
     """`project` is sound, and was compiled with `environment`; None: nobody looked at that. Waits for nothing."""
     steps, complaints = Steps(), list[str]()
     files, stage = Files(project, environment, steps), Stage(_results(case.tools))
-    loop = StandstillLoop()
-    with lives.folder() as folder:
+    with lives.folder() as folder, closing(StandstillLoop()) as loop:
         living = Lives(files, stage, loop, case.given.now or now, folder)
         course = _Course(case, files, Situation(stage, steps, living), complaints)
         try:
@@ -180,6 +180,7 @@ class _Course:
             name=sender(who.sender, self.now.snapshot).person or who.sender.id,
             chat=who.chat,
             agent=given.get("agent", self.case.given.agent),
+            agents=who.agents,
             untrusted="strangers' material that is given" if self.case.given.tainted else "",
         )
         self.ways |= {*ways(message, self.now.lives.app.sessions.routed(message), self.now.snapshot)}

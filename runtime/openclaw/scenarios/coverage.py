@@ -26,11 +26,12 @@ class Coverage:
 
 
 def of(snapshot: Snapshot, used: Used) -> Coverage:
+    heard = [channel.key for channel in snapshot.channels.values() if not channel.off]
     names = {
         "agent": list(snapshot.agents),
         "prefix": [agent.prefix for agent in snapshot.agents.values() if agent.prefix],
-        "channel": list(snapshot.channels),
-        "room": list(snapshot.rooms),
+        "channel": heard,
+        "room": [room.name for room in snapshot.rooms.values() if room.id.channel in heard],
         "heartbeat": list(snapshot.heartbeats),
     }
     ways = {kind: {name: f"{kind} {name}" in used.ways for name in names[kind]} for kind in KINDS}

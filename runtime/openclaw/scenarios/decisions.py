@@ -104,7 +104,13 @@ def _judge(
     )
     policy = world.snapshot.policies[agent.policy]
     decision = permissions.decide(attempt, policy, FACTS)
+    if decision.effect is Effect.ASK and not _askable(here, agent, world.snapshot):
+        decision = permissions.unasked(decision)
     return Judged(agent, shown, decision, policy.approvers or _owners(world.snapshot))
+
+
+def _askable(here: Standing, agent: Agent, snapshot: Snapshot) -> bool:
+    return people.askable(here.sender, people.approvers_of(agent.id, snapshot), snapshot)
 
 
 def _given(tool: ToolSpec, arguments: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:

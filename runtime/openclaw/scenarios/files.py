@@ -20,8 +20,6 @@ from openclaw.manifest.snapshot import Agent, Channel, Model, Snapshot
 from openclaw.providers.steps import Steps
 from openclaw.reload import Reading
 
-OFF = "switched off"  # how a channel begins to say why it takes no part where the manifest says so
-
 
 @dataclass(slots=True, eq=False)
 class Files:
@@ -84,8 +82,7 @@ def _at_home(agent: Agent) -> Agent:
 
 
 def _taking_part(channel: Channel) -> Channel:
-    off = channel.skipped is not None and channel.skipped.startswith(OFF)
-    return channel if off else replace(channel, skipped=None)
+    return channel if channel.off else replace(channel, skipped=None)
 
 
 def _given(model: Model, steps: Steps) -> Model:

@@ -68,7 +68,8 @@ def _begins(message: Message, prefix: str) -> bool:
 
 
 def _message(case: RouteCase, here: Standing, now: datetime) -> Message:
-    return Message("scenario", here.sender, (Text(case.text),), now, chat=here.chat, agent=case.agent)
+    said = (Text(case.text),)
+    return Message("scenario", here.sender, said, now, chat=here.chat, agent=case.agent, agents=here.agents)
 
 
 def _got(found: Route | Refused) -> Mapping[str, str]:

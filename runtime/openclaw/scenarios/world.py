@@ -1,18 +1,20 @@
 """What cases are judged in: the compiled project, and who stands where in it.
 
-A place is written with names and may leave things out; here it becomes an address and a group, or a reason why it
-cannot be. Pure: paths are only named, nothing is looked at.
+A place is written with names and may leave things out; here it becomes an address and a group, or a reason why nobody
+can be heard there. Pure: paths are only named, nothing is looked at.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import TERMINAL
-from openclaw.manifest.snapshot import Agent, Room, Snapshot
+from openclaw.manifest.snapshot import Agent, Channel, Room, Snapshot
 from openclaw.scenarios.document import Given, Place
 from openclaw.words import Address
 
@@ -30,11 +32,12 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Who speaks, and the group it is in, if it is in one."""
+    """Who speaks, and the group it is in, if it is in one. `agents`: those that a program's token reaches."""
 
     sender: Address
     chat: str | None = None
     room: str | None = None
+    agents: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         where = f" in room {self.room}" if self.room else f" in group {self.chat}" if self.chat else ""
@@ -47,6 +50,10 @@ class Impossible(Exception):
 
 def standing(place: Place, given: Given, snapshot: Snapshot) -> Standing:
     """What a case says itself counts before what is given to all. Raises Impossible."""
+    return _heard(_standing(place, given, snapshot), snapshot)
+
+
+def _standing(place: Place, given: Given, snapshot: Snapshot) -> Standing:
     above = given.place
     sender = place.sender or above.sender
     own = place.channel or _channel_of(place.sender)
@@ -111,10 +118,43 @@ def _id_of(name: str, channel: str | None, snapshot: Snapshot) -> Address:
     if person is None:
         raise Impossible(f"there is no person `{name}`; there are: {', '.join(snapshot.people) or 'none'}")
     ids = [id for id in person.ids if channel in (None, id.channel)]
+    ids.sort(key=lambda id: id.channel in snapshot.channels and snapshot.channels[id.channel].off)
     if not ids:
         where = f"on {channel}" if channel else "anywhere"
         raise Impossible(f"{name} has no id {where}; add one to `people` in channels.yaml")
     return ids[0]
+
+
+# ── is anybody heard there ───────────────────────────────────────────────────────────────────────
+
+
+def _heard(who: Standing, snapshot: Snapshot) -> Standing:
+    """The same, with what its channel lays down. A channel that there is not is the router's to refuse."""
+    channel = snapshot.channels.get(who.sender.channel)
+    if channel is None or who.sender == TERMINAL:  # at which one may sit without the channel, too
+        return who
+    if channel.off:
+        raise Impossible(f"channel {channel.key} is switched off")
+    if who.chat is not None and channel.options.options.get("groups") == "off":
+        raise Impossible(f"channel {channel.key} listens to no groups: `groups: off`")
+    return replace(who, agents=_reached(who.sender, channel)) if channel.options.kind == "http" else who
+
+
+def _reached(program: Address, channel: Channel) -> tuple[str, ...] | None:
+    """The agents that a program's token lets it ask; None: each. Senders of HTTP are TOKEN/SENDER."""
+    name, _, sender = program.id.partition("/")
+    options = channel.options.options
+    if name == "operator" or (name == "hook" and sender in options.get("hooks", {})):
+        return None
+    tokens: Mapping[str, Mapping[str, Any]] = options.get("tokens", {})
+    if name not in tokens:
+        known = ", ".join(["operator", *tokens])
+        raise Impossible(f"channel {channel.key} has no token `{name}`; there are: {known}")
+    token = tokens[name]
+    own = f"{name}/{token.get('as') or name}"
+    if program.id != own and not (sender and token.get("senders") == "declared"):
+        raise Impossible(f"nobody speaks as {program}: with this token it is {channel.key}:{own}")
+    return tuple(token["agents"]) if token.get("agents") is not None else None
 
 
 def workspace(agent: Agent, state: Path) -> Path:
