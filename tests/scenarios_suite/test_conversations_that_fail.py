@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from openclaw.scenarios.document import read
-from scenarios_suite.talking import HEAD, played, told
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from openclaw.scenarios import results
+from openclaw.scenarios.check import Checked
+from openclaw.scenarios.document import Given, Scenario, read
+from openclaw.scenarios.suite import Suite
+from openclaw.scenarios.world import World
+from scenarios_suite.talking import HEAD, played, project, told
 
 
 def test_another_reply_is_told_where_its_words_are_expected() -> None:
@@ -308,3 +316,21 @@ def test_misspelt_keys_and_conversations_that_assert_nothing_are_mistakes_of_the
     ]
     assert [code for _, code, _ in mistakes("[{user: hello}, {model: hello}]")] == ["scenario-nothing"]
     assert [code for _, code, _ in mistakes("[{expect: {}}]")] == ["scenario-nothing"]
+
+
+def test_a_mistake_of_ours_in_one_case_is_its_failure_and_the_others_are_judged() -> None:
+    """Here a time that nobody can write: it ends while it passes."""
+    steps = "    steps: [{advance: 2h}, {user: hello}, {model: hi}, {expect: {reply: hi}}]\n"
+    found = read("talk.yaml", f"{HEAD}{steps}  more:\n{steps}".encode())
+    assert isinstance(found, Scenario)
+    last = datetime(9999, 12, 31, 23, tzinfo=UTC)
+    broken, sound = found.conversations
+    found = replace(found, conversations=(replace(broken, given=Given(now=last)), sound))
+    snapshot = project().compiled.snapshot
+    assert snapshot is not None
+    world = World(project().folder, snapshot, Path("/project"), Path("/state"), last)
+    suite = Suite(Checked({}, {}, ()), (found,))
+    first, second = (each.outcome for each in results.judged(suite, world, results.matching(None)))
+    assert second.passed and (first.section, first.name) == ("conversations", "talk")
+    [failure] = first.failures
+    assert "OverflowError" in failure.got[0]

@@ -82,6 +82,18 @@ def test_what_is_right_is_silent() -> None:
             "1:14 [wrong-value] `now`: `2026-02-30T12:00:00Z` is no time: day is out of range for month",
         ),
         (
+            'given: {now: "0001-01-01T00:00:00+14:00"}\nroutes:\n  - {text: hello, expect: {agent: main}}\n',
+            "1:14 [wrong-value] `now`: `0001-01-01T00:00:00+14:00` is no time: its year is not one from 1970 to 2199",
+        ),
+        (
+            "conversations:\n  one:\n    steps: [{advance: 999999999999d}, {expect: {silent: true}}]\n",
+            "3:23 [wrong-value] by here more than 3660 days pass in one conversation | let less time pass",
+        ),
+        (
+            "conversations:\n  o:\n    steps: [{advance: 3000d}, {restart: {down: 661d}}, {expect: {silent: true}}]\n",
+            "3:48 [wrong-value] by here more than 3660 days pass in one conversation | let less time pass",
+        ),
+        (
             "routes:\n  - {text: hello, expect: {agent: main}}\n    - {text: x}\n",
             "3:5 [yaml-indent]",
         ),
@@ -220,6 +232,33 @@ def test_all_mistakes_come_in_one_run_and_none_twice() -> None:
         "4:31 [unknown-agent] no agent `man`; did you mean `main` (agents/main.yaml:1)?",
         "6:27 [wrong-value] `alow` is not an `expect`; did you mean `allow`?",
         "6:39 [unknown-rule] no rule has the id `nix`",
+    ]
+
+
+ADDED = """\
+conversations:
+  added:
+    steps:
+      - reload:
+          tools.yaml: "tools: {shiny: {description: d, shell: ls}}"
+          heartbeats.yaml: "heartbeats: {fresh: {cron: '0 8 * * *', prompt: hi, agent: newcomer}}"
+          channels.yaml: "people: {dora: {ids: ['discord:9'], groups: [young]}}"
+          agents/newcomer.yaml: "name: N"
+      - user: {text: hi, from: dora}
+      - heartbeat: fresh
+      - model: {calls: [{shiny: {}}]}
+      - expect: {calls: [shiny], agent: newcomer, approvers: ["group:young"]}
+"""
+
+
+def test_what_a_conversations_own_edits_define_is_known_in_it() -> None:
+    assert mistakes(ADDED) == []
+    [said] = mistakes(ADDED.replace("[shiny]", "[shinny]"))
+    assert "no tool `shinny`; did you mean `shiny` (tests/scenarios/cases.yaml:5)?" in said
+    others = "  other:\n    steps: [{heartbeat: fresh}, {expect: {calls: [shiny]}}]\n"
+    assert [each.split("]")[0] for each in mistakes(ADDED + others)] == [
+        "14:25 [unknown-heartbeat",
+        "14:51 [unknown-tool",
     ]
 
 

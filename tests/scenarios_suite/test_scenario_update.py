@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -118,6 +120,27 @@ def test_a_value_that_others_repeat_is_left_alone_and_said() -> None:
     rewritten = updated(text)
     assert [each.path for each in rewritten.refused] == [("decisions", 0, "expect")]
     assert rewritten.text == text.replace("ls, expect: deny", "ls, expect: allow")
+
+
+def test_values_that_cannot_be_rewritten_among_many_do_not_have_each_read_by_itself() -> None:
+    routes = "".join(f"  - {{text: t{number}, expect: {{agent: ops}}}}\n" for number in range(100))
+    text = f"routes:\n{routes}  - {{text: x, expect: &it {{agent: ops}}}}\n  - {{text: /research x, expect: *it}}\n"
+    values = {100: "main", 101: "researcher", 50: float("nan")}  # the last of them nothing can be written for
+    corrections = [Correction(("routes", at, "expect"), {"agent": values.get(at, "main")}) for at in range(102)]
+    reads = 0
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        nonlocal reads
+        reads += event == "call" and frame.f_code is document.read.__code__
+
+    sys.setprofile(note)
+    try:
+        rewritten = update.rewrite("many.yaml", text, corrections)
+    finally:
+        sys.setprofile(None)
+    assert [each.path[1] for each in rewritten.refused] == [50, 100, 101]
+    assert rewritten.text.count("agent: main") == 99
+    assert reads < 50
 
 
 def test_calls_that_come_out_differently_have_no_expectation_to_be_given() -> None:

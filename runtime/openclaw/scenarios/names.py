@@ -1,18 +1,21 @@
 """The names in scenario files against the project: agents, tools, heartbeats, channels, rooms, people, rules' ids.
 
-Told in the words that manifests' own references get. What a broken manifest may define is no mistake here, and what
-has had a diagnostic for its shape gets no other. Judges no case.
+Told in the words that manifests' own references get. What a broken manifest may define is no mistake here, nor in a
+conversation what its own edits define, and what has had a diagnostic for its shape gets no other. Judges no case.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from openclaw.manifest.diagnostic import Diagnostic, error
+from openclaw.manifest.folder import Folder, kind_of
+from openclaw.manifest.gather import gather
 from openclaw.manifest.near import near
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, texts
-from openclaw.manifest.project import Project
+from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.policies import refer_person
 from openclaw.scenarios.sense import elements
 
@@ -43,6 +46,7 @@ def _route(project: Project, case: MapNode) -> Iterator[Diagnostic]:
 def _conversation(project: Project, case: Node) -> Iterator[Diagnostic]:
     if not isinstance(case, MapNode):
         return
+    project = _edited(project, case)
     yield from _mapping(project, case.get("given"), _GIVEN)
     yield from _keys(project, case.get("tools"))
     for _, step in elements(case.get("steps")):
@@ -54,6 +58,25 @@ def _conversation(project: Project, case: Node) -> Iterator[Diagnostic]:
         for calling in (model, step.get("expect")):
             for _, made in elements(calling.get("calls")) if isinstance(calling, MapNode) else ():
                 yield from _keys(project, made)
+
+
+def _edited(project: Project, case: MapNode) -> Project:
+    """The project with what the conversation's edits define in it, each as if it stood where its file is named."""
+    named, unreadable = {kind: dict(found) for kind, found in project.named.items()}, set(project.unreadable)
+    edits = [edit for _, step in elements(case.get("steps")) if isinstance(edit := step.get("reload"), MapNode)]
+    files = [(path, entry) for edit in edits for path, entry in edit.entries.items() if kind_of(path) is not None]
+    if not files:
+        return project
+    for path, entry in files:
+        text = entry.value.value if isinstance(entry.value, Scalar) else None
+        if isinstance(text, str):
+            alone = gather(Folder.of({path: text.encode()}), None, None, project.now).project
+            unreadable |= alone.unreadable
+            for kind, found in alone.named.items():
+                for name, each in found.items():
+                    place = Definition(name, entry.key.span, each.node, each.sound)
+                    named.setdefault(kind, {}).setdefault(name, place)
+    return replace(project, named=named, unreadable=unreadable, _names={})
 
 
 def _mapping(project: Project, node: Node | None, rules: Mapping[str, _Rule]) -> Iterator[Diagnostic]:

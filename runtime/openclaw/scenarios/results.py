@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import reduce
+from pathlib import Path
+from traceback import extract_tb
 
 from openclaw.manifest.build import Compiled
 from openclaw.reload import Reading
@@ -18,6 +20,7 @@ from openclaw.scenarios.document import (
     Case,
     Conversation,
     DecisionCase,
+    Failure,
     Outcome,
     RouteCase,
     Scenario,
@@ -57,7 +60,19 @@ def judged(
         for case in scenario.cases:
             if chosen(scenario, case):
                 begins(scenario, case)
-                yield Result(scenario.file, outcome(case, scenario, world))
+                yield Result(scenario.file, _outcome(case, scenario, world))
+
+
+def _outcome(case: Case, scenario: Scenario, world: World) -> Outcome:
+    """A mistake of ours in one case costs no other its result."""
+    try:
+        return outcome(case, scenario, world)
+    except Exception as error:
+        last = extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}: {error}"
+        section, _, name = title(case).partition(": ")
+        why = ("this is a bug in openclaw, not your mistake",)
+        return Outcome(section, name, case.span, (Failure(case.span, ("the case to be judged",), (what,), (), why),))
 
 
 def collected(results: Iterable[Result], suite: Suite, world: World) -> Results:

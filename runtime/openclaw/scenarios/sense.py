@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, error, see
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
+from openclaw.moments import duration
 from openclaw.scenarios import steps
 
 SECTIONS: Final = ("routes", "decisions", "schedules", "conversations")
 _TIMES: Final = ("now", "until", "fires")
+YEARS: Final = range(1970, 2200)
+LONGEST: Final = timedelta(days=3660)  # that passes in one conversation
 
 
 def check(root: MapNode, faulty: Collection[Path] = ()) -> Iterator[Diagnostic]:
@@ -29,8 +32,11 @@ def check(root: MapNode, faulty: Collection[Path] = ()) -> Iterator[Diagnostic]:
 
 
 def moment(text: str) -> datetime:
-    """An aware time; raises ValueError for one that no calendar has."""
-    return datetime.fromisoformat(text)
+    """An aware time; raises ValueError for one that no calendar has, or that nobody lives to see."""
+    found = datetime.fromisoformat(text)
+    if found.year not in YEARS:
+        raise ValueError(f"its year is not one from {YEARS[0]} to {YEARS[-1]}")
+    return found
 
 
 def elements(node: Node | None) -> Iterator[tuple[int, MapNode]]:
@@ -111,6 +117,31 @@ def _restarts_happen(root: MapNode) -> Iterator[Diagnostic]:
                 yield error(
                     "wrong-value", restart.span, "a step that does nothing", "remove it, or write `restart: true`"
                 )
+
+
+def _time_comes_to_an_end(root: MapNode) -> Iterator[Diagnostic]:
+    """So much of it that every calendar and every timer knows the end."""
+    conversations = root.get("conversations")
+    for entry in conversations.entries.values() if isinstance(conversations, MapNode) else ():
+        passed = timedelta()
+        for _, step in elements(entry.value.get("steps") if isinstance(entry.value, MapNode) else None):
+            restart = step.get("restart")
+            for given in (step.get("advance"), restart.get("down") if isinstance(restart, MapNode) else None):
+                if isinstance(given, Scalar) and (passed := passed + _long(str(given.value))) > LONGEST:
+                    yield error(
+                        "wrong-value",
+                        given.span,
+                        f"by here more than {LONGEST.days} days pass in one conversation",
+                        "let less time pass, or begin another conversation at a later `now`",
+                    )
+                    passed = timedelta()
+
+
+def _long(text: str) -> timedelta:
+    try:
+        return duration(text)
+    except ValueError:  # more digits than any of them has
+        return 2 * LONGEST
 
 
 def _nothing(node: MapNode, what: str, help: str) -> Diagnostic:
@@ -198,6 +229,7 @@ _RULES: Final[tuple[Callable[[MapNode], Iterator[Diagnostic]], ...]] = (
     _conversations_expect,
     _steps_mean_something,
     _restarts_happen,
+    _time_comes_to_an_end,
     _decisions_are_calls,
     _expectations_agree,
     _schedules_have_a_now,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openclaw.manifest import document
-from openclaw.manifest.nodes import MapNode, descend, plain
+from openclaw.manifest.nodes import ListNode, MapNode, descend, plain
 from openclaw.manifest.source import Source
 from openclaw.scenarios import edits
 from openclaw.scenarios.document import Correction, Path
@@ -28,17 +28,35 @@ class Rewritten:
 
 
 def rewrite(file: str, text: str, corrections: Sequence[Correction]) -> Rewritten:
-    """All at once where that goes well; else one by one, so that one value which cannot be reached stops no other."""
-    whole = _made(file, text, corrections)
-    if whole is not None:
-        return Rewritten(whole, tuple(corrections))
-    made: list[Correction] = []
-    for each in corrections:
-        again = _made(file, text, [each])
+    """All at once where that goes well; else by halves, so that one value which cannot be reached stops no other."""
+    made = set[int]()
+    repeated = _repeated(file, text, corrections)
+    todo = [[at for at in range(len(corrections)) if at not in repeated]]
+    while todo:
+        some = todo.pop()
+        again = _made(file, text, [corrections[at] for at in some]) if some else text
         if again is not None:
             text = again
-            made.append(each)
-    return Rewritten(text, tuple(made), tuple(each for each in corrections if each not in made))
+            made.update(some)
+        elif len(some) > 1:
+            half = len(some) // 2
+            todo += [some[half:], some[:half]]
+    done = tuple(each for at, each in enumerate(corrections) if at in made)
+    return Rewritten(text, done, tuple(each for at, each in enumerate(corrections) if at not in made))
+
+
+def _repeated(file: str, text: str, corrections: Sequence[Correction]) -> set[int]:
+    """Which of them are about a value that an alias repeats: none of these can be reached alone."""
+    root = document.read(file, text.encode()).root
+    seen, twice, todo = set[int](), set[int](), [root] if root is not None else []
+    while todo:
+        node = todo.pop()
+        (twice if id(node) in seen else seen).add(id(node))
+        todo += node.items if isinstance(node, ListNode) else ()
+        todo += [entry.value for entry in node.entries.values()] if isinstance(node, MapNode) else []
+    if root is None or not twice:
+        return set()
+    return {at for at, each in enumerate(corrections) if id(descend(root, each.path)) in twice}
 
 
 def _made(file: str, text: str, corrections: Sequence[Correction]) -> str | None:
