@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from openclaw.manifest import policies, scalars, wording
 from openclaw.manifest.diagnostic import Diagnostic, error, see
-from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, plain
+from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain
 from openclaw.manifest.policies import RuleNode, all_rules
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.specs import tool_spec
@@ -81,6 +81,8 @@ def _tried(node: RuleNode, key: str, tests: Definition, matches: _Match) -> Iter
         listed = tests.get(side)
         for item in listed.items if isinstance(listed, ListNode) else ():
             value = plain(item)
+            if Unknown in (value.values() if isinstance(value, Mapping) else (value,)):
+                continue  # it has had its diagnostic
             if isinstance(value, Mapping) is not (key == "input"):
                 yield _misplaced(item, key, value)
             elif matches(value) is not wanted:
