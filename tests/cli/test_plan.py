@@ -104,7 +104,7 @@ def test_no_variable_is_needed_and_no_value_is_shown(project: Path) -> None:
     edit(project, "channels.yaml", "${SHOP_TOKEN}", "${STORE_TOKEN}")
     (project / ".env").write_text("STORE_TOKEN=never-to-be-shown-anywhere\n")
     done = plan(project, "--from", str(base))
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 6, done.stderr
     assert "+ STORE_TOKEN (secret): newly named" in done.stdout
     assert "never-to-be-shown" not in done.stdout + done.stderr
 

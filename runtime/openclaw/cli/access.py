@@ -45,9 +45,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _object(found: Sequence[Way], agents: Sequence[Able]) -> dict[str, Any]:
     return {
-        "ways": [{**asdict(way), "off": way.off or None} for way in found],
+        "ways": [_way(way) for way in found],
         "agents": [asdict(one) for one in agents],
     }
+
+
+def _way(way: Way) -> dict[str, Any]:
+    said = {name: value for name, value in asdict(way).items() if name not in ("ids", "place")}
+    return {**said, "off": way.off or None}
 
 
 def _ways(found: Sequence[Way], snapshot: Snapshot, columns: int) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from openclaw.manifest import policies
+from openclaw.manifest import modules, policies
 from openclaw.manifest.assemble import snapshot
 from openclaw.manifest.diagnostic import Diagnostic, arrange, bounded
 from openclaw.manifest.folder import Folder
@@ -87,7 +87,11 @@ def _prepare_shell(project: Project, tool: Definition) -> None:
     shell = tool.text("shell")
     if shell is not None and tool.text("python") is None:
         inputs: Any = plain(node) if isinstance(node := tool.get("input"), MapNode) else {}
-        declared = {name: value for name, value in inputs.items() if isinstance(value, dict)}
+        declared = {
+            name: value
+            for name, value in inputs.items()
+            if isinstance(value, dict) and isinstance(value.get("type", ""), str)
+        }
         project.templates[tool.name] = compile_template(
             shell.value.rstrip("\r\n"), declared
         )  # a block ends in a line break
@@ -97,7 +101,7 @@ def _prepare_python(project: Project, tool: Definition) -> None:
     reference = tool.text("python")
     if reference is None or not tool.sound or tool.text("shell") is not None:
         return
-    _note_sources(project, reference.value)
+    modules.note(project.folder, reference.value.partition(":")[0])  # when one of them changes, so has the project
     if project.importer is None:
         return
     function = project.importer(reference.value)
@@ -105,12 +109,3 @@ def _prepare_python(project: Project, tool: Definition) -> None:
     if not isinstance(function, ImportProblem):
         fixed = node.entries if isinstance(node := tool.get("with"), MapNode) else ()
         project.derived[tool.name] = derive(function, fixed=tuple(fixed), declared="input" in tool.node.entries)
-
-
-def _note_sources(project: Project, reference: str) -> None:
-    """A module in the project folder is one of its sources: when it changes, the project has changed."""
-    parts = reference.partition(":")[0].split(".")
-    for length in range(1, len(parts) + 1):
-        stem = "/".join(parts[:length])
-        project.folder.read_file(f"{stem}.py")
-        project.folder.read_file(f"{stem}/__init__.py")

@@ -24,6 +24,7 @@ from openclaw.manifest.near import near
 MOST_BYTES: Final = (1 << 20) + 1  # one more than a manifest may have, so that too much is noticed
 MOST_FOLDERS: Final = 16
 MOST_ENTRIES: Final = 10_000
+MOST_MODULES: Final = 1000
 TOP: Final = {f"{kind}.yaml": kind for kind in ("tools", "policies", "channels", "heartbeats", "models")}
 _Identity: TypeAlias = tuple[int, int]  # device and inode
 _LEFTOVER = re.compile(r"[.#~]|.*(?:~|#|\.bak|\.orig|\.rej|\.tmp|\.swp|\.swo)$")
@@ -74,6 +75,13 @@ class Folder:
             self.more[name] = content if isinstance(content, bytes) else None
         return self.more[name]
 
+    def modules(self, suffixes: tuple[str, ...], *, deep: bool) -> list[str]:
+        """The project's files of code: those at its top and the packages there, or all. Not what is hidden or a
+        virtual environment; at most as many as are looked at elsewhere."""
+        if not self.on_disk:
+            return [file for file in self.files if file.endswith(suffixes)]
+        return sorted(islice(_modules(Path(self.root), suffixes, deep), MOST_MODULES))
+
     def environment(self, real: Mapping[str, str]) -> dict[str, str]:
         """The variables placeholders see: those of .env beneath the real ones."""
         from openclaw.manifest.environment import variables
@@ -93,6 +101,21 @@ class _Walk:
 
     problems: list[Diagnostic]
     left: int = MOST_ENTRIES
+
+
+def _modules(root: Path, suffixes: tuple[str, ...], deep: bool) -> Iterator[str]:
+    for path, folders, files in os.walk(root):
+        here = os.path.relpath(path, root)
+        depth = 0 if here == "." else here.count(os.sep) + 1
+        environment = depth > 0 and "pyvenv.cfg" in files
+        folders[:] = [] if environment or (depth and not deep) else [name for name in sorted(folders) if _walked(name)]
+        for name in [] if environment else sorted(files):
+            if name.endswith(suffixes) and (deep or depth == 0 or name == "__init__.py"):
+                yield name if here == "." else f"{here}/{name}".replace(os.sep, "/")
+
+
+def _walked(name: str) -> bool:
+    return not name.startswith(".") and name not in ("__pycache__", "node_modules")
 
 
 def _found(root: Path, problems: list[Diagnostic]) -> Iterator[tuple[str, Path]]:

@@ -25,16 +25,24 @@ _KINDS = ("agent", "tool", "policy", "channel", "person", "room", "heartbeat", "
 _SECRET_KEYS = {"agent": "agent", "tool": "tools", "policy": "policies", "heartbeat": "heartbeats", "model": "models"}
 _HOLE = re.compile(r"\$\$\{|\$\{(?:file:(?P<file>[^}]*)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?)\}")
 HIDDEN = "***"
-_SECRETIVE = re.compile(r"(?:.*[_-])?(?:token|key|secret|password)", re.IGNORECASE)  # of a tool's own, too
+_SECRETIVE = re.compile(r"(?:.*[_-])?(?:token|key|secret|password)", re.IGNORECASE)
+_TELLING = re.compile(r"token|secret|pass|pwd|credential|auth|cookie|bearer|signature|keys?$", re.IGNORECASE)
+"""Names of what is secret, in arguments and variables whose names no schema knows."""
+_OWN_NAMES = {"tool": ("with.", "env."), "heartbeat": ("check.input.",)}
+CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+"""The name and password within an address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A value in a manifest. `shown` is fit for anybody; `veiled`: what it comes to is not, or nobody looked."""
+    """A value in a manifest. `shown` is fit for anybody, and so are `items`, those of a list; `veiled`: what it comes
+    to is not, or nobody looked. `raw` is the very text: for comparing, and for nothing else."""
 
     shown: str
     origin: Origin
     veiled: bool = False
+    items: tuple[str, ...] | None = None
+    raw: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +101,69 @@ def _below(node: MapNode, kind: str, before: str) -> Iterator[tuple[str, Written
         if isinstance(entry.value, MapNode) and entry.value.entries:
             yield from _below(entry.value, kind, f"{key}.")
         else:
-            yield key, Written(_shown(entry.value, kind, name), at, _veiled(entry.value, kind, name))
+            yield key, _written(entry.value, kind, key, at)
+
+
+def _written(node: Node, kind: str, key: str, at: Origin) -> Written:
+    items = tuple(_shown(item, kind, key) for item in node.items) if isinstance(node, ListNode) else None
+    return Written(_shown(node, kind, key), at, _veiled(node, kind, key), items, _raw(node))
 
 
 def _shown(node: Node, kind: str, key: str) -> str:
     match node:
-        case Scalar(text=text) if "${" in text:
-            return text
         case Scalar(text=text):
-            return HIDDEN if _veiled(node, kind, key) else text
+            return _struck(text) if _secret(node, kind, key) else CREDENTIALS.sub(HIDDEN, _HOLE.sub(_without, text))
         case ListNode(items):
             return f"[{', '.join(_shown(item, kind, key) for item in items)}]"
         case MapNode(entries):
-            inner = (f"{name}: {_shown(entry.value, kind, name)}" for name, entry in entries.items())
+            inner = (f"{name}: {_shown(entry.value, kind, f'{key}.{name}')}" for name, entry in entries.items())
             return f"{{{', '.join(inner)}}}"
+
+
+def _without(hole: re.Match[str]) -> str:
+    """A placeholder without its default, where the variable is a secret."""
+    return _bare(hole) if hole["name"] and SECRET_NAME.fullmatch(hole["name"]) else hole[0]
+
+
+def _bare(hole: re.Match[str]) -> str:
+    return hole[0] if hole["default"] in (None, ":-") else f"${{{hole['name']}:-{HIDDEN}}}"
+
+
+def _struck(text: str) -> str:
+    """Of a secret nothing but the names of the variables and files that it comes from."""
+    found, at = "", 0
+    for hole in _HOLE.finditer(text):
+        if hole[0] != "$${":
+            found += (HIDDEN if hole.start() > at else "") + _bare(hole)
+            at = hole.end()
+    return found + (HIDDEN if at < len(text) else "")
+
+
+def _raw(node: Node) -> str:
+    match node:
+        case Scalar(text=text):
+            return repr(text)
+        case ListNode(items):
+            return f"[{', '.join(map(_raw, items))}]"
+        case MapNode(entries):
+            return f"{{{', '.join(f'{name!r}: {_raw(entry.value)}' for name, entry in entries.items())}}}"
+
+
+def _secret(node: Scalar, kind: str, key: str) -> bool:
+    name = key.rpartition(".")[2]
+    own = any(key.startswith(before) for before in _OWN_NAMES.get(kind, ()))
+    known = name in secret_keys(_SECRET_KEYS.get(kind, "channels")) or _SECRETIVE.fullmatch(name) is not None
+    return node.secret or known or (own and any(map(_TELLING.search, key.split(".")[1:])))
 
 
 def _veiled(node: Node, kind: str, key: str) -> bool:
     match node:
-        case Scalar(secret=secret, filled=filled):
-            known = key in secret_keys(_SECRET_KEYS.get(kind, "channels"))
-            return secret or filled or known or _SECRETIVE.fullmatch(key) is not None
+        case Scalar(filled=filled, text=text):
+            return filled or _secret(node, kind, key) or CREDENTIALS.search(text) is not None
         case ListNode(items):
             return any(_veiled(item, kind, key) for item in items)
         case MapNode(entries):
-            return any(_veiled(entry.value, kind, name) for name, entry in entries.items())
+            return any(_veiled(entry.value, kind, f"{key}.{name}") for name, entry in entries.items())
 
 
 def _holes(node: Node, kind: str, where: str) -> Iterator[tuple[str, Named]]:

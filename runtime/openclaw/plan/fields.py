@@ -13,8 +13,8 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from openclaw.manifest.origins import HIDDEN, Stated, Written
-from openclaw.manifest.snapshot import Agent, Heartbeat
+from openclaw.manifest.origins import CREDENTIALS, HIDDEN, Stated, Written
+from openclaw.manifest.snapshot import Agent, Heartbeat, Model
 from openclaw.messages import Address, ToolSpec
 from openclaw.permissions.policy import Policy
 from openclaw.permissions.template import Template
@@ -24,11 +24,10 @@ from openclaw.ports import ChannelOptions
 from openclaw.secrecy import Forms
 
 _NAMES = {"id", "key", "alias"}  # what a definition is called is no value of it
+ANOTHER = " (another one)"  # of two values that are shown alike
 _DURATIONS = {"turn", "idle", "timeout", "jitter", "answer_within", "window", "repeat"}
 _CLOCK = {"at", "active_hours"}
 _LONG = 200
-
-Values = Mapping[str, Any]
 
 
 def different(kind: str, name: str, old: Stated, new: Stated) -> tuple[Field, ...]:
@@ -36,16 +35,23 @@ def different(kind: str, name: str, old: Stated, new: Stated) -> tuple[Field, ..
     before, after = values(kind, name, old), values(kind, name, new)
     was, now = old.written.get((kind, name), {}), new.written.get((kind, name), {})
     keys = [*after, *(key for key in before if key not in after)]
+    alike = [key for key in now if key in after and _only_shown_alike(key, was, now)]
+    after |= {key: f"{_listed(after[key])}{ANOTHER}" for key in alike}
     found = [_field(key, before.get(key), after.get(key), was, now) for key in keys]
     rules = rules_changed(old.snapshot.policies[name], new.snapshot.policies[name]) if kind == "policy" else ()
     return (*(each for each in found if each is not None), *rules)
 
 
-def values(kind: str, name: str, side: Stated) -> Values:
+def _only_shown_alike(key: str, was: Mapping[str, Written], now: Mapping[str, Written]) -> bool:
+    old, new = was.get(key), now.get(key)
+    return old is not None and new is not None and old.shown == new.shown and old.raw != new.raw
+
+
+def values(kind: str, name: str, side: Stated) -> dict[str, Any]:
     """Everything a definition says, by key with dots; lists are tuples, all else is text."""
     written = side.written.get((kind, name), {})
     found = dict(_plain(_part(kind, name, side)))
-    veiled = {key: each.shown for key, each in written.items() if each.veiled}
+    veiled = {key: each.shown if each.items is None else each.items for key, each in written.items() if each.veiled}
     masks = Forms.of(secret for secret in side.snapshot.secrets)
     clean = {key: _masked(value, masks) for key, value in found.items() if key not in veiled}
     return {**clean, **veiled}
@@ -53,8 +59,8 @@ def values(kind: str, name: str, side: Stated) -> Values:
 
 def _masked(value: Any, masks: Forms) -> Any:
     if isinstance(value, tuple):
-        return tuple(masks.strike(each) for each in value)
-    return masks.strike(value)
+        return tuple(_masked(each, masks) for each in value)
+    return CREDENTIALS.sub(HIDDEN, masks.strike(value))
 
 
 def _part(kind: str, name: str, side: Stated) -> Any:
@@ -96,7 +102,7 @@ def _plain(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _value(name: str, value: Any, of: Any) -> Iterator[tuple[str, Any]]:
-    if name in _NAMES and not isinstance(value, Address):
+    if name in _NAMES and not isinstance(value, Address) and (name, type(of)) != ("id", Model):
         return
     if isinstance(of, Agent) and name in ("soul", "instructions"):
         yield name, _size(value)

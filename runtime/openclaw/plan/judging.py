@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openclaw.manifest import people
+from openclaw.manifest.modules import is_module
 from openclaw.manifest.origins import Call
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Address, ToolSpec
@@ -50,7 +51,7 @@ class House:
         if agent is None or tool is None or tool not in self.snapshot.tools:
             return None
         spec = self.snapshot.tools[tool]
-        return Side(self.policies[agent.policy], spec, _code(spec, self.snapshot))
+        return Side(self.policies[agent.policy], spec, code(spec, self.snapshot))
 
     def effect(self, side: Side | None, trial: Trial) -> Effect:
         if side is None:
@@ -82,13 +83,11 @@ def _condition(condition: Condition, snapshot: Snapshot) -> Condition:
     return replace(condition, sender=sender, room=room)
 
 
-def _code(tool: ToolSpec, snapshot: Snapshot) -> str:
-    """What is known of the code behind a Python tool: the digests of its module's files."""
-    module = str(tool.options.get("reference", "")).partition(":")[0]
-    if not module:
+def code(tool: ToolSpec, snapshot: Snapshot) -> str:
+    """What is known of the code behind a Python tool: the digests of all files that any of them may import."""
+    if "reference" not in tool.options:
         return ""
-    stem = module.replace(".", "/")
-    return "".join(snapshot.sources.get(file, "") for file in (f"{stem}.py", f"{stem}/__init__.py"))
+    return "".join(f"{file} {digest} " for file, digest in snapshot.sources.items() if is_module(file))
 
 
 # ── every agent with every tool ──────────────────────────────────────────────────────────────────

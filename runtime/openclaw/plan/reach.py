@@ -7,51 +7,75 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
+from typing import TypeAlias
 
+from openclaw.manifest.origins import Stated
 from openclaw.manifest.people import approvers_of, owners, person
-from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.manifest.snapshot import Agent, Room, Snapshot
 from openclaw.messages import Address
 from openclaw.plan.changes import Change, What
-from openclaw.plan.ways import Way, ways
+from openclaw.plan.ways import Way, elsewhere, ways
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MEMORIES: Mapping[str, int] = {"off": 0, "person": 1, "agent": 1, "shared": 2}
 
 
-def standings(old: Snapshot, new: Snapshot) -> Iterator[Change]:
-    yield from _reaching(old, new)
-    yield from _able(old, new)
+def standings(old: Stated, new: Stated) -> Iterator[Change]:
+    before, after = old.snapshot, new.snapshot
+    yield from _reaching(before, after)
+    yield from _able(before, after)
     yield from _listening(old, new)
-    yield from _approving(old, new)
-    yield from _owning(old, new)
-    for id, agent in new.agents.items():
-        if id in old.agents:
-            yield from _working(old.agents[id], agent)
-            yield from _remembering(old.agents[id], agent)
+    yield from _approving(before, after)
+    yield from _owning(before, after)
+    for id, agent in after.agents.items():
+        if id in before.agents:
+            yield from _working(before.agents[id], agent)
+            yield from _remembering(before.agents[id], agent)
+        else:
+            yield from _beginning(agent, after)
 
 
 # ── who reaches whom ─────────────────────────────────────────────────────────────────────────────
 
 
+Pair: TypeAlias = tuple[str, str, str]
+"""A way by its title, who comes by it, and an agent."""
+
+
 def _reaching(old: Snapshot, new: Snapshot) -> Iterator[Change]:
-    """Of agents that are on both sides: what comes with a new one is told tool by tool."""
+    """Of agents that are on both sides: what comes with a new one is told by itself."""
     kept = set(old.agents) & set(new.agents)
-    before, after = _pairs(old, kept), _pairs(new, kept)
-    directions: tuple[tuple[What, set[tuple[str, str, str]], str], ...] = (
-        ("widens", after - before, "may write to it"),
-        ("tightens", before - after, "may no longer write to it"),
+    rooms = {str(room.id): room for room in (*old.rooms.values(), *new.rooms.values())}
+    before, after = _pairs(old, kept, rooms), _pairs(new, kept, rooms)
+    directions: tuple[tuple[What, set[Pair], str, Snapshot], ...] = (
+        ("widens", after - before, "may write to it", new),
+        ("tightens", before - after, "may no longer write to it", old),
     )
-    for what, pairs, words in directions:
+    for what, pairs, words, side in directions:
         for (title, agents), who in _grouped(pairs).items():
-            yield Change("permission", title, what, f"{', '.join(who)} {words}", agents=agents)
+            yield Change("permission", title, what, f"{_names(who, side)} {words}", agents=agents)
 
 
-def _pairs(snapshot: Snapshot, kept: set[str]) -> set[tuple[str, str, str]]:
-    open_ways = [way for way in ways(snapshot) if not way.off and way.through != "heartbeat"]
-    return {(way.title, who, id) for way in open_ways for who in way.who for id in way.agents if id in kept}
+def _pairs(snapshot: Snapshot, kept: set[str], rooms: Mapping[str, Room]) -> set[Pair]:
+    """`rooms`: those of both sides by their places; a place that is no room here is a chat as any other."""
+    found = {way.place: way for way in ways(snapshot) if way.through == "room"}
+    for place, room in rooms.items():
+        channel = snapshot.channels.get(room.id.channel)
+        if place not in found and channel is not None:
+            found[place] = elsewhere(channel, room.id, snapshot)
+    others = [(way.title, way) for way in ways(snapshot) if way.through not in ("room", "heartbeat")]
+    inside = [(_room_title(rooms[place], rooms.values()), way) for place, way in found.items()]
+    open_ways = [(title, way) for title, way in (*others, *inside) if not way.off]
+    return {(title, who, id) for title, way in open_ways for who in way.ids for id in way.agents if id in kept}
 
 
-def _grouped(pairs: Iterable[tuple[str, str, str]]) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+def _room_title(room: Room, rooms: Iterable[Room]) -> str:
+    """By its place too, where a name went from one place to another."""
+    places = {str(each.id) for each in rooms if each.name == room.name}
+    return f"room {room.name} ({room.id})" if len(places) > 1 else f"room {room.name}"
+
+
+def _grouped(pairs: Iterable[Pair]) -> dict[tuple[str, tuple[str, ...]], list[str]]:
     """Who, by the way and the agents: those who reach the same agents by one way are told together."""
     reached: dict[tuple[str, str], list[str]] = {}
     for title, who, id in sorted(pairs):
@@ -81,15 +105,21 @@ def _further(way: Way) -> bool:
     return way.through == "token" and not way.off and not way.name.endswith("(operator)")
 
 
-def _listening(old: Snapshot, new: Snapshot) -> Iterator[Change]:
-    for key, channel in new.channels.items():
-        host = channel.options.options.get("host", "127.0.0.1")
-        before = old.channels.get(key)
-        was = before.options.options.get("host", "127.0.0.1") if before else "127.0.0.1"
-        if (host in _LOOPBACK) is not (was in _LOOPBACK):
-            wider = host not in _LOOPBACK
-            words = f"it is reached from {'other machines' if wider else 'this machine alone'}: host {was} -> {host}"
+def _listening(old: Stated, new: Stated) -> Iterator[Change]:
+    for key in new.snapshot.channels:
+        was, now = _host(key, old), _host(key, new)
+        if (now in LOOPBACK) is not (was in LOOPBACK):
+            wider = now not in LOOPBACK
+            words = f"it is reached from {'other machines' if wider else 'this machine alone'}: host {was} -> {now}"
             yield Change("permission", f"channel {key}", "widens" if wider else "tightens", words)
+
+
+def _host(key: str, side: Stated) -> str:
+    """As it is written, for what a variable comes to is not known."""
+    written = side.written.get(("channel", key), {})
+    channel = side.snapshot.channels.get(key)
+    options = channel.options.options if channel else {}
+    return written["host"].shown if "host" in written else str(options.get("host") or "127.0.0.1")
 
 
 # ── who answers questions ────────────────────────────────────────────────────────────────────────
@@ -98,12 +128,11 @@ def _listening(old: Snapshot, new: Snapshot) -> Iterator[Change]:
 def _approving(old: Snapshot, new: Snapshot) -> Iterator[Change]:
     groups: dict[tuple[What, str], list[str]] = {}
     for id in new.agents:
-        if id not in old.agents:
-            continue
-        before, after = set(approvers_of(id, old)), set(approvers_of(id, new))
+        before = set(approvers_of(id, old) if id in old.agents else owners(old))
+        after = set(approvers_of(id, new))
         if came := _names(after - before, new):
             groups.setdefault(("widens", f"{came} may answer what it asks"), []).append(id)
-        if went := _names(before - after, old):
+        if (went := _names(before - after, old)) and id in old.agents:
             groups.setdefault(("tightens", f"{went} may no longer answer what it asks"), []).append(id)
     for (what, words), agents in groups.items():
         yield Change("permission", "approvals", what, words, agents=tuple(agents))
@@ -146,6 +175,14 @@ def _wider_folder(old: str, new: str) -> What:
     if "shared" in (old, new):
         return "widens" if new != "shared" else "may widen"
     return "tightens" if PurePath(new).is_relative_to(old) else "widens"
+
+
+def _beginning(agent: Agent, snapshot: Snapshot) -> Iterator[Change]:
+    """What a new agent remembers, for whoever reaches it: nobody did, and it had no memory."""
+    leading = [way.title for way in ways(snapshot) if agent.id in way.agents and not way.off]
+    if agent.memory != "off" and leading:
+        words = f"it is new, and reads and writes memories: {agent.memory}; it is reached by {', '.join(leading)}"
+        yield Change("permission", "memory", "widens", words, agents=(agent.id,))
 
 
 def _remembering(old: Agent, new: Agent) -> Iterator[Change]:

@@ -23,7 +23,8 @@ DECLARED = "whomever the program names as sender"
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """`usual` answers what names no agent; `agents` are all that may. `who` are people, addresses, and words."""
+    """`usual` answers what names no agent; `agents` are all that may. `who` are people, addresses, and words; `ids` are
+    the same in addresses and words: a name may come to mean another. `place`: of a room."""
 
     through: Through
     name: str
@@ -33,6 +34,8 @@ class Way:
     open: bool = False
     scopes: tuple[str, ...] = ()
     off: str = ""  # why it takes no part
+    ids: tuple[str, ...] = ()
+    place: str = ""
 
     @property
     def title(self) -> str:
@@ -50,19 +53,26 @@ def ways(snapshot: Snapshot) -> tuple[Way, ...]:
     return tuple(found)
 
 
+def elsewhere(channel: Channel, place: Address, snapshot: Snapshot) -> Way:
+    """What a chat is that is none of the rooms: whoever may write reaches all agents of its channel."""
+    return _room(Room(str(place), place), channel, snapshot)
+
+
 def _channel(channel: Channel, snapshot: Snapshot) -> Iterator[Way]:
-    who, agents = _who(channel, snapshot), _agents(snapshot, channel.agents)
+    who, ids = _who(channel, snapshot), _ids(channel, snapshot)
+    agents = _agents(snapshot, channel.agents)
     usual, off = channel.agent or snapshot.default_agent.id, _off(channel)
     kind = channel.options.kind
     if kind == "http":
         scopes = ("chat", "read", "approve", "operator")
-        yield Way("token", f"{channel.key} (operator)", (OPERATOR,), usual, agents, scopes=scopes, off=off)
+        name = f"{channel.key} (operator)"
+        yield Way("token", name, (OPERATOR,), usual, agents, scopes=scopes, off=off, ids=(OPERATOR,))
         yield from _tokens(channel, snapshot, usual, off)
         yield from _hooks(channel, snapshot, usual, off)
     elif kind == "repl":
-        yield Way("channel", channel.key, who, usual, agents, off=off)
+        yield Way("channel", channel.key, who, usual, agents, off=off, ids=ids)
     else:
-        yield Way("channel", channel.key, who, usual, agents, open=_unnamed(channel, snapshot), off=off)
+        yield Way("channel", channel.key, who, usual, agents, _unnamed(channel, snapshot), off=off, ids=ids)
 
 
 def _off(channel: Channel) -> str:
@@ -71,14 +81,24 @@ def _off(channel: Channel) -> str:
 
 
 def _who(channel: Channel, snapshot: Snapshot) -> tuple[str, ...]:
+    """Who may write, as people where they are somebody's addresses."""
+    before = f"{channel.key}:"
+    found = (
+        each if each in (TERMINAL, PAIRED) else _named(Address(channel.key, each.removeprefix(before)), snapshot)
+        for each in _ids(channel, snapshot)
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def _ids(channel: Channel, snapshot: Snapshot) -> tuple[str, ...]:
     if channel.options.kind == "repl" and channel.allow is None:
         return (TERMINAL,)
     if channel.allow is not None:
-        named = [_named(Address(channel.key, id), snapshot) for id in channel.allow]
+        found = [str(Address(channel.key, id)) for id in channel.allow]
     else:
-        known = snapshot.people.values()
-        named = [one.name for one in known if any(id.channel == channel.key for id in one.ids)]
-    return (*dict.fromkeys(named), *((PAIRED,) if pairs(channel) else ()))
+        known = (id for one in snapshot.people.values() for id in one.ids if id.channel == channel.key)
+        found = [str(id) for id in known]
+    return (*dict.fromkeys(found), *((PAIRED,) if pairs(channel) else ()))
 
 
 def _named(address: Address, snapshot: Snapshot) -> str:
@@ -99,9 +119,12 @@ def _agents(snapshot: Snapshot, *lists: tuple[str, ...] | None) -> tuple[str, ..
 def _room(room: Room, channel: Channel, snapshot: Snapshot) -> Way:
     usual = room.agent or channel.agent or snapshot.default_agent.id
     agents = _agents(snapshot, channel.agents, room.agents)
-    who = tuple(each for each in _who(channel, snapshot) if each != PAIRED)  # a code counts in private alone
+    who, ids = _who(channel, snapshot), _ids(channel, snapshot)  # a code counts in private alone
+    named = tuple(f"in it: {each}" for each in who if each != PAIRED)
     unknown = any(person(Address(channel.key, id), snapshot) is None for id in channel.allow or ())
-    return Way("room", room.name, tuple(f"in it: {each}" for each in who), usual, agents, unknown, off=_off(channel))
+    off = _off(channel) or ("it answers in no group" if channel.options.options.get("groups") == "off" else "")
+    inside = tuple(each for each in ids if each != PAIRED)
+    return Way("room", room.name, named, usual, agents, unknown, off=off, ids=inside, place=str(room.id))
 
 
 def _tokens(channel: Channel, snapshot: Snapshot, usual: str, off: str) -> Iterator[Way]:
@@ -110,14 +133,21 @@ def _tokens(channel: Channel, snapshot: Snapshot, usual: str, off: str) -> Itera
         who = (DECLARED,) if declared else (f"{holder}, who holds it",) if holder else ("whoever holds it",)
         agents = _agents(snapshot, channel.agents, _list(token, "agents"))
         scopes = tuple(token.get("scopes") or ("chat",))
-        yield Way("token", f"{channel.key}/{name}", who, usual, agents, open=declared, scopes=scopes, off=off)
+        ids = _holding(channel, name, who)
+        yield Way("token", f"{channel.key}/{name}", who, usual, agents, declared, scopes, off, ids)
+
+
+def _holding(channel: Channel, token: str, who: tuple[str, ...]) -> tuple[str, ...]:
+    """A token of a person is an address of theirs."""
+    holder = _map(channel, "tokens")[token].get("as")
+    return (str(Address(channel.key, f"{token}/{holder}")),) if holder and who != (DECLARED,) else who
 
 
 def _hooks(channel: Channel, snapshot: Snapshot, usual: str, off: str) -> Iterator[Way]:
     for name, hook in _map(channel, "hooks").items():
         agents = _agents(snapshot, channel.agents, (hook.get("agent") or usual,))
         words = ("a service that knows its secret, with whatever it was sent",)
-        yield Way("hook", f"{channel.key}/{name}", words, hook.get("agent") or usual, agents, open=True, off=off)
+        yield Way("hook", f"{channel.key}/{name}", words, hook.get("agent") or usual, agents, True, off=off, ids=words)
 
 
 def _map(channel: Channel, name: str) -> Mapping[str, Any]:
@@ -146,4 +176,4 @@ def answering(snapshot: Snapshot) -> dict[str, str]:
     return found
 
 
-__all__ = ["OPEN_KINDS", "PAIRED", "Through", "Way", "answering", "ways"]
+__all__ = ["OPEN_KINDS", "PAIRED", "Through", "Way", "answering", "elsewhere", "ways"]

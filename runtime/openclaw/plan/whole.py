@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import chain
 
 from openclaw.manifest.origins import Stated
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.plan.changes import Change, Field, What
 from openclaw.plan.definitions import definitions, variables
-from openclaw.plan.judging import judgements
+from openclaw.plan.judging import code, judgements
 from openclaw.plan.reach import standings
+from openclaw.plan.unasked import unasked
+from openclaw.plan.unproven import unproven
 from openclaw.plan.ways import answering
 
 _ORDER = ("widens", "may widen", "tightens", "may tighten")
@@ -24,21 +25,16 @@ _ORDER = ("widens", "may widen", "tightens", "may tighten")
 def plan(old: Stated, new: Stated, now: datetime) -> tuple[Change, ...]:
     """Every change, those of permissions first, the looser ones before the stricter. `now` is aware."""
     calls = (*new.calls, *old.calls)
-    judged = chain(judgements(old.snapshot, new.snapshot, now, calls), standings(old.snapshot, new.snapshot))
-    found = sorted(judged, key=lambda change: (_ORDER.index(change.what), change.name))
     defined = [*definitions(old, new, _stirred(old.snapshot, new.snapshot), now)]
+    judged = [*judgements(old.snapshot, new.snapshot, now, calls), *standings(old, new), *unasked(old, new)]
+    judged += unproven(defined, judged, old, new)
+    found = sorted(judged, key=lambda change: (_ORDER.index(change.what), change.name))
     return (*found, *defined, *_routes(old.snapshot, new.snapshot), *variables(old, new))
 
 
 def _stirred(old: Snapshot, new: Snapshot) -> frozenset[str]:
-    """The Python tools whose module's file is another one."""
-    modules = {name: str(tool.options.get("reference", "")).partition(":")[0] for name, tool in new.tools.items()}
-    files = {name: module.replace(".", "/") for name, module in modules.items() if module}
-    return frozenset(
-        name
-        for name, stem in files.items()
-        if any(old.sources.get(each) != new.sources.get(each) for each in (f"{stem}.py", f"{stem}/__init__.py"))
-    )
+    """The Python tools whose code is another one."""
+    return frozenset(name for name, tool in new.tools.items() if code(tool, old) != code(tool, new))
 
 
 def _routes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
