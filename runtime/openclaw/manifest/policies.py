@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, pl
 from openclaw.manifest.project import Definition, Project
 from openclaw.permissions.policy import Condition, Effect, Origin, Policy, Rule, Sandbox
 
+MOST_JOINED: Final = 100_000  # rules, and policies, in all policies with what they include
 EFFECTS: Final = {"allow": Effect.ALLOW, "ask": Effect.ASK, "deny": Effect.DENY}
 _DURATION = re.compile(r"([0-9]+)(ms|s|m|h)")
 LONGEST: Final = 100 * 366 * 86_400.0  # seconds: what is longer counts as this, for the calendar ends somewhere
@@ -77,13 +79,21 @@ def all_rules(project: Project) -> Iterator[RuleNode]:
 
 
 def build(project: Project) -> dict[str, Policy]:
+    """None at all where they hold too much of one another: a rule tells that, and nothing is built on a part."""
     own = {name: tuple(map(rule, rule_nodes(project, each))) for name, each in project.all("policy").items()}
-    return {name: _policy(project, policy, own) for name, policy in project.all("policy").items()}
+    own[""] = tuple(_after_strangers(project))
+    built: dict[str, Policy] = {}
+    left = MOST_JOINED
+    for name, policy in project.all("policy").items():
+        joined = [*(each for each in reach(project, name) if each != FLOOR), FLOOR, ""]
+        left -= len(joined) + sum(len(own.get(each, ())) for each in joined)
+        if left < 0:
+            return {}
+        built[name] = _policy(policy, [each for one in joined for each in own.get(one, ())])
+    return built
 
 
-def _policy(project: Project, policy: Definition, own: Mapping[str, tuple[Rule, ...]]) -> Policy:
-    joined = [name for name in reach(project, policy.name) if name != FLOOR]
-    rules = [*(each for name in [*joined, FLOOR] for each in own.get(name, ())), *_after_strangers(project)]
+def _policy(policy: Definition, rules: Iterable[Rule]) -> Policy:
     within = seconds(str(policy.value("answer_within", "")))
     return Policy(
         policy.name,
@@ -114,20 +124,23 @@ def _after_strangers(project: Project) -> Iterator[Rule]:
 
 def reach(project: Project, name: str) -> list[str]:
     """A policy and everything it includes, directly or not, each once."""
-    found: list[str] = []
-    todo = [name]
+    known = project.all("policy")
+    found = dict.fromkeys([name] if name in known else [])
+    todo = deque(found)
     while todo:
-        each = todo.pop(0)
-        policy = project.all("policy").get(each)
-        if policy is not None and each not in found:
-            found.append(each)
-            todo += [str(include.value) for include in policy.texts("include")]
-    return found
+        for include in known[todo.popleft()].texts("include"):
+            each = str(include.value)
+            if each in known and each not in found:
+                found[each] = None
+                todo.append(each)
+    return list(found)
 
 
 def whole_policy(project: Project, name: str) -> Policy | None:
     """A policy with all that joins it; None where there is none, or something of that has had a diagnostic."""
     known = project.all("policy")
+    if name not in project.policies:
+        return None
     joined = [*reach(project, name), FLOOR]
     if "policy" in project.unreadable or not all(known[each].sound for each in joined if each in known):
         return None

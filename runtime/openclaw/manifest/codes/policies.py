@@ -18,7 +18,7 @@ tools:
 
 CODES: Final[dict[str, Code]] = {
     "policy-include": Code(
-        "Policies may include others, but not in a circle.",
+        "Policies may include others, but not in a circle, and not so often that they hold 100,000 rules in all.",
         bad={"tools.yaml": TOOLS + "    include: [other]\n  other: {include: [careful]}\n"},
         good={"tools.yaml": TOOLS + "    include: [other]\n  other: {rules: [{ask: web_fetch}]}\n"},
     ),

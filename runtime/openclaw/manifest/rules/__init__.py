@@ -55,6 +55,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     typed.defaults_have_the_types_of_their_parameters,
     policies.includes_exist,
     policies.includes_end,
+    policies.includes_are_bounded,
     policies.floor_only_restricts,
     policies.approvers_exist,
     policies.repositories_are_whole_paths,

@@ -28,13 +28,13 @@ _MOST: Final = 200_000  # entries that are compared, about half a second's worth
 
 def rules_decide(project: Project) -> Iterator[Diagnostic]:
     """Every rule of a policy decides something that no other rule of it decides as strictly."""
-    named, patience = _Named(project), _Patience()
+    named, patience, defaults = _Named(project), _Patience(), _strictest_defaults(project)
     for policy in project.all("policy").values():
         joined = policies.whole_policy(project, policy.name)
         if joined is None:
             continue
         by_tool = named.by_tool(joined)
-        default = _strictest_default(project, policy.name)
+        default = defaults[policy.name]
         before: set[_Place] = set()
         for node in rule_nodes(project, policy):
             rule = replace(policies.rule(node), tools=named.of(policies.rule(node).tools))
@@ -69,10 +69,13 @@ class _Named:
         return found
 
 
-def _strictest_default(project: Project, name: str) -> Effect:
-    """Of all policies that the rules of this one join."""
-    joining = [each for each in project.all("policy") if name == FLOOR or name in policies.reach(project, each)]
-    return max(project.policies[each].default for each in joining)
+def _strictest_defaults(project: Project) -> dict[str, Effect]:
+    """Of each policy, among all policies that its rules join."""
+    found: dict[str, Effect] = {}
+    for name, policy in project.policies.items():
+        for joined in [*policies.reach(project, name), FLOOR]:
+            found[joined] = max(found.get(joined, policy.default), policy.default)
+    return found
 
 
 def _place(rule: Rule) -> _Place:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import PurePosixPath
 
 from openclaw.manifest import policies
 from openclaw.manifest.builtins import FLOOR
-from openclaw.manifest.diagnostic import Diagnostic, error, see, warning
+from openclaw.manifest.diagnostic import MOST_TOLD, Diagnostic, error, see, warning
 from openclaw.manifest.near import meant
 from openclaw.manifest.nodes import Scalar
 from openclaw.manifest.policies import RuleNode, all_rules, rule_nodes
@@ -36,32 +37,55 @@ def includes_exist(project: Project) -> Iterator[Diagnostic]:
 
 def includes_end(project: Project) -> Iterator[Diagnostic]:
     told: set[frozenset[str]] = set()
-    for policy in project.all("policy").values():
-        for include in policy.texts("include"):
-            circle = _circle(project, policy.name, str(include.value))
-            if circle and frozenset(circle) not in told:
-                told.add(frozenset(circle))
-                yield error(
-                    "policy-include",
-                    include.span,
-                    f"circular `include`: {' → '.join(circle)}",
-                    "remove one of these includes",
-                )
+    for circle in islice(_circles(project), MOST_TOLD):
+        if frozenset(circle) not in told:
+            told.add(frozenset(circle))
+            first, second = circle[:2]
+            includes = project.all("policy")[first].texts("include")
+            yield error(
+                "policy-include",
+                next(include.span for include in includes if include.value == second),
+                f"circular `include`: {' → '.join(circle)}",
+                "remove one of these includes",
+            )
 
 
-def _circle(project: Project, start: str, via: str) -> list[str] | None:
-    """The way from a policy over one of its includes back to itself, if there is one."""
-    todo = [[start, via]]
-    seen = {start}
-    while todo:
-        way = todo.pop(0)
-        if way[-1] == start:
-            return way
-        policy = project.all("policy").get(way[-1])
-        if policy is not None and way[-1] not in seen:
-            seen.add(way[-1])
-            todo += [[*way, str(include.value)] for include in policy.texts("include")]
-    return None
+def _circles(project: Project) -> Iterator[list[str]]:
+    """Ways from a policy back to itself, at least one of each knot of policies; every include is followed once."""
+    known = project.all("policy")
+    seen: set[str] = set()
+    for start in known:
+        if start in seen:
+            continue
+        way, ahead, inside = [start], [_included(project, start)], {start: 0}
+        while ahead:
+            each = next(ahead[-1], None)
+            if each is None:
+                ahead.pop()
+                done = way.pop()
+                del inside[done]
+                seen.add(done)
+            elif each in inside:
+                yield [*way[inside[each] :], each]
+            elif each in known and each not in seen:
+                inside[each] = len(way)
+                way.append(each)
+                ahead.append(_included(project, each))
+
+
+def _included(project: Project, name: str) -> Iterator[str]:
+    return iter([str(include.value) for include in project.all("policy")[name].texts("include")])
+
+
+def includes_are_bounded(project: Project) -> Iterator[Diagnostic]:
+    known = project.all("policy")
+    if known and not project.policies:
+        yield error(
+            "policy-include",
+            next(iter(known.values())).key,
+            f"with what they include, the policies hold more than {policies.MOST_JOINED:,} rules",
+            f"include less, or write what every policy shares into `{FLOOR}` once",
+        )
 
 
 def floor_only_restricts(project: Project) -> Iterator[Diagnostic]:
