@@ -435,7 +435,7 @@ def test_an_allowed_call_is_a_line_for_the_decision_and_one_for_what_came_of_it(
         "type": "decided", "session": "s", "agent": "main", "sender": "telegram:1", "person": "nader", "tool": "pay",
         "decision": "allow",
     }  # fmt: skip
-    assert decided["rules"] == ["tools.yaml:7 works/payments allow"]
+    assert decided["rules"] == ["tools.yaml:7:9 works/payments allow"]
     assert decided["input"] == {"to": "ana"}
     assert len(decided["digest"]) == 64
     assert (ran["type"], ran["outcome"], ran["seconds"]) == ("ran", "done", 0.0)

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 
 from openclaw.manifest.people import person, room
 from openclaw.manifest.snapshot import Agent, Channel, Snapshot
-from openclaw.messages import Address, Message, Refused, Route, escape
+from openclaw.messages import Address, Message, Refused, Route, Text, escape
 
 EVER = datetime.min.replace(tzinfo=UTC)
+LONGEST = 256 * 1024  # characters of one message
 OPEN_KINDS = frozenset({"repl", "http"})  # these channels know their senders before they post
 
 
@@ -32,6 +33,24 @@ def route(
     if not _admits(message, snapshot, agent.id):
         return Refused("agent", f"agent `{agent.id}` does not answer here")
     return Route(agent.id, session_key(message, snapshot, agent.id), text)
+
+
+def unfit(message: Message) -> Refused | None:
+    """What is refused whoever sends it, before anything else is asked."""
+    if not message.text.strip() and is_text(message):
+        return Refused("empty", "the message is empty")
+    if len(message.text) > LONGEST:
+        return Refused(
+            "too_large",
+            f"the message has {len(message.text):,} characters, at most {LONGEST:,} are taken; "
+            "save it as a file in the workspace and name the file instead",
+        )
+    return None
+
+
+def is_text(message: Message) -> bool:
+    """Whether there is only text: no file, no image, nothing quoted or passed on."""
+    return all(isinstance(part, Text) for part in message.parts)
 
 
 def session_key(message: Message, snapshot: Snapshot, agent: str) -> str:

@@ -293,8 +293,8 @@ def mistakes(steps: str) -> list[tuple[int, str, str]]:
 
 def test_steps_that_mean_nothing_are_mistakes_of_the_file() -> None:
     expect = "{expect: {silent: true}}"
-    assert mistakes(f"[{{expect: {{reply: {{matches: '('}}}}}}, {expect}]") == [
-        (29, "wrong-value", "`matches` is no regular expression: missing ), unterminated subpattern at position 0")
+    assert mistakes(f"[{{user: x}}, {{expect: {{reply: {{matches: '('}}}}}}, {expect}]") == [
+        (40, "wrong-value", "`matches` is no regular expression: missing ), unterminated subpattern at position 0")
     ]
     assert mistakes(f"[{{model: {{calls: [{{a: {{}}, b: {{}}}}]}}}}, {expect}]") == [
         (27, "wrong-value", "one item is one call, and this is a second one")
@@ -334,3 +334,16 @@ def test_a_mistake_of_ours_in_one_case_is_its_failure_and_the_others_are_judged(
     assert second.passed and (first.section, first.name) == ("conversations", "talk")
     [failure] = first.failures
     assert "OverflowError" in failure.got[0]
+
+
+def test_what_the_model_was_told_before_the_latest_message_is_told_no_more() -> None:
+    assert told(
+        """
+        steps:
+          - user: hello
+          - model: Good day.
+          - expect: {reply: Good day., told: {contains: hello}}
+          - user: {text: hi, from: "discord:1"}
+          - expect: {refused: sender, told: {excludes: secret}}
+        """
+    ) == [(6, 37, "the model to be asked", "nothing is going on")]

@@ -132,6 +132,14 @@ def test_a_mistake_is_told_once_where_it_stands(text: str, said: str) -> None:
             "conversations:\n  one:\n    steps: [{user: hello}, {model: hello}]\n",
             "2:3 [scenario-nothing] conversation `one`",
         ),
+        (
+            "conversations:\n  one:\n    steps: [{expect: {calls: []}}, {user: x}]\n",
+            "3:22 [scenario-nothing] nothing has happened yet",
+        ),
+        (
+            "conversations:\n  one:\n    steps: [{user: x}, {expect: {reply: {matches: .*}}}]\n",
+            "3:53 [scenario-nothing] every text matches this",
+        ),
         ("conversations:\n  one:\n    steps: [{expect: {}}]\n", "3:22 [scenario-nothing] this step asserts nothing"),
     ],
 )
@@ -176,7 +184,7 @@ def test_what_asserts_nothing_is_an_error(text: str, said: str) -> None:
             "2:17 [unknown-heartbeat]",
         ),
         (
-            "conversations:\n  one: {tools: {restart: x}, steps: [{expect: {reply: x}}]}\n",
+            "conversations:\n  one: {tools: {restart: x}, steps: [{user: x}, {expect: {reply: x}}]}\n",
             "2:17 [unknown-tool] no tool `restart`",
         ),
         (

@@ -27,7 +27,7 @@ channels:
   telegram: {kind: telegram, token: "${TELEGRAM_BOT_TOKEN}", groups: "off"}
   discord: {kind: discord, token: "${DISCORD_BOT_TOKEN}", enabled: false}
 people:
-  ana: {ids: ["discord:678", "telegram:77"], owner: true}
+  ana: {ids: ["discord:678", "telegram:77", "http:shop/ana"], owner: true}
   cleo: {ids: ["discord:679"]}
   bo: {ids: ["telegram:78"], groups: [oncall]}
 rooms:
@@ -82,6 +82,8 @@ def test_what_is_switched_off_is_none_of_what_cases_can_cover(house: World) -> N
 # ── who could agree ──────────────────────────────────────────────────────────────────────────────
 
 ASKING = FILES["tools.yaml"].replace('[ana, "group:oncall"]', "[cleo]").replace("channel: telegram", "channel: discord")
+ASKING += "  flow: {rules: [{allow: read_file}, {allow: list_files}]}\n"
+READER = "name: R\ndescription: d\ntools: [read_file, list_files, run_command]\npolicy: flow\n"
 RESTART = "agent: ops, tool: restart_service, input: {unit: web}"
 
 
@@ -103,7 +105,7 @@ def test_what_nobody_can_be_asked_about_is_denied(who: str, effect: str) -> None
 @pytest.fixture
 def on_disk(tmp_path: Path) -> list[str]:
     """Options of commands in a project in which nobody who may agree is reachable."""
-    for name, text in {**FILES, "channels.yaml": CHANNELS, "tools.yaml": ASKING}.items():
+    for name, text in {**FILES, "channels.yaml": CHANNELS, "tools.yaml": ASKING, "agents/reader.yaml": READER}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, "utf-8")
     return ["-C", str(tmp_path), "--state", str(tmp_path / "state")]
@@ -132,15 +134,37 @@ conversations:
       - expect: {{denied: restart_service, told: {{contains: {REASON}}}}}
       - model: I may not.
       - expect: {{reply: I may not.}}
+  flow:
+    given: {{agent: reader}}
+    steps:
+      - user: what is there?
+      - model: {{calls: [{{list_files: {{}}}}]}}
+      - model: Nothing.
+      - expect: {{reply: Nothing.}}
+  scope:
+    given: {{agent: reader}}
+    tools: {{run_command: done}}
+    steps:
+      - user: do it
+      - model: {{calls: [{{run_command: {{command: make}}}}]}}
+      - expect: {{ask: run_command}}
+      - approve: {{by: "http:shop/ana", decision: allow-once}}
+      - expect: {{refused: approval}}
+      - approve: {{by: ana, decision: allow-once}}
+      - model: Done.
+      - expect: {{reply: Done.}}
 """
 
 
 def test_a_conversation_says_the_same(on_disk: list[str]) -> None:
     root = Path(on_disk[1])
     reading = Reading(Folder.read(root), compile(Folder.read(root), environment=None, importer=None, today=NOW))
-    outcomes = {outcome.name: told(outcome) for outcome in all_played(TALKS, reading)}
-    assert outcomes == {
+    played = {outcome.name: outcome for outcome in all_played(TALKS, reading)}
+    assert {name: told(outcome) for name, outcome in played.items()} == {
         "program": [],
         "group": ["channel telegram listens to no groups: `groups: off`"],
         "nobody": [],
+        "flow": [],
+        "scope": [],
     }
+    assert len(played["flow"].used.rules) == 1, "of two rules in one line"

@@ -22,6 +22,10 @@ routes:
   - {text: hello, channel: telegram, agent: main, expect: {refused: agent}}      # it does not answer there
   - {text: hello, channel: telegram, agent: nobody, expect: {refused: agent}}
   - {text: hello, from: "repl:local", expect: {agent: main}}
+  - {text: " ", channel: discord, expect: {refused: empty}}
+  - {text: /nosuch thing, channel: discord, expect: {command: unknown}}
+  - {text: /RESEARCH x, channel: discord, expect: {agent: main, text: /RESEARCH x}}   # no command: an agent is told
+  - {text: /research, channel: discord, expect: {command: help, agent: researcher}}
 """
 
 
@@ -60,6 +64,15 @@ def test_the_room_given_to_all_is_left_by_what_a_case_says_itself() -> None:
             "{text: x, room: ops, from: ana, expect: {refused: agent}}",
             "at agent\ngiven from discord:678 in room ops\nexpected refused: agent\ngot agent: ops\n"
             "why ops is the agent of room ops",
+        ),
+        (
+            "{text: /nosuch, channel: discord, from: ana, expect: {agent: main}}",
+            "at main\ngiven from discord:678\nexpected agent: main\ngot agent: main\ngot command: unknown\n"
+            "why main is the default agent",
+        ),
+        (
+            "{text: '', channel: discord, from: ana, expect: {agent: main}}",
+            "at main\ngiven from discord:678\nexpected agent: main\ngot refused: empty\nwhy the message is empty",
         ),
         (
             "{text: x, channel: telegram, from: bo, expect: {agent: main}}",

@@ -78,4 +78,5 @@ def _cut(text: str) -> str:
 def named(rule: Rule) -> str:
     """A rule in a line of the audit: where it stands, and what it is called."""
     name = "/".join(part for part in (rule.policy, rule.id) if part)
-    return " ".join(part for part in (f"{rule.origin.file}:{rule.origin.line}", name, rule.effect.name.lower()) if part)
+    where = f"{rule.origin.file}:{rule.origin.line}:{rule.origin.column}"  # several may stand in one line
+    return " ".join(part for part in (where, name, rule.effect.name.lower()) if part)

@@ -30,7 +30,7 @@ from openclaw.scenarios.routes import ways
 from openclaw.scenarios.situation import Loose, Situation, Unmet, among, asked
 from openclaw.scenarios.stage import Said, Stage
 from openclaw.scenarios.standstill import StandstillLoop, Stuck
-from openclaw.scenarios.world import Impossible, standing
+from openclaw.scenarios.world import Impossible, standing, unheard
 
 NOW: Final = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 """What time it is where none is given: a Monday morning."""
@@ -214,6 +214,9 @@ class _Course:
         if not questions:
             raise Unmet("an open question", *self.now.going_on())
         id, by = questions[0].id, self._by(value["by"], questions[0])
+        if why := unheard(by, self.now.snapshot):
+            self._refused("approval", why)
+            return
         try:
             await self.now.lives.app.desk.answer(id, value["decision"], by)
         except ApprovalError as error:
@@ -227,7 +230,7 @@ class _Course:
         people = self.now.snapshot.people
         if who not in people:
             raise Unmet("a person who answers", among("person", who, people), path=("approve", "by"))
-        ids = people[who].ids
+        ids = sorted(people[who].ids, key=lambda id: unheard(id, self.now.snapshot) != "")
         return next((id for id in ids if str(id) in question.approvers), ids[0])
 
     async def _heartbeat(self, name: str) -> None:

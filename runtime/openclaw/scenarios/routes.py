@@ -23,9 +23,11 @@ def outcome(case: RouteCase, scenario: Scenario, world: World) -> Outcome:
     except Impossible as why:
         return Outcome(SECTION, name, case.span, (Failure(case.span, (), (f"nothing: {why}",)),))
     message = _message(case, here, scenario.given.now or world.now)
-    found = router.route(message, world.snapshot, case.choice, paired=case.paired)
+    found = router.unfit(message) or router.route(message, world.snapshot, case.choice, paired=case.paired)
     got = _got(found)
     wrong = [key for key, value in case.expect.items() if got.get(key) != value]
+    if not wrong and "command" in got and "command" not in case.expect:  # the agent is told nothing
+        wrong = [next(iter(case.expect))]
     used = Used(frozenset(ways(message, found, world.snapshot, case.choice)))
     if not wrong:
         return Outcome(SECTION, name, case.span, used=used)
@@ -75,9 +77,18 @@ def _message(case: RouteCase, here: Standing, now: datetime) -> Message:
 def _got(found: Route | Refused) -> Mapping[str, str]:
     if isinstance(found, Refused):
         return {"refused": found.code}
-    line = commands.read(found.text)
-    command = {"command": line.name} if line is not None and line.name in commands.NAMES else {}
+    command = {"command": name} if (name := _command(found.text)) else {}
     return {"agent": found.agent, "text": found.text, "session": found.session, **command}
+
+
+def _command(text: str) -> str | None:
+    """What answers in place of the agent: a command, the word that there is none of that name, or a prefix's help."""
+    if not text.strip():
+        return "help"
+    line = commands.read(text)
+    if line is None:
+        return None
+    return line.name if line.name in commands.NAMES else "unknown"
 
 
 def _chosen_by(message: Message, found: Route, snapshot: Snapshot, choice: str | None) -> str:
@@ -99,11 +110,12 @@ def _chosen_by(message: Message, found: Route, snapshot: Snapshot, choice: str |
 
 def _shown(expect: Mapping[str, str], got: Mapping[str, str]) -> list[str]:
     """Of what came of it, what was asked about; the agent at least."""
-    return [key for key in got if key in expect or (key in ("agent", "refused") and "refused" in {*expect, *got})]
+    told = {*expect, "command"} | ({"agent", "refused"} if "refused" in {*expect, *got} else set())
+    return [key for key in got if key in told]
 
 
 def _corrected(expect: Mapping[str, str], got: Mapping[str, str]) -> Mapping[str, str]:
-    kept = {key: got[key] for key in expect if key in got}
+    kept = {key: got[key] for key in [*expect, "command"] if key in got}
     return kept or {key: got[key] for key in ("refused", "agent") if key in got}
 
 

@@ -99,6 +99,10 @@ def _conversations_expect(root: MapNode) -> Iterator[Diagnostic]:
         for each in expected:
             if not each.entries:
                 yield _nothing(each, "this step", "for example `expect: {reply: ...}`")
+        first = steps[0].get("expect") if steps else None
+        if isinstance(first, MapNode) and first.entries:
+            help = "let something happen first, for example `- user: hello`"
+            yield error("scenario-nothing", first.span, "nothing has happened yet that could be as expected", help)
 
 
 def _steps_mean_something(root: MapNode) -> Iterator[Diagnostic]:

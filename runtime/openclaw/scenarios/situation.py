@@ -54,6 +54,7 @@ class Situation:
     heard: Said | None = None  # the reply that was expected last
     ran: int = 0  # how many calls had run when the latest message came
     judged: int = 0  # how many lines the audit had then
+    asked: int = 0  # how often the model had been asked then
 
     @property
     def snapshot(self) -> Snapshot:
@@ -62,6 +63,7 @@ class Situation:
     def mark(self) -> None:
         """From here on calls are counted anew."""
         self.ran, self.judged = len(self.stage.ran), len(self.lives.store.audit.records)
+        self.asked = len(self.steps.asked)
 
     @property
     def busy(self) -> bool:
@@ -111,9 +113,9 @@ class Situation:
         return "".join(f"; {line['tool']} did not run: {line['reason']}" for line in self.denials())
 
     def told(self) -> str:
-        """All that the model was told when it was asked last."""
-        if not self.steps.asked:
-            return ""
+        """All that the model was told when it was asked last. Raises Unmet where that was before the latest message."""
+        if len(self.steps.asked) == self.asked and not self.steps.waiting:
+            raise Unmet("the model to be asked", *self.going_on(), path=("expect", "told"))
         request = self.steps.asked[-1]
         return "\n".join([request.system, *(words(one) for said in request.messages for one in said["content"])])
 

@@ -10,6 +10,7 @@ from typing import Final
 from openclaw.manifest.diagnostic import Diagnostic, error, see
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
 
+_ANYTHING: Final = ("", "~ \n", "q7")  # what no expression but an empty one has in common
 EDITED: Final = (".yaml", ".md")  # how the files end that a step may edit
 
 
@@ -31,9 +32,12 @@ def _patterns_compile(step: MapNode) -> Iterator[Diagnostic]:
         pattern = wanted.get("matches") if isinstance(wanted, MapNode) else None
         if isinstance(pattern, Scalar):
             try:
-                re.compile(str(pattern.value))
+                found = re.compile(str(pattern.value))
             except (re.error, OverflowError, RecursionError) as problem:
                 yield error("wrong-value", pattern.span, f"`matches` is no regular expression: {problem}")
+                continue
+            if "(?" not in found.pattern and all(map(found.search, _ANYTHING)):
+                yield error("scenario-nothing", pattern.span, "every text matches this", "write what must stand in it")
 
 
 def _calls_are_of_one_tool(step: MapNode) -> Iterator[Diagnostic]:

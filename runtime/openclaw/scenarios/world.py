@@ -157,6 +157,20 @@ def _reached(program: Address, channel: Channel) -> tuple[str, ...] | None:
     return tuple(token["agents"]) if token.get("agents") is not None else None
 
 
+def unheard(approver: Address, snapshot: Snapshot) -> str:
+    """Why no answer to a question can come from there, whoever may agree; "" where it can."""
+    channel = snapshot.channels.get(approver.channel)
+    if channel is None or approver == TERMINAL:
+        return ""
+    if channel.off:
+        return f"channel {channel.key} is switched off"
+    name = approver.id.partition("/")[0]
+    token = channel.options.options.get("tokens", {}).get(name) if channel.options.kind == "http" else None
+    if token is None or {"approve", "operator"} & {*(token.get("scopes") or ())}:
+        return ""
+    return f"token {name} lacks the scope approve"
+
+
 def workspace(agent: Agent, state: Path) -> Path:
     match agent.workspace:
         case "shared":

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from openclaw import commands
 from openclaw.manifest.snapshot import Agent, Snapshot
-from openclaw.messages import Address, Answered, Message, Refused, Route, Text
+from openclaw.messages import Address, Answered, Message, Refused, Route
 from openclaw.ports import Marks
-from openclaw.router import route
+from openclaw.router import LONGEST as LONGEST
+from openclaw.router import is_text, route, unfit
 
-LONGEST = 256 * 1024  # characters of one message
 _CHOICES = "agent-choices"
 
 
@@ -34,22 +34,14 @@ class Door:
         self._choices = dict(document or {})
 
     def refusal(self, message: Message) -> Refused | None:
-        if _is_empty(message):
-            return Refused("empty", "the message is empty")
-        if len(message.text) > LONGEST:
-            return Refused(
-                "too_large",
-                f"the message has {len(message.text):,} characters, at most {LONGEST:,} are taken; "
-                "save it as a file in the workspace and name the file instead",
-            )
-        return None
+        return unfit(message)
 
     async def command(self, message: Message, routed: Route) -> Answered | None:
         """Commands that act at once, unknown ones, and a prefix without a text, which shows the agent's help."""
         if message.heartbeat is not None:
             return None
         snapshot = self._snapshot()
-        if not routed.text.strip() and _says_nothing_else(message):
+        if not routed.text.strip() and is_text(message):
             return Answered(_introduce(snapshot.agents[routed.agent]))
         line = commands.read(routed.text)
         if line is None:
@@ -82,15 +74,6 @@ class Door:
         """Who would answer a message, and where; nothing is taken in."""
         choice, paired = self._choices.get(str(message.sender)), self._paired(message.sender)
         return route(message, self._snapshot(), choice, paired=paired)
-
-
-def _is_empty(message: Message) -> bool:
-    return not message.text.strip() and _says_nothing_else(message)
-
-
-def _says_nothing_else(message: Message) -> bool:
-    """Whether there is only text: no file, no image, nothing quoted or passed on."""
-    return all(isinstance(part, Text) for part in message.parts)
 
 
 def _introduce(agent: Agent) -> str:
