@@ -93,9 +93,7 @@ TABLE: dict[str, tuple[tuple[Edit, ...], set[str], str]] = {
         (("agents/new.yaml", "", "name: N\ndescription: d\ntools: [read_file]\npolicy: careful\n"),),
         {"widens"}, "read_file"),
     "an agent more that can do nothing": (
-        (("agents/new.yaml", "", "name: N\ndescription: d\ntools: []\npolicy: careful\nmemory: off\n"),), set(), ""),
-    "an agent more that reads everybody's memories": (
-        (("agents/new.yaml", "", "name: N\ndescription: d\ntools: []\npolicy: careful\n"),), {"widens"}, "memory"),
+        (("agents/new.yaml", "", "name: N\ndescription: d\ntools: []\npolicy: careful\n"),), set(), ""),
     "another soul": ((("agents/main.md", "You are Main.", "You are kind."),), set(), ""),
     "another name and description": (((M, "Answers", "Replies"), (OPS, "name: Ops", "name: Machines")), set(), ""),
     # tools

@@ -53,7 +53,8 @@ TABLE: dict[str, tuple[str, str, str, str]] = {
     "an id of nobody on the channel": (C, 'ana: {ids: ["telegram:1"]', 'ana: {ids: ["telegram:1", "http:x/y"]',
                                        "ana (http:x/y)"),
     "a sender by another variable": (C, "allow: [1, 2]", "allow: [1, \"${B:-2}\"]", "allow: + ${B:-2}"),
-    "an owner by another variable": (C, "discord:${CAI}", "discord:${EVE}", "ids: + discord:${EVE}"),
+    "an owner by another variable": (C, "discord:${CAI}", "discord:${EVE}",
+                                     "cai (discord:${EVE}) may use every command"),
     "whose a token is": (C, "as: ana", "as: bob", "bob (http:anas/bob) may write to it"),
     "a list of senders of programs": (C, "    kind: http\n", "    kind: http\n    allow: [x]\n", ""),
     "groups where all is read": (C, "groups: mention", "groups: all", "groups: mention -> all"),
@@ -137,6 +138,48 @@ def test_a_room_that_no_longer_narrows_its_chat_lets_more_in(base: Stated) -> No
     wide = compiled({**FILES, C: FILES[C].replace("discord:${CAI}", "discord:7")})
     assert widening(plan(narrow, wide, NOW)) == ["room dev: cai (discord:7) may write to it"]
     assert widening(plan(wide, narrow, NOW)) == []
+
+
+HTTP = "    kind: http\n"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told_of"),
+    [
+        ("${HOST}", "0.0.0.0", ["channel http: host: ${HOST} -> 0.0.0.0"]),
+        ("${HOST}", "${OTHER_HOST}", ["channel http: host: ${HOST} -> ${OTHER_HOST}"]),
+        ("10.0.0.1", "0.0.0.0", ["channel http: host: 10.0.0.1 -> 0.0.0.0"]),
+        ("0.0.0.0", "127.0.0.1", []),
+    ],
+)
+def test_a_host_in_place_of_another_may_be_reached_from_more_machines(was: str, now: str, told_of: list[str]) -> None:
+    old, new = (
+        compiled({**FILES, C: FILES[C].replace(HTTP, f'{HTTP}    host: "{host}"\n    token: "${{HTTP_TOKEN}}"\n')})
+        for host in (was, now)
+    )
+    assert widening(plan(old, new, NOW)) == told_of
+
+
+def test_of_a_new_agent_it_is_told_who_reaches_it_and_who_answers_for_it(base: Stated) -> None:
+    agent = "name: N\ndescription: d\ntools: [read_file]\npolicy: bold\n"
+    tools = FILES[T].replace("policies:\n", "policies:\n  bold: {default: ask, approvers: [bob], rules: []}\n")
+    new = compiled({**FILES, T: tools, "agents/new.yaml": agent})
+    assert widening(plan(base, new, NOW))[:2] == [
+        "agent new: it is new, and reached by [token http (operator), token http/anas, channel discord]",
+        "approvals: bob (telegram:2) may answer what it asks",
+    ]
+
+
+def test_a_rule_about_every_heartbeat_or_channel_is_wider_when_there_are_more() -> None:
+    for what, file, place, more in (
+        ("heartbeat", H, "heartbeats:\n", "heartbeats:\n  eve: {cron: '@daily', prompt: p, enabled: false}\n"),
+        ("channel", C, "channels:\n", "channels:\n  repl: {kind: repl, enabled: false}\n"),
+    ):
+        rule = FILES[T].replace("{id: sizes, allow: measure}", f'{{id: sizes, allow: measure, {what}: "*"}}')
+        old = compiled({**FILES, T: rule})
+        new = compiled({**FILES, T: rule, file: FILES[file].replace(place, more)})
+        [found] = widening(plan(old, new, NOW))
+        assert found.startswith("measure: allows") and "which means more people or places now" in found
 
 
 LITERALS = (

@@ -27,6 +27,7 @@ from openclaw.plan.judged_words import example, reason
 
 _FACTS: Facts = Assumed()
 _WORKSPACE = Path("/workspace")
+_OTHERS = "(any other)"
 _UNTOLD = frozenset({"silent", "tool"})  # reasons that are told only where they widen
 
 
@@ -73,14 +74,20 @@ def _in_addresses(rule: Rule, snapshot: Snapshot) -> Rule:
 
 
 def _condition(condition: Condition, snapshot: Snapshot) -> Condition:
-    """Whom a condition names, and which rooms, as addresses: names may come to mean others."""
+    """Whom a condition names, and which rooms, as addresses: names may come to mean others. What names all channels or
+    heartbeats names those there are, and others: there may come to be more."""
     sender, room = condition.sender, condition.room
+    channel, heartbeat = _spelt(condition.channel, snapshot.channels), _spelt(condition.heartbeat, snapshot.heartbeats)
     if sender is not None:
         sender = tuple(sorted(people.addresses(sender, snapshot)))
     if room is not None:
         names = [*snapshot.rooms] if "*" in room else room
         room = tuple(sorted(str(snapshot.rooms[one].id) if one in snapshot.rooms else one for one in names))
-    return replace(condition, sender=sender, room=room)
+    return replace(condition, sender=sender, room=room, channel=channel, heartbeat=heartbeat)
+
+
+def _spelt(names: tuple[str, ...] | None, known: Iterable[str]) -> tuple[str, ...] | None:
+    return names if names is None or "*" not in names else (*sorted(known), _OTHERS)
 
 
 def code(tool: ToolSpec, snapshot: Snapshot) -> str:

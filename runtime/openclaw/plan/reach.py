@@ -13,7 +13,10 @@ from openclaw.manifest.origins import Stated
 from openclaw.manifest.people import approvers_of, owners, person
 from openclaw.manifest.snapshot import Agent, Room, Snapshot
 from openclaw.messages import Address
+from openclaw.permissions.decide import standing
+from openclaw.permissions.policy import Effect
 from openclaw.plan.changes import Change, What
+from openclaw.plan.rules import MANY, some
 from openclaw.plan.ways import Way, elsewhere, ways
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -38,35 +41,50 @@ def standings(old: Stated, new: Stated) -> Iterator[Change]:
 # ── who reaches whom ─────────────────────────────────────────────────────────────────────────────
 
 
-Pair: TypeAlias = tuple[str, str, str]
-"""A way by its title, who comes by it, and an agent."""
+Reach: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
+"""Who comes by a way, and the agents it leads to."""
+_NOBODY: Reach = ((), ())
 
 
 def _reaching(old: Snapshot, new: Snapshot) -> Iterator[Change]:
     """Of agents that are on both sides: what comes with a new one is told by itself."""
     kept = set(old.agents) & set(new.agents)
     rooms = {str(room.id): room for room in (*old.rooms.values(), *new.rooms.values())}
-    before, after = _pairs(old, kept, rooms), _pairs(new, kept, rooms)
-    directions: tuple[tuple[What, set[Pair], str, Snapshot], ...] = (
-        ("widens", after - before, "may write to it", new),
-        ("tightens", before - after, "may no longer write to it", old),
-    )
-    for what, pairs, words, side in directions:
-        for (title, agents), who in _grouped(pairs).items():
-            yield Change("permission", title, what, f"{_names(who, side)} {words}", agents=agents)
+    before, after = _reach(old, kept, rooms), _reach(new, kept, rooms)
+    for title in sorted({**before, **after}):
+        was, now = before.get(title, _NOBODY), after.get(title, _NOBODY)
+        for who, agents in _beyond(now, was):
+            yield Change("permission", title, "widens", f"{_names(who, new)} may write to it", agents=agents)
+        for who, agents in _beyond(was, now):
+            yield Change(
+                "permission", title, "tightens", f"{_names(who, old)} may no longer write to it", agents=agents
+            )
 
 
-def _pairs(snapshot: Snapshot, kept: set[str], rooms: Mapping[str, Room]) -> set[Pair]:
-    """`rooms`: those of both sides by their places; a place that is no room here is a chat as any other."""
-    found = {way.place: way for way in ways(snapshot) if way.through == "room"}
+def _beyond(one: Reach, other: Reach) -> Iterator[Reach]:
+    """What one way gives beyond another: others than before, or more agents to those who came by it before."""
+    known, reached = set(other[0]), set(other[1])
+    others = tuple(each for each in one[0] if each not in known)
+    same, more = tuple(each for each in one[0] if each in known), tuple(each for each in one[1] if each not in reached)
+    if others and one[1]:
+        yield others, one[1]
+    if same and more:
+        yield same, more
+
+
+def _reach(snapshot: Snapshot, kept: set[str], rooms: Mapping[str, Room]) -> dict[str, Reach]:
+    """By the title of each way. `rooms`: those of both sides by their places; a place that is no room here is a chat
+    as any other."""
+    every = ways(snapshot)
+    found = {way.place: way for way in every if way.through == "room"}
     for place, room in rooms.items():
         channel = snapshot.channels.get(room.id.channel)
         if place not in found and channel is not None:
             found[place] = elsewhere(channel, room.id, snapshot)
-    others = [(way.title, way) for way in ways(snapshot) if way.through not in ("room", "heartbeat")]
+    others = [(way.title, way) for way in every if way.through not in ("room", "heartbeat")]
     inside = [(_room_title(rooms[place], rooms.values()), way) for place, way in found.items()]
     open_ways = [(title, way) for title, way in (*others, *inside) if not way.off]
-    return {(title, who, id) for title, way in open_ways for who in way.ids for id in way.agents if id in kept}
+    return {title: (way.ids, tuple(id for id in way.agents if id in kept)) for title, way in open_ways}
 
 
 def _room_title(room: Room, rooms: Iterable[Room]) -> str:
@@ -75,15 +93,15 @@ def _room_title(room: Room, rooms: Iterable[Room]) -> str:
     return f"room {room.name} ({room.id})" if len(places) > 1 else f"room {room.name}"
 
 
-def _grouped(pairs: Iterable[Pair]) -> dict[tuple[str, tuple[str, ...]], list[str]]:
-    """Who, by the way and the agents: those who reach the same agents by one way are told together."""
-    reached: dict[tuple[str, str], list[str]] = {}
-    for title, who, id in sorted(pairs):
-        reached.setdefault((title, who), []).append(id)
-    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (title, who), ids in reached.items():
-        found.setdefault((title, tuple(ids)), []).append(who)
-    return found
+def _beginning(agent: Agent, snapshot: Snapshot) -> Iterator[Change]:
+    """Who reaches a new agent, where there is anything that it can do; what that is, is told tool by tool."""
+    leading = [way.title for way in ways(snapshot) if agent.id in way.agents and not way.off]
+    if leading and _does_something(agent, snapshot):
+        yield Change("permission", f"agent {agent.id}", "widens", f"it is new, and reached by {some(leading)}")
+
+
+def _does_something(agent: Agent, snapshot: Snapshot) -> bool:
+    return any(standing(snapshot.policies[agent.policy], tool) is not Effect.DENY for tool in agent.tools)
 
 
 def _able(old: Snapshot, new: Snapshot) -> Iterator[Change]:
@@ -128,6 +146,8 @@ def _host(key: str, side: Stated) -> str:
 def _approving(old: Snapshot, new: Snapshot) -> Iterator[Change]:
     groups: dict[tuple[What, str], list[str]] = {}
     for id in new.agents:
+        if id not in old.agents and not _does_something(new.agents[id], new):
+            continue
         before = set(approvers_of(id, old) if id in old.agents else owners(old))
         after = set(approvers_of(id, new))
         if came := _names(after - before, new):
@@ -146,7 +166,8 @@ def _names(addresses: Iterable[str], snapshot: Snapshot) -> str:
         except ValueError:
             known = None
         found.append(f"{known.name} ({text})" if known else text)
-    return ", ".join(found)
+    more = len(found) - MANY
+    return ", ".join(found[:MANY]) + (f" and {more} more" if more > 0 else "")
 
 
 def _owning(old: Snapshot, new: Snapshot) -> Iterator[Change]:
@@ -175,14 +196,6 @@ def _wider_folder(old: str, new: str) -> What:
     if "shared" in (old, new):
         return "widens" if new != "shared" else "may widen"
     return "tightens" if PurePath(new).is_relative_to(old) else "widens"
-
-
-def _beginning(agent: Agent, snapshot: Snapshot) -> Iterator[Change]:
-    """What a new agent remembers, for whoever reaches it: nobody did, and it had no memory."""
-    leading = [way.title for way in ways(snapshot) if agent.id in way.agents and not way.off]
-    if agent.memory != "off" and leading:
-        words = f"it is new, and reads and writes memories: {agent.memory}; it is reached by {', '.join(leading)}"
-        yield Change("permission", "memory", "widens", words, agents=(agent.id,))
 
 
 def _remembering(old: Agent, new: Agent) -> Iterator[Change]:

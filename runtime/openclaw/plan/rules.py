@@ -14,7 +14,7 @@ _STATED = (
     ("commands", "commands"), ("paths", "paths"), ("hosts", "hosts"), ("sender", "from"),
     ("channel", "channel"), ("room", "room"), ("heartbeat", "heartbeat"),
 )  # fmt: skip
-_MANY = 100  # entries of a list that are all shown
+MANY = 100  # entries of a list that are all shown
 
 
 def effect_of(rule: Rule) -> str:
@@ -48,8 +48,8 @@ def condition_words(condition: Condition) -> Iterator[str]:
 
 def some(entries: Sequence[str]) -> str:
     """A list, the beginning of a long one."""
-    more = len(entries) - _MANY
-    return f"[{', '.join(entries[:_MANY])}{f' and {more} more' if more > 0 else ''}]"
+    more = len(entries) - MANY
+    return f"[{', '.join(entries[:MANY])}{f' and {more} more' if more > 0 else ''}]"
 
 
 def place(rule: Rule) -> str:

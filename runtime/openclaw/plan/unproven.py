@@ -75,6 +75,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "model.api_key": "the server gets another secret",
 }
 
+_ADDRESSES: Final = {("person", "ids"), ("heartbeat", "deliver"), ("heartbeat", "notify")}
 _HOLE: Final = "${"
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::-)?\}|\$\{file:[^}]*\}")
 
@@ -132,7 +133,7 @@ def _or_none(text: str | None) -> str:
 
 def _known(change: Change, field: Field, said: Iterable[Change]) -> bool:
     """Of people, whose new addresses are told where they count."""
-    if change.kind != "person" or field.name != "ids" or any(_HOLE in each for each in field.came):
+    if (change.kind, field.name) not in _ADDRESSES:
         return False
     return all(any(f"({id})" in one.words for one in said) for id in field.came)
 

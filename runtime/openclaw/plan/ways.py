@@ -130,17 +130,32 @@ def _room(room: Room, channel: Channel, snapshot: Snapshot) -> Way:
 def _tokens(channel: Channel, snapshot: Snapshot, usual: str, off: str) -> Iterator[Way]:
     for name, token in _map(channel, "tokens").items():
         declared, holder = token.get("senders") == "declared", token.get("as")
-        who = (DECLARED,) if declared else (f"{holder}, who holds it",) if holder else ("whoever holds it",)
+        who = (_declared(channel),) if declared else (f"{holder}, who holds it",) if holder else ("whoever holds it",)
         agents = _agents(snapshot, channel.agents, _list(token, "agents"))
         scopes = tuple(token.get("scopes") or ("chat",))
         ids = _holding(channel, name, who)
         yield Way("token", f"{channel.key}/{name}", who, usual, agents, declared, scopes, off, ids)
 
 
+def _declared(channel: Channel) -> str:
+    return (
+        DECLARED
+        if channel.allow is None
+        else f"{DECLARED}, of those in `allow`: {', '.join(channel.allow) or 'nobody'}"
+    )
+
+
 def _holding(channel: Channel, token: str, who: tuple[str, ...]) -> tuple[str, ...]:
     """A token of a person is an address of theirs."""
-    holder = _map(channel, "tokens")[token].get("as")
-    return (str(Address(channel.key, f"{token}/{holder}")),) if holder and who != (DECLARED,) else who
+    stated = _map(channel, "tokens")[token]
+    holder, declared = stated.get("as"), stated.get("senders") == "declared"
+    return (
+        (str(Address(channel.key, f"{token}/{holder}")),)
+        if holder and not declared
+        else (DECLARED,)
+        if declared
+        else who
+    )
 
 
 def _hooks(channel: Channel, snapshot: Snapshot, usual: str, off: str) -> Iterator[Way]:
