@@ -216,6 +216,7 @@ def test_a_crash_is_told_where_an_agent_takes_nothing_up_again() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_is_remembered_outlives_restarts_and_begins_the_next_conversation() -> None:
     assert passed(
         """
@@ -470,6 +471,7 @@ def test_a_conversation_may_begin_with_strangers_material() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_same_conversation_is_told_the_same_words_each_time() -> None:
     steps = """
         steps:
@@ -493,6 +495,7 @@ def default_project() -> Reading:
     return Reading(folder, compile(folder, environment=None, importer=importer, today=NOW))
 
 
+@pytest.mark.slow
 def test_the_default_project_does_in_conversation_what_it_says(default_project: Reading) -> None:
     text = (TOP / "tests/scenarios/conversations.yaml").read_text("utf-8")
     outcomes = all_played(text, default_project)

@@ -347,3 +347,16 @@ def test_what_the_model_was_told_before_the_latest_message_is_told_no_more() -> 
           - expect: {refused: sender, told: {excludes: secret}}
         """
     ) == [(6, 37, "the model to be asked", "nothing is going on")]
+
+
+def test_a_message_that_waits_behind_an_open_question_is_left_over() -> None:
+    assert told(
+        """
+        steps:
+          - user: restart web
+          - model: {calls: [{restart_service: {unit: web}}]}
+          - expect: {ask: restart_service}
+          - user: "yes"
+          - expect: {calls: []}
+        """
+    ) == [(6, 5, "every message to be answered at the end", "a message waits behind what is still open")]

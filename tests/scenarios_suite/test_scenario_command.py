@@ -153,6 +153,12 @@ def test_update_follows_a_link_and_keeps_a_byte_order_mark(project: Path) -> Non
     assert real.read_bytes() == b"\xef\xbb\xbf" + b"decisions: [{command: ls, expect: allow}]\r\n"
 
 
+def test_a_file_that_nobody_may_write_is_left_as_it_is(project: Path) -> None:
+    (project / CASES).chmod(0o444)
+    assert run(project, "--update") != 0
+    assert (project / CASES).read_text() == WRONG and (project / CASES).stat().st_mode & 0o777 == 0o444
+
+
 def test_a_file_that_was_edited_meanwhile_is_not_written(project: Path) -> None:
     text = "decisions: [{agent: main, command: ls, expect: deny}]"
     (outcome,) = judged(text)

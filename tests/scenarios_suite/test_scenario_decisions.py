@@ -29,6 +29,7 @@ decisions:
   - {agent: main, tool: write_file, input: {path: notes/own/a.md, content: x}, expect: deny, rule: hers}
   - {agent: main, tool: write_file, input: {path: notes/own/a.md, content: x}, from: ana, expect: allow}
   - {agent: researcher, tool: read_file, input: {path: a.md}, expect: allow}
+  - {agent: researcher, command: ls, expect: deny}                           # it has no such tool
   - {agent: researcher, tool: read_file, input: {path: a.md}, now: "2026-07-01T12:00:00Z", expect: ask}
   - {agent: main, command: ls, expect: ask, approvers: [ana, "repl:local"], tainted: true}
 """
@@ -76,9 +77,8 @@ def test_each_rule_that_decided_is_noted_and_none_that_only_matched() -> None:
         ),
         (
             "{agent: researcher, command: ls, expect: allow}",
-            'at researcher\ngiven run_command "ls", by agent researcher\nexpected allow\n'
-            "got allow: allowed by careful/looks\nwhy agent researcher does not have the tool run_command at all\n"
-            "why rule  tools.yaml:12:10 allow careful/looks",
+            'at allow\ngiven run_command "ls", by agent researcher\nexpected allow\n'
+            "got deny: agent researcher does not have the tool run_command at all",
         ),
         (
             "{agent: main, tool: write_file, input: {path: a, content: x, mode: 7}, expect: ask}",
@@ -115,6 +115,7 @@ def test_of_all_agents_those_that_have_the_tool_are_meant_where_something_may_ru
     assert [failure.given[0].rpartition(" ")[2] for failure in outcome.failures] == ["main", "ops", "researcher"]
 
 
+@pytest.mark.slow
 def test_commands_come_out_as_openclaw_why_has_them(tmp_path: Path) -> None:
     """Of programs that are installed, in a workspace that is there."""
     commands = [

@@ -222,6 +222,10 @@ def test_a_name_that_leads_nowhere_is_told_with_what_was_meant(text: str, said: 
             "decisions:\n  - {command: ls, input: {command: ls}, expect: deny}\n",
             "2:19 [exclusive-keys] `command` and `input`",
         ),
+        (
+            "decisions:\n  - {command: ls, heartbeat: nightly, from: ana, expect: deny}\n",
+            "2:39 [exclusive-keys] a heartbeat calls by itself",
+        ),
     ],
 )
 def test_what_contradicts_itself_is_told(text: str, said: str) -> None:
@@ -279,6 +283,7 @@ def test_names_that_a_broken_manifest_may_define_are_no_mistakes() -> None:
 LIKE_YAML = st.text(alphabet="{}[]:,-#&*!|>'\" \nrouteaxpc", max_size=80)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.one_of(st.binary(max_size=200), LIKE_YAML.map(str.encode)))
 def test_whatever_the_bytes_there_are_cases_or_mistakes(content: bytes) -> None:
@@ -340,6 +345,7 @@ def spots(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 MUTANTS = [None, True, 0, "", "x", "2026-03-28T12:00:00Z", [], ["x"], {}, {"x": 1}, {"user": "x"}, {"text": "x"}]
 
 
+@pytest.mark.slow
 def test_our_judge_of_shapes_agrees_with_the_jsonschema_package() -> None:
     chance, theirs = random.Random(7), Draft202012Validator(bundle.schema(check.KIND))
     for value in plain_cases():

@@ -115,7 +115,7 @@ REASON = "to be asked by ops/careful-restart; nobody who may agree is reachable"
 
 
 def test_openclaw_why_says_the_same(on_disk: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    call = ["restart_service", "--agent", "ops", "--input", '{"unit": "web"}']
+    call = ["restart_service", "--agent", "ops", "--sandbox", "assume", "--input", '{"unit": "web"}']
     assert main([*on_disk, "why", *call]) == 0
     assert capsys.readouterr().out.startswith(f"deny: {REASON}\n")
     assert main([*on_disk, "why", *call, "--from", "http:desk/bo"]) == 0

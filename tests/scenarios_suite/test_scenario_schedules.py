@@ -59,6 +59,7 @@ def test_what_failed_is_told_with_what_fires_instead(case: str, said: str) -> No
     assert failing(f"{{given: {{now: '2026-03-28T12:00:00Z'}}, schedules: [{case}]}}") == said
 
 
+@pytest.mark.slow
 def test_a_window_of_ten_thousand_instants_is_not_told_in_full() -> None:
     outcome = judge(
         "given: {now: '2026-01-01T00:00:00Z'}\n"

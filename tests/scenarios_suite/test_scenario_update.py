@@ -123,10 +123,10 @@ def test_a_value_that_others_repeat_is_left_alone_and_said() -> None:
 
 
 def test_values_that_cannot_be_rewritten_among_many_do_not_have_each_read_by_itself() -> None:
-    routes = "".join(f"  - {{text: t{number}, expect: {{agent: ops}}}}\n" for number in range(100))
+    routes = "".join(f"  - {{text: t{number}, expect: {{agent: ops}}}}\n" for number in range(40))
     text = f"routes:\n{routes}  - {{text: x, expect: &it {{agent: ops}}}}\n  - {{text: /research x, expect: *it}}\n"
-    values = {100: "main", 101: "researcher", 50: float("nan")}  # the last of them nothing can be written for
-    corrections = [Correction(("routes", at, "expect"), {"agent": values.get(at, "main")}) for at in range(102)]
+    values = {40: "main", 41: "researcher", 20: float("nan")}  # the last of them nothing can be written for
+    corrections = [Correction(("routes", at, "expect"), {"agent": values.get(at, "main")}) for at in range(42)]
     reads = 0
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -138,9 +138,9 @@ def test_values_that_cannot_be_rewritten_among_many_do_not_have_each_read_by_its
         rewritten = update.rewrite("many.yaml", text, corrections)
     finally:
         sys.setprofile(None)
-    assert [each.path[1] for each in rewritten.refused] == [50, 100, 101]
-    assert rewritten.text.count("agent: main") == 99
-    assert reads < 50
+    assert [each.path[1] for each in rewritten.refused] == [20, 40, 41]
+    assert rewritten.text.count("agent: main") == 39
+    assert reads < 40
 
 
 def test_calls_that_come_out_differently_have_no_expectation_to_be_given() -> None:
@@ -151,7 +151,7 @@ def test_calls_that_come_out_differently_have_no_expectation_to_be_given() -> No
 def test_an_expectation_is_never_made_of_a_call_that_cannot_be() -> None:
     cases = [
         "{agent: main, tool: write_file, input: {}, expect: ask}",  # no such call
-        "{agent: researcher, command: ls, expect: deny}",  # would be allowed, and is not given the tool
+        "{agent: researcher, command: ls, expect: deny, rule: looks}",  # would be allowed, and is not given the tool
         "{agent: main, command: make, expect: deny, rule: no-root}",  # no rule decided, so none can be named
         "{agent: ops, tool: restart_service, input: {unit: x}, from: 'telegram:77', expect: ask, approvers: ana}",
     ]
@@ -203,6 +203,7 @@ def files(draw: st.DrawFn) -> tuple[str, dict[str, list[str]], dict[str, list[st
     return "# top\n" + "".join(parts), old, new
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(files())
 def test_a_rewritten_list_says_what_is_meant_and_keeps_every_comment(file: tuple[str, Any, Any]) -> None:
@@ -236,6 +237,7 @@ def places(text: str, mark: str) -> list[int]:
     return [at for at in range(len(text)) if text.startswith(mark, at)]
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.dictionaries(st.sampled_from(["agent", "text", "session"]), WORDS, min_size=1),

@@ -14,7 +14,8 @@ from openclaw.errors import UsageError
 from openclaw.manifest import document, schema
 from openclaw.manifest.diagnostic import Diagnostic, Span, arrange, error
 from openclaw.manifest.folder import Folder
-from openclaw.manifest.nodes import MapNode
+from openclaw.manifest.hidden import masked
+from openclaw.manifest.nodes import MapNode, Node
 from openclaw.manifest.project import Project
 from openclaw.manifest.source import Source
 from openclaw.scenarios import names, sense
@@ -60,6 +61,7 @@ def check(project: Project, files: Iterable[str]) -> Checked:
     contents: dict[str, bytes] = {}
     sound: dict[str, Shaped] = {}
     said: list[Diagnostic] = []
+    texts: dict[str, tuple[str | None, str, Node | None]] = {}
     folder = replace(project.folder, more={})  # these are no files of a manifest, and each run reads them anew
     for file in dict.fromkeys(files):
         problem = _misnamed(file)
@@ -69,11 +71,12 @@ def check(project: Project, files: Iterable[str]) -> Checked:
             continue
         contents[file] = content
         found = shaped(file, content)
+        texts[file] = (None, found.source.text, found.root)
         told = [*found.diagnostics, *_unknown(project, found)]
         said += told
         if not told:
             sound[file] = found
-    return Checked(contents, sound, arrange(said))
+    return Checked(contents, sound, arrange(masked(said, project.secrets, texts)))
 
 
 def _unknown(project: Project, found: Shaped) -> Iterator[Diagnostic]:

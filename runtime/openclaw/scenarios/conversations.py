@@ -95,7 +95,7 @@ class _Course:
                 await self._take(self.step)
                 self._mind_troubles()
                 self.at += 1
-            self._close()
+            await self._close()
         except Unmet as unmet:
             self.fail(self._at(unmet.path) if unmet.path else self.span, unmet.expected, *unmet.got)
         except (Ended, Impossible) as error:
@@ -154,12 +154,15 @@ class _Course:
         if self.complaints:
             raise Unmet("a runtime without errors of its own", *self.complaints)
 
-    def _close(self) -> None:
-        """Nothing is left that nobody expected."""
+    async def _close(self) -> None:
+        """Nothing is left that nobody expected, and nobody waits in line behind a question that may stay open."""
         self.at = len(self.case.steps) - 1
         self._nothing_loose()
         if left := self.now.left():
             raise Unmet("nothing to be left at the end that no step expects", *left)
+        if count := await self.now.lives.store.inbox.waiting():
+            words = "a message waits" if count == 1 else f"{count} messages wait"
+            raise Unmet("every message to be answered at the end", f"{words} behind what is still open")
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────────
 

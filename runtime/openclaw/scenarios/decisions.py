@@ -7,7 +7,7 @@ link, the sandbox works. A call that the tool would not take is no decision, and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from openclaw.manifest import people
@@ -69,7 +69,20 @@ def _judged(case: DecisionCase, scenario: Scenario, world: World) -> Iterator[Ju
     tainted = scenario.given.tainted if case.tainted is None else case.tainted
     for agent in agents:
         for arguments in case.calls:
-            yield _judge(world, agent, tool, arguments, here, case.heartbeat, now, tainted)
+            found = _judge(world, agent, tool, arguments, here, case.heartbeat, now, tainted)
+            yield found if case.rule or "*" in (case.agents or ()) else _refused_without(found, tool)
+
+
+def _refused_without(found: Judged, tool: ToolSpec) -> Judged:
+    """An agent calls only tools that it has. Of a rule, and of all agents, the policy itself is asked: for such as may
+    get the tool one day."""
+    if found.decision is None or tool.name in found.agent.tools:
+        return found
+    return replace(found, decision=Decision(Effect.DENY, _lacking(found.agent, tool.name)))
+
+
+def _lacking(agent: Agent, tool: str) -> str:
+    return f"agent {agent.id} does not have the tool {tool} at all"
 
 
 def _judge(
@@ -249,10 +262,12 @@ def _got(found: Judged, *, asked: bool) -> str:
 
 def _why(found: Judged, case: DecisionCase) -> Iterator[str]:
     decision = found.decision
-    if case.tool not in found.agent.tools:
-        yield f"agent {found.agent.id} does not have the tool {case.tool} at all"
     if decision is None:
         return
+    if decision.reason == (lacking := _lacking(found.agent, case.tool)):
+        return
+    if case.tool not in found.agent.tools:
+        yield lacking
     for segment in decision.segments if len(decision.segments) > 1 else ():
         argv = " ".join(quote_line(argument) if argument else "''" for argument in segment.argv)
         yield f"{segment.decision.name.lower():5} {argv}: {quote_line(segment.reason)}"

@@ -61,8 +61,11 @@ def _shown(value: Any) -> str:
 
 
 def _exchange(path: Path, old: bytes, new: bytes) -> None:
-    """In one step, with the rights it had. Raises OpenClawError where it cannot be written, or changed meanwhile."""
+    """In one step, with the rights it had. Raises OpenClawError where it may not be written, or changed meanwhile."""
     try:
+        before = path.stat()
+        if not before.st_mode & 0o222 or not os.access(path, os.W_OK):
+            raise OpenClawError(f"{path} may not be written; nothing was written to it")
         if path.read_bytes() != old:
             raise OpenClawError(f"{path} was changed while its cases ran; nothing was written to it")
         descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -71,7 +74,9 @@ def _exchange(path: Path, old: bytes, new: bytes) -> None:
                 file.write(new)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(beside).chmod(path.stat().st_mode & 0o7777)
+            with suppress(OSError):
+                os.chown(beside, before.st_uid, before.st_gid)
+            Path(beside).chmod(before.st_mode & 0o7777)
             Path(beside).replace(path)
         except BaseException:
             with suppress(OSError):

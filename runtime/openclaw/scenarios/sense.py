@@ -169,6 +169,15 @@ def _decisions_are_calls(root: MapNode) -> Iterator[Diagnostic]:
                 "write the command into `input`, or leave `input` out",
                 [see(case.key("command"), "`command` is given here")],
             )
+        speaks = next((key for key in ("from", "channel", "room", "chat") if key in case.entries), None)
+        if speaks is not None and "heartbeat" in case.entries:
+            yield error(
+                "exclusive-keys",
+                case.key(speaks),
+                f"a heartbeat calls by itself: `heartbeat` and `{speaks}` cannot both be given",
+                f"remove `{speaks}`, or `heartbeat`",
+                [see(case.key("heartbeat"), "`heartbeat` is given here")],
+            )
 
 
 def _expectations_agree(root: MapNode) -> Iterator[Diagnostic]:
