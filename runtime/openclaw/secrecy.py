@@ -83,8 +83,9 @@ _BY_A_PATTERN = (
     (re.compile(r"\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}"), SHAPES[6][0]),
 )
 
-# Between the lines of a key: their ends, also those that a literal or a diff makes of them, and numbers of lines.
-_BETWEEN = r"(?:[\s\"',>|+]|\\+[nrt]|(?<=\n)-(?=[A-Za-z0-9]|-----END))++(?:[0-9]{1,6}[:|\t ]\s*+)?"
+# Between the lines of a key: their ends, also those that a literal, a comment or a diff makes of them, and numbers of
+# lines.
+_BETWEEN = r"(?:[\s\"',>|+#]|\\+[nrt]|(?<=\n)-(?=[A-Za-z0-9]|-----END))++(?:[0-9]{1,6}[:|\t ]\s*+)?"
 _PRIVATE_KEY = re.compile(
     rf"-----BEGIN [A-Z ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----{_BETWEEN}"
     rf"(?:[A-Z][A-Za-z-]{{1,20}}: (?:[^\n\\-]|-(?!----)){{1,200}}+{_BETWEEN}){{0,10}}+"
@@ -197,15 +198,29 @@ def _message(record: logging.LogRecord) -> str:
         return f"{record.msg} {record.args}"
 
 
+def shaped(text: str) -> list[tuple[int, int]]:
+    """The stretches that have the shape of a common token, or are a private key: in order, and none within another."""
+    shapes = [shape for part, each in _TOLD_BY if part in text for shape in each]
+    shapes += [shape for pattern, shape in _BY_A_PATTERN if pattern.search(text)]
+    shapes += [_PRIVATE_KEY] if "-----BEGIN " in text else []
+    return apart(found.span() for shape in shapes for found in shape.finditer(text))
+
+
+def apart(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same stretches in order; those that overlap are one."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(stretches):
+        if found and start < found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
 def _without_shapes(text: str) -> str:
-    for part, shapes in _TOLD_BY:
-        if part in text:
-            for shape in shapes:
-                text = shape.sub(STRUCK, text)
-    for pattern, shape in _BY_A_PATTERN:
-        if pattern.search(text):
-            text = shape.sub(STRUCK, text)
-    return _PRIVATE_KEY.sub(STRUCK, text) if "-----BEGIN " in text else text
+    for start, end in reversed(shaped(text)):
+        text = f"{text[:start]}{STRUCK}{text[end:]}"
+    return text
 
 
 def _pattern(form: str, value: str) -> re.Pattern[str]:

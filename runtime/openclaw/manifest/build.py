@@ -14,10 +14,10 @@ from typing import Any
 from openclaw.manifest import modules, policies
 from openclaw.manifest.assemble import snapshot
 from openclaw.manifest.diagnostic import Diagnostic, arrange, bounded
-from openclaw.manifest.folder import Folder
+from openclaw.manifest.folder import Folder, kind_of
 from openclaw.manifest.gather import gather
+from openclaw.manifest.hidden import masked
 from openclaw.manifest.nodes import MapNode, plain
-from openclaw.manifest.placeholders import masked
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules import RULES
 from openclaw.manifest.snapshot import Snapshot
@@ -54,7 +54,9 @@ def compile_open(
     told = {(said.file, said.line, said.column) for said in alone if said.severity == "error"}
     new = [said for said in across if (said.file, said.line, said.column) not in told]
     first = bounded(arrange(_once(alone, new)), gathered.cut)
-    diagnostics = arrange(masked(first, gathered.secrets))
+    project.secrets = gathered.secrets
+    texts = {file: (kind_of(file), source.text, project.roots.get(file)) for file, source in project.sources.items()}
+    diagnostics = arrange(masked(first, gathered.secrets, texts))
     if any(said.severity == "error" for said in diagnostics):
         return Compiled(None, diagnostics), project
     return Compiled(replace(snapshot(project), secrets=gathered.secrets), diagnostics), project

@@ -102,7 +102,6 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
         project.unreadable.update(_SECTIONS.get(kind, {}).values())
     if read.diagnostics:
         work._faulty[file] = {()}
-        work.secrets |= placeholders.secrets_in(kind, read.root, read.source.text)
     if read.root is None:
         return
     filled = placeholders.fill(kind, read.root, read.source, project.variables, project.folder.read_file)

@@ -7,7 +7,7 @@ an empty string in silence. Decides which values are secret; those are masked in
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
@@ -17,7 +17,7 @@ from openclaw.manifest.diagnostic import MOST_TOLD, Diagnostic, Span, error, war
 from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
 from openclaw.manifest.source import Source
-from openclaw.secrecy import SECRET_NAME, SHAPES, SHORTEST, TELLING, Forms
+from openclaw.secrecy import SECRET_NAME, SHAPES
 
 Path = tuple[str | int, ...]
 
@@ -112,6 +112,9 @@ class _Filling:
         match node:
             case Scalar(value=str()):
                 return self.scalar(node, path)
+            case Scalar(value=int() | float()) if path[-1:] and path[-1] in secret_keys(self.kind):
+                self.secrets.add(node.text)  # a secret of figures alone that wants quotes
+                return replace(node, secret=True)
             case ListNode(items, span):
                 return ListNode(tuple(self.node(item, (*path, index)) for index, item in enumerate(items)), span)
             case MapNode(entries, span):
@@ -261,57 +264,3 @@ class _Filling:
         if secret and len(node.value) >= _SHORTEST_LITERAL and "${" not in node.value:
             return warning("secret-literal", node.span, "a secret stands here in plain text", cure)
         return None
-
-
-def masked(diagnostics: Iterator[Diagnostic] | tuple[Diagnostic, ...], secrets: frozenset[str]) -> list[Diagnostic]:
-    """The last net: whatever a message was made of, no secret value leaves in it."""
-    forms = Forms.of(secret for secret in secrets if len(secret) >= SHORTEST)
-    return [
-        replace(
-            each,
-            message=forms.strike(each.message),
-            help=each.help and forms.strike(each.help),
-            related=tuple(replace(other, message=forms.strike(other.message)) for other in each.related),
-        )
-        for each in diagnostics
-    ]
-
-
-def secrets_in(kind: str, root: Node | None, text: str) -> frozenset[str]:
-    """What the manifest itself may hold of secrets, whole and in words: messages about broken syntax quote text."""
-    spots = [text[start:end] for start, end in secret_spots(kind, root, text)]
-    return frozenset(word for spot in spots for word in (spot, *re.split(r"[\s:\"']+", spot)) if word)
-
-
-def secret_spots(kind: str, root: Node | None, text: str) -> Iterator[tuple[int, int]]:
-    """Stretches of a manifest's text that no excerpt may show: literals under secret keys, and look-alikes anywhere."""
-    for pattern, _ in SHAPES:
-        yield from (found.span() for found in pattern.finditer(text))
-    keys = "|".join(map(re.escape, sorted(secret_keys(kind) | {"password"})))
-    # By the text itself, so that it also holds for a file that cannot be parsed.
-    for found in re.finditer(rf"\b(?:{keys})[\"']?[ \t]*:[ \t]+[\"']?([^\s\"'{{}}#\[!&*|>][^\r\n\"',}}]*)", text):
-        if not found[1].startswith("${"):
-            yield found.span(1)
-    if root is not None:
-        yield from _secret_scalars(kind, root, ())
-
-
-def _is_secret_place(kind: str, path: Path) -> bool:
-    """By the schema's word, or by the name of a fixed argument or a variable of a tool."""
-    named = next((step for step in reversed(path) if isinstance(step, str)), "")
-    fixed = kind == "tools" and path[:1] == ("tools",) and path[2:3] in (("with",), ("env",)) and len(path) > 3
-    return (path[-1:] == (named,) and named in secret_keys(kind)) or (fixed and bool(TELLING.fullmatch(named)))
-
-
-def _secret_scalars(kind: str, node: Node, path: Path) -> Iterator[tuple[int, int]]:
-    match node:
-        case Scalar(value=str()) if _is_secret_place(kind, path) and "${" not in node.value:
-            yield node.start, node.end
-        case ListNode(items):
-            for index, item in enumerate(items):
-                yield from _secret_scalars(kind, item, (*path, index))
-        case MapNode(entries):
-            for name, entry in entries.items():
-                yield from _secret_scalars(kind, entry.value, (*path, name))
-        case _:
-            return

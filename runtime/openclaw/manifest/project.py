@@ -30,7 +30,7 @@ FILES = {
     "heartbeat": "heartbeats.yaml",
     "model": "models.yaml",
 }
-_MOST_GUESSES = 100_000  # about half a second's work
+_MOST_GUESSES = 40_000  # about half a second's work where names are alike
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +87,7 @@ class Project:
     functions: dict[str, Callable[..., Any] | ImportProblem] = field(default_factory=dict)
     derived: dict[str, Derived | SignatureProblem] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)  # values that no output may hold
     guesses: int = 0  # names compared so far with what was probably meant
     _names: dict[str, tuple[list[str], frozenset[str]]] = field(default_factory=dict)
 

@@ -15,6 +15,7 @@ from openclaw.manifest.diagnostic import Diagnostic, error, see
 from openclaw.manifest.near import meant
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar
 from openclaw.manifest.source import Source
+from openclaw.secrecy import shaped
 
 Path = tuple[str | int, ...]
 
@@ -93,7 +94,7 @@ def _retype(node: Node, key: str, schema: Mapping[str, Any]) -> str | None:
         wanted = wanted - {"string"}
     match node:
         case Scalar(secret=True):
-            return None
+            return "quote it" if "string" in wanted and not isinstance(node.value, str) else None
         case Scalar(value=str() as text) if node.style and _fits(text, wanted):
             return f"remove the quotes: `{key}: {text}`"
         case Scalar(value=str() as text) if "boolean" in wanted:
@@ -286,6 +287,8 @@ def bad_name(name: str, node: MapNode, schema: Mapping[str, Any]) -> Diagnostic:
 
 
 def _renamed(name: str) -> str | None:
+    if shaped(name):  # what looks like a secret is no name in other letters either
+        return None
     close = re.sub(r"[^a-z0-9_-]+", "_", name.strip().lower()).strip("_-")
     return f"for example `{close}:`" if re.fullmatch(r"[a-z][a-z0-9_-]*", close) and close != name else None
 

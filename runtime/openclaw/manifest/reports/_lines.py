@@ -5,12 +5,9 @@ Knows which files are shown at all: .env and what is no text are not. Says nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from openclaw.manifest import document, placeholders
+from openclaw.manifest import document, hidden
 from openclaw.manifest.folder import Folder, kind_of
 from openclaw.manifest.source import Source, decode
-from openclaw.secrecy import SHAPES
 
 
 def lines(folder: Folder, file: str) -> list[str]:
@@ -21,24 +18,13 @@ def lines(folder: Folder, file: str) -> list[str]:
     source, unreadable = decode(file, content)
     if unreadable and not source.text:
         return []
-    hidden = _blotted(file, content, source)
-    return [hidden.line(number) for number in range(1, len(hidden.starts) + 1)]
+    shown = _blotted(file, content, source)
+    return [shown.line(number) for number in range(1, len(shown.starts) + 1)]
 
 
 def _blotted(file: str, content: bytes, source: Source) -> Source:
     chars = list(source.text)
-    for start, end in _spots(file, content, source):
+    # Read again only where a value could be secret by its place.
+    for start, end in hidden.stretches(kind_of(file), source.text, lambda: document.read(file, content).root):
         chars[start:end] = ["*" if char not in "\r\n" else char for char in chars[start:end]]
     return Source(file, "".join(chars))
-
-
-def _spots(file: str, content: bytes, source: Source) -> Iterator[tuple[int, int]]:
-    """Stretches that are not shown; of what is no manifest, those that look like a secret by themselves."""
-    if kind := kind_of(file):
-        # Read again only where a value could be secret by its place.
-        placed = kind == "tools" or placeholders.secret_keys(kind)
-        root = document.read(file, content).root if placed else None
-        yield from placeholders.secret_spots(kind, root, source.text)
-    else:
-        for pattern, _ in SHAPES:
-            yield from (found.span() for found in pattern.finditer(source.text))

@@ -45,7 +45,9 @@ def time_zones_exist(project: Project) -> Iterator[Diagnostic]:
 
 def schedules_fire(project: Project) -> Iterator[Diagnostic]:
     for _, expression, parsed in _schedules(project):
-        if isinstance(parsed, Problem):
+        if isinstance(parsed, Problem) and expression.secret:  # whose parts are not shown either
+            yield error("cron", expression.span, "what this stands for is no schedule", "five fields: `0 8 * * *`")
+        elif isinstance(parsed, Problem):
             length = max(parsed.end - parsed.column, 1)
             whole = parsed.column <= 1 and parsed.end > len(expression.value)
             span = expression.span if whole else project.inside(expression, parsed.column - 1, length)
