@@ -262,6 +262,15 @@ def test_whatever_a_tool_imports_of_the_project_is_its_code(tmp_path: Path, file
     assert widening(plan(old, new, NOW)) == expected
 
 
+def test_code_behind_a_tool_that_asks_counts_where_it_may_have_been_agreed_to_for_always(tmp_path: Path) -> None:
+    for name, rule, counts in (("asks", "ask", True), ("never", "deny", False)):
+        files = {**CODE, "tools.yaml": TOOLS.replace("allow: count", f"{rule}: count")}
+        old = on_disk(tmp_path / name / "old", files)
+        new = on_disk(tmp_path / name / "new", {**files, "far.py": "A = 2\n"})
+        told_of = "tool count: the code behind it is another, for calls that somebody agreed to for always as well"
+        assert widening(plan(old, new, NOW)) == ([told_of] if counts else [])
+
+
 def test_where_code_imports_what_it_does_not_write_out_all_of_the_project_counts(tmp_path: Path) -> None:
     files = {**CODE, "far.py": "import importlib\nimportlib.import_module('else' + 'where.other')\n"}
     old = on_disk(tmp_path / "old", files)

@@ -13,8 +13,11 @@ from typing import Final
 
 from openclaw.manifest.origins import Stated
 from openclaw.manifest.policies import seconds
+from openclaw.permissions.decide import standing
+from openclaw.permissions.policy import Effect
 from openclaw.plan.changes import Change, Field
 from openclaw.plan.fields import ANOTHER
+from openclaw.plan.judging import code
 from openclaw.plan.reach import LOOPBACK
 from openclaw.plan.unasked import used
 
@@ -108,13 +111,29 @@ def _idle(change: Change, new: Stated) -> bool:
 
 
 def _doubts(change: Change, said: Iterable[Change], old: Stated, new: Stated) -> Iterator[str]:
-    if not change.fields and change.kind != "tool":  # of a tool, its code, which is compared elsewhere
+    if change.kind == "tool":
+        yield from _other_code(change.name, said, old, new)
+    elif not change.fields:
         yield "something in it that is not shown is another"
     for field in change.fields:
         way = change.kind == "channel" and (_begun(change, field, old, new) or _begun(change, field, new, old))
         if _any_sender(change, field, new) or not (way or _sound(change.kind, field) or _known(change, field, said)):
             meaning = next((words for pattern, words in _MEANING.items() if _is(change.kind, field, pattern)), "")
             yield f"{_doubt(field)}{f'; {meaning}' if meaning else ''}"
+
+
+def _other_code(tool: str, said: Iterable[Change], old: Stated, new: Stated) -> Iterator[str]:
+    """Behind a tool that asks: what was agreed to for always is run by it. Of others it is told elsewhere."""
+    before, after = old.snapshot.tools[tool], new.snapshot.tools[tool]
+    told = any(tool in one.name.split(", ") for one in said)
+    if not told and code(before, old.snapshot) != code(after, new.snapshot) and _callable(tool, new):
+        yield "the code behind it is another, for calls that somebody agreed to for always as well"
+
+
+def _callable(tool: str, side: Stated) -> bool:
+    snapshot = side.snapshot
+    having = [one for one in snapshot.agents.values() if tool in one.tools]
+    return any(standing(snapshot.policies[one.policy], tool) is not Effect.DENY for one in having)
 
 
 def _doubt(field: Field) -> str:
