@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import yaml
 from test_fixtures import GOOD, TODAY, files_of
 
 from openclaw.manifest.build import compile
+from openclaw.manifest.codes import CODES, sound
 from openclaw.manifest.folder import Folder, kind_of
 
 ODD: tuple[Any, ...] = (
@@ -39,25 +40,44 @@ def put(root: Any, place: Path_, odd: Any) -> Any:
     return changed[""]
 
 
-def judged(files: dict[str, str]) -> None:
-    found = compile(
-        Folder.of({name: text.encode() for name, text in files.items()}), environment={}, importer=None, today=TODAY
-    )
+Case = tuple[dict[str, str], str, Path_, Any, bool]
+
+
+def cases() -> list[Case]:
+    found: list[Case] = []
+    projects = [files_of(fixture)[0] for fixture in GOOD] + [sound.over(code.good) for code in CODES.values()]
+    for files in projects:
+        for name, text in files.items():
+            if text is not None and kind_of(name):
+                found += [
+                    (files, name, place, odd, looked)
+                    for place in places(yaml.safe_load(text))
+                    for odd in ODD
+                    for looked in (True, False)
+                ]
+    return found
+
+
+def judged(case: Case) -> None:
+    files, name, place, odd, looked = case
+    changed = yaml.safe_dump(put(yaml.safe_load(files[name]), place, odd), allow_unicode=True)
+    folder = Folder.of({each: text.encode() for each, text in {**files, name: changed}.items() if text is not None})
+    found = compile(folder, environment={} if looked else None, importer=None, today=TODAY)
     assert (found.snapshot is None) == any(each.severity == "error" for each in found.diagnostics)
 
 
+def sweep(seed: int, times: int) -> None:
+    for case in random.Random(seed).sample(cases(), times):
+        try:
+            judged(case)
+        except Exception as fault:
+            raise AssertionError(f"{case[1]} {case[2]} = {case[3]!r}, environment {case[4]}: {fault!r}") from fault
+
+
+def test_values_of_other_kinds_give_a_snapshot_or_diagnostics() -> None:
+    sweep(1, 100)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("fixture", GOOD, ids=lambda path: path.stem)
-def test_a_value_of_another_kind_gives_a_snapshot_or_diagnostics(fixture: Path) -> None:
-    files, _ = files_of(fixture)
-    for name, text in files.items():
-        if kind_of(name) is None:
-            continue
-        root = yaml.safe_load(text)
-        for place in places(root):
-            for odd in ODD:
-                changed = yaml.safe_dump(put(root, place, odd), allow_unicode=True)
-                try:
-                    judged({**files, name: changed})
-                except Exception as fault:
-                    raise AssertionError(f"{name} {place} = {odd!r}: {fault!r}") from fault
+def test_many_values_of_other_kinds_give_a_snapshot_or_diagnostics() -> None:
+    sweep(2, 12_000)

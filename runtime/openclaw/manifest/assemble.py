@@ -220,8 +220,11 @@ def _reaching(project: Project) -> Mapping[str, int]:
 
 
 def _reached(person: Person, reached: Mapping[str, int]) -> Address:
-    """The first of their ids on a channel that takes part and is no terminal, else the next best."""
-    return min(person.ids, key=lambda id: reached.get(id.channel, 3))
+    """The first of their ids on a channel that takes part and is no terminal, else the next best.
+
+    Who has none, because nobody looked at the variables that hold them, stands for themselves.
+    """
+    return min(person.ids, key=lambda id: reached.get(id.channel, 3), default=Address("person", person.name))
 
 
 def _senders(node: Node | None) -> tuple[str, ...] | None:
@@ -256,7 +259,9 @@ def _parsed(ids: tuple[str, ...]) -> tuple[Address, ...]:
 
 
 def _room(room: Definition) -> Room:
-    return Room(room.name, Address.parse(str(room.value("id"))), room.value("agent"), _list(room, "agents"))
+    id = room.value("id")
+    address = Address.parse(id) if isinstance(id, str) else Address("room", room.name)  # nobody looked at its variable
+    return Room(room.name, address, room.value("agent"), _list(room, "agents"))
 
 
 # ── heartbeats and models ────────────────────────────────────────────────────────────────────────

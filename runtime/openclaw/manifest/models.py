@@ -34,6 +34,8 @@ def price(project: Project, name: str) -> Price | None:
         return _built_in(name)
     if own.value("kind") == "scripted":
         return Price(0.0, 0.0, 0.0, 0.0)
+    if not own.sound:
+        return None
     if "price" in own.node.entries:
         return _stated(below(own, "price"))
     return None if "base_url" in own.node.entries else _built_in(str(own.value("id", "")))
@@ -44,14 +46,13 @@ def _built_in(id: str) -> Price | None:
 
 
 def _stated(stated: Definition) -> Price:
-    input, output = float(stated.value("input", 0.0)), float(stated.value("output", 0.0))
+    def number(key: str, usual: float = 0.0) -> float:
+        found = stated.value(key)
+        return float(found) if isinstance(found, int | float) else usual  # nobody has looked at its variable
+
+    input, output = number("input"), number("output")
     usual = _price(input, output)
-    return Price(
-        input,
-        output,
-        float(stated.value("cache_read", usual.cache_read)),
-        float(stated.value("cache_write", usual.cache_write)),
-    )
+    return Price(input, output, number("cache_read", usual.cache_read), number("cache_write", usual.cache_write))
 
 
 def _price(input: float, output: float) -> Price:

@@ -107,10 +107,13 @@ def tool_spec(project: Project, name: str) -> ToolSpec | None:
 
 
 def input_schema(project: Project, name: str) -> Mapping[str, Any] | None:
-    """What a tool takes; None where that is not known: there is no such tool, or nobody read its function."""
+    """What a tool takes; None where that is not known: there is no such tool, it has had a diagnostic, or
+    nobody read its function."""
     tool = project.all("tool").get(name)
     if tool is None:
         return BUILTINS[name].input_schema if name in BUILTINS else None
+    if not tool.sound:
+        return None
     derived = project.derived.get(name)
     if "input" in tool.node.entries or "shell" in tool.node.entries:
         return _schema(tool)
