@@ -63,6 +63,7 @@ def read(text: str) -> Line | None:
 def unknown(name: str, prefixes: Iterable[str]) -> str:
     """What to say about a command nobody knows."""
     known = [f"/{command}" for command in NAMES] + list(prefixes)
-    near = difflib.get_close_matches(f"/{name}", known, n=1, cutoff=0.6)
+    others = [each for each in known if each != f"/{name}"]  # a prefix counts for nothing where an agent is named
+    near = difflib.get_close_matches(f"/{name}", others, n=1, cutoff=0.6)
     hint = f" did you mean {near[0]}?" if near else ""
     return f"there is no command /{name};{hint} /help lists what there is. To send it as text, put a space first."

@@ -9,13 +9,15 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from casebook import FILES, judged, scenario
+from casebook import FILES, WORLD, judged, scenario
 
 from doubles import warm
 from openclaw.cli import main
 from openclaw.errors import OpenClawError
-from openclaw.scenarios import record
-from openclaw.scenarios.results import Result
+from openclaw.scenarios import record, reports
+from openclaw.scenarios.check import Checked
+from openclaw.scenarios.results import Result, collected, matching
+from openclaw.scenarios.suite import Suite
 
 GOLDEN = Path(__file__).with_name("golden")
 TOP = Path(__file__).resolve().parent.parent.parent
@@ -238,8 +240,21 @@ def test_what_the_documentation_shows_is_so(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.partition("\n\n")[0] in page
 
 
+def test_cases_whose_turn_did_not_come_are_counted_and_no_success(project: Path) -> None:
+    found, every = scenario(WRONG), matching(None)
+    suite = Suite(Checked({}, {}, ()), (found,))
+    some = [Result(found.file, judged(WRONG)[0])]
+    results = collected(some, suite, WORLD, every)
+    assert reports.summary(results, suite) == "1 case in 1 file: 1 passed, 4 not judged"
+    root = ElementTree.fromstring(reports.junit(results, suite))
+    assert (root.get("tests"), root.get("errors")) == ("2", "1")
+    [wrong] = root.iter("error")
+    assert wrong.get("message") == "4 cases not judged"
+
+
 @pytest.mark.slow
-def test_ctrl_c_ends_it_with_what_there_was_until_then(project: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_it_with_what_there_was_until_then(project: Path, number: signal.Signals) -> None:
     """The conversations before it fill the time; the signal comes when the first result is told."""
     talk = "    steps: [{user: hello}, {model: hello}, {expect: {reply: hello}}]\n"
     many = "".join(f"  talk-{number}:\n{talk}" for number in range(100))
@@ -258,7 +273,7 @@ def test_ctrl_c_ends_it_with_what_there_was_until_then(project: Path) -> None:
     process = warm.Popen(command, stdout=-1, stderr=-1, text=True, cwd=project)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("ok ")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "openclaw: interrupted; what follows is what there was until then\n" in out

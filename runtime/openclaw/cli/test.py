@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from openclaw.adapters import importer, report
@@ -53,9 +56,28 @@ def run(args: argparse.Namespace) -> int:
     suite, chosen = load(project, files), matching(args.filter)
     if args.filter and not suite.checked.diagnostics and not _count(suite, chosen):
         raise UsageError(f"no case matches `{args.filter}`; `openclaw test -v` lists them all")
-    if args.update and _updated(suite, world, chosen, args.project):
-        suite = load(project, files)
-    return _Telling(args, suite, world).tell(chosen)
+    with _ended_as_by_ctrl_c():
+        if args.update and _updated(suite, world, chosen, args.project):
+            suite = load(project, files)
+        return _Telling(args, suite, world).tell(chosen)
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Whoever ends it, as by a limit of time, lets it clear away what conversations have written."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    ours = [number for number, known in before.items() if known is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _count(suite: Suite, chosen: Chosen) -> int:
@@ -139,7 +161,7 @@ class _Telling:
                 found.append(result)
         except KeyboardInterrupt:
             interrupted = True
-        results = collected(found, self.suite, self.world)
+        results = collected(found, self.suite, self.world, chosen)
         self._end(results, interrupted)
         if interrupted:
             return INTERRUPTED

@@ -77,6 +77,8 @@ def summary(results: Results, suite: Suite) -> str:
     told = [f"{cases - failed:,} passed", *([f"{failed:,} failed"] if failed else [])]
     if results.left_out:
         told.append(f"{results.left_out:,} not chosen")
+    if results.unjudged:
+        told.append(f"{results.unjudged:,} not judged")
     if broken:
         told.append(f"{_many(broken, 'file')} with mistakes")
     files = len({each.file for each in results.results})
@@ -98,12 +100,13 @@ def _many(count: int, word: str) -> str:
 
 
 def junit(results: Results, suite: Suite) -> str:
-    """A file is a suite; a case is a case in it. A file with mistakes is one that erred."""
+    """A file is a suite; a case is a case in it. A file with mistakes is one that erred, and so is an early end."""
     by_file: dict[str, list[Result]] = {}
     for each in results.results:
         by_file.setdefault(each.file, []).append(each)
     broken = _broken(suite)
-    counts = _counts(len(results.results) + len(broken), results.failed, len(broken))
+    errors = len(broken) + bool(results.unjudged)
+    counts = _counts(len(results.results) + errors, results.failed, errors)
     rows = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuites name="openclaw test" {counts}>']
     for file, found in by_file.items():
         failed = sum(not each.outcome.passed for each in found)
@@ -112,6 +115,8 @@ def junit(results: Results, suite: Suite) -> str:
         rows.append("  </testsuite>")
     for file, said in broken.items():
         rows += _mistakes(file, said)
+    if results.unjudged:
+        rows += _interrupted(results.unjudged)
     rows.append(f"  <!-- {escape(coverage.summary(results.coverage))} -->")
     return SECRETS.mask("\n".join([*rows, "</testsuites>"]))
 
@@ -145,6 +150,13 @@ def _mistakes(file: str, said: list[Diagnostic]) -> Iterator[str]:
     yield f'    <testcase classname="openclaw.scenario" name="the file is sound" file={_attribute(file)}>'
     text = "\n".join(head(each) + (f"\n  help: {each.help}" if each.help else "") for each in said)
     yield f"      <error type={_attribute(said[0].code)} message={_attribute(head(said[0]))}>{_content(text)}</error>"
+    yield from ("    </testcase>", "  </testsuite>")
+
+
+def _interrupted(count: int) -> Iterator[str]:
+    yield f'  <testsuite name="interrupted" {_counts(1, 0, 1)}>'
+    yield '    <testcase classname="openclaw.scenario" name="all cases are judged">'
+    yield f'      <error type="interrupted" message="{_many(count, "case")} not judged"/>'
     yield from ("    </testcase>", "  </testsuite>")
 
 

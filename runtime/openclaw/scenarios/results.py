@@ -41,11 +41,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """`left_out` counts the cases that were not chosen."""
+    """`left_out` counts the cases that were not chosen, `unjudged` those that were, and whose turn did not come."""
 
     results: tuple[Result, ...]
     left_out: int
     coverage: Coverage
+    unjudged: int = 0
 
     @property
     def failed(self) -> int:
@@ -75,11 +76,11 @@ def _outcome(case: Case, scenario: Scenario, world: World) -> Outcome:
         return Outcome(section, name, case.span, (Failure(case.span, ("the case to be judged",), (what,), (), why),))
 
 
-def collected(results: Iterable[Result], suite: Suite, world: World) -> Results:
+def collected(results: Iterable[Result], suite: Suite, world: World, chosen: Chosen) -> Results:
     kept = tuple(results)
     used = reduce(Used.__or__, (each.outcome.used for each in kept), Used())
-    every = sum(len(scenario.cases) for scenario in suite.scenarios)
-    return Results(kept, every - len(kept), coverage.of(world.snapshot, used))
+    asked = [chosen(scenario, case) for scenario in suite.scenarios for case in scenario.cases]
+    return Results(kept, asked.count(False), coverage.of(world.snapshot, used), asked.count(True) - len(kept))
 
 
 def outcome(case: Case, scenario: Scenario, world: World) -> Outcome:
