@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from openclaw.manifest import conform, policies, wording
+from openclaw.manifest import conform, expressions, policies, wording
 from openclaw.manifest.beats import Beats, check_input
 from openclaw.manifest.conform import Fault
 from openclaw.manifest.diagnostic import Diagnostic, Related, Span, error, see
@@ -64,8 +64,21 @@ def inputs_fit(project: Project) -> Iterator[Diagnostic]:
         if schema is None or tool is None or not isinstance(given, MapNode | None):
             continue
         root = check_input(project, check)
+        if expressions.endless(schema, plain(root)):
+            yield from _too_long(check, schema)
+            continue
         for fault in conform.misfits(schema, plain(root)):
             yield from _said(fault, root, tool, given)
+
+
+def _too_long(check: Definition, schema: Any) -> Iterator[Diagnostic]:
+    if expressions.sound(schema):
+        yield error(
+            "wrong-value",
+            check.node.key("input"),
+            "a text of `input` can be divided in too many ways by a `pattern` of the tool, or of a rule about it",
+            "shorten the text, or simplify the pattern",
+        )
 
 
 def _said(fault: Fault, root: MapNode, tool: Scalar, given: MapNode | None) -> Iterator[Diagnostic]:
@@ -112,8 +125,17 @@ def calls_are_allowed(project: Project) -> Iterator[Diagnostic]:
         if tool is None or agent is None or policy is None:
             continue
         attempt = _attempt(project, heartbeat.name, check, agent)
-        if attempt is not None:
+        schemas = list(_schemas(policy))
+        if attempt is not None and expressions.endless(schemas, attempt.input):
+            yield from _too_long(check, schemas)
+        elif attempt is not None:
             yield from _judged(project, tool, attempt, policy)
+
+
+def _schemas(policy: Policy) -> Iterator[Any]:
+    """What the rules say of inputs."""
+    for rule in policy.rules:
+        yield from (stated.input for stated in (rule.when, rule.unless) if stated is not None)
 
 
 def _policy(project: Project, agent: Definition | None) -> Policy | None:
@@ -129,7 +151,8 @@ def _attempt(project: Project, heartbeat: str, check: Definition, agent: Definit
     given = check_input(project, check)
     if spec is None or not check.sound or _unknown(given):
         return None
-    if next(conform.misfits(spec.input_schema, plain(given)), None) is not None:
+    value = plain(given)
+    if expressions.endless(spec.input_schema, value) or next(conform.misfits(spec.input_schema, value), None):
         return None
     properties: Mapping[str, Any] = spec.input_schema.get("properties", {})
     defaults = {name: schema["default"] for name, schema in properties.items() if "default" in schema}

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from openclaw.manifest import policies
+from openclaw.manifest import expressions, policies
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.diagnostic import Diagnostic, error, see, warning
 from openclaw.manifest.near import meant
-from openclaw.manifest.nodes import MapNode, Scalar
+from openclaw.manifest.nodes import MapNode, Node, Scalar
 from openclaw.manifest.policies import RuleNode, all_rules
 from openclaw.manifest.project import Project
 from openclaw.manifest.rules.policies import refer_person
@@ -112,19 +112,13 @@ def inputs_exist(project: Project) -> Iterator[Diagnostic]:
             yield from _expressions(conditions)
 
 
-def _expressions(conditions: object) -> Iterator[Diagnostic]:
+def _expressions(conditions: Node | None) -> Iterator[Diagnostic]:
     for entry in conditions.entries.values() if isinstance(conditions, MapNode) else ():
         pattern = entry.value.get("pattern") if isinstance(entry.value, MapNode) else None
         if isinstance(pattern, Scalar) and isinstance(pattern.value, str):
-            try:
-                re.compile(pattern.value)
-            except (re.error, RecursionError, OverflowError) as problem:
-                yield error(
-                    "rule-pattern",
-                    pattern.span,
-                    f"`pattern` is no regular expression: {problem}",
-                    "correct it; single quotes keep backslashes",
-                )
+            objection = expressions.objection(pattern.value)
+            if objection is not None:
+                yield error("rule-pattern", pattern.span, f"`pattern` {objection[0]}", objection[1])
 
 
 def _inputs(project: Project, rule: RuleNode) -> set[str] | None:

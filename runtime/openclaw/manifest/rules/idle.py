@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final, TypeAlias
 
-from openclaw.manifest import policies
+from openclaw.manifest import expressions, policies
 from openclaw.manifest.builtins import BUILTINS, FLOOR
 from openclaw.manifest.diagnostic import Diagnostic, Related, Span, see, warning
 from openclaw.manifest.nodes import MapNode, Node, Scalar, Unknown, plain
@@ -248,7 +248,7 @@ def _never_given(project: Project, rule: RuleNode, schema: Definition) -> Iterat
     if not wanted or not declared or any(found == {} for found in declared):
         return
     values = [plain(node) for node in wanted if node is not None]
-    if any(value is Unknown for value in values):
+    if any(value is Unknown or expressions.endless(declared, value) for value in values):
         return
     fits = any(next(conform.misfits(found, value), None) is None for found in declared for value in values)
     if not fits and wanted[0] is not None:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from openclaw.manifest import scalars
+from openclaw.manifest import expressions, scalars
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.diagnostic import Diagnostic, Related, error
 from openclaw.manifest.near import meant, near
 from openclaw.manifest.nodes import MapNode, Node, Scalar, Unknown, plain
 from openclaw.manifest.project import Definition, Project
+from openclaw.manifest.specs import below
 from openclaw.permissions.policy import Refusal
 from openclaw.permissions.template import Template
 from openclaw.signature import Derived, ImportProblem, SignatureProblem, mismatches
@@ -74,7 +75,8 @@ def _declaration(declared: Definition) -> Iterator[Diagnostic]:
                 f"`{high}` ({most}) is less than `{low}` ({least})",
                 "exchange them",
             )
-    yield from _expression(declared)
+    for stated in (declared, below(declared, "items")):
+        yield from _expression(stated)
     yield from _default(declared, str(type))
     if declared.value("optional") is True and "default" in declared.node.entries:
         yield error(
@@ -89,15 +91,9 @@ def _expression(declared: Definition) -> Iterator[Diagnostic]:
     pattern = declared.text("pattern")
     if pattern is None:
         return
-    try:
-        re.compile(pattern.value)
-    except (re.error, RecursionError, OverflowError) as problem:
-        yield error(
-            "tool-input",
-            pattern.span,
-            f"`pattern` is no regular expression: {problem}",
-            "correct it; single quotes keep backslashes",
-        )
+    objection = expressions.objection(str(pattern.value)) if pattern.value is not Unknown else None
+    if objection is not None:
+        yield error("tool-input", pattern.span, f"`pattern` {objection[0]}", objection[1])
 
 
 def _default(declared: Definition, type: str) -> Iterator[Diagnostic]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from openclaw.manifest import policies, scalars, wording
+from openclaw.manifest import expressions, policies, scalars, wording
 from openclaw.manifest.diagnostic import Diagnostic, error, see
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain
 from openclaw.manifest.policies import RuleNode, all_rules
@@ -85,6 +85,8 @@ def _tried(node: RuleNode, key: str, tests: Definition, matches: _Match) -> Iter
                 continue  # it has had its diagnostic
             if isinstance(value, Mapping) is not (key == "input"):
                 yield _misplaced(item, key, value)
+            elif key == "input" and expressions.endless(policies.rule(node).when.input, value):
+                yield from _too_long(node, item)
             elif matches(value) is not wanted:
                 yield _failed(node, key, item, value, wanted)
 
@@ -96,6 +98,12 @@ def _misplaced(item: Node, key: str, value: Any) -> Diagnostic:
             "rule-test", item.span, f"a test of `input` is a mapping of inputs, not {found}", "for example {limit: 5}"
         )
     return error("rule-test", item.span, f"a test of `{key}` is text, not {found}", "write it as the model would")
+
+
+def _too_long(node: RuleNode, item: Node) -> Iterator[Diagnostic]:
+    if expressions.sound(policies.rule(node).when.input):
+        what = "this test may take too long: `pattern` can divide its text in too many ways"
+        yield error("rule-test", item.span, what, "shorten the text, or simplify the pattern")
 
 
 def _failed(node: RuleNode, key: str, item: Node, value: Any, wanted: bool) -> Diagnostic:
