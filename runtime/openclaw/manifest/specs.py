@@ -70,7 +70,8 @@ def _schema(tool: Definition) -> dict[str, Any]:
 
 
 def _property(declared: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in declared.items() if key != "optional"}
+    unknown = {"type"} if declared.get("type") == "" else set()  # nobody has looked at its variable
+    kept = {key: value for key, value in declared.items() if key not in {"optional", *unknown}}
     if kept.get("type") == "path":
         kept["type"] = "string"
     if "pattern" in kept:
