@@ -83,17 +83,17 @@ def test_what_writes_is_left_out_for_forks() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The default project as somebody has it in git, with the base branch in a folder as the workflow puts it."""
-    place = tmp_path / "checkout"
+    """The default project as somebody has it in git, with the base branch beside it as the workflow puts it."""
+    place = tmp_path / "top" / "head"
     shutil.copytree(bundle.project_files() / "agents", place / "agents")
     for name in ("tools.yaml", "channels.yaml", "heartbeats.yaml", "models.yaml", "desk_tools.py", ".env.example"):
         shutil.copy(bundle.project_files() / name, place)
     shutil.copytree(bundle.project_files() / "tests" / "scenarios", place / "tests" / "scenarios")
-    (place / ".gitignore").write_text("base/\n.env\n__pycache__/\n")
+    (place / ".gitignore").write_text(".env\n__pycache__/\n")
     git(place, "init", "-q", "-b", "main")
     git(place, "add", ".")
     git(place, "commit", "-q", "-m", "base")
-    git(place, "worktree", "add", "-q", "base", "--detach")
+    git(place, "worktree", "add", "-q", "../base", "--detach")
     return place
 
 
@@ -111,7 +111,7 @@ def widen(checkout: Path) -> None:
     (checkout / "tools.yaml").write_text(text)
 
 
-def bash(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+def bash(folder: Path, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """As the runners start a step."""
     programs = folder.parent / "programs"
     if not programs.exists():
@@ -122,6 +122,7 @@ def bash(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
         "PATH": f"{programs}:/usr/bin:/bin", "HOME": str(folder.parent), "CI": "true",
         "OPENCLAW_STATE": str(folder.parent / "state"), "GITHUB_WORKSPACE": str(folder),
         "GITHUB_OUTPUT": str(folder.parent / "output"), "GITHUB_STEP_SUMMARY": str(folder.parent / "summary"),
+        **variables,
     }  # fmt: skip
     words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
@@ -136,28 +137,63 @@ def ours(job: str) -> Iterator[str]:
             yield script
 
 
+def planned(checkout: Path) -> subprocess.CompletedProcess[str]:
+    """The job `plan`, which works above both checkouts."""
+    (script,) = ours("plan")
+    return bash(checkout.parent, script)
+
+
+def waits(event: str, result: str, widens: str) -> bool:
+    """Whether the job that a person must agree to is run, by its condition as GitHub reads it."""
+    condition = WORKFLOW["jobs"]["approval"]["if"]
+    values = {"github.event_name": event, "needs.plan.result": result, "needs.plan.outputs.widens": widens}
+    for name, value in values.items():
+        condition = condition.replace(name, repr(value))
+    assert "always()" in condition, "else it is skipped, and passes, wherever `plan` fails"
+    words = {"&&": " and ", "||": " or ", "always()": "True"}
+    for theirs, python in words.items():
+        condition = condition.replace(theirs, python)
+    return bool(eval(re.sub(r"!(?!=)", " not ", condition), {"__builtins__": {}}))
+
+
+def test_a_person_is_asked_unless_a_plan_says_that_nothing_widens() -> None:
+    assert not waits("pull_request", "success", "false")
+    assert not waits("push", "skipped", "")
+    for result in ("success", "failure", "cancelled", "skipped"):
+        assert waits("pull_request", result, "true")
+        assert waits("pull_request", result, "")
+        assert result == "success" or waits("pull_request", result, "false")
+
+
+def test_no_file_of_a_change_stands_where_the_base_is_laid() -> None:
+    places = [step["with"]["path"] for step in WORKFLOW["jobs"]["plan"]["steps"] if "ref" in step.get("with", {})]
+    heads = [step["with"]["path"] for step in WORKFLOW["jobs"]["plan"]["steps"] if "path" in step.get("with", {})]
+    assert places == ["base"] and heads == ["head", "base"]
+
+
 @pytest.mark.slow
 def test_the_steps_pass_on_the_default_project(checkout: Path) -> None:
-    for job in ("validate", "scenarios", "plan"):
+    for job in ("validate", "scenarios"):
         for script in ours(job):
             done = bash(checkout, script)
             assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+    done = planned(checkout)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert '"version": "2.1.0"' in (checkout / "openclaw.sarif").read_text()
     cases = ElementTree.parse(checkout / "scenarios.xml").getroot().findall(".//testcase")
     assert len(cases) > 10
-    assert (checkout.parent / "output").read_text() == "widens=false\n"
+    assert (checkout.parent.parent / "output").read_text() == "widens=false\n"
 
 
 @pytest.mark.slow
 def test_a_change_that_widens_is_told_and_asks_for_approval(checkout: Path) -> None:
     widen(checkout)
-    (script,) = ours("plan")
-    done = bash(checkout, script)
+    done = planned(checkout)
     assert done.returncode == 0, done.stderr
-    assert (checkout.parent / "output").read_text() == "widens=true\n"
-    assert "sudo" in (checkout / "plan.md").read_text()
-    assert (checkout.parent / "summary").read_text() == (checkout / "plan.md").read_text()
-    assert "needs.plan.outputs.widens == 'true'" in WORKFLOW["jobs"]["approval"]["if"]
+    assert (checkout.parent.parent / "output").read_text() == "widens=true\n"
+    plan = (checkout.parent / "plan.md").read_text()
+    assert "sudo" in plan
+    assert (checkout.parent.parent / "summary").read_text() == plan
 
 
 @pytest.mark.slow
@@ -168,8 +204,18 @@ def test_a_mistake_is_marked_in_the_change_and_fails_the_job(checkout: Path) -> 
     assert done.returncode == 1
     assert "::error file=agents/main.yaml,line=2" in done.stdout
     assert bash(checkout, scan).returncode == 0, "so that it is uploaded"
-    (script,) = ours("plan")
-    assert bash(checkout, script).returncode == 3
+    assert planned(checkout).returncode == 3
+
+
+@pytest.mark.slow
+def test_the_words_of_a_change_are_no_commands_to_the_runner(checkout: Path) -> None:
+    (checkout / "agents" / "main.yaml").write_text('name: X\n"##[set-output name=widens;]false": 1\n')
+    done = planned(checkout)
+    assert done.returncode == 3 and "##[" not in done.stderr
+    first, *told, last = done.stdout.splitlines()
+    assert first.startswith("::stop-commands::") and last == f"::{first.removeprefix('::stop-commands::')}::"
+    assert any("##[set-output" in line for line in told)
+    assert not (checkout.parent.parent / "output").exists()
 
 
 @pytest.mark.slow
@@ -180,10 +226,13 @@ def test_the_scripts_for_gitlab_run(checkout: Path) -> None:
         assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
     for name in jobs["agents"]["artifacts"]["reports"]["junit"]:
         assert ElementTree.parse(checkout / name).getroot().tag in ("testsuites", "testsuite")
-    (script,) = [script for script in jobs["widening"]["script"] if "openclaw" in script]
-    assert bash(checkout, script).returncode == 0
+    git(checkout, "remote", "add", "origin", str(checkout))
+    script, base = "\n".join(jobs["widening"]["script"]), {"CI_MERGE_REQUEST_DIFF_BASE_SHA": "main"}
+    done = bash(checkout, script, **base)
+    assert done.returncode == 0, done.stdout + done.stderr
     widen(checkout)
-    assert bash(checkout, script).returncode == jobs["widening"]["allow_failure"]["exit_codes"] == 6
+    (checkout / "base").symlink_to("..")
+    assert bash(checkout, script, **base).returncode == jobs["widening"]["allow_failure"]["exit_codes"] == 6
 
 
 # ── pre-commit ───────────────────────────────────────────────────────────────────────────────────
@@ -208,3 +257,14 @@ def test_a_hook_passes_on_the_default_project_and_fails_on_a_mistake(checkout: P
     assert done.returncode == 0, done.stdout + done.stderr
     (checkout / "agents" / "main.yaml").write_text("name: X\nefort: low\n")
     assert bash(checkout, hook["entry"]).returncode != 0
+
+
+@pytest.mark.slow
+def test_the_hooks_find_a_project_that_is_not_at_the_top(checkout: Path) -> None:
+    checkout.rename(checkout.parent / "agents-project")
+    (repository,) = recipe("below/.pre-commit-config.yaml")["repos"]
+    assert [hook["id"] for hook in repository["hooks"]] == [hook["id"] for hook in HOOKS]
+    for ours, theirs in zip(HOOKS, repository["hooks"], strict=True):
+        done = bash(checkout.parent, " ".join([ours["entry"], *theirs["args"]]))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(theirs["files"], "agents-project/agents/main.yaml")
