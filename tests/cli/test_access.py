@@ -79,7 +79,7 @@ OPEN = {
 def test_what_strangers_reach_is_marked(name: str) -> None:
     snapshot = compiled(edited(OPEN[name])).snapshot
     assert any(way.open for way in ways(snapshot))
-    main, ops = (able(snapshot.agents[id], snapshot) for id in ("main", "ops"))
+    main, ops = (one for one in able(snapshot) if one.agent in ("main", "ops"))
     assert main.strangers and not ops.strangers
     marked = {(line.tools, line.words): line.strangers for line in main.unasked}
     assert marked[("measure",), "careful/sizes, tools.yaml:26"] is True
@@ -108,7 +108,7 @@ def test_a_channel_that_is_off_leads_nowhere() -> None:
     snapshot = compiled(edited((C, "strangers: ignore", "strangers: pair, enabled: false"))).snapshot
     [telegram] = [way for way in ways(snapshot) if way.title == "channel telegram"]
     assert telegram.off == "switched off (`enabled: false`)"
-    assert able(snapshot.agents["main"], snapshot).strangers == ()
+    assert {one.agent: one.strangers for one in able(snapshot)}["main"] == ()
 
 
 # ── columns ──────────────────────────────────────────────────────────────────────────────────────

@@ -46,7 +46,7 @@ def wrapped(text: str, columns: int) -> list[str]:
 
 def room(text: str) -> int:
     """Columns that a text takes."""
-    return sum(map(_wide, text))
+    return len(text) if text.isascii() else sum(map(_wide, text))  # a long list is in ASCII, nearly all of it
 
 
 def _wide(char: str) -> int:

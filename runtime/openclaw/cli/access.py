@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     side, _ = opened(args.project, imports=not args.no_import)
     snapshot, found = side.snapshot, ways(side.snapshot)
-    agents = [able(agent, snapshot) for agent in snapshot.agents.values()]
+    agents = able(snapshot)
     if args.json:
         as_json(_object(found, agents))
         return 0

@@ -6,7 +6,7 @@ Its law: a rule counts as within a stranger's reach unless it names people, or p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from openclaw.manifest.people import addresses, approvers_of, person
 from openclaw.manifest.snapshot import Agent, Snapshot
@@ -42,15 +42,50 @@ class Able:
     approvers: tuple[str, ...]
 
 
-def able(agent: Agent, snapshot: Snapshot) -> Able:
-    policy = snapshot.policies[agent.policy]
-    strange = [way for way in ways(snapshot) if way.open and not way.off and agent.id in way.agents]
+@dataclass(slots=True)
+class _House:
+    """A snapshot, with what many agents share read off once."""
+
+    snapshot: Snapshot
+    open_ways: list[Way]
+    spoken: dict[tuple[str, str], list[Rule]] = field(default_factory=dict)
+    settled: dict[tuple[str, str], bool] = field(default_factory=dict)
+    hidden: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def speaking(self, policy: str, tool: str) -> list[Rule]:
+        if (policy, tool) not in self.spoken:
+            side = Side(self.snapshot.policies[policy], self.snapshot.tools[tool])
+            self.spoken[policy, tool] = list(speaking(side))
+        return self.spoken[policy, tool]
+
+    def hides(self, policy: str, tool: str) -> bool:
+        if (policy, tool) not in self.hidden:
+            self.hidden[policy, tool] = hidden(self.snapshot.policies[policy], tool)
+        return self.hidden[policy, tool]
+
+    def settles(self, policy: str, tool: str) -> bool:
+        """Whether a rule speaks of every call of a tool."""
+        if (policy, tool) not in self.settled:
+            rules = self.snapshot.policies[policy].rules
+            self.settled[policy, tool] = any(names_tool(rule, tool) and _whole(rule) for rule in rules)
+        return self.settled[policy, tool]
+
+
+def able(snapshot: Snapshot) -> list[Able]:
+    """Of every agent."""
+    house = _House(snapshot, [way for way in ways(snapshot) if way.open and not way.off])
+    return [_able(agent, house) for agent in snapshot.agents.values()]
+
+
+def _able(agent: Agent, house: _House) -> Able:
+    snapshot, policy = house.snapshot, house.snapshot.policies[agent.policy]
+    strange = [way for way in house.open_ways if agent.id in way.agents]
     tools = [name for name in agent.tools if name in snapshot.tools]
-    gone = tuple(name for name in tools if hidden(policy, name))
+    gone = tuple(name for name in tools if house.hides(agent.policy, name))
     open_tools = [name for name in tools if name not in gone]
-    said = _said(agent, snapshot, open_tools)
+    said = _said(agent, house, open_tools)
     by_rule = {effect: [*_lines(said, effect, strange, snapshot)] for effect in Effect}
-    rest = _unnamed(agent, snapshot, open_tools)
+    rest = _unnamed(agent, house, open_tools)
     unlisted = [Line(rest, UNNAMED, strangers=bool(strange))] if rest else []
     asks, denies = (unlisted, []) if policy.default is Effect.ASK else ([], unlisted)
     never = [Line(gone, "whatever the call")] if gone else []
@@ -78,12 +113,12 @@ def _name(address: str, snapshot: Snapshot) -> str:
     return known.name if known else address
 
 
-def _said(agent: Agent, snapshot: Snapshot, tools: Iterable[str]) -> dict[int, tuple[Rule, list[str]]]:
+def _said(agent: Agent, house: _House, tools: Iterable[str]) -> dict[int, tuple[Rule, list[str]]]:
     """Each rule of the policy, in its order, with the agent's tools that it speaks of."""
-    policy = snapshot.policies[agent.policy]
-    found: dict[int, tuple[Rule, list[str]]] = {id(rule): (rule, []) for rule in policy.rules}
+    rules = house.snapshot.policies[agent.policy].rules
+    found: dict[int, tuple[Rule, list[str]]] = {id(rule): (rule, []) for rule in rules}
     for name in tools:
-        for rule in speaking(Side(policy, snapshot.tools[name])):
+        for rule in house.speaking(agent.policy, name):
             found[id(rule)][1].append(name)
     return {key: (rule, names) for key, (rule, names) in found.items() if names}
 
@@ -125,10 +160,9 @@ def _leads(way: Way, when: Condition) -> bool:
     return when.channel is None or channel in when.channel or "*" in when.channel or way.through == "room"
 
 
-def _unnamed(agent: Agent, snapshot: Snapshot, tools: Iterable[str]) -> tuple[str, ...]:
+def _unnamed(agent: Agent, house: _House, tools: Iterable[str]) -> tuple[str, ...]:
     """The tools of which some calls are left to the default: all that no rule settles as a whole."""
-    rules = snapshot.policies[agent.policy].rules
-    return tuple(name for name in tools if not any(names_tool(rule, name) and _whole(rule) for rule in rules))
+    return tuple(name for name in tools if not house.settles(agent.policy, name))
 
 
 def _whole(rule: Rule) -> bool:
