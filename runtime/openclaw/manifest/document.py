@@ -8,7 +8,7 @@ built: the C loader would end the process on deep nesting. Scalars follow the YA
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -17,12 +17,13 @@ from openclaw.manifest import scalars
 from openclaw.manifest.diagnostic import MOST_TOLD, Diagnostic, Span, error, see
 from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
+from openclaw.manifest.opened import Open
 from openclaw.manifest.source import Source, decode
 
 MOST_BYTES: Final = 1 << 20
 MOST_LEVELS: Final = 100
 MOST_VALUES: Final = 100_000  # with aliases expanded
-MOST_WRITTEN: Final = 40_000  # keys and values that stand in the file
+MOST_WRITTEN: Final = 60_000  # keys and values that stand in the file
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]*)+")
@@ -77,27 +78,6 @@ class _Stop(Exception):
         self.diagnostic = diagnostic
 
 
-@dataclass(slots=True, eq=False)
-class _Open:
-    """A collection whose end has not come yet. `size` counts its values with aliases expanded."""
-
-    event: Any
-    start: int
-    anchor: str | None
-    items: list[Node] = field(default_factory=list)
-    entries: dict[str, Entry] = field(default_factory=dict)
-    merged: list[MapNode] = field(default_factory=list)
-    key: Scalar | None = None
-    skip_value: bool = False
-    size: int = 1
-    shared: bool = False  # an alias stands inside
-    refused: bool = False  # a diagnostic says that this is no collection
-
-    @property
-    def is_map(self) -> bool:
-        return isinstance(self.event, yaml.MappingStartEvent)
-
-
 _Sized: TypeAlias = tuple[Node, int]
 
 
@@ -109,7 +89,7 @@ class _Builder:
         self.root: Node | None = None
         self.said: list[Diagnostic] = []
         self.last: tuple[int, int, str] | None = None  # the last value read whole: where, its opening character
-        self._open: list[_Open] = []
+        self._open: list[Open] = []
         self._anchors: dict[str, _Sized | None] = {}
         self._places: dict[str, Span] = {}
         self._documents = 0
@@ -234,7 +214,7 @@ class _Builder:
         if event.anchor is not None:
             self._anchors[event.anchor] = None  # open: an alias to it would contain itself
             self._places[event.anchor] = self.source.span(event.start_mark.index, event.start_mark.index + 1)
-        self._open.append(_Open(event, start, event.anchor, refused=refused))
+        self._open.append(Open(event, start, event.anchor, refused=refused))
 
     def _outermost(self, start: int) -> tuple[int, int]:
         """The value, on the innermost mapping's way in, that all the nesting hangs from."""
@@ -249,7 +229,7 @@ class _Builder:
         if done.event.flow_style:
             self.last = (done.start, end, self.source.text[done.start])
         span = self._collection_span(done, end)
-        node: Node = MapNode(_merge(done), span) if done.is_map else ListNode(tuple(done.items), span)
+        node: Node = MapNode(done.whole, span) if done.is_map else ListNode(tuple(done.items), span)
         if done.refused:
             node = Scalar(Unknown, "", "", span, done.start, end)
         if done.shared and done.size > MOST_VALUES and self._open:
@@ -266,7 +246,7 @@ class _Builder:
             )
         )
 
-    def _collection_span(self, done: _Open, end: int) -> Span:
+    def _collection_span(self, done: Open, end: int) -> Span:
         if done.event.flow_style:
             return self.source.span(done.start, end)
         # Of a block collection the first key, or the first dash, is the token.
@@ -336,7 +316,7 @@ class _Builder:
         else:
             self._value(into, node)
 
-    def _key(self, into: _Open, node: Node, event: Any, aliased: bool) -> None:
+    def _key(self, into: Open, node: Node, event: Any, aliased: bool) -> None:
         into.skip_value = True
         if not isinstance(node, Scalar):
             from openclaw.manifest.syntax import passed
@@ -360,7 +340,7 @@ class _Builder:
             place = self.source.span(event.start_mark.index, event.end_mark.index)
             into.key = replace(node, span=place) if aliased else node
 
-    def _value(self, into: _Open, node: Node) -> None:
+    def _value(self, into: Open, node: Node) -> None:
         key, into.key = into.key, None
         skipped, into.skip_value = into.skip_value, False
         if skipped or key is None:
@@ -383,7 +363,7 @@ class _Builder:
             return
         into.entries[name] = Entry(key, node)
 
-    def _merge_value(self, into: _Open, key: Scalar, node: Node) -> None:
+    def _merge_value(self, into: Open, key: Scalar, node: Node) -> None:
         if into.merged:
             self.said.append(
                 error("yaml-duplicate", key.span, "key `<<` is given twice", "merge a list instead: `<<: [*a, *b]`")
@@ -401,12 +381,3 @@ class _Builder:
                         "give it an alias to a mapping: `<<: *name`",
                     )
                 )
-
-
-def _merge(done: _Open) -> dict[str, Entry]:
-    """Own keys first, then those of merged mappings: what is given explicitly wins, then the earlier one."""
-    entries = done.entries
-    for merged in done.merged:
-        for name, entry in merged.entries.items():
-            entries.setdefault(name, entry)
-    return entries

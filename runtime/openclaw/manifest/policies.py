@@ -20,7 +20,7 @@ from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, pl
 from openclaw.manifest.project import Definition, Project
 from openclaw.permissions.policy import Condition, Effect, Origin, Policy, Rule, Sandbox
 
-MOST_JOINED: Final = 100_000  # rules, and policies, in all policies with what they include
+MOST_JOINED: Final = 100_000  # policies, rules and includes, in all policies with what they include
 EFFECTS: Final = {"allow": Effect.ALLOW, "ask": Effect.ASK, "deny": Effect.DENY}
 _DURATION = re.compile(r"([0-9]+)(ms|s|m|h)")
 LONGEST: Final = 100 * 366 * 86_400.0  # seconds: what is longer counts as this, for the calendar ends somewhere
@@ -82,11 +82,12 @@ def build(project: Project) -> dict[str, Policy]:
     """None at all where they hold too much of one another: a rule tells that, and nothing is built on a part."""
     own = {name: tuple(map(rule, rule_nodes(project, each))) for name, each in project.all("policy").items()}
     own[""] = tuple(_after_strangers(project))
+    included = {name: len(each.texts("include")) for name, each in project.all("policy").items()}
     built: dict[str, Policy] = {}
     left = MOST_JOINED
     for name, policy in project.all("policy").items():
         joined = [*(each for each in reach(project, name) if each != FLOOR), FLOOR, ""]
-        left -= len(joined) + sum(len(own.get(each, ())) for each in joined)
+        left -= sum(1 + len(own.get(each, ())) + included.get(each, 0) for each in joined)
         if left < 0:
             return {}
         built[name] = _policy(policy, [each for one in joined for each in own.get(one, ())])
@@ -108,7 +109,7 @@ def _policy(policy: Definition, rules: Iterable[Rule]) -> Policy:
 
 def _canonical(path: str) -> Path:
     """Where it leads now: a link that is turned elsewhere later is trusted no more."""
-    return Path(os.path.realpath(Path(path).expanduser()))
+    return Path(os.path.realpath(os.path.expanduser(path.replace("\0", "?"))))  # what holds a NUL has been told
 
 
 def _after_strangers(project: Project) -> Iterator[Rule]:

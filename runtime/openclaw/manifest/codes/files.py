@@ -18,7 +18,7 @@ CODES: Final[dict[str, Code]] = {
         good=channels("channels:\n  http: {kind: http}\n"),
     ),
     "file-size": Code(
-        "A manifest holds at most 1 MiB, and 40,000 keys and values.",
+        "A manifest holds at most 1 MiB, and 60,000 keys and values.",
         bad={"tools.yaml": f"# {'x' * (1 << 20)}\n{TOOLS}"},
         good={"tools.yaml": f"# {'x' * 60}\n{TOOLS}"},
     ),

@@ -83,7 +83,7 @@ def includes_are_bounded(project: Project) -> Iterator[Diagnostic]:
         yield error(
             "policy-include",
             next(iter(known.values())).key,
-            f"with what they include, the policies hold more than {policies.MOST_JOINED:,} rules",
+            f"with what they include, the policies hold more than {policies.MOST_JOINED:,} rules and includes",
             f"include less, or write what every policy shares into `{FLOOR}` once",
         )
 
@@ -110,7 +110,7 @@ def repositories_are_whole_paths(project: Project) -> Iterator[Diagnostic]:
     for policy in project.all("policy").values():
         for named in policy.texts("trusted_repositories"):
             path = PurePosixPath(str(named.value))
-            if ".." in path.parts or not (path.is_absolute() or path.parts[:1] == ("~",)) or len(path.parts) < 2:
+            if "\0" in str(path) or ".." in path.parts or not (path.is_absolute() or path.parts[:1] == ("~",)) or len(path.parts) < 2:
                 yield error(
                     "policy-repository",
                     named.span,

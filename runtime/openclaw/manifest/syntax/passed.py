@@ -53,14 +53,16 @@ def template(source: Source, start: int) -> Diagnostic:
     key = KEY.match(text[: column - 1])
     shown = f"{key.group(1)}: " if key else ""
     value = text[column - 1 :]
-    before = text[: column - 1]
+    before, how = text[: column - 1], "quote it"
     if before.count("{") > before.count("}") and (whole := _TEMPLATE.match(value)):
         value, shown = whole.group(), ""  # what follows belongs to the mapping around it
     if before.rstrip().endswith("shell:"):
-        value = _HOLE.sub(r"{\1}", value)
+        # The program itself cannot be a placeholder: one stands before it for the reader's own.
+        value = "echo " + _HOLE.sub(r"{\1}", value)
+        how = "quote it, and name the program first"
     return error(
         "yaml-bracket",
         source.span(start, start + 2),
         "`{{` is read as a YAML mapping, not as a template",
-        f"quote it: `{shown}{quoted(value)}`",
+        f"{how}: `{shown}{quoted(value)}`",
     )
