@@ -16,7 +16,6 @@ from openclaw.manifest.assemble import snapshot
 from openclaw.manifest.diagnostic import Diagnostic, arrange, bounded
 from openclaw.manifest.folder import Folder, kind_of
 from openclaw.manifest.gather import gather
-from openclaw.manifest.hidden import masked
 from openclaw.manifest.nodes import MapNode, plain
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules import RULES
@@ -55,11 +54,17 @@ def compile_open(
     new = [said for said in across if (said.file, said.line, said.column) not in told]
     first = bounded(arrange(_once(alone, new)), gathered.cut)
     project.secrets = gathered.secrets
-    texts = {file: (kind_of(file), source.text, project.roots.get(file)) for file, source in project.sources.items()}
-    diagnostics = arrange(masked(first, gathered.secrets, texts))
+    diagnostics = _masked(project, first) if first else ()
     if any(said.severity == "error" for said in diagnostics):
         return Compiled(None, diagnostics), project
     return Compiled(replace(snapshot(project), secrets=gathered.secrets), diagnostics), project
+
+
+def _masked(project: Project, found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    from openclaw.manifest.hidden import masked  # takes time, and is needed only now
+
+    texts = {file: (kind_of(file), source.text, project.roots.get(file)) for file, source in project.sources.items()}
+    return arrange(masked(found, project.secrets, texts))
 
 
 def _once(alone: Iterable[Diagnostic], across: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -19,7 +19,9 @@ from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
 from openclaw.manifest.placeholders import Path, secret_keys
 from openclaw.secrecy import SHAPES, SHORTEST, STRUCK, Forms, Secrets, apart, shaped
 
-_LONGEST: Final = 8192  # characters of a secret that is also sought word by word
+_LONGEST: Final = 8192  # characters of a secret that is also sought word by word, and of a line that is looked into
+_MOST: Final = 1000  # secrets of one file; whoever has more wants to keep this busy
+_MOST_COMPARED: Final = 200  # secrets of a project that messages are searched for in every form
 _NAMES: Final = re.compile(
     r".*(?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|credentials?|bearer|authorization|cookie"
     r"|(?:api|access|private|auth|signing|secret|encryption)[_-]?key)",
@@ -27,7 +29,7 @@ _NAMES: Final = re.compile(
 )
 _KEY: Final = re.compile(r"(?<![\w.-])[\"']?([A-Za-z_][\w.-]{0,80})[\"']?(?:[ \t]*|[ \t]*\r?\n[ \t]*)([:=])")
 _HOLE: Final = re.compile(r"\$\{(?:file:[^}\s]*\}|[A-Za-z_]\w*(?:\}|:-|(?=[\s,\"']|\Z)))|\}")
-_ADDRESS: Final = re.compile(r"(?<=://)[^\s/?#\"'`@$]{1,500}(?:@|[/?#][^\s\"'`@]{0,500}@)")
+_ADDRESS: Final = re.compile(r"(?<=://)[^\s/?#\"'`@$]{1,200}(?:@|[/?#][^\s\"'`@]{0,200}@)")
 _HEADER: Final = re.compile(r"[|>][-+0-9]*[ \t]*(?:#[^\r\n]*)?\Z")
 _DESCRIBED: Final = re.compile(r"\{\s*(?:type|description|default|choices|optional|any)\b")  # an input of that name
 _VARIABLE: Final = re.compile(r"!\w+[ \t]+[A-Z][A-Z0-9_]*(?=[\s,}]|\Z)")  # another tool's placeholder
@@ -36,6 +38,7 @@ _NEXT: Final = re.compile(r",\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*:(?=\s)|[}\]][\s,
 _COMMENT: Final = re.compile(r"[ \t]#(?=\s|\Z)")
 _A_KEY: Final = re.compile(r"[ \t]*(?:- +)?[\"']?[\w.-]+[\"']?[ \t]*:(?=\s|\Z)|[ \t]*#|[ \t]*\Z")
 _BREAKS: Final = (re.compile(r"[\s:\"'`]+"), re.compile(r"[\s:;,.\"'`#&*!|>@%={}\[\]()<$?+~^\\/-]+"))
+_QUOTES: Final = re.compile(r"`[^`]*`?|\"[^\"]*\"?")
 _SHAPES_ONLY: Final = Secrets()  # which holds none itself
 
 
@@ -46,7 +49,7 @@ def stretches(kind: str | None, text: str, root: Callable[[], Node | None] = lam
     """What no excerpt may show. `root` is asked for only where there is a key whose value may be secret."""
     found = [*shaped(text), *(each.span() for each in _ADDRESS.finditer(text))]
     found += (each.span() for each in SHAPES[-1][0].finditer(text))  # the head of a key, whatever follows
-    placed = [span for key in _keys(kind, text) for span in _written(text, key)]
+    placed = list(_placed(kind, text))
     if placed and (tree := root()) is not None:
         placed += _scalars(kind, tree, ())
     return apart([*found, *(part for span in placed for part in _literal(text, *span))])
@@ -75,9 +78,33 @@ def _is_telling(kind: str | None, key: str) -> bool:
         return True
     if key[:1].lower() not in "tspa" or not 4 <= len(key) <= 9 or key in _vocabulary(kind):
         return False
-    from difflib import get_close_matches  # takes time, and is rarely needed
+    return _misspelt().fullmatch(key) is not None
 
-    return bool(get_close_matches(key.lower(), ("token", "secret", "password", "api_key"), n=1, cutoff=0.81))
+
+@cache
+def _misspelt() -> re.Pattern[str]:
+    """One letter is wrong, missing, too many, or has changed places with the next."""
+    ways = {
+        way
+        for word in ("token", "secret", "password", "api_key")
+        for at in range(len(word))
+        for way in (
+            f"{word[:at]}.?{word[at + 1 :]}", f"{word[:at]}.{word[at:]}",
+            f"{word[:at]}{word[at + 1 : at + 2]}{word[at]}{word[at + 2 :]}",
+        )
+    }  # fmt: skip
+    return re.compile("|".join(sorted(ways)), re.IGNORECASE)
+
+
+def _placed(kind: str | None, text: str) -> Iterator[tuple[int, int]]:
+    done = 0
+    for count, key in enumerate(_keys(kind, text)):
+        if count >= _MOST:
+            yield key.end(), len(text)
+            return
+        for start, end in _written(text, key) if key.start() >= done else ():
+            yield start, end
+            done = max(done, end)
 
 
 def _keys(kind: str | None, text: str) -> Iterator[re.Match[str]]:
@@ -91,9 +118,12 @@ def _keys(kind: str | None, text: str) -> Iterator[re.Match[str]]:
 def _written(text: str, key: re.Match[str]) -> Iterator[tuple[int, int]]:
     """The value of a key as far as the text alone shows it."""
     line = text.rfind("\n", 0, key.start()) + 1
+    start, end = key.end(), _end(text, key.end())
+    if end - line > _LONGEST:
+        yield start, end
+        return
     head = text[line : key.start()]
     indent = len(head) - len(head.lstrip(" \t"))
-    start, end = key.end(), _end(text, key.end())
     start += len(text[start:end]) - len(text[start:end].lstrip(" \t"))
     rest = text[start:end]
     bare = re.sub(r"^(?:[&!]\S*[ \t]+)+", "", rest)
@@ -187,10 +217,13 @@ def masked(
     if not found:
         return found
     secrets = frozenset(secret for secret in secrets if len(secret) >= SHORTEST)
-    told = "\n".join(part for each in found for part in _parts(each))
-    words = _told(_pieces(_quotable(found, texts), secrets), told.casefold())
-    forms, cut = Forms.of(secrets | words), [word for word in words if len(word) > SHORTEST]
-    return [_struck(each, lambda text: _strike(text, forms, cut)) for each in found]
+    told = "\n".join(part for each in found for part in _parts(each)).casefold()
+    pieces = _likely(_pieces(_quotable(found, texts), secrets), told)
+    if len(secrets) > _MOST_COMPARED or len(pieces) > 5 * _MOST_COMPARED:  # then nothing of anybody's is quoted
+        found = [_struck(each, lambda text: _QUOTES.sub(f"`{STRUCK}`", text)) for each in found]
+        secrets, pieces = frozenset(), []
+    forms = Forms.of({*secrets, *(piece for piece in pieces if piece.casefold() in told)})
+    return [_struck(each, lambda text: _strike(text, forms, pieces)) for each in found]
 
 
 def _parts(each: Diagnostic) -> Iterator[str]:
@@ -238,6 +271,7 @@ def _pieces(quotable: Iterable[str], secrets: Iterable[str]) -> Iterator[str]:
                 yield from breaks.split(secret)
 
 
-def _told(pieces: Iterable[str], told: str) -> frozenset[str]:
-    """Those that the messages hold at least the beginning of."""
-    return frozenset(piece for piece in pieces if len(piece) >= SHORTEST and piece[:SHORTEST].casefold() in told)
+def _likely(pieces: Iterable[str], told: str) -> list[str]:
+    """Those of which the messages hold at least the beginning."""
+    begun = {told[at : at + SHORTEST] for at in range(len(told))}
+    return list({piece for piece in pieces if len(piece) >= SHORTEST and piece[:SHORTEST].casefold() in begun})
