@@ -15,6 +15,7 @@ from openclaw.manifest.rules import agents as agents
 from openclaw.manifest.rules import channels as channels
 from openclaw.manifest.rules import checks as checks
 from openclaw.manifest.rules import conditions as conditions
+from openclaw.manifest.rules import doubled as doubled
 from openclaw.manifest.rules import heartbeats as heartbeats
 from openclaw.manifest.rules import idle as idle
 from openclaw.manifest.rules import models as models
@@ -66,6 +67,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     policies.allows_have_a_point,
     trials.tests_hold,
     idle.rules_decide,
+    doubled.entries_add_something,
     idle.conditions_can_be_met,
     idle.conditions_fit_the_tools,
     idle.places_agree,

@@ -313,10 +313,12 @@ def tools_are_not_all_denied(project: Project) -> Iterator[Diagnostic]:
 
 
 def _always_denied(project: Project, policy: Policy, tool: Scalar) -> bool:
-    """Of a glob: all that it matches. To take one of them from a policy's agents is what a deny is for."""
+    """Of a glob: all that it matches. To take one of them from a policy's agents is what a deny is for. A tool that
+    does not exist has had its diagnostic."""
     from openclaw.permissions.decide import hidden  # brings all of the judgement along, and is rarely needed
 
-    return all(hidden(policy, name) for name in _matched(project, tool))
+    known = [name for name in _matched(project, tool) if name in project.names("tool")]
+    return bool(known) and all(hidden(policy, name) for name in known)
 
 
 def _matched(project: Project, tool: Scalar) -> list[str]:

@@ -18,17 +18,18 @@ from openclaw.manifest.nodes import MapNode, Node, Scalar, Unknown, plain
 from openclaw.manifest.policies import RuleNode, all_rules, rule_nodes
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.specs import tool_spec
+from openclaw.permissions import patterns
 from openclaw.permissions.covers import covers
 from openclaw.permissions.policy import Condition, Effect, Policy, Rule
 
 _Place: TypeAlias = tuple[str, int, int]
-_WHAT: Final = ("commands", "paths", "hosts")
+WHAT: Final = ("commands", "paths", "hosts")
 _MOST: Final = 200_000  # entries that are compared, about half a second's worth
 
 
 def rules_decide(project: Project) -> Iterator[Diagnostic]:
     """Every rule of a policy decides something that no other rule of it decides as strictly."""
-    named, patience, defaults = _Named(project), _Patience(), _strictest_defaults(project)
+    named, patience, defaults = Named(project), _Patience(), _strictest_defaults(project)
     for policy in project.all("policy").values():
         joined = policies.whole_policy(project, policy.name)
         if joined is None:
@@ -38,12 +39,19 @@ def rules_decide(project: Project) -> Iterator[Diagnostic]:
         before: set[_Place] = set()
         for node in rule_nodes(project, policy):
             rule = replace(policies.rule(node), tools=named.of(policies.rule(node).tools))
-            behind = _Behind(rule, by_tool, before, default, patience)
-            yield from _settled(node, rule, behind, named)
+            if not refused(node):
+                yield from _settled(node, rule, _Behind(rule, by_tool, before, default, patience), named)
             before.add(_place(rule))
 
 
-class _Named:
+def refused(node: RuleNode) -> bool:
+    """Whether one of its commands has had a diagnostic."""
+    effect, unsafe = policies.EFFECTS[node.effect], node.effect != "allow" or node.node.value("unsafe") is True
+    entries = node.node.texts("commands")
+    return any(patterns.check_pattern(str(entry.value), unsafe=unsafe, effect=effect) is not None for entry in entries)
+
+
+class Named:
     """Which tools the names and globs of rules stand for; each is asked for once."""
 
     def __init__(self, project: Project) -> None:
@@ -94,7 +102,7 @@ class _Patience:
 
 
 def _size(rule: Rule) -> int:
-    return max(len(getattr(rule.when, key) or ()) for key in _WHAT) or 1
+    return max(len(getattr(rule.when, key) or ()) for key in WHAT) or 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,19 +120,35 @@ class _Behind:
         for other in self.by_tool.get(narrow.tools[0], ()) if narrow.tools else ():
             if not self.patience.has(other, narrow):
                 return None
-            if self._may(other) and covers(other, narrow, self.default):
+            if self._may(other) and covers(other, narrow, self.default) and not self._told_there(other, narrow):
                 return other
         return None
+
+    def _told_there(self, other: Rule, narrow: Rule) -> bool:
+        """Whether a later rule says something again that this one does: it is told there, and only there."""
+        if other.effect > self.rule.effect or _place(other) in self.before:
+            return False
+        return any(covers(narrow, part, self.default) for part in _alone(other))
 
     def _may(self, other: Rule) -> bool:
         """A stricter rule wherever it stands; of two that are as strict, one of the same policy. A floor that forbids
         the same is no reason to take it out of a policy that should hold without it."""
         if not other.policy or other.effect < self.rule.effect or _place(other) == _place(self.rule):
             return False
-        return other.effect > self.rule.effect or _place(other) in self.before
+        return other.effect > self.rule.effect or other.policy == self.rule.policy
 
 
-def _settled(node: RuleNode, rule: Rule, behind: _Behind, named: _Named) -> Iterator[Diagnostic]:
+def _alone(rule: Rule) -> Iterator[Rule]:
+    """The rule with each thing that it lists by itself."""
+    found = [replace(rule, tools=(tool,)) for tool in rule.tools] or [rule]
+    for key in WHAT:
+        for value in getattr(rule.when, key) or ():
+            alone: Any = {key: (value,)}
+            found.append(replace(rule, when=replace(rule.when, **alone)))
+    return iter([rule, *found])
+
+
+def _settled(node: RuleNode, rule: Rule, behind: _Behind, named: Named) -> Iterator[Diagnostic]:
     """What of a rule another one settles: all of it, some of its tools, or some of its commands, paths or hosts."""
     if (wide := behind.wide(rule)) is not None:
         yield from _told(node, None, wide)
@@ -134,11 +158,11 @@ def _settled(node: RuleNode, rule: Rule, behind: _Behind, named: _Named) -> Iter
             yield from _told(node, part, wide)
 
 
-def _parts(node: RuleNode, rule: Rule, named: _Named) -> Iterator[tuple[Scalar, Rule]]:
+def _parts(node: RuleNode, rule: Rule, named: Named) -> Iterator[tuple[Scalar, Rule]]:
     """Each thing the rule lists, and the rule as it would be with that alone."""
     for tool in node.tools if len(node.tools) > 1 else ():
         yield tool, replace(rule, tools=named.of([str(tool.value)]))
-    for key in _WHAT:
+    for key in WHAT:
         # An allow needs all paths or hosts of a call covered, so none of them can be judged alone.
         listed = node.node.texts(key) if node.effect != "allow" or key == "commands" else []
         for stated in listed if len(listed) > 1 else ():
@@ -287,7 +311,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _named(project: Project, rule: RuleNode) -> list[str]:
-    found = _Named(project).of([str(tool.value) for tool in rule.tools])
+    found = Named(project).of([str(tool.value) for tool in rule.tools])
     return [name for name in found if name in BUILTINS or name in project.all("tool")]
 
 
@@ -297,7 +321,7 @@ def _named(project: Project, rule: RuleNode) -> list[str]:
 def conditions_fit_the_tools(project: Project) -> Iterator[Diagnostic]:
     """`commands` of tools that run none, `paths` of tools that are given none, `hosts` of those that fetch nothing."""
     for rule in all_rules(project):
-        stated = [key for key in _WHAT if key in rule.node.node.entries]
+        stated = [key for key in WHAT if key in rule.node.node.entries]
         named = _named(project, rule) if stated and rule.sound and "tool" not in project.unreadable else []
         for key in stated if named else ():
             if not any(_has(project, name, key, rule.effect) for name in named):
