@@ -71,6 +71,21 @@ def test_it_speaks_json_and_markdown(project: Path) -> None:
     assert comment.returncode == 6 and comment.stdout.startswith("### openclaw plan: 2 changes; 1 permission widens\n")
 
 
+def test_an_empty_name_of_a_folder_is_wrong_usage(project: Path) -> None:
+    done = plan(project, "--from", "")
+    assert (done.returncode, done.stdout) == (2, "") and "--from is empty" in done.stderr
+
+
+def test_of_a_scenario_file_no_more_is_read_than_a_manifest_may_have(project: Path) -> None:
+    base = write(project.parent / "base")
+    folder = project / "tests" / "scenarios"
+    folder.mkdir(parents=True)
+    with (folder / "large.yaml").open("wb") as file:
+        file.truncate(1 << 40)
+    done = plan(project, "--from", str(base))
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_broken_project_is_told_and_ends_with_three(project: Path) -> None:
     base = write(project.parent / "base")
     edit(project, TOOLS, "default: deny", "default: allow")

@@ -6,7 +6,6 @@ command.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,10 +44,10 @@ def said(snapshot: Snapshot, manifests: Project, root: Path) -> Stated:
     from openclaw.scenarios.document import Scenario, read
 
     found = stated(snapshot, manifests)
-    calls = list(found.calls)
+    calls, files = list(found.calls), Folder(str(root), {})
     for path in sorted((root / "tests" / "scenarios").glob("*.yaml")):
-        with contextlib.suppress(OSError):
-            scenario = read(path.name, path.read_bytes()) if path.is_file() else ()
-            decisions = scenario.decisions if isinstance(scenario, Scenario) else ()
-            calls += [(case.tool, call) for case in decisions for call in case.calls]
+        content = files.read_file(str(path))  # a regular file alone, and no more of it than a manifest may have
+        scenario = read(path.name, content) if content is not None else ()
+        decisions = scenario.decisions if isinstance(scenario, Scenario) else ()
+        calls += [(case.tool, call) for case in decisions for call in case.calls]
     return replace(found, calls=tuple(calls))

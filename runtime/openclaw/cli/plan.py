@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
 def _base(args: argparse.Namespace) -> tuple[str, Stated]:
     """What it is compared with: in words, and compiled."""
     if args.base is not None:
+        if not args.base:
+            raise UsageError("--from is empty; name the folder to compare with, or leave it away")
         base = Path(args.base).expanduser().absolute()
         if not base.is_dir():
             raise UsageError(f"--from: {base} is not a folder")
