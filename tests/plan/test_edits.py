@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from doubles.edits import NOW, compiled, edited, planned
+from doubles.edits import NOW, PROJECT, compiled, edited, planned
 from openclaw.plan.changes import Change
 from openclaw.plan.whole import plan
 
@@ -45,8 +45,8 @@ TABLE: dict[str, tuple[tuple[Edit, ...], set[str], str]] = {
     "an until that is gone": (((T, ", until: 2026-06-01", ""),), {"widens"}, "web_fetch"),
     "a host more": (((T, "[docs.example]", '[docs.example, "*.docs.example"]'),), {"widens"}, "web_fetch"),
     "a path more": (((T, '["notes/**"]', '["notes/**", "drafts/**"]'),), {"widens"}, "write_file"),
-    "a bound that is raised": (((T, "maximum: 50", "maximum: 500"),), {"widens", "may tighten"}, "refund"),
-    "a bound that is lowered": (((T, "maximum: 50", "maximum: 5"),), {"tightens", "may widen"}, "refund"),
+    "a bound that is raised": (((T, "maximum: 50", "maximum: 500"),), {"widens"}, "refund"),
+    "a bound that is lowered": (((T, "maximum: 50", "maximum: 5"),), {"tightens"}, "refund"),
     "an allow that is unsafe now": (
         ((T, LOOK, '{id: look, allow: run_command, commands: [ls, cat, "bash x.sh"], unsafe: true}'),),
         {"widens"}, "run_command"),
@@ -223,3 +223,54 @@ def test_what_many_agents_share_is_told_once() -> None:
     old, new = compiled({**edited(), **files}), compiled({**edited((T, "[ls, cat]", "[ls, cat, wc]")), **files})
     [change] = permissions(plan(old, new, NOW))
     assert len(change.agents) == 31
+
+
+BEHIND = (
+    (T, "du -k -- {path}", "which -- {path}"),
+    (M, "[run_command, read_file, write_file, web_fetch, refund, measure]", "[measure]"),
+    (OPS, "[run_command, read_file]", "[read_file]"),
+)
+
+
+def test_a_deny_of_a_program_counts_where_a_template_may_start_it_under_another_name() -> None:
+    old = compiled(edited(*BEHIND, (T, "[sudo, su]", "[doas, which.debianutils]")))
+    new = compiled(edited(*BEHIND, (T, "[sudo, su]", "[doas]")))
+    [change] = permissions(plan(old, new, NOW))
+    assert (change.what, change.name, change.words) == (
+        "may widen",
+        "measure",
+        "denies less widely what the file behind a program of its command may be called: commands [which.debianutils] "
+        "(floor/no-root, tools.yaml:13)",
+    )
+    assert not permissions(plan(new, old, NOW))
+
+
+def test_what_is_no_longer_included_is_no_longer_denied() -> None:
+    common = (T, "      - {allow: read_file}\n", "      - {id: no-keys, deny: write_file, paths: ['**/*.key']}\n")
+    included = (T, CAREFUL, f"{CAREFUL}    include: [common]\n")
+    [change] = permissions(plan(compiled(edited(common, included)), compiled(edited(common)), NOW))
+    assert change.words == "no longer denies paths [**/*.key] (common/no-keys, tools.yaml:16)"
+
+
+def test_the_mark_of_a_tool_whose_words_are_a_strangers_is_no_rule_of_a_policy() -> None:
+    mark = "    shell: du -k -- {path}\n"
+    marked = compiled(edited((T, mark, f"{mark}    taint: ask\n")))
+    for changes in (plan(marked, compiled(PROJECT), NOW), plan(compiled(PROJECT), marked, NOW)):
+        assert not [change for change in changes if change.kind == "policy"]
+        [told_of] = permissions(changes)
+        assert "(taint:measure, tools.yaml:" in told_of.words
+
+
+def test_a_reason_that_is_another_is_told_as_that() -> None:
+    [change] = planned((T, "[sudo, su]}", "[sudo, su], reason: nobody is root here}"))
+    [field] = change.fields
+    assert (field.name, field.old, field.new) == ("rule no-root: reason", None, "nobody is root here")
+
+
+def test_an_example_is_one_of_what_it_stands_beside() -> None:
+    found = permissions(planned((T, "[systemctl]}", "[systemctl, service], network: true}")))
+    examples = {change.words.split(" commands")[0]: change.example for change in found if change.widens}
+    assert examples == {
+        "asks about": 'run_command command "systemctl && service": was denied, asks now',
+        "what is agreed to has the network:": "",
+    }

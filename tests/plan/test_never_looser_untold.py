@@ -5,6 +5,7 @@ A counterexample would be a call that is judged less strictly by the new policy 
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from openclaw.manifest.snapshot import Agent, Model, Person, Room, Snapshot
 from openclaw.messages import Address, ToolSpec
 from openclaw.permissions.compare import loosened
 from openclaw.permissions.decide import decide
-from openclaw.permissions.facts import Assumed, Bare, Facts
+from openclaw.permissions.facts import Assumed, Bare, Facts, Program
 from openclaw.permissions.policy import Attempt, Condition, Effect, Policy, Rule
 from openclaw.permissions.template import Template, compile_template
 from openclaw.plan.judging import House
@@ -32,8 +33,8 @@ def _schema(*names: str, **more: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _template() -> Template:
-    found = compile_template("sudo du {x} | head", {"x": {"type": "string"}})
+def _template(text: str) -> Template:
+    found = compile_template(text, {"x": {"type": "string"}})
     assert isinstance(found, Template)
     return found
 
@@ -42,24 +43,58 @@ TOOLS = {
     "run_command": ToolSpec("run_command", "", _schema("command"), "shell", judged={"command": "command"}),
     "write_file": ToolSpec("write_file", "", _schema("path"), "files", judged={"path": "path"}, writes=True),
     "web_fetch": ToolSpec("web_fetch", "", _schema("url"), "web", judged={"url": "url"}),
-    "refund": ToolSpec("refund", "", _schema(amount={"type": "integer"}), "python", {"reference": "shop:refund"}),
-    "measure": ToolSpec("measure", "", _schema("x"), "shell", {"template": _template(), "env": {}}),
+    "refund": ToolSpec("refund", "", _schema(amount={}), "python", {"reference": "shop:refund"}),
+    "measure": ToolSpec("measure", "", _schema("x"), "shell", {"template": _template("sudo du {x} | head"), "env": {}}),
+    "weigh": ToolSpec("weigh", "", _schema("x"), "shell", {"template": _template("du {x}"), "env": {}}),
 }
 INPUTS: dict[str, list[dict[str, Any]]] = {
     "run_command": [
         {"command": text}
         for text in (
             "ls", "ls -la", "foo", "foo x", "foo && bar", "bar x && foo x", "git status", "sudo ls", "env sudo ls",
-            "ls; foo", "ls > x", "$(sudo x)", "make test", "make all", "grep -r x .", "foo x && make test",
+            "ls; foo", "ls > x", "$(sudo x)",
+            "git status --short", "git push origin x", "git -C x push", "bin/foo x",
+            "make test", "make all", "grep -r x .", "foo x && make test",
         )
     ],
-    "write_file": [{"path": path} for path in ("a/x", "a/b/x.key", "x.key", "b/x", ".env")],
-    "web_fetch": [{"url": url} for url in ("https://a.example/", "https://b.a.example/x", "https://c.example/")],
-    "refund": [{"amount": amount} for amount in (1, 50, 51, 1000)],
+    "write_file": [{"path": path} for path in ("a/x", "a/b/x.key", "x.key", "b/x", ".env", ".", "A/b/y", "c/a/x", "a")],
+    "web_fetch": [
+        {"url": url}
+        for url in ("https://a.example/", "https://b.a.example/x", "https://c.example/", "https://C.b.a.example:8/")
+    ],
+    "refund": [
+        {"amount": amount}
+        for amount in (1, 2, 50, 51, 1000, -3, 1.0, 2.5, True, None, "", "ab", "abcdef", [], [1, 2], math.nan, math.inf)
+    ],
     "measure": [{"x": "a"}, {"x": "-x"}],
+    "weigh": [{"x": "a"}],
 }  # fmt: skip
-COMMANDS = ("ls", "foo", "foo *", "foo **", "bar **", "git status", "sudo", "make test", "make **", "grep", "du")
+COMMANDS = (
+    "ls", "foo", "foo *", "foo **", "bar **", "git status", "sudo", "make test", "make **", "grep", "du", "git",
+    "git status --short", "git *", "git push", "git push origin", "foo x", "ls -la", "sudo ls", "du.real", "bin/foo",
+)
+GLOBS = ("a/**", "**/*.key", "b/*", "**", "a/*", "**/*", "*", "a/b/**", "a/b/x.key", "a", "a/", "*.key", "./a/**", ".")
+HOSTS = ("a.example", "*.a.example", "*", "c.example", "*.b.a.example", "b.a.example", "C.B.A.example", "*.example")
+BOUNDS: tuple[Any, ...] = (
+    {"maximum": 50}, {"maximum": 100}, {"minimum": 2}, {"enum": [1, 51]}, {"exclusiveMaximum": 50}, {"maximum": 49},
+    {"exclusiveMinimum": 1}, {"minimum": 1, "maximum": 51}, {"type": "integer"}, {"type": ["number", "string"]},
+    {"type": "number", "minimum": 2}, {"const": 1}, {"const": True}, 1, 1.0, "ab", True, {"maxLength": 2},
+    {"maxLength": 5}, {"minLength": 1, "maxLength": 5}, {"enum": ["ab", 2]}, {"maxItems": 1}, {"maxItems": 3},
+    {"multipleOf": 2}, {"maximum": 50, "multipleOf": 2}, {"pattern": "^a"}, {"pattern": "^a", "maxLength": 5},
+    {"type": "string", "maxLength": 5}, {"not": {"maximum": 50}}, {"enum": [1]}, {"minItems": 1},
+    {"enum": [None, "ab"]},
+)
 SENDERS = ("chat:1", "chat:2", "chat:3", "repl:local")
+
+
+
+class Linked(Assumed):
+    """A machine on which every program is a link to a file of another name."""
+
+    def find_program(self, name: str) -> Program | None:
+        found = super().find_program(name)
+        return found and replace(found, path=f"{found.path}.real")
+
 
 some = st.one_of(st.none(), st.lists(st.sampled_from(["ana", "bob", "group:team", "chat:3"]), min_size=1, max_size=2))
 flag = st.integers(0, 5).map(lambda drawn: drawn == 0)
@@ -80,17 +115,29 @@ def conditions(draw: st.DrawFn, tools: tuple[str, ...]) -> Condition:
         tainted=draw(st.sampled_from([None, None, None, True, False])),
     )
     match draw(st.sampled_from(["", "", *tools])):
-        case "run_command" | "measure":
+        case "run_command" | "measure" | "weigh":
             return replace(found, commands=draw(entries(*COMMANDS)))
         case "write_file":
-            return replace(found, paths=draw(entries("a/**", "**/*.key", "b/*", "**", "a/*")))
+            return replace(found, paths=draw(entries(*GLOBS)))
         case "web_fetch":
-            return replace(found, hosts=draw(entries("a.example", "*.a.example", "*", "c.example")))
+            return replace(found, hosts=draw(entries(*HOSTS)))
         case "refund":
-            bound = draw(st.sampled_from([{"maximum": 50}, {"maximum": 100}, {"minimum": 2}, {"enum": [1, 51]}]))
-            return replace(found, input={"amount": bound})
+            return replace(found, input={"amount": draw(st.sampled_from(BOUNDS))})
         case _:
             return found
+
+
+@st.composite
+def nearby(draw: st.DrawFn, rule: Rule) -> Rule:
+    """The same rule about other commands, paths, hosts or values: mostly wider or narrower ones."""
+    when, other = rule.when, draw(conditions(rule.tools))
+    drawn = {"commands": COMMANDS, "paths": GLOBS, "hosts": HOSTS}
+    stated: dict[str, Any] = {
+        name: draw(entries(*words)) for name, words in drawn.items() if getattr(when, name) is not None
+    }
+    if when.input is not None:
+        stated["input"] = {"amount": draw(st.sampled_from(BOUNDS))}
+    return replace(rule, when=replace(when, **stated) if stated else other)
 
 
 @st.composite
@@ -131,6 +178,8 @@ def pairs(draw: st.DrawFn) -> tuple[Policy, Policy]:
         return old, draw(policies())
     kept = [rule for rule in old.rules if draw(st.integers(0, 3))]
     kept += [replace(rule, when=draw(conditions(rule.tools))) for rule in old.rules if not draw(st.integers(0, 4))]
+    if draw(st.booleans()):
+        kept = [draw(nearby(rule)) if draw(st.booleans()) else rule for rule in old.rules]
     kept += draw(st.lists(rules(), max_size=1))
     other = draw(policies())
     new = replace(old, rules=tuple(kept))
@@ -183,7 +232,7 @@ def looser(drawn: st.DataObject) -> bool:
     """One drawn pair and calls under both: true where a call was judged less strictly, for which there is a reason."""
     before, after = drawn.draw(pairs())
     old, new = drawn.draw(snapshots(before)), drawn.draw(snapshots(after))
-    facts = drawn.draw(st.sampled_from([Assumed(), Bare()]))
+    facts = drawn.draw(st.sampled_from([Assumed(), Bare(), Linked()]))
     around = drawn.draw(st.lists(circumstances, min_size=2, max_size=4))
     met = [
         (tool, given, each)
@@ -221,7 +270,7 @@ def judged(examples: int) -> int:
 
 
 def test_whatever_is_judged_less_strictly_is_told() -> None:
-    assert judged(20) >= 4
+    assert judged(20) >= 3
 
 
 @pytest.mark.slow

@@ -7,13 +7,13 @@ calls to find. What a policy tightens is what the old one is looser in than the 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from openclaw.permissions import conditions, profiles, programs
+from openclaw.permissions import bounds, conditions, profiles, programs
 from openclaw.permissions.decide import hidden, standing
+from openclaw.permissions.parts import Part, apart, forbids_as_much, permits_as_much
 from openclaw.permissions.policy import Condition, Effect, Policy, Rule
 from openclaw.permissions.template import Template
 from openclaw.words import ToolSpec
@@ -22,6 +22,7 @@ Why: TypeAlias = Literal[
     "gained",  # the tool is there at all
     "allow",  # a rule permits what none permitted
     "forbid",  # a rule that asked or denied is gone, or narrower
+    "behind",  # a deny of a program is, and the file behind a template's may be called so
     "ask",  # a rule asks where the default denied
     "default",  # what no rule names asks, and was denied
     "silent",  # a rule that permitted, and is gone, stood in the way of another
@@ -41,20 +42,6 @@ class Side:
     policy: Policy
     tool: ToolSpec
     code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A rule, or what it says of one command, one path, one host; where it stands does not count."""
-
-    effect: Effect
-    when: Condition
-    unless: Condition | None
-    until: str | None
-    unsafe: bool
-    network: bool
-    writes: bool
-    of: Rule = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,42 +72,62 @@ def loosened(old: Side | None, new: Side | None) -> tuple[Loosening, ...]:
 # ── rules ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def speaking(side: Side) -> list[Rule]:
-    """The rules that speak of the tool; a forbidden program stays forbidden inside a template that could start it."""
-    template = side.tool.options.get("template")
+def bearing(side: Side) -> list[Rule]:
+    """The rules that may decide about the tool. A forbidden program stays forbidden inside every template, and what
+    the file behind a template's program is called is not known here."""
     return [
-        rule
-        for rule in side.policy.rules
-        if conditions.names_tool(rule, side.tool.name)
-        or (isinstance(template, Template) and rule.effect is Effect.DENY and _may_start(template, rule))
+        rule for rule in side.policy.rules if conditions.names_tool(rule, side.tool.name) or _in_templates(rule, side)
     ]
 
 
-def _may_start(template: Template, rule: Rule) -> bool:
-    """Whether a template could start a program that a rule names, by the name that stands in either."""
-    programs_named = [entry.split()[0].rsplit("/", 1)[-1].casefold() for entry in rule.when.commands or ()]
+def _in_templates(rule: Rule, side: Side) -> bool:
+    template = isinstance(side.tool.options.get("template"), Template)
+    return template and rule.effect is Effect.DENY and rule.when.commands is not None
+
+
+def speaking(side: Side) -> list[Rule]:
+    """The rules that speak of the tool by its name, or by that of a program which it could start."""
+    template = side.tool.options.get("template")
+    return [
+        rule
+        for rule in bearing(side)
+        if conditions.names_tool(rule, side.tool.name)
+        or any(isinstance(template, Template) and _may_start(template, entry) for entry in rule.when.commands or ())
+    ]
+
+
+def _may_start(template: Template, entry: str) -> bool:
+    """Whether a template could start a program that an entry names, by the name that stands in either."""
+    wanted = entry.split()[0].rsplit("/", 1)[-1].casefold()
     for shape in template.shapes:
-        first = shape.words[0]
-        name = "".join(part for part in first if isinstance(part, str))
-        written_out = all(isinstance(part, str) for part in first)
-        if programs_named and (not written_out or programs.kind(name) is not None):
-            return True
-        if name.rsplit("/", 1)[-1].casefold() in programs_named:
+        name = "".join(part for part in shape.words[0] if isinstance(part, str))
+        if programs.kind(name) is not None or name.rsplit("/", 1)[-1].casefold() == wanted:
             return True
     return False
 
 
 def _rules(old: Side, new: Side) -> Iterator[Loosening]:
-    before, after = _Parts.of(speaking(old)), _Parts.of(speaking(new))
+    before, after = _Parts.of(bearing(old)), _Parts.of(bearing(new))
     strict, was_strict = new.policy.default is Effect.DENY, old.policy.default is Effect.DENY
     yield from _told("allow", (each for each in after.allows if not before.permit(each)))
-    yield from _told("forbid", (each for each in before.forbids if after.misses(each, strict)))
+    missed = [each for each in before.forbids if after.misses(each, strict)]
+    yield from _told("forbid", (each for each in missed if not _behind(each, old)))
+    yield from _told("behind", (each for each in missed if _behind(each, old)))
     if was_strict and not strict:
         yield Loosening("default")
     if was_strict and strict:  # there an ask answers in place of the default, for all of a command
-        yield from _told("ask", (each for each in after.asks if each not in before.asks))
+        yield from _told("ask", (each for each in after.asks if each not in before.known))
     yield from _told("silent", _in_the_way(before, after, strict and was_strict))
-    yield from _told("network", (each for each in after.asks if each.network and not before.online(each)), certain=True)
+    online = (each for each in after.asks if each.of.network and not before.online(each))
+    yield from _told("network", online, certain=True)
+
+
+def _behind(part: Part, side: Side) -> bool:
+    """Whether a prohibition meets the tool only where a program of its template is a link to a file of that name."""
+    template = side.tool.options.get("template")
+    if not isinstance(template, Template) or conditions.names_tool(part.of, side.tool.name):
+        return False
+    return not any(_may_start(template, entry) for entry in part.when.commands or ())
 
 
 def _told(why: Why, parts: Iterable[Part], *, certain: bool = False) -> Iterator[Loosening]:
@@ -135,16 +142,16 @@ def _in_the_way(before: _Parts, after: _Parts, strict: bool) -> Iterator[Part]:
     """Permissions whose end can let a call through: one program of a line could write, or reach the network, and
     another could not; or the default denied what a rule named and did not carry, and now an ask answers."""
     for part in before.allows:
-        if part in after.allows or part.when.commands is None:
+        if part in after.known or part.when.commands is None:
             continue
         others = any(not _held_by_profiles(each) for each in after.allows if each.when.commands != part.when.commands)
-        if ((part.writes or part.network) and others) or (strict and after.asks):
+        if ((part.of.writes or part.of.network) and others) or (strict and after.asks):
             yield part
 
 
 def _held_by_profiles(part: Part) -> bool:
     entries = part.when.commands or ()
-    return not part.unsafe and all(profiles.profile(entry.split()[0]) is not None for entry in entries)
+    return not part.of.unsafe and all(profiles.profile(entry.split()[0]) is not None for entry in entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,93 +161,28 @@ class _Parts:
     allows: tuple[Part, ...]
     forbids: tuple[Part, ...]
     asks: tuple[Part, ...]
+    known: frozenset[Part]
 
     @classmethod
     def of(cls, rules: Iterable[Rule]) -> _Parts:
         parts = [part for rule in rules for part in apart(rule)]
         allows = tuple(part for part in parts if part.effect is Effect.ALLOW)
         forbids = tuple(part for part in parts if part.effect is not Effect.ALLOW)
-        return cls(allows, forbids, tuple(part for part in forbids if part.effect is Effect.ASK))
+        asks = tuple(part for part in forbids if part.effect is Effect.ASK)
+        return cls(allows, forbids, asks, frozenset(parts))
 
     def permit(self, part: Part) -> bool:
         """Whether everything that a permission permits is permitted here."""
-        return part in self.allows or any(_permits_as_much(each, part) for each in self.allows)
+        return part in self.known or any(permits_as_much(each, part) for each in self.allows)
 
     def misses(self, part: Part, strict: bool) -> bool:
         """Whether something that a prohibition forbids may be judged less strictly here."""
-        if part in self.forbids or any(_forbids_as_much(each, part) for each in self.forbids):
+        if part in self.known or any(forbids_as_much(each, part) for each in self.forbids):
             return False
         return bool(self.allows) or (part.effect is Effect.DENY and (not strict or bool(self.asks)))
 
     def online(self, part: Part) -> bool:
-        return any(each.network and _forbids_as_much(each, part) for each in self.asks)
-
-
-def apart(rule: Rule) -> Iterator[Part]:
-    """A permission must cover all paths and hosts of a call by itself, so these are not taken apart."""
-    when, forbids = rule.when, rule.effect is not Effect.ALLOW
-    commands = _each(when.commands)
-    paths = _each(when.paths) if forbids else [when.paths]
-    hosts = _each(when.hosts) if forbids else [when.hosts]
-    for command, path, host in itertools.product(commands, paths, hosts):
-        one = replace(when, commands=command, paths=path, hosts=host)
-        yield Part(rule.effect, one, rule.unless, rule.until, rule.unsafe, rule.network, rule.writes, rule)
-
-
-def _each(entries: tuple[str, ...] | None) -> list[tuple[str, ...] | None]:
-    return [None] if entries is None else [(entry,) for entry in entries]
-
-
-def _permits_as_much(wide: Part, narrow: Part) -> bool:
-    able = (wide.unsafe >= narrow.unsafe, wide.network >= narrow.network, wide.writes >= narrow.writes)
-    if not all(able) or not _lasts(wide, narrow):
-        return False
-    if (wide.when.commands is None) is not (narrow.when.commands is None):
-        return False
-    return _within(narrow.when, wide.when)
-
-
-def _lasts(wide: Part, narrow: Part) -> bool:
-    if wide.until is None or wide.until == narrow.until:
-        return True
-    if narrow.until is None:
-        return False
-    end = narrow.until + ("T23:59:59" if len(narrow.until) == 10 else "")
-    return conditions.in_time(wide.of, end)
-
-
-def _forbids_as_much(wide: Part, narrow: Part) -> bool:
-    if wide.effect < narrow.effect or not _within(narrow.when, wide.when):
-        return False
-    if wide.unless is None or wide.unless == narrow.unless:
-        return True
-    return narrow.unless is not None and _within(wide.unless, narrow.unless)
-
-
-def _within(narrow: Condition, wide: Condition) -> bool:
-    """Whether whatever meets one condition meets the other."""
-    listed = ("commands", "paths", "hosts", "sender", "channel", "room", "heartbeat")
-    if not all(_among(getattr(narrow, name), getattr(wide, name), name) for name in listed):
-        return False
-    if wide.tainted is not None and wide.tainted is not narrow.tainted:
-        return False
-    return wide.input is None or (narrow.input is not None and _inputs_within(narrow.input, wide.input))
-
-
-def _among(narrow: tuple[str, ...] | None, wide: tuple[str, ...] | None, name: str) -> bool:
-    if wide is None:
-        return True
-    if narrow is None:
-        return False
-    return set(narrow) <= set(wide) or (name in ("channel", "heartbeat") and "*" in wide)
-
-
-def _inputs_within(narrow: Mapping[str, Any], wide: Mapping[str, Any]) -> bool:
-    return all(name in narrow and _same(narrow[name], schema) for name, schema in wide.items())
-
-
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other) and repr(one) == repr(other)  # to Python, true is 1
+        return any(each.of.network and forbids_as_much(each, part) for each in self.asks)
 
 
 # ── what else a policy says ──────────────────────────────────────────────────────────────────────
@@ -257,13 +199,13 @@ def _sandbox(old: Policy, new: Side) -> Iterator[Loosening]:
     detail = f"sandbox: {before} -> {after}"
     if _LOOSE[after] > _LOOSE[before]:
         yield Loosening("sandbox", certain=True, detail=detail)
-    elif before == "off" and any(rule.effect is Effect.ALLOW for rule in speaking(new)):
+    elif before == "off" and any(rule.effect is Effect.ALLOW for rule in bearing(new)):
         yield Loosening("sandbox", detail=f"{detail}; what it holds may run where nothing could be held")
 
 
 def _trusted(old: Policy, new: Side) -> Iterator[Loosening]:
     added = [root for root in new.policy.trusted_repositories if root not in old.trusted_repositories]
-    entries = [entry for rule in speaking(new) if rule.effect is Effect.ALLOW for entry in rule.when.commands or ()]
+    entries = [entry for rule in bearing(new) if rule.effect is Effect.ALLOW for entry in rule.when.commands or ()]
     following = any((known := profiles.profile(entry.split()[0])) and known.repository for entry in entries)
     if added and following:
         yield Loosening("trusted", certain=True, detail=", ".join(map(str, added)))
@@ -281,13 +223,13 @@ def _tool(old: Side, new: Side) -> Iterator[Loosening]:
         yield Loosening("tool", certain=True, detail="it may write in the workspace")
     if before.untrusted and not after.untrusted and any(rule.when.tainted is not None for rule in new.policy.rules):
         yield Loosening("tool", detail="what it returns no longer counts as strangers' words")
-    conditional = any(rule.when != Condition() or rule.unless is not None for rule in speaking(old))
+    conditional = any(rule.when != Condition() or rule.unless is not None for rule in bearing(old))
     if _permitting(new) or conditional:
         yield from (Loosening("tool", detail=words) for words in _differently(old, new))
 
 
 def _permitting(side: Side) -> bool:
-    return any(rule.effect is Effect.ALLOW for rule in speaking(side))
+    return any(rule.effect is Effect.ALLOW for rule in bearing(side))
 
 
 def _differently(old: Side, new: Side) -> Iterator[str]:
@@ -305,7 +247,7 @@ def _differently(old: Side, new: Side) -> Iterator[str]:
         yield "its fixed arguments are others"
     if before.judged != after.judged:
         yield "rules look at other inputs of it"
-    if _taken(before) != _taken(after):
+    if _taken(before) != _taken(after) and not _takes_less(before, after):
         yield "it takes other inputs"
 
 
@@ -317,6 +259,37 @@ def _map(tool: ToolSpec, name: str) -> Mapping[str, Any]:
 def _taken(tool: ToolSpec) -> Any:
     """What may be given, without the words about it."""
     return _wordless(tool.input_schema)
+
+
+def _takes_less(before: ToolSpec, after: ToolSpec) -> bool:
+    """Whether every input that may be given now might have been given before, and means the same."""
+    was, now = _taken(before), _taken(after)
+    if not isinstance(was, Mapping) or not isinstance(now, Mapping):
+        return False
+    wide, narrow = (each.get("properties", {}) for each in (was, now))
+    if {**was, "properties": (), "required": ()} != {**now, "properties": (), "required": ()}:
+        return False
+    if not set(was.get("required", ())) <= set(now.get("required", ())) or wide.keys() != narrow.keys():
+        return False
+    options = isinstance(after.options.get("template"), Template)
+    return all(
+        isinstance(schema, Mapping)
+        and all(bounds.same(schema.get(key), wide[name].get(key)) for key in ("default", "type"))
+        and bounds.within(schema, wide[name], Effect.ASK)
+        and not (options and _admits_more(schema, wide[name]))
+        for name, schema in narrow.items()
+    )
+
+
+def _admits_more(narrow: Mapping[str, Any], wide: Mapping[str, Any]) -> bool:
+    """A template takes what begins with `-` where its inputs are written out, or may be below zero."""
+    written_out = "enum" in narrow and "enum" not in wide
+    return written_out or (_below_zero(narrow) and not _below_zero(wide))
+
+
+def _below_zero(schema: Mapping[str, Any]) -> bool:
+    least = schema.get("minimum", schema.get("exclusiveMinimum"))
+    return isinstance(least, int | float) and least < 0
 
 
 def _wordless(schema: Any) -> Any:

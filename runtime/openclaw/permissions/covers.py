@@ -17,7 +17,7 @@ from openclaw.permissions import conditions, paths, profiles, programs
 from openclaw.permissions.policy import Condition, Effect, Rule
 
 _META = re.compile(r"[*?\[]")
-_EVERYWHERE = frozenset({"**", ".", "./", "/"})  # globs that cover every path
+_EVERYWHERE = frozenset({"**", "**/*", ".", "./", "/"})  # globs that cover every path
 _WORKSPACE = Path("/workspace")
 _Texts: TypeAlias = Sequence[str]
 
@@ -155,13 +155,21 @@ def _allows_command(wide: str, narrow: str) -> bool:
     shown = [word for index, word in enumerate(b) if index and a[index : index + 1] != [word]]
     if any(map(_may_be_hidden, shown)):
         return False
-    if a == b or (known is not None and len(a) == 1):
+    if a == b or (known is not None and _all_subcommands(known, a[1:]) and b[: len(a)] == a):
         return True
     if known is not None and (len(b) == 1 or b[1] in known.subcommands):
         return False  # its profile lets it mean more than its words
     if a[-1] != "**":
         return len(a) == len(b) and b[-1] != "**" and _begins_with(a, b)
     return _begins_with(a[:-1], b[:-1] if b[-1] == "**" else b)
+
+
+def _all_subcommands(known: profiles.Profile, words: _Texts) -> bool:
+    """Whether an entry of these words means whatever a profile vets that begins so."""
+    found: profiles.Profile | None = known
+    for word in words:
+        found = found.subcommands.get(word) if found is not None else None
+    return found is not None
 
 
 def _may_be_hidden(word: str) -> bool:

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from openclaw.permissions import profiles
-from openclaw.permissions.compare import Part
+from openclaw.permissions.parts import Part
 from openclaw.permissions.policy import Condition
 from openclaw.words import ToolSpec
 
@@ -54,7 +54,7 @@ def trials(
     inputs = [each for part in own for each in _inputs(tool, part, rest)]
     inputs[FEW:FEW] = [_sample(tool), *({**_sample(tool), **each} for each in islice(given, MANY))]
     inputs += [each for part in rest for each in _inputs(tool, part, ())]
-    moments = _distinct(each for part in (*own, *rest) for each in _moments(part.until, now)) or [now.isoformat()]
+    moments = _distinct(each for part in (*own, *rest) for each in _moments(part.of.until, now)) or [now.isoformat()]
     around = [each for part in (*own, *rest) for each in _circumstances(part, moments[:FEW])]
     pairs = itertools.product(_distinct(inputs), _distinct(around) or [_usual(STRANGER, now)])
     return (Trial(*pair) for pair in islice(pairs, MOST))
@@ -69,7 +69,7 @@ def _distinct(found: Iterable[Any]) -> list[Any]:
 
 def _inputs(tool: ToolSpec, part: Part, others: Iterable[Part]) -> Iterator[dict[str, Any]]:
     base = _sample(tool)
-    for condition in (part.when, *([part.unless] if part.unless is not None else [])):
+    for condition in (part.when, *([part.of.unless] if part.of.unless is not None else [])):
         named: list[list[str | None]] = [[*_named(tool, name, condition)] for name in tool.judged]
         for values in itertools.product(*(each or [None] for each in named)):
             given = {name: value for name, value in zip(tool.judged, values, strict=True) if value is not None}
@@ -184,7 +184,7 @@ def _usual(sender: str, now: datetime) -> Circumstance:
 
 
 def _circumstances(part: Part, moments: Sequence[str]) -> Iterator[Circumstance]:
-    for condition in (part.when, *([part.unless] if part.unless is not None else []), Condition()):
+    for condition in (part.when, *([part.of.unless] if part.of.unless is not None else []), Condition()):
         for sender in (*(condition.sender or ()), STRANGER):
             yield from _there(condition, sender, moments)
 

@@ -155,7 +155,7 @@ def _policy(policy: Policy) -> Iterator[tuple[str, Any]]:
     yield "sandbox", policy.sandbox
     yield "trusted_repositories", tuple(map(str, policy.trusted_repositories))
     joined = dict.fromkeys(rule.policy for rule in policy.rules)
-    yield "include", tuple(name for name in joined if name not in (policy.name, "floor"))
+    yield "include", tuple(name for name in joined if name not in ("", policy.name, "floor"))
 
 
 def shown(name: str, value: Any) -> Any:

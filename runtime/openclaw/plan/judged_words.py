@@ -20,7 +20,7 @@ _WERE = {Effect.ALLOW: "ran unasked", Effect.ASK: "asked", Effect.DENY: "was den
 def reason(
     each: Loosening, rule: Rule | None, old: Side | None, new: Side | None, others: Sequence[Rule], *, widens: bool
 ) -> str:
-    """`rule`: as it is written; `others`: the rules of the other side."""
+    """`rule`: as it is written; `others`: the rules of the policy on the other side."""
     words = _of_rule(each, rule, others, widens) if rule is not None else _of_policy(each, old, new, widens)
     return f"{words} ({place(rule)})" if rule is not None and place(rule) else words
 
@@ -35,8 +35,11 @@ def _of_rule(each: Loosening, rule: Rule, others: Sequence[Rule], widens: bool) 
         case "allow", False:
             return f"no longer allows {stake}" + (" for all people and places that were meant" if as_before else "")
         case "forbid", True:
-            narrower = any(one.id is not None and one.id == rule.id for one in others)
-            return f"{verb} {stake} less widely" if narrower or as_before else f"no longer {verb} {stake}"
+            less = as_before or _narrower(rule, others)
+            return f"{verb} {stake} less widely" if less else f"no longer {verb} {stake}"
+        case "behind", _:
+            lost = "denies less widely" if as_before or _narrower(rule, others) else "no longer denies"
+            return f"{lost} what the file behind a program of its command may be called: {stake}"
         case "forbid", False:
             return f"{verb} {stake}"
         case "ask", True:
@@ -47,6 +50,11 @@ def _of_rule(each: Loosening, rule: Rule, others: Sequence[Rule], widens: bool) 
             return f"no longer allows {stake}, which stood in the way of other rules"
         case _:
             return f"what is agreed to {'has' if widens else 'has no longer'} the network: {stake}"
+
+
+def _narrower(rule: Rule, others: Sequence[Rule]) -> bool:
+    """Whether the same rule is still there, and says something else."""
+    return any(one.id is not None and (one.policy, one.id) == (rule.policy, rule.id) for one in others)
 
 
 def _stake(each: Loosening, rule: Rule) -> Iterator[str]:

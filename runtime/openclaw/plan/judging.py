@@ -17,9 +17,10 @@ from openclaw.manifest.modules import is_module
 from openclaw.manifest.origins import Call
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Address, ToolSpec
-from openclaw.permissions.compare import Loosening, Part, Side, apart, loosened, speaking
+from openclaw.permissions.compare import Loosening, Side, Why, bearing, loosened
 from openclaw.permissions.decide import decide
 from openclaw.permissions.facts import Assumed, Facts
+from openclaw.permissions.parts import Part, apart
 from openclaw.permissions.policy import Attempt, Condition, Effect, Policy, Rule
 from openclaw.permissions.trials import Trial, trials
 from openclaw.plan.changes import Change, What
@@ -28,7 +29,8 @@ from openclaw.plan.judged_words import example, reason
 _FACTS: Facts = Assumed()
 _WORKSPACE = Path("/workspace")
 _OTHERS = "(any other)"
-_UNTOLD = frozenset({"silent", "tool"})  # reasons that are told only where they widen
+_NOT_IN_DECISIONS = frozenset({"network", "sandbox", "trusted"})  # reasons of which no decision about a call can tell
+_UNTOLD = frozenset({"silent", "tool", "behind"})  # reasons that are told only where they widen
 
 
 @dataclass(slots=True)
@@ -124,14 +126,20 @@ class _Comparison:
     new: House
     now: datetime
     calls: Sequence[Call] = ()
-    _known: dict[Key, list[Change]] = field(default_factory=dict)
+    _known: dict[Key, list[tuple[Why, Change]]] = field(default_factory=dict)
 
     def agent(self, before: Agent | None, after: Agent | None) -> Iterator[tuple[str, Change]]:
+        """What a rule denies no more is told of the tools it names, and where there are none of templates."""
+        found = [*self._of_tools(before, after)]
+        told = {change.at for _, why, change in found if why == "forbid" and change.widens}
+        yield from ((tool, change) for tool, why, change in found if why != "behind" or change.at not in told)
+
+    def _of_tools(self, before: Agent | None, after: Agent | None) -> Iterator[tuple[str, Why, Change]]:
         for was, now in self._pairs(before, after):
             key = (before.policy if before else None, was, after.policy if after else None, now)
             if key not in self._known:
                 self._known[key] = [*self._changes(self.old.side(before, was), self.new.side(after, now))]
-            yield from ((now or was or "", change) for change in self._known[key])
+            yield from ((now or was or "", why, change) for why, change in self._known[key])
 
     def _pairs(self, before: Agent | None, after: Agent | None) -> Iterator[tuple[str | None, str | None]]:
         was, now = _tools(before, self.old.snapshot), _tools(after, self.new.snapshot)
@@ -153,24 +161,27 @@ class _Comparison:
             return False
         return replace(before, name="") == replace(after, name="")
 
-    def _changes(self, old: Side | None, new: Side | None) -> Iterator[Change]:
+    def _changes(self, old: Side | None, new: Side | None) -> Iterator[tuple[Why, Change]]:
         if _alike(old, new):
             return
         wider, tighter = loosened(old, new), loosened(new, old)
-        yield from (self._change(each, old, new, widens=True) for each in wider)
-        yield from (self._change(each, old, new, widens=False) for each in tighter if not _hushed(each))
+        for each in wider:
+            yield each.why, self._change(each, old, new, _shows(each, wider), widens=True)
+        for each in tighter:
+            if not _hushed(each):
+                yield each.why, self._change(each, old, new, _shows(each, tighter), widens=False)
         if not wider and (found := self._found(_parts(old, new), (), old, new, widens=True)):
-            yield Change("permission", "", "widens", "calls of it are judged less strictly", example=found)
+            yield "tool", Change("permission", "", "widens", "calls of it are judged less strictly", example=found)
 
-    def _change(self, each: Loosening, old: Side | None, new: Side | None, *, widens: bool) -> Change:
+    def _change(self, each: Loosening, old: Side | None, new: Side | None, shows: bool, *, widens: bool) -> Change:
         own, others = each.parts, _parts(old, new)
-        found = self._found(own or others, others if own else (), old, new, widens=widens)
+        found = self._found(own or others, others if own else (), old, new, widens=widens) if shows else ""
         sure = each.certain or bool(found)
         what: What = ("widens" if sure else "may widen") if widens else ("tightens" if sure else "may tighten")
         is_new = each.rule is not None and id(each.rule) in self.new.rules
-        house, other = (self.new, self.old) if is_new else (self.old, self.new)
+        house, other, beyond = (self.new, self.old, old) if is_new else (self.old, self.new, new)
         written = house.rules[id(each.rule)] if each.rule is not None else None
-        rules = [rule for policy in other.snapshot.policies.values() for rule in policy.rules]
+        rules = [other.rules[id(rule)] for rule in beyond.policy.rules] if beyond is not None else []
         words = reason(each, written, old, new, rules, widens=widens)
         return Change("permission", "", what, words, example=found, at=(written.origin,) if written else ())
 
@@ -198,6 +209,13 @@ class _Comparison:
                 yield {command: call}
             elif isinstance(call, Mapping) and name == tool.name:
                 yield call
+
+
+def _shows(each: Loosening, found: Iterable[Loosening]) -> bool:
+    """Whether a call that is judged otherwise would be one for this reason, and not for another one."""
+    if each.why == "tool":
+        return all(one.why == "tool" for one in found)
+    return each.why not in _NOT_IN_DECISIONS
 
 
 def _hushed(each: Loosening) -> bool:
@@ -228,7 +246,7 @@ def _spec(side: Side) -> tuple[ToolSpec, str]:
 
 
 def _apart(side: Side) -> Iterator[Part]:
-    return (part for rule in speaking(side) for part in apart(rule))
+    return (part for rule in bearing(side) for part in apart(rule))
 
 
 def _parts(*sides: Side | None) -> tuple[Part, ...]:

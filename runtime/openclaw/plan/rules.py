@@ -55,7 +55,7 @@ def some(entries: Sequence[str]) -> str:
 def place(rule: Rule) -> str:
     """`careful/no-root, tools.yaml:31`."""
     where = f"{rule.origin.file}:{rule.origin.line}" if rule.origin.file else ""
-    named = f"{rule.policy}/{rule.id}" if rule.id else rule.policy
+    named = "/".join(part for part in (rule.policy, rule.id) if part)
     return ", ".join(part for part in (named, where) if part)
 
 
@@ -68,6 +68,9 @@ def rules_changed(old: Policy, new: Policy) -> Iterator[Field]:
         was = next((each for each in gone if rule.id is not None and each.id == rule.id), None)
         if was is not None:
             gone.remove(was)
+            if rule_words(was) == rule_words(rule):  # all else that a rule says is its reason
+                yield Field(f"rule {rule.id}: reason", was.reason, rule.reason, at=rule.origin)
+                continue
         yield Field(f"rule {rule.id or ''}".strip(), rule_words(was) if was else None, rule_words(rule), at=rule.origin)
     for rule in gone:
         yield Field(f"rule {rule.id or ''}".strip(), rule_words(rule), None, at=rule.origin)
