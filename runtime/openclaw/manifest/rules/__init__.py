@@ -97,6 +97,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     heartbeats.agents_exist,
     heartbeats.schedules_fire,
     heartbeats.schedules_are_meant,
+    heartbeats.schedules_are_seldom,
     heartbeats.time_zones_exist,
     heartbeats.deliveries_arrive,
     heartbeats.models_exist,

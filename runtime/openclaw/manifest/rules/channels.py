@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
 from openclaw.manifest.diagnostic import Diagnostic, error, see
-from openclaw.manifest.near import near
+from openclaw.manifest.near import fold, near
 from openclaw.manifest.nodes import ListNode, Scalar, Unknown
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.policies import refer_channel
@@ -16,6 +16,7 @@ SHORTEST_TOKEN = 32
 BOTS = ("telegram", "discord")  # kinds that are one bot of a service, by its token
 _USER, CHAT = re.compile(r"[1-9][0-9]*"), re.compile(r"-?[1-9][0-9]*")
 _PORT = 5000
+_PLACE = "a zone is named after a place, for example Europe/London; offsets and abbreviations know no summer time"
 _TAKEN = {"operator": "what the holder of the channel's own `token` is called", "hook": "how senders of hooks begin"}
 """Names under which the HTTP channel itself speaks."""
 
@@ -257,13 +258,19 @@ def zone(named: Scalar | None) -> Iterator[Diagnostic]:
     except (OSError, ValueError, KeyError):
         from zoneinfo import available_timezones
 
-        zones = sorted(available_timezones())
-        close = near(str(named.value), zones) or next(
-            (each for each in zones if each.rpartition("/")[2].lower() == named.value.lower()), None
-        )
+        close = _close(str(named.value), sorted(available_timezones()))
         yield error(
             "timezone",
             named.span,
             f"no time zone `{named.value}`{f'; did you mean `{close}`?' if close else ''}",
-            f"write `{close}`" if close else "for example Europe/London",
+            f"write `{close}`" if close else _PLACE,
         )
+
+
+def _close(name: str, zones: Sequence[str]) -> str | None:
+    """The zone that is meant: one in another spelling, by its place alone, or nearly so where it names a place.
+    Abbreviations and offsets resemble one another and are hours apart."""
+    named = [zone for zone in zones if not any(char.isdigit() for char in zone)]
+    if "/" not in name:
+        return next((zone for zone in named if fold(zone.rpartition("/")[2]) == fold(name)), None)
+    return near(name, [zone for zone in named if "/" in zone])

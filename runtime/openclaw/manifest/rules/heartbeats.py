@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -55,7 +55,7 @@ def schedules_fire(project: Project) -> Iterator[Diagnostic]:
 
 
 def schedules_are_meant(project: Project) -> Iterator[Diagnostic]:
-    for heartbeat, expression, parsed in _schedules(project):
+    for _, expression, parsed in _schedules(project):
         if not isinstance(parsed, Cron):
             continue
         if parsed.either:
@@ -65,36 +65,57 @@ def schedules_are_meant(project: Project) -> Iterator[Diagnostic]:
                 f"day and weekday are both given, and either is enough: {describe(parsed)}",
                 "use only one of them, the other as `*`",
             )
-        times = len(parsed.minutes) * len(parsed.hours)
-        gaps = _gaps(parsed)
-        if times >= _MANY and gaps[0] < _OFTEN and "check" not in heartbeat.node.entries:
-            where = "" if len(parsed.hours) == 24 else _hours(parsed)
-            how = "every" if gaps[0] == gaps[len(gaps) // 2] else "as often as every"
-            yield warning(
-                "cron-often",
-                expression.span,
-                f"fires {how} {gaps[0]} seconds{where}, {times:,} times a day, each time calling the model",
-                "set a longer interval",
-            )
 
 
-def _hours(cron: Cron) -> str:
+def schedules_are_seldom(project: Project) -> Iterator[Diagnostic]:
+    """All expressions of a heartbeat together, within its hours, on the day with the most of them."""
+    for heartbeat in project.all("heartbeat").values():
+        parsed = [(each, parse(str(each.value))) for each in heartbeat.texts("cron")]
+        crons = [(each, cron) for each, cron in parsed if isinstance(cron, Cron)]
+        if not crons or "check" in heartbeat.node.entries:
+            continue
+        days = (_same_day(cron, crons) for _, cron in crons)
+        hours = active_hours(heartbeat)
+        most = max(days, key=lambda day: len(Timetable(tuple(cron for _, cron in day), UTC, hours).times))
+        times = Timetable(tuple(cron for _, cron in most), UTC, hours).times
+        gaps = sorted(60 * (later - time) for time, later in pairwise(times))
+        if len(times) >= _MANY and gaps[0] < _OFTEN:
+            yield _often(most[0][0], times, gaps)
+
+
+def _same_day(cron: Cron, crons: Sequence[tuple[Scalar, Cron]]) -> list[tuple[Scalar, Cron]]:
+    """Those that fire on all days of this one."""
+    return [(stated, other) for stated, other in crons if _days(other) in (_days(cron), ())]
+
+
+def _days(cron: Cron) -> tuple[object, ...]:
+    every = len(cron.days) == 31 and len(cron.weekdays) == 7 and len(cron.months) == 12
+    return () if every else (cron.days, cron.months, cron.weekdays, cron.last_day, cron.nth, cron.either)
+
+
+def _often(expression: Scalar, times: Sequence[int], gaps: Sequence[int]) -> Diagnostic:
+    hours = sorted({time // 60 for time in times})
+    how = "every" if gaps[0] == gaps[len(gaps) * 3 // 4] else "as often as every"
+    where = "" if len(hours) == 24 else _band(hours)
+    return warning(
+        "cron-often",
+        expression.span,
+        f"fires {how} {gaps[0]} seconds{where}, {len(times):,} times a day, each time calling the model",
+        "set a longer interval",
+    )
+
+
+def _band(hours: Sequence[int]) -> str:
     """When in the day it fires so often."""
-    first, last = cron.hours[0], cron.hours[-1]
-    gapless = len(cron.hours) == last - first + 1
-    return f" from {first:02}:00 to {last:02}:59" if gapless else f" in {len(cron.hours)} hours of the day"
+    first, last = hours[0], hours[-1]
+    gapless = len(hours) == last - first + 1
+    return f" from {first:02}:00 to {last:02}:59" if gapless else f" in {len(hours)} hours of the day"
 
 
 def _schedules(project: Project) -> Iterator[tuple[Definition, Scalar, Cron | Problem]]:
     for heartbeat in project.all("heartbeat").values():
         for expression in heartbeat.texts("cron"):
             yield heartbeat, expression, parse(str(expression.value))
-
-
-def _gaps(cron: Cron) -> list[int]:
-    """Seconds between the times of its day, the shortest first."""
-    times = [hour * 60 + minute for hour in cron.hours for minute in cron.minutes]
-    return sorted(60 * (later - time) for time, later in pairwise(times)) or [60 * DAY]
 
 
 def models_exist(project: Project) -> Iterator[Diagnostic]:
