@@ -46,7 +46,8 @@ _PAIRS = frozenset(
 
 def within(path: PurePath, root: PurePath) -> bool:
     """Whether `path` is `root` or below it, component by component."""
-    return path.parts[: len(root.parts)] == root.parts
+    above = root.parts
+    return path.parts[: len(above)] == above
 
 
 def protected(path: Path, workspace: Path, roots: Iterable[Path]) -> str | None:

@@ -97,6 +97,8 @@ class Profile:
             return inner.reads_below(rest)
         if "*" in self.descends:
             return True
+        if not self.descends:
+            return False
         reading = _Reading(self, argv)
         reading.result()
         return bool(self.descends & reading.given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from openclaw.permissions import held, paths, profiles, programs, scan, subjects
@@ -140,9 +141,12 @@ def _untrusted(examined: Examined, subject: Subjects) -> str | None:
         return f"`{name}` is sought from the current folder; name a program of the system, or an absolute path"
     if program is not None and not program.trusted:
         return f"`{program.path}` could be exchanged by somebody else"
-    if program is not None and paths.within(Path(program.path), subject.cwd):
+    if program is not None and paths.within(_place(program.path), subject.cwd):
         return f"`{program.path}` lies in the workspace"
     return None
+
+
+_place = lru_cache(maxsize=256)(Path)  # the same few programs in every command
 
 
 def _doubt(examined: Examined, rule: Rule, entry: str) -> str | None:

@@ -129,12 +129,16 @@ def path_subject(value: Any, workspace: Path, cwd: Path, facts: Facts) -> PathSu
     real = facts.resolve(value, cwd)
     if real is None:
         return Stop(Effect.DENY, f"`{value}` cannot be followed to its end")
-    written = Path(cwd, value)
-    spellings = dict.fromkeys((_relative(real, workspace), _relative(_lexical(written), workspace)))
+    written = _lexical(Path(cwd, value))
+    if written == real:
+        return PathSubject(value, real, (_relative(real, workspace),))
+    spellings = dict.fromkeys((_relative(real, workspace), _relative(written, workspace)))
     return PathSubject(value, real, tuple(spellings))
 
 
 def _lexical(path: Path) -> Path:
+    if ".." not in path.parts:
+        return path
     kept: list[str] = []
     for part in path.parts:
         if part == "..":
@@ -145,7 +149,9 @@ def _lexical(path: Path) -> Path:
 
 
 def _relative(path: Path, workspace: Path) -> str:
-    return str(path.relative_to(workspace)) if paths.within(path, workspace) else str(path)
+    if not paths.within(path, workspace):
+        return str(path)
+    return "/".join(path.parts[len(workspace.parts) :]) or "."
 
 
 def _place(subject: PathSubject, workspace: Path, attempt: Attempt) -> Iterable[Stop]:
@@ -161,10 +167,10 @@ def _place(subject: PathSubject, workspace: Path, attempt: Attempt) -> Iterable[
 
 def guarded(subject: PathSubject, workspace: Path, attempt: Attempt) -> str | None:
     """What protects a path, judged where it leads and as it is written."""
-    written = Path(workspace, subject.spellings[-1])
-    return paths.protected(subject.real, workspace, attempt.protected) or paths.protected(
-        written, workspace, attempt.protected
-    )
+    guard = paths.protected(subject.real, workspace, attempt.protected)
+    if guard is not None or len(subject.spellings) == 1:  # it is written as it leads
+        return guard
+    return paths.protected(Path(workspace, subject.spellings[-1]), workspace, attempt.protected)
 
 
 # ── programs ─────────────────────────────────────────────────────────────────────────────────────
