@@ -13,14 +13,13 @@ from openclaw.messages import ToolSpec
 from openclaw.permissions.covers import covers
 from openclaw.permissions.decide import Attempt, Condition, Decision, Effect, Policy, Rule, decide
 from openclaw.permissions.facts import BUBBLEWRAP, NO_WALLS, Assumed, Walls
+from openclaw.permissions.patterns import never_carries
 from openclaw.permissions.template import Template, compile_template
 from permissions.laws import tried
 
 ALLOW, ASK, DENY = Effect.ALLOW, Effect.ASK, Effect.DENY
 RUN = ToolSpec("run_command", "", {"properties": {}}, "shell", judged={"command": "command", "cwd": "path"})
-WRITE = ToolSpec(
-    "write_file", "", {"properties": {"path": {}, "n": {}}}, "files", judged={"path": "path"}, writes=True
-)
+WRITE = ToolSpec("write_file", "", {"properties": {"path": {}, "n": {}}}, "files", judged={"path": "path"}, writes=True)
 READ_MANY = ToolSpec("read_files", "", {"properties": {"path": {}, "n": {}}}, "files", judged={"path": "path"})
 FETCH = ToolSpec("web_fetch", "", {"properties": {"url": {}}}, "web", judged={"url": "url"})
 
@@ -249,3 +248,19 @@ def test_under_a_default_of_deny_an_allow_may_make_what_it_names_stricter() -> N
     assert (covers(a, b), covers(a, b, DENY)) == (True, None)
     attempt = Attempt(RUN, {"command": "ls --what"}, "main", "repl:local", workspace=Path("/ws"))
     assert [decide(attempt, Policy("p", rules, DENY), Assumed()).effect for rules in ((a,), (a, b))] == [ASK, DENY]
+
+
+@pytest.mark.parametrize("entry", ["sh -c *", "python tools/gen.py *", "kubectl get *", "nice * ls", "make *", "ls *"])
+def test_an_entry_that_is_said_to_carry_nothing_allows_nothing(entry: str) -> None:
+    policy = Policy("p", (rule(ALLOW, commands=(entry,)),), ASK)
+    allowed = [
+        word
+        for word in ("pods", "x.txt", "all", "-a")
+        if decide(
+            Attempt(RUN, {"command": entry.replace("*", word)}, "main", "repl:local", workspace=Path("/ws")),
+            policy,
+            Assumed(),
+        ).effect
+        is ALLOW
+    ]
+    assert bool(allowed) is not never_carries(entry)

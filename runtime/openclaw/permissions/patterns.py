@@ -60,6 +60,12 @@ def _boundless(words: list[str], effect: Effect | None) -> Refusal | None:
     return None
 
 
+def never_carries(entry: str) -> bool:
+    """Whether an allow's entry permits nothing for good: its program can run anything, and `*` spells nothing out."""
+    words = entry.split()
+    return "*" in words and programs.kind(words[0]) in _NAMED and profiles.profile(words[0]) is None
+
+
 @lru_cache(maxsize=4096)
 def _tokens(pattern: str) -> tuple[str, ...]:
     return tuple(pattern.split())

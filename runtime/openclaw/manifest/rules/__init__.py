@@ -72,6 +72,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     idle.conditions_fit_the_tools,
     idle.places_agree,
     runners.launchers_are_held,
+    runners.programs_are_found,
     runners.templates_run_what_they_name,
     conditions.one_what,
     conditions.patterns_are_sound,

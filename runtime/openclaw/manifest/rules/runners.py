@@ -17,6 +17,7 @@ from openclaw.manifest.diagnostic import Diagnostic, see, warning
 from openclaw.manifest.nodes import MapNode, Scalar
 from openclaw.manifest.policies import RuleNode, all_rules
 from openclaw.manifest.project import Definition, Project
+from openclaw.manifest.rules.idle import refused
 from openclaw.permissions import patterns, profiles, programs
 from openclaw.permissions.policy import Effect
 from openclaw.permissions.template import Placeholder, Shape, Template
@@ -34,6 +35,12 @@ _CODE: Final[Mapping[str, re.Pattern[str]]] = {
     "php": re.compile(r"-r"),
 }
 """After these words an interpreter takes code."""
+
+_TASKS: Final = frozenset({
+    "make", "gmake", "npm", "pnpm", "yarn", "uv", "cargo", "go", "just", "task", "rake", "mvn", "gradle", "bazel",
+    "mix", "dotnet", "bundle", "sbt", "lein",
+})  # fmt: skip
+"""Launchers whose first operand is often the name of a task."""
 
 _SCRIPTED: Final = frozenset({"awk", "gawk", "mawk", "nawk", "sed"})  # their first operand is a program
 _WRAPPED: Final[Mapping[str, int]] = {
@@ -55,27 +62,53 @@ def launchers_are_held(project: Project) -> Iterator[Diagnostic]:
             continue
         for entry in rule.node.texts("commands"):
             words = str(entry.value).split()
-            if (
-                _launches_anything(words)
-                and patterns.check_pattern(entry.value, unsafe=False, effect=Effect.ALLOW) is None
-            ):
+            if patterns.check_pattern(str(entry.value), unsafe=False, effect=Effect.ALLOW) is not None:
+                continue
+            if _launches_anything(words):
                 yield _anything(entry, words)
+            elif patterns.never_carries(str(entry.value)):
+                yield _never(entry, words)
 
 
 def _launches_anything(words: Sequence[str]) -> bool:
-    if len(words) < 2 or words[-1] != "**" or programs.kind(words[0]) != "launcher":
+    wide = words[-1] == "**" or (words[-1] == "*" and words[0] in _TASKS)
+    if len(words) < 2 or not wide or programs.kind(words[0]) != "launcher":
         return False
     return profiles.profile(words[0]) is None and all(word in _RUN for word in words[1:-1])
 
 
 def _anything(entry: Scalar, words: Sequence[str]) -> Diagnostic:
     begun = " ".join(words[:-1])
+    example = f"name what it may run, for example `{begun} test`" if words[0] in _TASKS else "name the whole command"
     return warning(
         "rule-interpreter",
         entry.span,
-        f"`{begun}` runs what it is told, so `**` lets the model run anything with it",
-        f"name what it may run, for example `{begun} test`, or say `unsafe: true`",
+        f"`{begun}` runs what it is told, so `{words[-1]}` lets the model run anything with it",
+        f"{example}, or say `unsafe: true`",
     )
+
+
+def _never(entry: Scalar, words: Sequence[str]) -> Diagnostic:
+    return warning(
+        "rule-interpreter",
+        entry.span,
+        f"`{words[0]}` can run anything, so an entry with `*` never decides: a rule must spell out its arguments",
+        "name the whole command, describe it as a tool of its own, or say `unsafe: true`",
+    )
+
+
+def programs_are_found(project: Project) -> Iterator[Diagnostic]:
+    """An allow trusts no program that is sought from the current folder, whatever its arguments."""
+    for rule in all_rules(project):
+        for entry in rule.node.texts("commands") if rule.effect == "allow" else ():
+            program = next(iter(str(entry.value).split()), "")
+            if "/" in program and not program.startswith("/") and not refused(rule):
+                yield warning(
+                    "rule-contradiction",
+                    entry.span,
+                    f"`{program}` is sought from the current folder, where anything may lie, so it never decides",
+                    "write an absolute path, or describe the command as a tool of its own",
+                )
 
 
 # ── templates ────────────────────────────────────────────────────────────────────────────────────
