@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from openclaw.manifest.build import Compiled, compile
+from openclaw.manifest.build import Compiled, compile, compile_open
 from openclaw.manifest.folder import MOST_ENTRIES, Folder, kind_of
+from openclaw.scenarios.check import check, own
 
 AGENT = "name: Jarvis\ndescription: Helps\ntools: []\npolicy: careful\n"
 TOOLS = "policies: {careful: {}}\n"
@@ -169,8 +170,22 @@ def test_a_manifest_of_more_than_a_mebibyte_is_refused_unread(project: Path) -> 
 
 
 def test_names_that_are_no_text_are_told(project: Path) -> None:
-    Path(os.fsdecode(bytes(project) + b"/agents/\xff.yaml")).write_text(AGENT + "default: true\n")
-    assert ("agents/\ufffd.yaml", "agent-id") in told(project)
+    """Two of them would be shown, and be known, as one."""
+    for name in (b"agents/\xff.yaml", b"agents/\xfe.yaml", b"tests/scenarios/\xff.yaml"):
+        path = Path(os.fsdecode(bytes(project) + b"/" + name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(AGENT)
+    found, whole = compile_open(Folder.read(project), environment={}, importer=None, today=datetime.now(UTC))
+    scenarios = check(whole, own(whole.folder)).diagnostics
+    assert [(each.file, each.code) for each in (*found.diagnostics, *scenarios)] == [
+        ("agents/\ufffd.yaml", "file-name"), ("tests/scenarios/\ufffd.yaml", "file-name"),
+    ]  # fmt: skip
+
+
+def test_the_advice_to_rename_a_file_shows_every_character_of_its_name(project: Path) -> None:
+    (project / "agents/a\n::error::b.yml").write_text(AGENT)
+    (said,) = checked(project).diagnostics
+    assert said.help == "rename it to a%0A::error::b.yaml"
 
 
 def test_the_digest_covers_every_byte_that_was_read(project: Path) -> None:

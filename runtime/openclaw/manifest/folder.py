@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.near import near
+from openclaw.words import quote_line
 
 MOST_BYTES: Final = (1 << 20) + 1  # one more than a manifest may have, so that too much is noticed
 MOST_FOLDERS: Final = 16
@@ -155,14 +156,19 @@ def _agents(folder: Path, name: str, above: tuple[_Identity, ...], walk: _Walk) 
         )
         return
     for entry in _within(folder, name, walk):
-        file = f"{name}/{_printable(entry.name)}"
+        file = f"{name}/{printable(entry.name)}"
         if _LEFTOVER.match(entry.name):
             continue
-        if entry.name.lower().endswith((".yml", ".yaml")) and not entry.name.endswith(".yaml"):
+        if entry.name.endswith((".yaml", ".md")) and (problem := no_text(entry.name, file)):
+            walk.problems.append(problem)
+        elif entry.name.lower().endswith((".yml", ".yaml")) and not entry.name.endswith(".yaml"):
             stem = entry.name.rpartition(".")[0]
             walk.problems.append(
                 error(
-                    "file-name", Span(file), f"{file} is not read; manifests end in .yaml", f"rename it to {stem}.yaml"
+                    "file-name",
+                    Span(file),
+                    f"{quote_line(file)} is not read; manifests end in .yaml",
+                    f"rename it to {quote_line(printable(stem))}.yaml",
                 )
             )
         elif entry.name.endswith((".yaml", ".md")):
@@ -215,8 +221,16 @@ def _is_folder(entry: os.DirEntry[str], file: str, problems: list[Diagnostic]) -
         return False
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """A name as every output can hold it."""
     return os.fsencode(name).decode("utf-8", "replace")
+
+
+def no_text(name: str, file: str) -> Diagnostic | None:
+    """Names that are no text would look the same as others; `file` is how such a one is shown."""
+    if printable(name) == name:
+        return None
+    return error("file-name", Span(file), f"{quote_line(file)} is not read: its name is no UTF-8 text", "rename it")
 
 
 def _content(path: Path) -> bytes | str:

@@ -29,14 +29,14 @@ _NAMES: Final = re.compile(
 )
 _KEY: Final = re.compile(r"(?<![\w.-])[\"']?([A-Za-z_][\w.-]{0,80})[\"']?(?:[ \t]*|[ \t]*\r?\n[ \t]*)([:=])")
 _HOLE: Final = re.compile(r"\$\{(?:file:[^}\s]*\}|[A-Za-z_]\w*(?:\}|:-|(?=[\s,\"']|\Z)))|\}")
-_ADDRESS: Final = re.compile(r"(?<=://)[^\s/?#\"'`@$]{1,200}(?:@|[/?#][^\s\"'`@]{0,200}@)")
+_ADDRESS: Final = re.compile(r"(?<=://)\S{1,300}@")  # a name and a password
 _HEADER: Final = re.compile(r"[|>][-+0-9]*[ \t]*(?:#[^\r\n]*)?\Z")
 _DESCRIBED: Final = re.compile(r"\{\s*(?:type|description|default|choices|optional|any)\b")  # an input of that name
 _VARIABLE: Final = re.compile(r"!\w+[ \t]+[A-Z][A-Z0-9_]*(?=[\s,}]|\Z)")  # another tool's placeholder
 _QUOTED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'", re.DOTALL)
 _NEXT: Final = re.compile(r",\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*:(?=\s)|[}\]][\s,}\]]*\Z")  # the end of a flow value
 _COMMENT: Final = re.compile(r"[ \t]#(?=\s|\Z)")
-_A_KEY: Final = re.compile(r"[ \t]*(?:- +)?[\"']?[\w.-]+[\"']?[ \t]*:(?=\s|\Z)|[ \t]*#|[ \t]*\Z")
+_A_KEY: Final = re.compile(r"[ \t]*(?:- +)?[\"']?([\w.-]+)[\"']?[ \t]*:(?=\s|\Z)")
 _BREAKS: Final = (re.compile(r"[\s:\"'`]+"), re.compile(r"[\s:;,.\"'`#&*!|>@%={}\[\]()<$?+~^\\/-]+"))
 _QUOTES: Final = re.compile(r"`[^`]*`?|\"[^\"]*\"?")
 _SHAPES_ONLY: Final = Secrets()  # which holds none itself
@@ -154,17 +154,18 @@ def _inline(text: str, start: int, end: int, indent: int, in_flow: bool) -> Iter
 
 
 def _below(text: str, end: int, indent: int, every: bool) -> Iterator[tuple[int, int]]:
-    """The lines set in deeper than this, up to the first that is not; of a mapping, only what is none of its keys."""
+    """The lines set in deeper than this, up to the first that is not; of a mapping the values, where not `every`."""
     while end < len(text):
         start = end + (2 if text.startswith("\r\n", end) else 1)
         end = _end(text, start)
         line = text[start:end]
         if line.strip() and len(line) - len(line.lstrip(" \t")) <= indent:
             return
-        if every or not _A_KEY.match(line):
-            yield start + len(line) - len(line.lstrip()), end
-        elif line.strip():
+        key = None if every else _A_KEY.match(line)
+        if key and key[1] in _vocabulary("tools"):  # what is described there is an input
             return
+        if not line.lstrip().startswith("#"):
+            yield start + (key.end() if key else len(line) - len(line.lstrip())), end
 
 
 def _end(text: str, start: int) -> int:

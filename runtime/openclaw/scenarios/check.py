@@ -13,12 +13,13 @@ from pathlib import Path
 from openclaw.errors import UsageError
 from openclaw.manifest import document, schema
 from openclaw.manifest.diagnostic import Diagnostic, Span, arrange, error
-from openclaw.manifest.folder import Folder
+from openclaw.manifest.folder import Folder, no_text, printable
 from openclaw.manifest.hidden import masked
 from openclaw.manifest.nodes import MapNode, Node
 from openclaw.manifest.project import Project
 from openclaw.manifest.source import Source
 from openclaw.scenarios import names, sense
+from openclaw.words import quote_line
 
 KIND = "scenario"
 FOLDER = "tests/scenarios"
@@ -128,8 +129,10 @@ def _inside(folder: Path, name: str) -> Iterator[str]:
 
 
 def _misnamed(file: str) -> Diagnostic | None:
+    if problem := no_text(file, printable(file)):
+        return problem
     if file.endswith(".yaml"):
         return None
     stem = Path(file).stem or Path(file).name
-    help = f"rename it to {stem}.yaml"
-    return error("file-name", Span(file), f"{file} is not read; scenario files end in .yaml", help)
+    help = f"rename it to {quote_line(stem)}.yaml"
+    return error("file-name", Span(file), f"{quote_line(file)} is not read; scenario files end in .yaml", help)

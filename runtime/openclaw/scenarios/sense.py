@@ -33,7 +33,10 @@ def check(root: MapNode, faulty: Collection[Path] = ()) -> Iterator[Diagnostic]:
 
 def moment(text: str) -> datetime:
     """An aware time; raises ValueError for one that no calendar has, or that nobody lives to see."""
-    found = datetime.fromisoformat(text)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("it stands in no calendar") from None
     if found.year not in YEARS:
         raise ValueError(f"its year is not one from {YEARS[0]} to {YEARS[-1]}")
     return found
@@ -221,7 +224,8 @@ def _times_exist(root: MapNode) -> Iterator[Diagnostic]:
         try:
             moment(str(node.value))
         except ValueError as problem:
-            yield error("wrong-value", node.span, f"`{key}`: `{node.text}` is no time: {problem}")
+            said = f"`{key}`: `{node.shown}` is no time: {problem}"
+            yield error("wrong-value", node.span, said, "write it like `2026-01-01T08:00:00Z`")
 
 
 def _times(node: Node | None, key: str = "") -> Iterator[tuple[str, Scalar]]:
