@@ -8,7 +8,6 @@ group found before, assertions, flags of a part) leaves more open, never less. K
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,7 +107,7 @@ class _Automaton:
         self._next: list[dict[int, int]] = []  # to which places, by how many ways
         self._loops: list[range] = []  # the outermost
         self._depth = 0
-        parsed = importlib.import_module("re._parser").parse(pattern)
+        parsed = re._parser.parse(pattern)  # type: ignore[attr-defined]
         self._start = self._sequence(parsed, parsed.state.flags).first
 
     def after(self, ways: Mapping[int, int], bit: int) -> dict[int, int]:
