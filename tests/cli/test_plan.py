@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from doubles import house, warm
-from doubles.edits import PROJECT
+from doubles.edits import NOW, PROJECT
 from openclaw.app import App
+from openclaw.cli._compiled import opened
 from openclaw.parts import REAL
+from openclaw.plan.whole import plan as compare
 from openclaw.project import Options
 
 TOOLS = "tools.yaml"
@@ -74,6 +76,24 @@ def test_it_speaks_json_and_markdown(project: Path) -> None:
 def test_an_empty_name_of_a_folder_is_wrong_usage(project: Path) -> None:
     done = plan(project, "--from", "")
     assert (done.returncode, done.stdout) == (2, "") and "--from is empty" in done.stderr
+
+
+def test_a_project_is_not_compared_with_itself(project: Path) -> None:
+    done = plan(project, "--from", str(project / "agents" / ".."))
+    assert (done.returncode, done.stdout) == (2, "") and "is the project itself" in done.stderr
+
+
+def test_a_script_is_compared_by_its_text_wherever_the_project_lies(project: Path) -> None:
+    (project / "models.yaml").write_text("models:\n  played: {kind: scripted, script: played.yaml}\n")
+    (project / "played.yaml").write_text("rules: [{say: a, reply: Hello}]\n")
+    base = shutil.copytree(project, project.parent / "base")
+    old, same = opened(base)[0], opened(project)[0]
+    assert compare(old, same, NOW) == ()
+    (project / "played.yaml").write_text("rules: [{say: a, reply: Goodbye}]\n")
+    [change] = compare(old, opened(project)[0], NOW)
+    [field] = change.fields
+    assert field.name == "script" and field.old != field.new
+    assert field.old is not None and field.old.startswith("played.yaml (text ")
 
 
 def test_of_a_scenario_file_no_more_is_read_than_a_manifest_may_have(project: Path) -> None:
@@ -137,6 +157,17 @@ def test_a_python_tool_is_compared_with_its_code(project: Path) -> None:
         done = plan(project, "--from", str(base), *more)
         assert done.returncode == 6, done.stdout + done.stderr
         assert "MAY WIDEN: add (main): the code behind it is another" in done.stdout
+
+
+def test_where_code_of_the_base_cannot_be_imported_both_are_compared_without(project: Path) -> None:
+    code = "import openclaw\n\n\n@openclaw.tool\ndef add(a: int) -> str:\n    '''Adds.'''\n    return str(a)\n"
+    edit(project, TOOLS, "tools:\n", 'tools:\n  add: {python: "sums:add"}\n')
+    (project / "sums.py").write_text(code)
+    base = shutil.copytree(project, project.parent / "base")
+    (base / "sums.py").write_text(f"import a_library_that_is_gone\n{code}")
+    done = plan(project, "--from", str(base))
+    assert f"the Python tools of {base} cannot be imported; both are compared without" in done.stderr
+    assert "~ add" in done.stdout and "description" not in done.stdout, done.stdout
 
 
 def test_it_compares_with_what_runs_and_then_with_what_ran_last(tmp_path: Path) -> None:

@@ -173,20 +173,43 @@ def test_a_program_gets_everything() -> None:
     }  # fmt: skip
 
 
-HOSTILE = "@everyone <img src=x> | [a](http://b.example) `c` **d** #12 www.e.example\x1b[31m\n# f"
+HOSTILE = (
+    "@everyone <img src=x> | \\| [a](http://b.example) `c` **d** #12 GH-12 a/b#3 www.e.example a@b.example "
+    "0123456789abcdef0123456789abcdef01234567 ``` e\x1b[31m\n# f"
+)
+CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 
 
-def test_what_a_manifest_says_is_no_markup_in_a_comment() -> None:
+def test_what_a_manifest_says_is_code_in_a_comment() -> None:
     hostile = Change(
         "agent", HOSTILE, "changed", fields=(Field("name", "a|b", HOSTILE),), at=(Origin("agents/`x`.yaml", 1, 1),)
     )
     widens = Change("permission", HOSTILE, "widens", words=HOSTILE, agents=(HOSTILE,), example=HOSTILE)
     comment = told.markdown((widens, hostile), HOSTILE)
-    for mark in ("@everyone", "<img", "[a]", "`c`", "**d**", " #12", "://", "www.e", "\x1b"):
-        assert mark not in comment, mark
+    rest = CODE.sub("", comment)
+    for mark in "@`#[(\x1b":
+        assert mark not in rest.removeprefix("### "), (mark, rest)
+    assert not re.search(r"<img|everyone|www|://|GH-|b#3|0123", rest)
     [row] = [line for line in comment.splitlines() if line.startswith("| **widens**")]
-    assert row.count("|") == 5
+    assert len(re.findall(r"(?<!\\)\|", row)) == 5
     assert not [line for line in comment.splitlines() if line.startswith("# ")]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("a", "`a`"),
+        ("a`b", "``a`b``"),
+        ("`a", "`` `a ``"),
+        ("a```b`", "```` a```b` ````"),
+        (" a ", "`  a  `"),
+        ("a|b", r"`a\|b`"),
+        ("", ""),
+    ],
+)
+def test_code_is_between_more_backticks_than_it_has(words: str, code: str) -> None:
+    comment = told.markdown((Change("permission", words, "widens", agents=("x",)),), "main")
+    assert f"| **widens** | {code} | `x` |  |" in comment
 
 
 def test_a_terminal_is_told_nothing_that_it_would_obey() -> None:
@@ -205,27 +228,24 @@ def test_the_comment_of_an_edit_reads_as_a_table_and_a_list() -> None:
     assert comment == """\
 ### openclaw plan: 3 changes; 1 permission widens
 
-Compared with main.
+Compared with `main`.
 
 | | what | agents | why |
 |---|---|---|---|
-| **widens** | run&#95;command | main, ops | denies commands &#91;su&#93; less widely \
-(floor/no-root, tools.yaml:13)<br>for example run&#95;command command "su": was denied, asks now |
+| **widens** | `run_command` | `main, ops` | `denies commands [su] less widely (floor/no-root, tools.yaml:13)`\
+<br>for example `run_command command "su": was denied, asks now` |
 
 <details>
 <summary>2 other changes</summary>
 
 **agents**
 
-- &#126; main (agents/main.yaml:1)
-  - description: Answers -&#62; Replies (agents/main.yaml:2)
+- `~ main (agents/main.yaml:1)`
+  - `description: Answers -> Replies (agents/main.yaml:2)`
 
 **policies**
 
-- &#126; floor (tools.yaml:12)
-  - rule no-root: deny run&#95;command, commands &#91;sudo, su&#93; -&#62; \
-deny run&#95;command, commands &#91;sudo&#93; (tools.yaml:13)
+- `~ floor (tools.yaml:12)`
+  - `rule no-root: deny run_command, commands [sudo, su] -> deny run_command, commands [sudo] (tools.yaml:13)`
 
 </details>"""
-
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from openclaw.errors import ProjectInvalid, UsageError
 from openclaw.manifest.build import Compiled, compile_open
@@ -17,7 +17,7 @@ from openclaw.manifest.folder import Folder
 from openclaw.manifest.origins import Stated, stated
 from openclaw.manifest.project import Project
 from openclaw.manifest.reports import brief
-from openclaw.manifest.snapshot import Snapshot
+from openclaw.manifest.snapshot import Model, Snapshot
 
 
 def opened(project: Path, *, imports: bool = True, imports_from: Path | None = None) -> tuple[Stated, Project]:
@@ -40,10 +40,11 @@ def compiled_at(project: Path, *, imports: bool, imports_from: Path | None = Non
 
 
 def said(snapshot: Snapshot, manifests: Project, root: Path) -> Stated:
-    """With the calls that the project's scenarios judge."""
+    """With the calls that the project's scenarios judge, and scripts by their text, wherever the project lies."""
     from openclaw.scenarios.document import Scenario, read
 
-    found = stated(snapshot, manifests)
+    models = {name: _by_text(model, snapshot) for name, model in snapshot.models.items()}
+    found = stated(replace(snapshot, models=models), manifests)
     calls, files = list(found.calls), Folder(str(root), {})
     for path in sorted((root / "tests" / "scenarios").glob("*.yaml")):
         content = files.read_file(str(path))  # a regular file alone, and no more of it than a manifest may have
@@ -51,3 +52,12 @@ def said(snapshot: Snapshot, manifests: Project, root: Path) -> Stated:
         decisions = scenario.decisions if isinstance(scenario, Scenario) else ()
         calls += [(case.tool, call) for case in decisions for call in case.calls]
     return replace(found, calls=tuple(calls))
+
+
+def _by_text(model: Model, snapshot: Snapshot) -> Model:
+    if "script" not in model.options:
+        return model
+    path = PurePosixPath(model.options["script"])
+    name = path.relative_to(snapshot.root) if path.is_relative_to(snapshot.root) else path
+    digests = [digest[:8] for file, digest in snapshot.sources.items() if PurePosixPath(file) == name]
+    return replace(model, options={**model.options, "script": " ".join([str(name), *(f"(text {d})" for d in digests)])})

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openclaw.cli import place
 from openclaw.errors import ProjectInvalid, StateError, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def run(args: argparse.Namespace) -> int:
     from openclaw.plan.whole import plan
 
     new, _ = opened(args.project, imports=not args.no_import)
-    against, old = _base(args)
+    against, old, imported = _base(args)
+    if not imported and not args.no_import:
+        print(f"openclaw: the Python tools of {against} cannot be imported; both are compared without", file=sys.stderr)
+        new, _ = opened(args.project, imports=False)
     changes = plan(old, new, datetime.now(UTC))
     match args.format:
         case "json":
@@ -51,17 +55,19 @@ def run(args: argparse.Namespace) -> int:
     return WIDENS if any(change.widens for change in changes) else 0
 
 
-def _base(args: argparse.Namespace) -> tuple[str, Stated]:
-    """What it is compared with: in words, and compiled."""
+def _base(args: argparse.Namespace) -> tuple[str, Stated, bool]:
+    """What it is compared with: in words, and compiled; and whether its Python tools were imported."""
     if args.base is not None:
         if not args.base:
             raise UsageError("--from is empty; name the folder to compare with, or leave it away")
-        base = Path(args.base).expanduser().absolute()
+        base = place(args.base, "--from")
         if not base.is_dir():
             raise UsageError(f"--from: {base} is not a folder")
-        return str(args.base), _valid(base, base, "--from", not args.no_import)
+        if base.resolve() == args.project.resolve():
+            raise UsageError(f"--from: {base} is the project itself; name the folder of another state of it")
+        return str(args.base), *_valid(base, base, "--from", not args.no_import)
     words = _running(args) or "what was applied last"
-    return words, _applied(args, words)
+    return words, *_applied(args, words)
 
 
 def _running(args: argparse.Namespace) -> str | None:
@@ -75,7 +81,7 @@ def _running(args: argparse.Namespace) -> str | None:
     return f"the running runtime (process {status['pid']})"
 
 
-def _applied(args: argparse.Namespace, words: str) -> Stated:
+def _applied(args: argparse.Namespace, words: str) -> tuple[Stated, bool]:
     from openclaw.reload import last_good
 
     kept = last_good(args.state, args.project.resolve())
@@ -87,16 +93,17 @@ def _applied(args: argparse.Namespace, words: str) -> Stated:
     return _valid(kept, args.project, words, not args.no_import)
 
 
-def _valid(base: Path, home: Path, name: str, imports: bool) -> Stated:
-    """The project to compare with. Its Python tools may not be there any more: then they are not looked at."""
+def _valid(base: Path, home: Path, name: str, imports: bool) -> tuple[Stated, bool]:
+    """The project to compare with. Its Python tools may not be there any more: then they are not imported."""
     from openclaw.cli._compiled import compiled_at, said
     from openclaw.manifest.reports import brief
 
     compiled, manifests = compiled_at(base, imports=imports, imports_from=home)
     if compiled.snapshot is None and imports:
+        imports = False
         compiled, manifests = compiled_at(base, imports=False)
     if compiled.snapshot is None:
         errors = [each for each in compiled.diagnostics if each.severity == "error"]
         print(brief(errors), file=sys.stderr)
         raise ProjectInvalid(f"{name}: {base} has errors, so there is nothing to compare with", errors)
-    return said(compiled.snapshot, manifests, base)
+    return said(compiled.snapshot, manifests, base), imports

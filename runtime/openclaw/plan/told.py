@@ -1,7 +1,7 @@
 """A plan in words: for a terminal, for programs, and as a comment on a pull request.
 
-Its law: whoever wrote the manifests chooses names and texts, so nothing of them is obeyed by a terminal, nor becomes
-a table, a link, a mention or markup in a comment.
+Its law: whoever wrote the manifests chooses names and texts, so nothing of them is obeyed by a terminal, and in a
+comment all of them is code, in which no platform looks for markup, links or mentions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SECTIONS: Final[tuple[tuple[str, tuple[Kind, ...]], ...]] = (
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 _RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 _COMMENT = 60_000  # characters of a comment; GitHub takes 65,536
-_MARKUP = re.compile(r"[\\`*_\[\]<>&|@#~$!{}]|://|(?<=www)\.")
+_TICKS = re.compile(r"`+")
 
 
 def summary(changes: Sequence[Change]) -> str:
@@ -171,7 +171,7 @@ def _json_place(origin: Origin) -> dict[str, Any]:
 
 def markdown(changes: Sequence[Change], against: str) -> str:
     """A comment: what becomes of permissions as a table, everything else to be opened. Never longer than one may be."""
-    lines = [f"### openclaw plan: {_escaped(summary(changes))}", "", f"Compared with {_escaped(against)}.", ""]
+    lines = [f"### openclaw plan: {summary(changes)}", "", f"Compared with {_code(against)}.", ""]
     judged = [change for change in changes if change.kind == "permission"]
     if judged:
         lines += ["| | what | agents | why |", "|---|---|---|---|", *map(_row, judged), ""]
@@ -185,16 +185,16 @@ def markdown(changes: Sequence[Change], against: str) -> str:
 
 def _row(change: Change) -> str:
     what = f"**{change.what}**" if change.widens else change.what
-    why = _escaped(change.words) + (f"<br>for example {_escaped(change.example)}" if change.example else "")
-    return f"| {what} | {_escaped(change.name)} | {_escaped(', '.join(change.agents))} | {why} |"
+    why = _cell(change.words) + (f"<br>for example {_cell(change.example)}" if change.example else "")
+    return f"| {what} | {_cell(change.name)} | {_cell(', '.join(change.agents))} | {why} |"
 
 
 def _listed(title: str, here: Iterable[Change]) -> Iterator[str]:
     yield from (f"**{title}**", "")
     for change in here:
         first, *rest = _lines(change)
-        yield f"- {_escaped(first)}"
-        yield from (f"  - {_escaped(line)}" for line in rest)
+        yield f"- {_code(first)}"
+        yield from (f"  - {_code(line)}" for line in rest)
     yield ""
 
 
@@ -211,7 +211,16 @@ def _within(lines: Sequence[str], details: bool) -> str:
     return "\n".join(kept)
 
 
-def _escaped(text: str) -> str:
-    """Text that is text: no markup, no link, nobody called. What stands at its start begins no list either."""
-    line = _MARKUP.sub(lambda found: "".join(f"&#{ord(char)};" for char in found[0]), quote_line(text))
-    return f"&#{ord(line[0])};{line[1:]}" if line[:1] in ("+", "-") else line
+def _code(text: str) -> str:
+    """Text between more backticks than it has in a row."""
+    line = quote_line(text)
+    if not line:
+        return ""
+    fence = "`" * (1 + max((len(found) for found in _TICKS.findall(line)), default=0))
+    edge = " " if "`" in (line[0], line[-1]) or line[0] == line[-1] == " " else ""
+    return f"{fence}{edge}{line}{edge}{fence}"
+
+
+def _cell(text: str) -> str:
+    """In a table a bar ends a cell even within code; the backslash before it is not shown."""
+    return _code(text).replace("|", "\\|")
