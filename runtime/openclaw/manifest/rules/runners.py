@@ -8,9 +8,8 @@ says that it is meant.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from itertools import pairwise
 from typing import Final, TypeAlias
 
 from openclaw.manifest.diagnostic import Diagnostic, see, warning
@@ -42,7 +41,20 @@ _TASKS: Final = frozenset({
 })  # fmt: skip
 """Launchers whose first operand is often the name of a task."""
 
+_CODE_OF: Final[Mapping[str, re.Pattern[str]]] = {
+    "git": re.compile(r"-c|--config-env|--exec-path|--upload-pack|--receive-pack"),
+    "tar": re.compile(r"--to-command|--checkpoint-action|-I|--use-compress-program|--rsh-command|--rmt-command"),
+    "rsync": re.compile(r"-e|--rsh|--rsync-path"),
+    **dict.fromkeys(("vim", "vi", "nvim", "view"), re.compile(r"-c|--cmd|\+")),
+    **dict.fromkeys(("find", "fd", "fdfind"), re.compile(r"-exec|-execdir|-ok|-okdir|-x|-X|--exec|--exec-batch")),
+    **dict.fromkeys(("psql", "mysql", "mariadb"), re.compile(r"-c|--command|-e|--execute")),
+}
+"""After these words programs that mostly do their own work run what they are given."""
+
 _SCRIPTED: Final = frozenset({"awk", "gawk", "mawk", "nawk", "sed"})  # their first operand is a program
+_SCRIPT: Final = re.compile(r"-e|--expression|-f|--file")
+_VALUED: Final = frozenset({"-I", "-u", "-k", "-s", "-i", "-l"})  # options of wrappers with a value that is no number
+_TAKING: Final = frozenset({"-F", "-v", "-l"})  # their options with a value
 _WRAPPED: Final[Mapping[str, int]] = {
     **dict.fromkeys(
         ("env", "nohup", "setsid", "nice", "sudo", "doas", "watch", "time", "eval", "command", "exec", "xargs", "npx",
@@ -129,8 +141,8 @@ def _of(project: Project, rule: RuleNode, named: Scalar) -> Iterator[Diagnostic]
         if not isinstance(template, Template):
             continue
         tool = project.all("tool")[name]
-        for shape in template.shapes:
-            hole = _free(tool, rule, shape)
+        for index, shape in enumerate(template.shapes):
+            hole = _free(tool, rule, handed(template, index))
             if hole is not None:
                 yield _written(tool, named, shape, hole)
                 break
@@ -142,11 +154,11 @@ def _meant(project: Project, named: str) -> list[str]:
     return [name for name in project.templates if fnmatchcase(name, named)] if any(c in named for c in "*?[") else []
 
 
-def _free(tool: Definition, rule: RuleNode, shape: Shape) -> Placeholder | None:
+def _free(tool: Definition, rule: RuleNode, holes: Sequence[Placeholder]) -> Placeholder | None:
     """The placeholder that a program takes for code or for a program, if nothing holds it to known values."""
     inputs = {declared.name: declared for declared in tool.entries("input")}
     conditions = rule.node.get("input")
-    for hole in _run(shape):
+    for hole in holes:
         declared = inputs.get(hole.name)
         held = declared is None or any(key in declared.node.entries for key in ("enum", "pattern"))
         typed = declared is not None and declared.value("type") in ("integer", "number", "boolean")
@@ -156,32 +168,120 @@ def _free(tool: Definition, rule: RuleNode, shape: Shape) -> Placeholder | None:
     return None
 
 
-def _run(shape: Shape) -> Iterator[Placeholder]:
-    """The placeholders of a step that are run."""
-    program = "".join(part for part in shape.words[0] if isinstance(part, str))
-    name, words = programs.plain_name(program), shape.words[1:]
-    code = _CODE.get(name)
-    if code is not None:
-        for before, word in pairwise(words):
-            if code.fullmatch(_text(before)):
-                yield from _holes(word)
-                return
-    if code is not None or name in _SCRIPTED or name in _WRAPPED:
-        yield from _leading(_operand(words, _WRAPPED.get(name, 0)))
+def handed(template: Template, index: int) -> list[Placeholder]:
+    """The placeholders that a step of a template runs: in its words, or written into it."""
+    shape = template.shapes[index]
+    piped = _piped(template.shapes[index - 1], shape) if shape.after == "|" else ()
+    return [*_run(shape.words), *piped]
 
 
-def _operand(words: Sequence[_Word], index: int) -> _Word:
-    """The operand that is run, where it can be told: after a flag nobody knows whose value a word is."""
-    for before, word in zip(("", *map(_text, words)), words, strict=False):
+def _run(words: Sequence[_Word]) -> Iterator[Placeholder]:
+    """The placeholders of a command that are run."""
+    name, rest = programs.plain_name(_program(words)), words[1:]
+    if name in _CODE_OF:
+        yield from _flagged(_options(rest, ("-c", "-C")) if name == "git" else rest, _CODE_OF[name]) or ()
+    elif name == "sqlite3":
+        yield from (hole for word in rest[1:] for hole in _holes(word))
+    elif name in _SCRIPTED:
+        yield from _scripted(rest)
+    elif name in ("docker", "podman", "nerdctl", "kubectl"):
+        if rest and _text(rest[0]) in ("run", "exec"):
+            yield from _wrapped(rest[1:], 1)
+    elif name in _WRAPPED:
+        yield from _wrapped(rest, _WRAPPED[name], remote=name == "ssh")
+    elif programs.kind(name) in ("shell", "interpreter"):
+        yield from _interpreted(rest, _CODE.get(name, re.compile("(?!)")))
+    elif name in _TASKS:
+        yield from _task(name, rest)
+
+
+def _program(words: Sequence[_Word]) -> str:
+    return "".join(part for part in words[0] if isinstance(part, str)) if words else ""
+
+
+def _interpreted(words: Sequence[_Word], code: re.Pattern[str]) -> Iterator[Placeholder]:
+    """What follows the flag for code, or is part of it; else the script. What follows a script is its own."""
+    if (found := _flagged(_options(words), code)) is not None:
+        yield from found
+        return
+    script = next((word for word in words if not _text(word).startswith("-")), ("",))
+    yield from _leading(script)
+
+
+def _options(words: Sequence[_Word], taking: Collection[str] | None = None) -> Sequence[_Word]:
+    """What stands before the first operand; where nobody says which options take a value, any may."""
+    before = ""
+    for index, word in enumerate(words):
+        value = before in taking if taking is not None else before.startswith("-")
+        if not _text(word).startswith("-") and not value:
+            return words[:index]
+        before = _text(word)
+    return words
+
+
+def _flagged(words: Sequence[_Word], code: re.Pattern[str]) -> list[Placeholder] | None:
+    """The placeholders in what such a flag is given, apart or joined to it; None where there is no such flag."""
+    for index, word in enumerate(words):
         text = _text(word)
-        if text.startswith("-"):
+        if code.fullmatch(text.removesuffix("=")) and len(word) == 1:
+            given = [each for each in words[index + 1 :] if _text(each) != "--"]
+            return list(_holes(given[0])) if given else []
+        if len(word) > 1 and code.fullmatch(text.removesuffix("=")):
+            return list(_holes(word))
+    return None
+
+
+def _scripted(words: Sequence[_Word]) -> Iterator[Placeholder]:
+    given = _flagged(words, _SCRIPT)
+    if given is not None:
+        yield from given
+        return
+    before = ""
+    for word in words:
+        text = _text(word)
+        if not text.startswith("-") and before not in _TAKING:
+            yield from _holes(word)
+            return
+        before = text
+
+
+def _wrapped(words: Sequence[_Word], skipped: int, *, remote: bool = False) -> Iterator[Placeholder]:
+    """What stands where the program does, or what that program runs. A number after a flag is the flag's."""
+    before = ""
+    for index, word in enumerate(words):
+        text, last = _text(word), before
+        before = text
+        valued = last in _VALUED or (last.startswith("-") and re.fullmatch(r"\d+[smhd]?", text))
+        if text.startswith("-") or "=" in text or valued:
             continue
-        if before.startswith("-") and before != "--":
-            return ("",)
-        if index == 0:
-            return word
-        index -= 1
-    return ("",)
+        if skipped:
+            skipped -= 1
+        elif remote:
+            yield from (hole for each in words[index:] for hole in _holes(each))
+            return
+        else:
+            yield from _leading(word) if isinstance(word[0], Placeholder) else _run(words[index:])
+            return
+
+
+def _task(name: str, words: Sequence[_Word]) -> Iterator[Placeholder]:
+    """What names the task, or the program after `run`."""
+    operands = [word for word in words if not _text(word).startswith("-")]
+    begun = len(operands)
+    while operands and _text(operands[0]) in _RUN and name not in ("cargo", "go"):
+        operands = operands[1:]
+    if operands and (len(operands) < begun or name in ("make", "gmake", "just", "task", "rake")):
+        yield from _leading(operands[0])
+
+
+def _piped(before: Shape, shape: Shape) -> Iterator[Placeholder]:
+    """What is written into a program that runs what it reads."""
+    name = programs.plain_name(_program(shape.words))
+    reads = programs.kind(name) in ("shell", "interpreter") and name not in _SCRIPTED and name != "bc"
+    flags = [_text(word) for word in shape.words[1:]]
+    code = _CODE.get(name)
+    if reads and all(text.startswith("-") for text in flags) and not any(code and code.fullmatch(t) for t in flags):
+        yield from (hole for word in before.words for hole in _holes(word))
 
 
 def _text(word: _Word) -> str:
@@ -199,7 +299,7 @@ def _leading(word: _Word) -> Iterator[Placeholder]:
 
 
 def _written(tool: Definition, named: Scalar, shape: Shape, hole: Placeholder) -> Diagnostic:
-    program = "".join(part for part in shape.words[0] if isinstance(part, str))
+    program = _program(shape.words)
     return warning(
         "rule-interpreter",
         named.span,
