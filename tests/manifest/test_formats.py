@@ -184,6 +184,17 @@ def test_a_line_of_any_file_hides_what_looks_like_a_secret() -> None:
     assert "text: use ****" in shown and "AAHfake" not in shown
 
 
+def test_what_takes_no_column_is_named_and_the_mark_stands_under_its_token(tmp_path: Path) -> None:
+    folder = Folder.of(
+        {**{name: each.encode() for name, each in PROJECT.items()},
+         "agents/main.yaml": 'name: J\ndescription: d\ntools: ["\u200b\u200bx", zork]\npolicy: careful\n'.encode()},
+    )  # fmt: skip
+    first, second = (each for each in diagnostics(folder) if each.code == "unknown-tool")
+    assert first.message == "no tool `\\u{200b}\\u{200b}x`"
+    line, mark = report("text").render([second], folder).splitlines()[1:3]
+    assert line.index("zork") == mark.index("^")
+
+
 # ── each for its reader ──────────────────────────────────────────────────────────────────────────
 
 SPAN = Span("agents/main.yaml", 2, 3, 2, 9)

@@ -125,7 +125,31 @@ TOKENS = [
     "sk-ant-api03-a1B2c3D4a1B2c3D4a1B2c3D4a1B2c3D4", "123456789:AAabcdefghijklmnopqrstuvwxyz0123456",
     "AKIAQ3EGR7XK4TZB2MNP", "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8",
 ]  # fmt: skip
-FIRST = ["", "!", "*", "#", "|", ">", "[", "{", "&", "%", "@", "`", "$", "-", "?", "~", "9", "é", "日", "𝔘", "\\", "="]
+FIRST = [
+    "",
+    "!",
+    "*",
+    "#",
+    "|",
+    ">",
+    "[",
+    "{",
+    "&",
+    "%",
+    "@",
+    "`",
+    "$",
+    "-",
+    "?",
+    "~",
+    "9",
+    "é",
+    "\u200b",
+    "日",
+    "𝔘",
+    "\\",
+    "=",
+]
 CORE = "kQz{0}7vXw"  # what may not be told: no word of ours
 
 

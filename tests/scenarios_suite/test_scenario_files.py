@@ -79,7 +79,7 @@ def test_what_is_right_is_silent() -> None:
         ),
         (
             'given: {now: "2026-02-30T12:00:00Z"}\nroutes:\n  - {text: hello, expect: {agent: main}}\n',
-            "1:14 [wrong-value] `now`: `2026-02-30T12:00:00Z` is no time: day is out of range for month",
+            "1:14 [wrong-value] `now`: `2026-02-30T12:00:00Z` is no time: it stands in no calendar",
         ),
         (
             'given: {now: "0001-01-01T00:00:00+14:00"}\nroutes:\n  - {text: hello, expect: {agent: main}}\n',

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Literal, TypeAlias
 
+from openclaw.words import quote_line
+
 Severity: TypeAlias = Literal["error", "warning"]
 MOST_TOLD: Final = 1000  # of one file
 
@@ -112,6 +114,8 @@ def _at(
 
 
 def _short(text: str, most: int) -> str:
-    """One line of bearable length: a name in a hostile file may be a megabyte."""
-    line = "".join(char if char.isprintable() else " " for char in text[: most + 1])
+    """One line of bearable length, in which nothing hides: a name in a hostile file may be a megabyte."""
+    line = text[: most + 1]
+    if not line.isprintable():
+        line = "".join(" " if char in "\t\r\n" else quote_line(char) for char in line)
     return line if len(line) <= most else f"{line[: most - 3]}..."

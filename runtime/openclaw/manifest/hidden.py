@@ -18,6 +18,7 @@ from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
 from openclaw.manifest.placeholders import Path, secret_keys
 from openclaw.secrecy import SHAPES, SHORTEST, STRUCK, Forms, Secrets, apart, shaped
+from openclaw.words import quote_line
 
 _LONGEST: Final = 8192  # characters of a secret that is also sought word by word, and of a line that is looked into
 _MOST: Final = 1000  # secrets of one file; whoever has more wants to keep this busy
@@ -266,7 +267,7 @@ def _quotable(found: Iterable[Diagnostic], texts: Mapping[str, tuple[str | None,
 
 def _pieces(quotable: Iterable[str], secrets: Iterable[str]) -> Iterator[str]:
     for secret in (*quotable, *secrets):
-        yield from (secret, secret.strip(), secret.strip().strip("\"'"))
+        yield from (secret, secret.strip(), secret.strip().strip("\"'"), quote_line(secret[:_LONGEST].strip()))
         if len(secret) <= _LONGEST:
             for breaks in _BREAKS:
                 yield from breaks.split(secret)
