@@ -118,3 +118,13 @@ def test_it_imports_no_model_sdk_no_chat_library_and_no_schema_library() -> None
         [sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("words", [("validate",), ("why", "run_command", "--allow", "ls", "--cwd"), ("init",),
+                                   ("plan", "--from")], ids=lambda words: str(words[0]))  # fmt: skip
+def test_a_folder_that_cannot_be_one_is_wrong_usage(project: Path, words: tuple[str, ...]) -> None:
+    for name in ("", "a" * 300):
+        done = openclaw(*words, name, cwd=project)
+        assert done.returncode == 2, done.stderr
+        assert done.stdout == "" and "Traceback" not in done.stderr
+        assert "is empty" in done.stderr if not name else "file name too long" in done.stderr

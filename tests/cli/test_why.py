@@ -146,6 +146,27 @@ def test_a_batch_answers_every_line_in_order(project: Path) -> None:
     assert answers[1]["refusal"]["code"] == "bad_line"
 
 
+def test_a_bad_line_is_told_in_words_for_whoever_wrote_it(tmp_path: Path) -> None:
+    allow, big = 'is a list of names of programs, for example ["ls", "git"]', "a number too long or a nesting too deep"
+    lines = {
+        **{b'{"command": "ls", "allow": %s}' % given: allow for given in (
+            b"null", b'"ls"', b'{"ls": 1}', b'[["ls"]]', b"[1e400]", b"[null]",
+        )},
+        b'{"command": %s}' % (b"5" * 5000): big,
+        b"[" * 100_000: big,
+        b"{'command': 1}": "the line is not JSON at character 2",
+        b'{"command": "\xff"}': "the line is not UTF-8 at byte 14",
+        '{"command": "ls"}'.encode("utf-16-be"): "the line is not JSON at character 1",
+        b'{"input": 5}': '"input" is a JSON object',
+    }  # fmt: skip
+    stdin = b"\n".join(lines) + b"\n"
+    done = why(tmp_path, "run_command", "--batch", "--allow", "ls", "--cwd", str(tmp_path), stdin=stdin)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    for answer, words in zip(answers, lines.values(), strict=True):
+        assert answer["decision"] == "deny" and answer["refusal"]["code"] == "bad_line"
+        assert words in answer["reason"]
+
+
 def test_a_line_is_answered_before_the_next_and_by_the_disk_as_it_is_then(project: Path) -> None:
     """Whoever writes one line and waits gets its answer; what the disk said is not remembered for the next."""
     workspace = project.parent / "ws"

@@ -110,21 +110,21 @@ def _main(arguments: list[str]) -> int:
     parser.add_argument("--state", metavar="DIR", default=options.state, help=argparse.SUPPRESS)
     module.arguments(parser)
     args = parser.parse_args(rest)
-    args.project, args.state = _place(args.project, "-C"), _place(args.state, "--state")
+    args.project, args.state = place(args.project, "-C"), place(args.state, "--state")
     return int(module.run(args))
 
 
-def _place(text: str, option: str) -> Path:
+def place(text: str, option: str) -> Path:
     """An absolute path that may or may not exist. Raises UsageError where no such place could be."""
     if not text:
         raise UsageError(f"{option} is empty; name a folder")
     try:
-        place = Path(text).expanduser().absolute()
-        place.is_dir()
+        found = Path(text).expanduser().absolute()
+        found.is_dir()
     except (OSError, ValueError, RuntimeError) as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
         raise UsageError(f"{option} {text[:80]!a} cannot be a folder from here: {why}") from error
-    return place
+    return found
 
 
 class _Parser(argparse.ArgumentParser):

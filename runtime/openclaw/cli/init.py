@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from openclaw import bundle
+from openclaw.cli import place
 from openclaw.errors import OpenClawError, UsageError
 
 FILES = ("tools.yaml", "channels.yaml", "heartbeats.yaml", "models.yaml", "desk_tools.py", ".env.example")
@@ -23,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    folder = Path(args.dir).expanduser().absolute() if args.dir else args.project
+    folder = args.project if args.dir is None else place(args.dir, "DIR")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
     written: list[str] = []

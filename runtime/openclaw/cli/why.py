@@ -19,7 +19,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from openclaw.cli import spoken
+from openclaw.cli import place, spoken
 from openclaw.errors import ProjectInvalid, UsageError
 from openclaw.messages import Address, ToolSpec, quote_line
 from openclaw.permissions import decide as permissions
@@ -172,6 +172,26 @@ def _arrived(stream: BufferedReader) -> Iterator[list[bytes]]:
         yield [last]
 
 
+def _row(line: bytes) -> Mapping[str, Any]:
+    """Raises UsageError, in words for whoever wrote the line."""
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the line is not UTF-8 at byte {error.start + 1}") from error
+    except json.JSONDecodeError as error:
+        raise UsageError(f"the line is not JSON at character {error.pos + 1}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError("the line holds a number too long or a nesting too deep to be read") from error
+    if not isinstance(row, dict) or ("command" in row) == ("input" in row):
+        raise UsageError('a line is a JSON object with either "command" or "input"')
+    if not isinstance(row.get("input", {}), dict):
+        raise UsageError('"input" is a JSON object')
+    allow = row.get("allow", [])
+    if not isinstance(allow, list) or not all(isinstance(name, str) for name in allow):
+        raise UsageError('"allow" is a list of names of programs, for example ["ls", "git"]')
+    return row
+
+
 class _Lines:
     """Judges lines; the rules that can speak of them are sought out once for each policy that they bring.
 
@@ -190,22 +210,20 @@ class _Lines:
     def _line(self, line: bytes, facts: Disk) -> Decision:
         """The decision for one line; a line that cannot be read is denied, and says so."""
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict) or ("command" in row) == ("input" in row):
-                return _refused("bad_line", 'a line is a JSON object with either "command" or "input"')
-            docket = self._allowing(tuple(map(str, row["allow"]))) if "allow" in row else self._own
+            row = _row(line)
+            docket = self._allowing(tuple(row["allow"])) if "allow" in row else self._own
             attempt = self._bench.attempt
             if self._command is not None and isinstance(command := row.get("command"), str):
                 return self._bench.final(docket.judge(replace(attempt, input={self._command: command}), facts))
             input = _of_command(attempt.tool, row["command"]) if "command" in row else row["input"]
-            if not isinstance(input, dict):
-                return _refused("bad_line", '"input" is a JSON object')
             input, wrong = _as_run(attempt.tool, input)
             if wrong is not None:
                 return _refused("invalid_input", wrong)
             return self._bench.final(docket.judge(replace(attempt, input=input), facts))
+        except UsageError as error:
+            return _refused("bad_line", str(error))
         except Exception as error:  # one bad line must not cost the others their answers
-            return _refused("bad_line", str(error) or type(error).__name__)
+            return _refused("bad_line", f"the line cannot be judged ({type(error).__name__})")
 
     def _allowing(self, names: tuple[str, ...]) -> permissions.Docket:
         if names not in self._brought:
@@ -243,7 +261,7 @@ def _trusted(args: argparse.Namespace, workspace: Path) -> tuple[Path, ...]:
 
 
 def _bench(args: argparse.Namespace) -> _Bench:
-    workspace = Path(args.cwd).expanduser().absolute() if args.cwd else None
+    workspace = place(args.cwd, "--cwd") if args.cwd is not None else None
     if workspace is not None and not workspace.is_dir():
         raise UsageError(f"--cwd: {workspace} is not a folder")
     if args.allow or args.allow_profiled:
