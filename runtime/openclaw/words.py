@@ -48,6 +48,17 @@ def quote_line(text: str) -> str:
     return "".join(c if c.isprintable() else quote(c) if ord(c) < 0x80 else f"\\u{{{ord(c):x}}}" for c in text)
 
 
+def char_width(char: str) -> int:
+    """Columns of a terminal that a character takes; what is not printable is shown as a sign, which takes one."""
+    import unicodedata
+
+    if not char.isprintable():
+        return 1
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
+
+
 # ── tools ────────────────────────────────────────────────────────────────────────────────────────
 
 Judged: TypeAlias = Literal["command", "path", "url"]

@@ -16,15 +16,16 @@ from openclaw.manifest.diagnostic import Span, arrange, error, warning
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.reports import Look, text
 from openclaw.manifest.reports import json as as_json
+from openclaw.words import char_width, quote_line
 
 ROOT = Path(__file__).parent.parent.parent
 AGENT = "name: Jarvis\ndescription: Helps\ntools: [read_file, shel_run]\npolicy: careful\n"
 
 
-def shown(agent: str, color: bool = False) -> str:
+def shown(agent: str, color: bool = False, columns: int = 0) -> str:
     folder = Folder.of({"agents/main.yaml": agent.encode(), "tools.yaml": b"policies: {careful: {}}\n"})
     result = compile(folder, environment={}, importer=None, today=datetime(2026, 1, 1, tzinfo=UTC))
-    return text.render(result.diagnostics, folder, Look(color))
+    return text.render(result.diagnostics, folder, Look(color, columns=columns))
 
 
 def test_the_token_is_underlined_below_its_line() -> None:
@@ -49,6 +50,29 @@ def test_a_very_long_line_is_cut_around_the_token() -> None:
     _, line, mark, *_ = shown(text).split("\n")
     assert len(line) < 200
     assert line[mark.index("^") :].startswith("nope")
+
+
+@pytest.mark.parametrize("unseen", ["\u200b\u200b\u200b", "\u00ad", "\u200d", "\u3000", "\u2066"])
+def test_what_is_not_printable_takes_the_column_of_its_sign_and_is_told_by_its_number(unseen: str) -> None:
+    found = shown(AGENT.replace("read_file, shel_run", f"{unseen}x, shel_run"))
+    for name in ("x", "shel_run"):
+        (at,) = [index for index, line in enumerate(found.split("\n")) if f"{name}`" in line and "no tool" in line]
+        _, line, mark = found.split("\n")[at : at + 3]
+        assert line[mark.index("^") :].lstrip("\ufffd").startswith(name)
+    assert f"no tool `{quote_line(unseen)}x`" in found
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "探" * 120, "\t" * 30 + "y", "x"])
+def test_a_line_is_cut_to_the_terminal_so_that_it_and_its_mark_stay_together(name: str) -> None:
+    agent = f"{{name: '{name}', description: x, tools: [], policy: nope, effort: low}}\n"
+    for columns in (30, 50, 80):
+        _, line, mark, *_ = shown(agent, columns=columns).split("\n")
+        for row in (line, mark):
+            assert sum(8 if char == "\t" else char_width(char) for char in row) <= columns
+        before = line.partition("nope")[0]
+        assert mark.index("^") == sum(8 if char == "\t" else char_width(char) for char in before) - 7 * before.count(
+            "\t"
+        )
 
 
 def test_colour_is_only_paint() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 
 from openclaw.messages import quote_line
+from openclaw.words import char_width
 
 GAP = 2
 NARROWEST = 8
@@ -46,13 +46,7 @@ def wrapped(text: str, columns: int) -> list[str]:
 
 def room(text: str) -> int:
     """Columns that a text takes."""
-    return len(text) if text.isascii() else sum(map(_wide, text))  # a long list is in ASCII, nearly all of it
-
-
-def _wide(char: str) -> int:
-    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
+    return len(text) if text.isascii() else sum(map(char_width, text))  # a long list is in ASCII, nearly all of it
 
 
 def _head(word: str, columns: int) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openclaw.adapters import formats, importer, report
+from openclaw.cli import place
 from openclaw.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def _run(args: argparse.Namespace) -> int:
     from openclaw.manifest.build import compile_open
     from openclaw.manifest.folder import Folder
 
-    root = Path(args.dir).absolute() if args.dir else Path(args.project)
+    root = Path(args.project) if args.dir is None else place(args.dir, "DIR")
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder; name the project's folder, or make one with `openclaw init`")
     folder = Folder.read(root)
@@ -115,7 +117,8 @@ def _tell(args: argparse.Namespace, folder: Folder, diagnostics: Sequence[Diagno
 
     if diagnostics or args.format not in ("text", "github"):  # of which nothing is nothing
         color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        look = reports.Look(color, args.strict, _below(Path(folder.root)))
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+        look = reports.Look(color, args.strict, _below(Path(folder.root)), columns)
         print(report(args.format).render(diagnostics, folder, look))
     manifests = [file for file in sorted(folder.files) if kind_of(file)]
     if args.verbose:

@@ -19,11 +19,12 @@ from openclaw.words import quote_line
 class Look:
     """How it is shown. `color`: on a terminal. `strict`: a warning fails as an error does. `below`: where the project
     lies in its repository, "" or a path that ends in `/`; formats for services that show the repository put it before
-    every file."""
+    every file. `columns` of the terminal, 0 where there is none."""
 
     color: bool = False
     strict: bool = False
     below: str = ""
+    columns: int = 0
 
 
 PLAIN: Final = Look()
