@@ -19,8 +19,9 @@ import re
 from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from functools import lru_cache
 from itertools import takewhile
 
 MACROS: Mapping[str, str] = {
@@ -228,6 +229,12 @@ def parse(expression: str) -> Cron | Problem:
     return _parsed(expression, parts)
 
 
+@lru_cache(maxsize=512)
+def _comes(days: Cron) -> bool:
+    """Whether its days are any of a calendar's; of many expressions they are the same, and to look takes time."""
+    return days._next_day(date(2001, 1, 1), date(2029, 1, 1)) is not None
+
+
 def _parsed(expression: str, parts: Sequence[tuple[str, int, int]]) -> Cron | Problem:
     values: list[frozenset[int]] = []
     nth: frozenset[tuple[int, int]] = frozenset()
@@ -259,7 +266,7 @@ def _parsed(expression: str, parts: Sequence[tuple[str, int, int]]) -> Cron | Pr
         wild=minute.startswith("*") or hour.startswith("*"),
     )
     # Twenty-eight years hold every shape a year can have: both lengths, each beginning on every weekday.
-    if cron._next_day(date(2001, 1, 1), date(2029, 1, 1)) is None:
+    if not _comes(replace(cron, expression="", minutes=(), hours=(), wild=False)):
         return _whole(expression, f"this never fires: there is no {_missing(cron)}", "choose a day that exists")
     return cron
 

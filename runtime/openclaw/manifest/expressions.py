@@ -16,6 +16,7 @@ from typing import Any, Final
 
 _MANY: Final = 10  # what may come so often counts as a loop
 _COPIED: Final = 64  # what comes exactly so often is read that many times
+_LONGEST: Final = 10_000  # characters
 _MOST_PLACES: Final = 5_000
 _MOST_PAIRS: Final = 200_000
 _MOST_STEPS: Final = 1_000_000  # some tenths of a second
@@ -31,6 +32,8 @@ _LARGE: Final = "repeats too much to be sure that it comes to an end"
 @lru_cache(maxsize=1024)
 def objection(pattern: str) -> tuple[str, str] | None:
     """What is wrong with an expression, and the remedy; None for a sound one."""
+    if len(pattern) > _LONGEST:  # to compile a megabyte takes ten seconds
+        return _LARGE, "write a shorter one"
     try:
         re.compile(pattern)
         return (_EXPLODES, _PART) if _Automaton(pattern).explodes() else None
