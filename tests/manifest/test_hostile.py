@@ -28,6 +28,26 @@ def many(form: str, count: int) -> bytes:
     return "".join(form.replace("%", str(number)) for number in range(count)).encode()
 
 
+CHANNELS = b"channels:\n  ear: {kind: http, port: 8080}\n"
+
+
+def tool(more: str, shell: str = "ls {n}") -> bytes:
+    return f"tools:\n  a: {{description: x, shell: '{shell}', {more}}}\n".encode() + POLICIES
+
+
+def beat(cron: str) -> bytes:
+    return f"heartbeats:\n  h: {{cron: '{cron}', prompt: go}}\n".encode()
+
+
+def rule(commands: str) -> bytes:
+    return f"      - {{ask: run_command, commands: {commands}}}\n".encode()
+
+
+def joined(count: int, ways: Callable[[int], list[int]]) -> bytes:
+    lines = (f"  q{at}: {{include: [{', '.join(f'q{n}' for n in ways(at))}]}}\n" for at in range(count))
+    return POLICIES + "".join(lines).encode()
+
+
 BYTES: dict[str, tuple[str, bytes]] = {
     "nul": ("agents/main.yaml", AGENT + b"model: a\0b\n"),
     "bad utf-8": ("agents/main.yaml", AGENT + b'instructions: "\xff\xfe"\n'),
@@ -51,6 +71,7 @@ BYTES: dict[str, tuple[str, bytes]] = {
     ),
     "what contains itself": ("tools.yaml", b"tools: &t\n  <<: *t\n"),
     "sixty thousand wrong values": ("tools.yaml", b"tools: {" + many("k%: 1,", 60_000) + b"}\n"),
+    "empty tools": ("tools.yaml", b"tools:\n" + many("  t%: {}\n", 19_000)),
     "forty thousand empty tools": ("tools.yaml", b"tools:\n" + many("  t%: {}\n", 40_000)),
     "misspelt tools": ("tools.yaml", b"tools:\n" + many("  a%: {descrption: x, shel: ls}\n", 7_500) + POLICIES),
     "keys given twice": ("tools.yaml", b"tools:\n" + b"  a: {}\n" * 60_000),
@@ -69,6 +90,34 @@ BYTES: dict[str, tuple[str, bytes]] = {
         + b"b'}}}\n"
         + POLICIES,
     ),
+    "rules": ("tools.yaml", POLICIES + many("      - allow: [read_file]\n", 20_000)),
+    "rules that are read whole": ("tools.yaml", POLICIES + many("      - deny: [t%]\n", 8_000)),
+    "rules of commands": ("tools.yaml", POLICIES + many("      - {ask: run_command, commands: [ls a%]}\n", 6_000)),
+    "heartbeats": ("heartbeats.yaml", b"heartbeats:\n" + many("  h%: {cron: '0 9 30 2 *', prompt: go}\n", 8_000)),
+    "people": (
+        "channels.yaml",
+        CHANNELS + b"people:\n" + many("  p%: {ids: [" + ",".join(f"ear:{n}-%" for n in range(10)) + "]}\n", 4_000),
+    ),
+    "channels": ("channels.yaml", b"channels:\n" + many("  c%: {kind: http, port: 8080}\n", 8_000)),
+    "a pattern of a megabyte": ("tools.yaml", tool("input: {n: {type: string, pattern: '" + "(a+)+" * 200_000 + "'}}")),
+    "brackets in a pattern": ("tools.yaml", tool("input: {n: {type: string, pattern: '" + "(" * 1_000_000 + "'}}")),
+    "a schedule of a megabyte": ("heartbeats.yaml", beat("1," * 500_000 + "1 * * * *")),
+    "a schedule of many fields": ("heartbeats.yaml", beat("1 " * 500_000)),
+    "a template of a megabyte": ("tools.yaml", tool("input: {n: {type: string}}", "ls " + "a {n} " * 170_000)),
+    "placeholders without an input": ("tools.yaml", tool("input: {n: {type: string}}", "ls " + "{m} " * 250_000)),
+    "braces in a template": ("tools.yaml", tool("input: {n: {type: string}}", "{n" * 500_000)),
+    "a command of a megabyte": ("tools.yaml", POLICIES + rule("['" + "ls a " * 200_000 + "']")),
+    "stars in a command": ("tools.yaml", POLICIES + rule("['ls " + "** " * 300_000 + "']")),
+    "commands": ("tools.yaml", POLICIES + rule("[" + many("ls a%,", 50_000).decode() + "]")),
+    "policies that join each other": ("tools.yaml", joined(100, lambda at: [n for n in range(100) if n != at])),
+    "policies in a row": ("tools.yaml", joined(4_000, lambda at: [at + 1] if at < 3_999 else [])),
+    "policies in a ring": ("tools.yaml", joined(4_000, lambda at: [(at + 1) % 4_000])),
+    "policies that fan out": ("tools.yaml", joined(300, lambda at: list(range(at + 1, min(at + 60, 300))))),
+    "unknown tools": ("agents/main.yaml", AGENT.replace(b"[read_file]", b"[" + many("nothing_%,", 20_000) + b"]")),
+    "unset variables in one value": ("channels.yaml", CHANNELS.replace(b"8080", b"'" + b"${A}" * 200_000 + b"'")),
+}  # fmt: skip
+SOUND = {  # only long, and no mistake
+    "a schedule of a megabyte", "a command of a megabyte", "commands", "rules of commands",
 }  # fmt: skip
 
 
@@ -129,8 +178,7 @@ def validated(root: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("case", BYTES)
 def test_hostile_bytes_end_in_diagnostics_within_the_limits(case: str, tmp_path: Path) -> None:
     ended = validated(project(tmp_path, *BYTES[case]))
-    # The pattern is only written, not a mistake of the manifest, and nothing waits for it.
-    assert ended.returncode == (0 if case == "a pattern that never ends" else 1), ended.stderr
+    assert ended.returncode == (0 if case in SOUND else 1), ended.stderr + ended.stdout[:500]
     assert "Traceback" not in ended.stderr
     assert ": error: " in ended.stdout or ended.returncode == 0
 
