@@ -3,6 +3,7 @@ what the runtime starts with is what `validate` accepts."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import os
@@ -135,3 +136,18 @@ def test_the_real_command_does_not_start_with_what_is_refused(name: str, tmp_pat
     with Process(tmp_path / "project", tmp_path / "state") as started:
         assert started.process.wait(100) == 3
         assert expected.split()[0] in started.log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["01-block-scalar", "03-merge", "inherited"])
+def test_the_real_command_starts_with_what_is_sound_and_ends_when_told(name: str, tmp_path: Path) -> None:
+    (fixture,) = [each for each in GOOD if each.stem == name]
+    files, _ = files_of(fixture)
+    files["channels.yaml"] = "channels: {http: {kind: http, port: 0}}\n"  # so that it can be seen to have started
+    for file, text in files.items():
+        (tmp_path / "project" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "project" / file).write_text(text, "utf-8")
+    with Process(tmp_path / "project", tmp_path / "state", ANTHROPIC_API_KEY="none") as started:
+        assert asyncio.run(started.address()).startswith("http://")
+        started.process.terminate()
+        assert started.process.wait(100) == 0, started.log
