@@ -19,6 +19,7 @@ from openclaw.manifest.rules import doubled as doubled
 from openclaw.manifest.rules import heartbeats as heartbeats
 from openclaw.manifest.rules import idle as idle
 from openclaw.manifest.rules import models as models
+from openclaw.manifest.rules import places as places
 from openclaw.manifest.rules import policies as policies
 from openclaw.manifest.rules import reach as reach
 from openclaw.manifest.rules import runners as runners
@@ -70,7 +71,8 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     doubled.entries_add_something,
     idle.conditions_can_be_met,
     idle.conditions_fit_the_tools,
-    idle.places_agree,
+    places.places_agree,
+    places.exceptions_leave_something,
     runners.launchers_are_held,
     runners.programs_are_found,
     runners.templates_run_what_they_name,

@@ -63,12 +63,21 @@ def _command(rule: RuleNode, entry: Scalar, unsafe: bool) -> Iterator[Diagnostic
 
 def _path(path: Scalar) -> Iterator[Diagnostic]:
     text = str(path.value)
-    if "\0" in text or text.count("[") != text.count("]"):
+    if "\0" in text:
+        yield error("rule-pattern", path.span, "this path holds a NUL, which no name can", "write the name without it")
+    elif text.count("[") != text.count("]"):
         yield error(
             "rule-pattern",
             path.span,
             f"cannot read `{text}`: `[` is never closed",
             "close it, or write the name itself",
+        )
+    elif text == "~" or text.startswith("~/"):
+        yield error(
+            "rule-pattern",
+            path.span,
+            f"`{text}` begins with `~`, which no path that is judged does",
+            "write the path from the workspace on, for example `notes/**`",
         )
     elif text.startswith(("./", "../")) or "/../" in text or text.endswith("/.."):
         yield error(
@@ -107,7 +116,7 @@ def inputs_exist(project: Project) -> Iterator[Diagnostic]:
                         "rule-condition",
                         entry.key.span,
                         f"none of the rule's tools has an input `{name}`{meant(name, known)}",
-                        f"there are: {', '.join(sorted(known))}" if known else None,
+                        f"there are: {', '.join(sorted(known))}" if known else "they take none; remove the condition",
                     )
             yield from _expressions(conditions)
 
@@ -123,15 +132,11 @@ def _expressions(conditions: Node | None) -> Iterator[Diagnostic]:
 
 def _inputs(project: Project, rule: RuleNode) -> set[str] | None:
     """The inputs of the tools a rule names; None where they are not all known."""
-    found: set[str] = set()
-    for name in project.names("tool"):
-        if not any(fnmatchcase(name, str(tool.value)) for tool in rule.tools):
-            continue
-        inputs = _inputs_of(project, name)
-        if inputs is None:
-            return None
-        found |= inputs
-    return found or None
+    named = [name for name in project.names("tool") if any(fnmatchcase(name, str(tool.value)) for tool in rule.tools)]
+    inputs = [_inputs_of(project, name) for name in named]
+    if not inputs or None in inputs:
+        return None
+    return {name for each in inputs for name in each or ()}
 
 
 def _inputs_of(project: Project, name: str) -> set[str] | None:
@@ -139,6 +144,8 @@ def _inputs_of(project: Project, name: str) -> set[str] | None:
     if tool is None:
         return set(BUILTINS[name].input_schema["properties"])
     derived = project.derived.get(name)
+    if not tool.sound or "tool" in project.unreadable:
+        return None
     if "input" in tool.node.entries or "shell" in tool.node.entries:
         return {declared.name for declared in tool.entries("input")}
     return set(derived.input_schema.get("properties", {})) if isinstance(derived, Derived) else None

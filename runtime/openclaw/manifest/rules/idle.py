@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from openclaw.manifest import expressions, policies
 from openclaw.manifest.builtins import BUILTINS, FLOOR
-from openclaw.manifest.diagnostic import Diagnostic, Related, Span, see, warning
+from openclaw.manifest.diagnostic import Diagnostic, Span, see, warning
 from openclaw.manifest.nodes import MapNode, Node, Scalar, Unknown, plain
 from openclaw.manifest.policies import RuleNode, all_rules, rule_nodes
 from openclaw.manifest.project import Definition, Project
@@ -276,13 +276,17 @@ def _never_given(project: Project, rule: RuleNode, schema: Definition) -> Iterat
         return
     fits = any(next(conform.misfits(found, value), None) is None for found in declared for value in values)
     if not fits and wanted[0] is not None:
-        shown = ", ".join(str(value) for value in values[:5])
+        shown = ", ".join(_value(value) for value in values[:5])
         yield warning(
             "rule-contradiction",
             wanted[0].span,
-            f"`{schema.name}` is never `{shown}`: the tool takes {_spelt(declared[0])}, so this rule never decides",
+            f"`{schema.name}` is never {shown}: the tool takes {_spelt(declared[0])}, so this rule never decides",
             "write a value that the tool takes",
         )
+
+
+def _value(value: Any) -> str:
+    return f"the text `{value}`" if isinstance(value, str) and not value.strip("-0123456789.") else f"`{value}`"
 
 
 def _items(node: Node | None) -> list[Node]:
@@ -353,38 +357,3 @@ def _pointless(rule: RuleNode, key: str) -> Diagnostic:
     subject = "neither of" if len(rule.tools) == 2 else "none of" if len(rule.tools) > 2 else ""
     which = f"{subject} {tools} {what}".strip() if subject else f"{tools} is no tool that {what}"
     return warning("rule-contradiction", rule.node.node.key(key), f"{which}, so this rule never decides", remedy)
-
-
-def places_agree(project: Project) -> Iterator[Diagnostic]:
-    """`from`, `channel` and `room` name the same place."""
-    for rule in all_rules(project):
-        channels = {str(each.value) for each in rule.node.texts("channel")}
-        if not rule.sound or not channels or "*" in channels:
-            continue
-        for key in ("from", "room"):
-            named = rule.node.texts(key)
-            found = [_channel_of(project, key, str(each.value)) for each in named]
-            if named and all(each is not None and each not in channels for each in found):
-                yield _elsewhere(rule, key, str(named[0].value), str(found[0]), named[0].span)
-
-
-def _channel_of(project: Project, key: str, name: str) -> str | None:
-    """The channel that an address or a room lies in; None where that is not one, or not known."""
-    if key == "room":
-        room = project.all("room").get(name)
-        name = str(room.value("id", "")) if room is not None else ""
-    elif name.startswith("group:"):
-        return None
-    channel, colon, _ = name.partition(":")
-    return channel if colon else None
-
-
-def _elsewhere(rule: RuleNode, key: str, name: str, channel: str, span: Span) -> Diagnostic:
-    related: list[Related] = [see(rule.node.node.key("channel"), "the channels of this rule")]
-    return warning(
-        "rule-contradiction",
-        span,
-        f"`{name}` is on channel `{channel}`, which is none of this rule's, so it never decides",
-        f"add `{channel}` to `channel`, or remove one of the two",
-        related,
-    )
