@@ -226,6 +226,11 @@ def test_what_is_no_secret_is_told() -> None:
     assert "t: {kind: telegram, token: **************, prot: [x]}" in shown and "`prot`" in shown
 
 
+def test_a_word_of_a_secret_that_is_one_of_a_message_stays_there() -> None:
+    shown = dict(told("channels.yaml", f"{TELEGRAM}token: something-stands-here-9\n"))["json"]
+    assert "a secret stands here in plain text" in shown
+
+
 HOSTILE = {
     "one line": "x: {" + "token: abcdefg, " * 8_000 + "}", "lines": "token: abcdefgh\n" * 8_000,
     "words": "token=abcdefgh " * 8_000, "misspelt": "tokn" * 40_000, "blanks": "token " + " " * 100_000,

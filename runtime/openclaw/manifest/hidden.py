@@ -38,7 +38,8 @@ _QUOTED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'", re.DOTALL)
 _NEXT: Final = re.compile(r",\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*:(?=\s)|[}\]][\s,}\]]*\Z")  # the end of a flow value
 _COMMENT: Final = re.compile(r"[ \t]#(?=\s|\Z)")
 _A_KEY: Final = re.compile(r"[ \t]*(?:- +)?[\"']?([\w.-]+)[\"']?[ \t]*:(?=\s|\Z)")
-_BREAKS: Final = (re.compile(r"[\s:\"'`]+"), re.compile(r"[\s:;,.\"'`#&*!|>@%={}\[\]()<$?+~^\\/-]+"))
+_WORDS: Final = re.compile(r"[\s:\"'`]+")
+_SIGNS: Final = re.compile(r"[\s:;,.\"'`#&*!|>@%={}\[\]()<$?+~^\\/-]+")
 _QUOTES: Final = re.compile(r"`[^`]*`?|\"[^\"]*\"?")
 _SHAPES_ONLY: Final = Secrets()  # which holds none itself
 
@@ -182,10 +183,11 @@ def _literal(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         yield start, end
         return
     at = start
-    for hole in _HOLE.finditer(text, start, end):
-        yield at, hole.start()
-        at = hole.end()
-    yield at, end
+    for hole in (*_HOLE.finditer(text, start, end), None):
+        last = hole.start() if hole else end
+        if text[at:last].strip("\"'"):
+            yield at, last
+        at = hole.end() if hole else end
 
 
 def _scalars(kind: str | None, node: Node, path: Path, hidden: bool = False) -> Iterator[tuple[int, int]]:
@@ -269,8 +271,10 @@ def _pieces(quotable: Iterable[str], secrets: Iterable[str]) -> Iterator[str]:
     for secret in (*quotable, *secrets):
         yield from (secret, secret.strip(), secret.strip().strip("\"'"), quote_line(secret[:_LONGEST].strip()))
         if len(secret) <= _LONGEST:
-            for breaks in _BREAKS:
-                yield from breaks.split(secret)
+            yield from _WORDS.split(secret)
+            bare = _SIGNS.sub("", secret, 1) if _SIGNS.match(secret) else secret
+            # A word between dashes may be one of a message's own.
+            yield from (bare, *(part for part in _SIGNS.split(bare) if not (part.isalpha() and part.islower())))
 
 
 def _likely(pieces: Iterable[str], told: str) -> list[str]:
