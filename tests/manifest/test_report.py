@@ -123,3 +123,11 @@ def test_every_code_that_is_used_is_explained_and_every_explained_one_is_used() 
     kinds = ("tool", "policy", "model", "channel", "agent", "person", "room", "heartbeat", "group")
     used |= {f"unknown-{kind}" for kind in kinds}
     assert used == set(CODES)
+
+
+def test_a_path_that_holds_a_nul_is_told_as_that() -> None:
+    rules = b'policies: {careful: {rules: [{allow: read_file, paths: ["a\\0b"]}]}}\n'
+    folder = Folder.of({"agents/main.yaml": AGENT.replace(", shel_run", "").encode(), "tools.yaml": rules})
+    result = compile(folder, environment={}, importer=None, today=datetime(2026, 1, 1, tzinfo=UTC))
+    (found,) = [each for each in result.diagnostics if each.code == "rule-pattern"]
+    assert "NUL" in found.message and "closed" not in found.message
