@@ -24,11 +24,19 @@ class Part:
     when: Condition = field(compare=False)
     of: Rule = field(compare=False)
     said: str = field(init=False)  # to Python, true is 1, so that values are compared as they are written
+    program: str | None = field(init=False, compare=False)  # that it names, by whichever path
+    bare: Rule = field(init=False, compare=False)
+    """Without its time, exceptions and inputs, and without what only those who agree are told and give."""
 
     def __post_init__(self) -> None:
-        rule = self.of
-        bare = (self.effect, self.when, rule.unless, rule.until, rule.unsafe, rule.network, rule.writes)
-        object.__setattr__(self, "said", repr(bare))
+        rule, when, words = self.of, self.when, " ".join(self.when.commands or ()).split()
+        said = repr((self.effect, when, rule.unless, rule.until, rule.unsafe, rule.network, rule.writes))
+        network = rule.network and self.effect is Effect.ALLOW
+        blank = replace(when, input=None)
+        bare = Rule(self.effect, ("*",), blank, unsafe=rule.unsafe, network=network, writes=rule.writes)
+        program = words[0].rsplit("/", 1)[-1].casefold() if words else None
+        for name, value in (("said", said), ("program", program), ("bare", bare)):
+            object.__setattr__(self, name, value)
 
 
 def apart(rule: Rule) -> Iterator[Part]:
@@ -46,13 +54,15 @@ def _each(entries: tuple[str, ...] | None) -> list[tuple[str, ...] | None]:
 
 
 def permits_as_much(wide: Part, narrow: Part) -> bool:
+    if _apart_by_program(wide, narrow):
+        return False
     more, less = wide.of, narrow.of
     able = (more.unsafe >= less.unsafe, more.network >= less.network, more.writes >= less.writes)
     if not all(able) or not _lasts(wide, narrow):
         return False
     if (wide.when.commands is None) is not (narrow.when.commands is None):
         return False
-    return _within(_rule(narrow), _rule(wide), Effect.ALLOW)
+    return _within(narrow, wide)
 
 
 def _lasts(wide: Part, narrow: Part) -> bool:
@@ -65,7 +75,7 @@ def _lasts(wide: Part, narrow: Part) -> bool:
 
 
 def forbids_as_much(wide: Part, narrow: Part) -> bool:
-    if wide.effect < narrow.effect or not _within(_rule(narrow), _rule(wide), wide.effect):
+    if wide.effect < narrow.effect or _apart_by_program(wide, narrow) or not _within(narrow, wide):
         return False
     if narrow.when.commands is not None and wide.when.commands is None and wide.when.hosts is not None:
         return False  # beside commands, hosts are not looked at
@@ -78,24 +88,20 @@ def _excused_as_much(wide: Condition, narrow: Condition) -> bool:
     """Commands of an exception are others than those of a permission, and are the same or are not."""
     if not _among(narrow.commands, wide.commands, "commands"):
         return False
-    first, second = (Rule(Effect.ALLOW, ("*",), replace(each, commands=None)) for each in (narrow, wide))
-    return _within(first, second, Effect.ALLOW)
+    first, second = (replace(each, commands=None) for each in (narrow, wide))
+    return _within(*(Part(Effect.ALLOW, each, Rule(Effect.ALLOW, ("*",), each)) for each in (first, second)))
 
 
-def _rule(part: Part) -> Rule:
-    """What it says, without its time and exceptions, and without what only those who agree are told and give."""
-    network = part.of.network and part.effect is Effect.ALLOW
-    return Rule(part.effect, ("*",), part.when, unsafe=part.of.unsafe, network=network, writes=part.of.writes)
+def _apart_by_program(one: Part, other: Part) -> bool:
+    """Whether they speak of two programs; quickly, since most do."""
+    return one.program is not None and other.program is not None and one.program != other.program
 
 
-def _within(narrow: Rule, wide: Rule, effect: Effect) -> bool:
-    """Whether whatever meets the conditions of one rule meets those of the other."""
-    if not bounds.inputs_within(narrow.when.input, wide.when.input, effect):
+def _within(narrow: Part, wide: Part) -> bool:
+    """Whether whatever meets the conditions of one part meets those of the other; both permit, or both forbid."""
+    if not bounds.inputs_within(narrow.when.input, wide.when.input, wide.effect):
         return False
-    if _as_listed(narrow.when, wide.when):
-        return True
-    first, second = (replace(each, when=replace(each.when, input=None)) for each in (wide, narrow))
-    return covers(first, second) is True
+    return _as_listed(narrow.when, wide.when) or covers(wide.bare, narrow.bare) is True
 
 
 def _as_listed(narrow: Condition, wide: Condition) -> bool:
