@@ -271,7 +271,8 @@ def _pieces(quotable: Iterable[str], secrets: Iterable[str]) -> Iterator[str]:
     for secret in (*quotable, *secrets):
         yield from (secret, secret.strip(), secret.strip().strip("\"'"), quote_line(secret[:_LONGEST].strip()))
         if len(secret) <= _LONGEST:
-            yield from _WORDS.split(secret)
+            words = _WORDS.split(secret)
+            yield from (*words, *map(quote_line, words))
             bare = _SIGNS.sub("", secret, 1) if _SIGNS.match(secret) else secret
             # A word between dashes may be one of a message's own.
             yield from (bare, *(part for part in _SIGNS.split(bare) if not (part.isalpha() and part.islower())))
