@@ -15,6 +15,7 @@ from openclaw.manifest.near import meant
 from openclaw.manifest.nodes import Scalar
 from openclaw.manifest.policies import RuleNode, all_rules, rule_nodes
 from openclaw.manifest.project import Project
+from openclaw.manifest.rules.idle import Named
 from openclaw.permissions.policy import Condition
 from openclaw.permissions.template import Shape, Template
 from openclaw.words import Address
@@ -110,7 +111,12 @@ def repositories_are_whole_paths(project: Project) -> Iterator[Diagnostic]:
     for policy in project.all("policy").values():
         for named in policy.texts("trusted_repositories"):
             path = PurePosixPath(str(named.value))
-            if "\0" in str(path) or ".." in path.parts or not (path.is_absolute() or path.parts[:1] == ("~",)) or len(path.parts) < 2:
+            if (
+                "\0" in str(path)
+                or ".." in path.parts
+                or not (path.is_absolute() or path.parts[:1] == ("~",))
+                or len(path.parts) < 2
+            ):
                 yield error(
                     "policy-repository",
                     named.span,
@@ -237,12 +243,19 @@ def allows_are_narrow(project: Project) -> Iterator[Diagnostic]:
 
 def allows_have_a_point(project: Project) -> Iterator[Diagnostic]:
     """An ask or deny without conditions decides every call of its tools: an allow beside it never does."""
+    named = Named(project)
     for policy in project.all("policy").values():
         nodes = [node for node in rule_nodes(project, policy) if node.sound]
-        stricter = [node for node in nodes if node.effect != "allow" and _always(node)]
-        for node in nodes:
-            if node.effect == "allow":
-                yield from _pointless(project, node, stricter)
+        stricter = [(node, tool) for node in nodes if node.effect != "allow" and _always(node) for tool in node.tools]
+        by_tool: dict[str, set[int]] = {}
+        for index, (_, tool) in enumerate(stricter):
+            for name in named.of([str(tool.value)]):
+                by_tool.setdefault(name, set()).add(index)
+        for tool in (tool for node in nodes if node.effect == "allow" for tool in node.tools):
+            covering = [by_tool.get(name, set()) for name in named.of([str(tool.value)])]
+            found = set.intersection(*covering) if covering else set()
+            if found:
+                yield _pointless(tool, *stricter[min(found)])
 
 
 def _always(node: RuleNode) -> bool:
@@ -250,24 +263,12 @@ def _always(node: RuleNode) -> bool:
     return built.when == Condition() and built.unless is None
 
 
-def _pointless(project: Project, node: RuleNode, stricter: list[RuleNode]) -> Iterator[Diagnostic]:
-    for tool in node.tools:
-        for other in stricter:
-            match = next((name for name in other.tools if _covers(project, name.value, tool.value)), None)
-            if match is not None:
-                yield error(
-                    "rule-pointless",
-                    tool.span,
-                    f"`allow: {tool.value}` never decides: `{other.effect}: {match.value}` on line {match.span.line} "
-                    "has no conditions, and the stricter rule wins",
-                    "give that rule conditions or an `except`, or remove one of the two",
-                    [see(match.span, f"`{other.effect}` without conditions")],
-                )
-                break
-
-
-def _covers(project: Project, wide: str, narrow: str) -> bool:
-    if not _is_glob(narrow):
-        return wide == narrow or fnmatchcase(narrow, wide)
-    matched = [name for name in project.names("tool") if fnmatchcase(name, narrow)]
-    return bool(matched) and all(fnmatchcase(name, wide) for name in matched)
+def _pointless(tool: Scalar, other: RuleNode, match: Scalar) -> Diagnostic:
+    return error(
+        "rule-pointless",
+        tool.span,
+        f"`allow: {tool.value}` never decides: `{other.effect}: {match.value}` on line {match.span.line} "
+        "has no conditions, and the stricter rule wins",
+        "give that rule conditions or an `except`, or remove one of the two",
+        [see(match.span, f"`{other.effect}` without conditions")],
+    )
