@@ -6,6 +6,7 @@ snapshot as a whole; nothing is ever loosened by that.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections import deque
@@ -109,7 +110,10 @@ def _policy(policy: Definition, rules: Iterable[Rule]) -> Policy:
 
 def _canonical(path: str) -> Path:
     """Where it leads now: a link that is turned elsewhere later is trusted no more."""
-    return Path(os.path.realpath(os.path.expanduser(path.replace("\0", "?"))))  # what holds a NUL has been told
+    named = Path(path.replace("\0", "?"))  # what holds a NUL, or names nobody's home, has been told
+    with contextlib.suppress(RuntimeError):
+        named = named.expanduser()
+    return Path(os.path.realpath(named))
 
 
 def _after_strangers(project: Project) -> Iterator[Rule]:
