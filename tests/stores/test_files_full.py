@@ -294,6 +294,29 @@ def test_every_call_that_fails_for_another_reason_ends_the_store(tmp_path):
     assert {name for name, _ in table} >= {"open", "write", "sync", "sync_content", "rename", "commit"}
 
 
+def test_a_message_that_was_taken_in_before_is_known_also_on_a_full_disk(tmp_path):
+    class Filled(Files):
+        full = False
+
+        def commit(self, db):
+            if self.full:
+                raise OSError(errno.ENOSPC, "no space left on device")
+            super().commit(db)
+
+    files = Filled()
+
+    async def steps(store):
+        accepted = await store.inbox.accept(message("1"), WAY)
+        files.full = True
+        again = await store.inbox.accept(message("1", "another text"), Route("other", "elsewhere", "x"))
+        assert (accepted.new, again.new) == (True, False)
+        assert (again.id, again.agent, again.session) == (accepted.id, "main", "s")
+        with pytest.raises(DiskFull):
+            await store.inbox.accept(message("2"), WAY)
+
+    with_store(tmp_path, steps, files)
+
+
 def test_a_write_cut_short_is_taken_back_at_once(tmp_path):
     class Short(Files):
         """Half of a write is taken, then nothing."""

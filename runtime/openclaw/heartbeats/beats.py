@@ -129,9 +129,8 @@ class Heartbeats:
         while not await self._store.marks.fire(name, now, message, route, "hand"):  # this very instant has a mark
             now += timedelta(microseconds=1)
             message = posting.message(heartbeat, now, by_hand=True)
-        accepted = await self._store.inbox.accept(message, route)  # is there already; tells its id
-        self._ring(accepted.session)
-        return accepted
+        self._ring(route.session)  # at once: it is kept, whatever becomes of the answer
+        return await self._store.inbox.accept(message, route)  # is there already, and takes no room; tells its id
 
     async def pause(self, name: str, by: Address | None = None) -> bool:
         """Nothing of it runs by itself until it is resumed; False where there is none of this name."""

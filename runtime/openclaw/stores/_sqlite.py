@@ -78,14 +78,21 @@ class Rows:
 
     # ── inbox ────────────────────────────────────────────────────────────────────────────────────
 
+    def known(self, message: Message) -> Accepted | None:
+        """What a message was accepted as before."""
+        row = self._db.execute("SELECT route FROM inbox WHERE id = ?", (inbox_id(message),)).fetchone()
+        if row is None:
+            return None
+        kept = codec.route_from(json.loads(row[0]))
+        return Accepted(inbox_id(message), kept.agent, kept.session, new=False)
+
     def accept(self, message: Message, route: Route, at_most: int | None) -> Accepted:
+        """One that is not known."""
         with self._transaction("the message was not taken") as db:
-            new = self._insert(db, message, route)
-            if new and at_most is not None and (behind := _waiting(db, route.session) - 1) >= at_most:
+            self._insert(db, message, route)
+            if at_most is not None and (behind := _waiting(db, route.session) - 1) >= at_most:
                 raise too_many(behind)  # rolls the row back
-            known = db.execute("SELECT route FROM inbox WHERE id = ?", (inbox_id(message),)).fetchone()
-        kept = codec.route_from(json.loads(known[0]))
-        return Accepted(inbox_id(message), kept.agent, kept.session, new=new)
+        return Accepted(inbox_id(message), route.agent, route.session, new=True)
 
     def next(self, session: str) -> Queued | None:
         found = self._oldest(session, "settled IS NULL", 1)
