@@ -44,7 +44,7 @@ from openclaw.runners import Runner, Runners
 from openclaw.secrecy import SECRETS, Masking, ambient
 from openclaw.sessions import Sessions
 from openclaw.shortening import Failures
-from openclaw.space import Space
+from openclaw.space import AGAIN, Space
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tidying import Tidying
@@ -276,8 +276,10 @@ class App:
             await self.sessions.wake(session)
         except StorageFailed as error:
             self._fail(error)
-        except DiskFull as error:  # the runtime ends while it is; the next start takes up what waits
+        except DiskFull as error:  # what was taken up lies in the queue again
             log.warning("session %s waits: %s", session, error)
+            await self.clock.sleep(AGAIN)
+            self.doorbell.ring(session)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = self.failure or error

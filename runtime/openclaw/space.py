@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 AGAIN = 1.0  # seconds between two tries
 _NEW = frozenset({"accept", "retry", "drop"})  # of the inbox: refused, rather than waited for
 _ASKED = frozenset({"again", "drop"})  # of the outbox, likewise: somebody waits for the answer
-_CHANNEL = "channel:"  # what a channel notes of what it has done already: nothing can refuse that any more
+_DONE = ("channel:", "check/")  # what a channel and a heartbeat's run note of what they did: nothing can refuse that
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Space:
         self._lacking = asyncio.Event()
 
     def over(self, store: Store) -> Store:
-        """The same store, on which inbox, outbox, journal and what channels note wait for room where they may."""
+        """The same store, on which inbox, outbox, journal and notes of what was done wait for room where they may."""
         self._store = store
         kept: Any = _Through(store)
         kept.inbox = _Through(store.inbox, self._inbox)
@@ -79,7 +79,7 @@ class Space:
             return work
 
         async def put(document: str, *args: Any) -> bool:
-            way = self._patient(work) if document.startswith(_CHANNEL) else self._noted(work)
+            way = self._patient(work) if document.startswith(_DONE) else self._noted(work)
             return await way(document, *args)
 
         return put

@@ -121,7 +121,8 @@ def test_only_a_full_disk_is_waited_out_and_that_no_longer_than_the_runtime_live
     asyncio.run(asyncio.wait_for(scene(), 10))
 
 
-def test_what_a_channel_notes_waits_for_room_and_other_documents_are_refused() -> None:
+@pytest.mark.parametrize("name", ["channel:telegram:updates", "check/disk"])
+def test_what_is_noted_of_things_done_waits_for_room_and_other_documents_are_refused(name: str) -> None:
     async def scene() -> None:
         inner, tank, space, clock = filled()
         store = space.over(inner)
@@ -129,12 +130,12 @@ def test_what_a_channel_notes_waits_for_room_and_other_documents_are_refused() -
         with pytest.raises(DiskFull):
             await store.marks.put("pairings", [], 0)
         assert space.told()["full"]
-        noting = asyncio.create_task(store.marks.put("channel:telegram:updates", [1], 0))
+        noting = asyncio.create_task(store.marks.put(name, [1], 0))
         await clock.advance(5)
         assert not noting.done()
         tank.error = None
         await clock.advance(5)
-        assert await noting and await store.marks.get("channel:telegram:updates") == ([1], 1)
+        assert await noting and await store.marks.get(name) == ([1], 1)
 
     asyncio.run(asyncio.wait_for(scene(), 10))
 
