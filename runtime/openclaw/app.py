@@ -44,7 +44,7 @@ from openclaw.runners import Runner, Runners
 from openclaw.secrecy import SECRETS, Masking, ambient
 from openclaw.sessions import Sessions
 from openclaw.shortening import Failures
-from openclaw.space import AGAIN, Space
+from openclaw.space import Space
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tidying import Tidying
@@ -58,6 +58,7 @@ log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 64  # sessions answered at the same time
 GRACE = 5.0  # seconds that running answers get to end when the runtime stops
 SWITCH = 0.001  # seconds: the thread that writes gets its turn while the loop is busy; a third more turns a second
+FULL = 5.0  # seconds until a session is taken up again that the disk, or its agent's, had no room for
 STEP = 0.02  # seconds between looks at whether they have
 LONGEST_END = 9.0  # seconds after which a stop leaves whatever will not end; services are killed after ten
 
@@ -123,7 +124,7 @@ class App:
         stack.push_async_callback(self.supervisor.close)
         await self.supervisor.apply(project.snapshot)
         for agent in project.snapshot.agents.values():
-            with contextlib.suppress(OSError):  # told where it is used
+            with contextlib.suppress(OSError, DiskFull):  # told where it is used
                 shared().guards.placed.sweep(self.house.workspace(agent))
         await self.reminders.open()
         self.approvals = Approvals(self.store.marks, self.clock, chance)
@@ -278,7 +279,7 @@ class App:
             self._fail(error)
         except DiskFull as error:  # what was taken up lies in the queue again
             log.warning("session %s waits: %s", session, error)
-            await self.clock.sleep(AGAIN)
+            await self.clock.sleep(FULL)
             self.doorbell.ring(session)
 
     def _fail(self, error: BaseException) -> None:
