@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 AGAIN = 1.0  # seconds between two tries
 _NEW = frozenset({"accept", "retry", "drop"})  # of the inbox: refused, rather than waited for
 _ASKED = frozenset({"again", "drop"})  # of the outbox, likewise: somebody waits for the answer
+_FIRED = frozenset({"fire", "skip"})  # of the marks: an instant comes again by itself
 _DONE = ("channel:", "check/")  # what a channel and a heartbeat's run note of what they did: nothing can refuse that
 
 P = ParamSpec("P")
@@ -75,6 +76,8 @@ class Space:
         return self._noted(work) if name in _ASKED else self._patient(work)
 
     def _marks(self, name: str, work: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
+        if name in _FIRED:
+            return self._noted(work)
         if name != "put":
             return work
 
