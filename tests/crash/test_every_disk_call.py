@@ -103,6 +103,11 @@ def test_a_disk_that_fails_at_the_start_ends_it_with_a_word(
     assert words in (tmp_path / "site" / "stderr").read_text()
 
 
+def test_a_disk_that_fails_at_the_very_end_changes_nothing_about_it(tmp_path: Path) -> None:
+    _, outcome = first(tmp_path / "site", Strike(error="EIO"), 2, "ftruncate", "lock")
+    assert outcome.struck is not None and outcome.status == 0
+
+
 def test_without_intents_the_same_sweep_finds_tools_that_ran_twice(tmp_path: Path) -> None:
     """That is how the other sweeps are known to be able to see."""
     careless = Strike(module="crash.without_intents", only=frozenset({"write", "fsync"}), below=("project/effects",))
