@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -231,6 +232,16 @@ def test_an_anchor_that_was_spoilt_is_told_now_and_after_the_next_run(tmp_path: 
         anchored(tmp_path, 2).close()
         assert [*map(str, verified(tmp_path).broken)] == [BEHIND]
     assert head.stat().st_size == 86
+
+
+def test_an_anchor_that_the_disk_does_not_give_is_not_told_to_be_wrong(tmp_path: Path) -> None:
+    anchored(tmp_path, 5).close()
+    (tmp_path / audit.HEAD).unlink()
+    (tmp_path / audit.HEAD).symlink_to("/proc/self/mem")  # whose first bytes nobody can read
+    with pytest.raises(OSError) as failure:
+        anchored(tmp_path, 1)
+    assert failure.value.errno == errno.EIO
+    assert len(lines(tmp_path / "logs")) == 5
 
 
 def test_what_is_appended_to_an_anchor_while_it_is_written_goes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from doubles.house import TOKEN, Hasty, Program, lived, project, until
+from doubles.http_socket import listening_at
 from doubles.messages_server import MessagesServer
 from doubles.messages_server import text as says
 from doubles.telegram_house import ANA
@@ -106,3 +107,19 @@ def test_a_command_typed_on_a_full_disk_takes_no_channel_away(tmp_path: Path) ->
 
     with MessagesServer(otherwise=says("Here.")) as model, TelegramServer() as bot:
         asyncio.run(asyncio.wait_for(main(model, bot), 120))
+
+
+def test_a_control_socket_that_cannot_be_made_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def main(model: MessagesServer) -> None:
+        root, socket = project(tmp_path / "project", model.url), tmp_path / "state" / "control.sock"
+        socket.mkdir(parents=True)
+        async with lived(root, socket.parent, clock=Hasty()) as (app, _):
+            await until(lambda: "is tried again" in caplog.text, "word of it")
+            socket.rmdir()
+            await until(socket.exists, "the socket")
+            await listening_at(socket)
+            assert app.failure is None
+
+    with MessagesServer() as model:
+        asyncio.run(asyncio.wait_for(main(model), 60))
+    assert caplog.text.count("control.sock cannot be made") == 1

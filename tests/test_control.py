@@ -20,6 +20,7 @@ from openclaw.cli._client import _events, _lines
 from openclaw.clock import SystemClock
 from openclaw.control import listening, serve, serve_at
 from openclaw.control.events import event
+from openclaw.control.places import reachable
 from openclaw.errors import StateError, StorageFailed
 from openclaw.messages import Accepted, Address, Answered, Message, Refused
 from openclaw.ports import Caller, Problem, Watcher
@@ -443,6 +444,52 @@ def test_a_disk_that_refuses_to_write_ends_the_serving(path: Path, caplog: pytes
 
     asyncio.run(main())
     assert not caplog.records  # the runtime says it, in one line
+
+
+def test_an_end_that_is_asked_for_twice_leaves_no_connection_that_is_served(path: Path) -> None:
+    """What a request needs is closed once the serving has ended: it would be told of a fault of the runtime."""
+
+    asked = b"GET /healthz HTTP/1.1\r\nHost: openclaw\r\n\r\n"
+
+    async def main() -> None:
+        desk = Desk()
+        serving = asyncio.ensure_future(serve(path, desk, desk))
+        await listening_at(path)
+        with reachable(path) as name:
+            reader, writer = await asyncio.open_unix_connection(name)
+        writer.write(asked)
+        await reader.readuntil(b'{"status":"ok"}')
+        serving.cancel()
+        for _ in range(10):  # so that it is under way
+            await asyncio.sleep(0)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        writer.write(asked)
+        assert await reader.read() == b""
+        writer.close()
+
+    asyncio.run(main())
+
+
+def test_a_request_that_does_not_end_is_told_that_the_runtime_stopped(path: Path) -> None:
+    taken = asyncio.Event()
+
+    async def post(message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
+        taken.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def main() -> None:
+        serving = asyncio.ensure_future(serve(path, post, Desk()))
+        await listening_at(path)
+        async with client_of(path) as client:
+            asked = asyncio.ensure_future(client.post("/api/messages", json={"text": "x"}))
+            await taken.wait()
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            assert code(await asked) == (503, "stopping")
+
+    asyncio.run(main())
 
 
 def test_signals_stay_the_runtimes_own(path: Path) -> None:

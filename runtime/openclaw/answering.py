@@ -7,6 +7,7 @@ permissions, compaction before it grows too long, and the time limit.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from openclaw import commands, compaction, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock, Waits
+from openclaw.errors import DiskFull
 from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
@@ -58,14 +60,19 @@ class House:
     state: Path
 
     def workspace(self, agent: Agent) -> Path:
-        """The agent's working folder, made if it is not there."""
+        """The agent's working folder, made if it is not there. Raises OSError, or DiskFull where there is no room."""
         if agent.workspace == "shared":
             folder = self.state / "workspace"
         elif agent.workspace == "own":
             folder = self.state / "workspaces" / agent.id
         else:
             folder = Path(agent.workspace).expanduser()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise DiskFull(f"there is no room for the workspace {folder}; free some space, and it goes on") from error
         return folder.resolve()
 
     def memory(self, agent: Agent, who: Sender) -> str | None:

@@ -22,7 +22,7 @@ from openclaw.at_once import AtOnce
 from openclaw.clock import Clock, SystemClock
 from openclaw.delivery import Delivery
 from openclaw.desk import Books, Desk
-from openclaw.errors import DiskFull, StorageFailed
+from openclaw.errors import DiskFull, StateError, StorageFailed
 from openclaw.fallback import Cooling
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
@@ -58,6 +58,7 @@ log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 64  # sessions answered at the same time
 GRACE = 5.0  # seconds that running answers get to end when the runtime stops
 SWITCH = 0.001  # seconds: the thread that writes gets its turn while the loop is busy; a third more turns a second
+AGAIN = 5.0  # seconds until a session for which a disk had no room, or the control socket, is tried again
 STEP = 0.02  # seconds between looks at whether they have
 LONGEST_END = 9.0  # seconds after which a stop leaves whatever will not end; services are killed after ten
 
@@ -123,7 +124,7 @@ class App:
         stack.push_async_callback(self.supervisor.close)
         await self.supervisor.apply(project.snapshot)
         for agent in project.snapshot.agents.values():
-            with contextlib.suppress(OSError):  # told where it is used
+            with contextlib.suppress(OSError, DiskFull):  # told where it is used
                 shared().guards.placed.sweep(self.house.workspace(agent))
         await self.reminders.open()
         self.approvals = Approvals(self.store.marks, self.clock, chance)
@@ -276,8 +277,10 @@ class App:
             await self.sessions.wake(session)
         except StorageFailed as error:
             self._fail(error)
-        except DiskFull as error:  # the runtime ends while it is; the next start takes up what waits
+        except DiskFull as error:  # what was taken up lies in the queue again
             log.warning("session %s waits: %s", session, error)
+            await self.clock.sleep(AGAIN)
+            self.doorbell.ring(session)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = self.failure or error
@@ -312,9 +315,18 @@ class App:
         return not set(approval.approvers) <= set(approvers_of(approval.agent, snapshot))
 
     async def _control(self) -> None:
+        """Until cancelled. Where its socket cannot be made that is tried again: nobody here could ask for anything."""
         from openclaw.control import serve
 
-        await serve(self.house.state / "control.sock", self.sessions.post, self.desk)
+        said = ""
+        while True:
+            try:
+                return await serve(self.house.state / "control.sock", self.sessions.post, self.desk)
+            except StateError as error:
+                if str(error) != said:
+                    said = str(error)
+                    log.error("%s; it is tried again every %g s", said, AGAIN)
+                await self.clock.sleep(AGAIN)
 
 
 def _may_run_commands(snapshot: Snapshot) -> bool:

@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
 from openclaw.clock import Clock
-from openclaw.errors import ApprovalError, StateTooNew
+from openclaw.errors import ApprovalError, DiskFull, StateTooNew
 from openclaw.messages import Address, Answer, Approval, Asked, Settled, Step
 from openclaw.names import CHANCE, Chance
 from openclaw.permissions import binding, display, profiles, programs
@@ -136,6 +136,7 @@ class Approvals:
         finally:
             if self._open.pop(approval.id, None) is not None:
                 self._note(approval.id, "was withdrawn")
+            question.settled.cancel()  # nobody waits for it any more
             self._tell(approval, Settled(approval.id, outcome))
 
     async def _outcome(self, question: _Question) -> Outcome:
@@ -186,7 +187,8 @@ class Approvals:
     # ── answering ────────────────────────────────────────────────────────────────────────────────
 
     async def answer(self, id: str, answer: Answer, by: Address) -> None:
-        """Settles a question; raises ApprovalError and changes nothing where this answer does not count."""
+        """Settles a question; raises ApprovalError and changes nothing where this answer does not count, nor where it
+        raises DiskFull."""
         question = self._open.get(id)
         if question is None:
             raise ApprovalError(f"approval {id} {self._settled.get(id, 'is not known')}")
@@ -205,6 +207,9 @@ class Approvals:
         try:
             if answer == "allow-always":
                 await self._remember(question.record, by)
+        except DiskFull:
+            self._put_back(question)
+            raise
         except BaseException:
             if not question.settled.done():
                 question.settled.set_result("deny")
@@ -217,6 +222,19 @@ class Approvals:
             _trim(self._granted)
         if not question.settled.done():
             question.settled.set_result(answer)
+
+    def _put_back(self, question: _Question) -> None:
+        """It may be answered again, if somebody waits for that and its time has not come meanwhile."""
+        if question.settled.done():
+            return
+        id = question.approval.id
+        if self._clock.now() >= question.approval.expires:
+            self._note(id, "has expired")
+            question.settled.set_result("expired")
+        else:
+            self._settled.pop(id, None)
+            self._answered_by.pop(id, None)
+            self._open[id] = question
 
     def answered_by(self, approval: Approval) -> str:
         """Who settled it, or said no to the same call before; "" where nobody did."""

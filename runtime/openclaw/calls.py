@@ -19,7 +19,7 @@ from typing import Any
 
 from openclaw.approvals import Approvals
 from openclaw.clock import Clock, Waits
-from openclaw.errors import StorageFailed, ToolError
+from openclaw.errors import DiskFull, StorageFailed, ToolError
 from openclaw.manifest.people import Sender, approvers_of
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import (
@@ -109,6 +109,8 @@ class Calls:
             result = await self._perform(call, begin)
         except (asyncio.CancelledError, StorageFailed):
             raise
+        except DiskFull as error:  # that it was agreed to could not be noted; its intent would have been waited for
+            result = ToolResult(f"not run: {error}", is_error=True)
         except Exception as error:
             log.exception("calling %s failed", call.name)
             result = ToolResult(f"the call failed inside the runtime: {type(error).__name__}", is_error=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from openclaw import moments
 from openclaw.clock import Clock
-from openclaw.errors import OpenClawError, StorageFailed, ToolError
+from openclaw.errors import DiskFull, ToolError
 from openclaw.manifest.people import TERMINAL, Sender, person, sender
 from openclaw.manifest.snapshot import Heartbeat, Snapshot
 from openclaw.messages import SILENT, Address, Call, Message, Refused, quote_line
@@ -33,6 +34,7 @@ MOST_OF_ONE = 50  # person
 LONGEST = 2000  # characters
 OFTEN = 5  # minutes at least between two times
 OFTEN_TO_ACT = 15
+AGAIN = 1.0  # seconds until what did not fit on the disk is tried again
 SHOWN = 200  # characters of the text in a line
 
 Done = TypeVar("Done")
@@ -93,10 +95,13 @@ class Reminders:
         return await self._remove(name)
 
     async def fired(self, name: str) -> None:
-        """Its time came: one that comes once is over."""
-        kept = self._kept.get(name)
-        if kept is not None and kept.heartbeat.once is not None:
-            await self._remove(name)
+        """Its time came: one that comes once is over. A full disk is waited for, because nobody asks for this again."""
+        while (kept := self._kept.get(name)) is not None and kept.heartbeat.once is not None:
+            try:
+                await self._remove(name)
+                return
+            except DiskFull:
+                await self._clock.sleep(AGAIN)
 
     # ── what agents ask ──────────────────────────────────────────────────────────────────────────
 
@@ -119,7 +124,8 @@ class Reminders:
                 f"nobody would read it: heartbeat {_setter(heartbeat)} delivers nowhere; its manifest needs `deliver`"
             )
         who = sender(Address.parse(call.sender), snapshot)
-        name = await self._add(Kept(heartbeat, who.person), who)
+        with _told_when_full():
+            name = await self._add(Kept(heartbeat, who.person), who)
         return f"{name} is set for {self._when(heartbeat)}: {_what(heartbeat)}."
 
     async def reminders(self, call: Call) -> Sequence[str]:
@@ -137,8 +143,9 @@ class Reminders:
         who = sender(Address.parse(call.sender), self._snapshot())
         kept = self._kept.get(name)
         seen = self._sees(call, who, kept) if kept else _sees_all(call, who)
-        if not seen or not await self._remove(name):
-            raise ToolError(f"there is no reminder `{quote_line(name[:60])}` here; reminder_list shows the names")
+        with _told_when_full():
+            if not seen or not await self._remove(name):
+                raise ToolError(f"there is no reminder `{quote_line(name[:60])}` here; reminder_list shows the names")
         return f"{name} is cancelled{f'; it was to {_what(kept.heartbeat)}' if kept else ''}."
 
     def _resting(self, kept: Kept, snapshot: Snapshot) -> str:
@@ -214,23 +221,23 @@ class Reminders:
                 done = change(document)
                 if not done:
                     return done
-                if await self._put(document, version):
+                if await self._marks.put(MARK, document, version):
                     break
             self._take(document["reminders"])
         self.changed()
         return done
 
-    async def _put(self, document: Mapping[str, Any], version: int) -> bool:
-        """A full disk is what the agent is told; a disk that broke ends the runtime."""
-        try:
-            return await self._marks.put(MARK, document, version)
-        except StorageFailed:
-            raise
-        except OpenClawError as error:
-            raise ToolError(str(error)) from error
-
     def _take(self, entries: Mapping[str, Any]) -> None:
         self._entries, self._kept = entries, _readable(entries)
+
+
+@contextmanager
+def _told_when_full() -> Iterator[None]:
+    """A full disk is what the agent is told."""
+    try:
+        yield
+    except DiskFull as error:
+        raise ToolError(str(error)) from error
 
 
 def resting(kept: Kept, snapshot: Snapshot, *, paired: bool) -> str:

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 AGAIN = 1.0  # seconds between two tries
 _NEW = frozenset({"accept", "retry", "drop"})  # of the inbox: refused, rather than waited for
 _ASKED = frozenset({"again", "drop"})  # of the outbox, likewise: somebody waits for the answer
-_CHANNEL = "channel:"  # what a channel notes of what it has done already: nothing can refuse that any more
+_FIRED = frozenset({"fire", "skip"})  # of the marks: an instant comes again by itself
+_DONE = ("channel:", "check/")  # what a channel and a heartbeat's run note of what they did: nothing can refuse that
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class Space:
         self._lacking = asyncio.Event()
 
     def over(self, store: Store) -> Store:
-        """The same store, on which inbox, outbox, journal and what channels note wait for room where they may."""
+        """The same store, on which inbox, outbox, journal and notes of what was done wait for room where they may."""
         self._store = store
         kept: Any = _Through(store)
         kept.inbox = _Through(store.inbox, self._inbox)
@@ -75,11 +76,13 @@ class Space:
         return self._noted(work) if name in _ASKED else self._patient(work)
 
     def _marks(self, name: str, work: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
+        if name in _FIRED:
+            return self._noted(work)
         if name != "put":
             return work
 
         async def put(document: str, *args: Any) -> bool:
-            way = self._patient(work) if document.startswith(_CHANNEL) else self._noted(work)
+            way = self._patient(work) if document.startswith(_DONE) else self._noted(work)
             return await way(document, *args)
 
         return put

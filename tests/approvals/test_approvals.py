@@ -15,12 +15,12 @@ import pytest
 
 from openclaw.approvals import DOCUMENT, MOST_PENDING, Approvals, may_be_remembered
 from openclaw.clock import ManualClock, settle
-from openclaw.errors import ApprovalError, StateTooNew
+from openclaw.errors import ApprovalError, DiskFull, StateTooNew
 from openclaw.messages import Address, Answer, Approval, ToolSpec
 from openclaw.permissions.decide import Attempt, Condition, Decision, Effect, Policy, Rule, decide
 from openclaw.permissions.facts import Disk
 from openclaw.permissions.template import Template, compile_template
-from openclaw.stores.volatile import Store
+from openclaw.stores.volatile import Marks, Store
 
 RUN = ToolSpec("run_command", "", {"properties": {}}, "shell", judged={"command": "command", "cwd": "path"})
 FOLDERS = "/usr/local/bin:/usr/bin:/bin"
@@ -212,6 +212,74 @@ def test_an_answer_at_the_very_end_of_its_time_does_not_count_and_one_before_doe
                     await desk.approvals.answer(approval.id, "allow-once", NADER)
                 await desk.clock.advance(300)
                 assert await asking == "expired"
+
+    scene(play, tmp_path)
+
+
+class Crowded(Marks):
+    """On a disk that is full until `room` is set; it takes a while to find that out."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.inbox)
+        self.room, self.found = False, asyncio.Event()
+
+    async def put(self, name: str, document: Any, version: int) -> bool:
+        if not self.room:
+            await self.found.wait()
+            raise DiskFull("the disk is full")
+        return await super().put(name, document, version)
+
+
+async def refused_for_want_of_room(desk: Desk, meanwhile: Callable[[asyncio.Task[str]], Awaitable[None]]) -> Approval:
+    """A question whose answer did not fit on the disk, which was found out after `meanwhile`, told of who asks."""
+    marks = Crowded(desk.store)
+    desk.approvals = Approvals(marks, desk.clock)
+    approval = desk.build(desk.attempt("sort b a"))
+    asking = desk.ask(approval)
+    await settle()
+    answering = asyncio.ensure_future(desk.approvals.answer(approval.id, "allow-always", NADER))
+    await settle()
+    assert desk.approvals.pending() == []
+    await meanwhile(asking)
+    marks.found.set()
+    with pytest.raises(DiskFull):
+        await answering
+    marks.room = True
+    return approval
+
+
+def test_an_answer_that_does_not_fit_on_the_disk_leaves_its_question_open(tmp_path: Path) -> None:
+    async def play(desk: Desk) -> None:
+        asked: list[asyncio.Task[str]] = []
+
+        async def nothing(asking: asyncio.Task[str]) -> None:
+            asked.append(asking)
+
+        approval = await refused_for_want_of_room(desk, nothing)
+        assert desk.approvals.pending() == [approval] and desk.approvals.answered_by(approval) == ""
+        await desk.approvals.answer(approval.id, "allow-always", ANA)
+        assert await asked[0] == "allow-always" and desk.approvals.answered_by(approval) == str(ANA)
+
+    scene(play, tmp_path)
+
+
+def test_it_is_not_open_any_more_when_its_time_has_come_or_nobody_waits_for_it(tmp_path: Path) -> None:
+    async def play(desk: Desk) -> None:
+        async def late(asking: asyncio.Task[str]) -> None:
+            await desk.clock.advance(300)
+            outcomes.append(asking)
+
+        async def gone(asking: asyncio.Task[str]) -> None:
+            asking.cancel()
+            await settle()
+
+        outcomes: list[asyncio.Task[str]] = []
+        for meanwhile, words in ((late, "has expired"), (gone, "was answered before")):
+            approval = await refused_for_want_of_room(desk, meanwhile)
+            assert desk.approvals.pending() == []
+            with pytest.raises(ApprovalError, match=words):
+                await desk.approvals.answer(approval.id, "allow-once", ANA)
+        assert await outcomes[0] == "expired"
 
     scene(play, tmp_path)
 

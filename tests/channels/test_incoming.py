@@ -53,6 +53,13 @@ def test_a_file_is_written_whole_for_this_user_alone_and_over_an_earlier_deliver
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+def test_a_file_that_cannot_be_put_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "incoming" / "a.txt").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        asyncio.run(put(tmp_path / "incoming", "a.txt", b"x"))
+    assert [one.name for one in (tmp_path / "incoming").iterdir()] == ["a.txt"]
+
+
 def test_a_folder_that_the_agent_put_a_link_in_place_of_is_not_written_to(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "incoming").symlink_to(tmp_path / "elsewhere")

@@ -165,7 +165,7 @@ def first(root: Path, strike: Strike, number: int, call: str = "", file: str = "
     under = ("-m", "crash.striker", strike.wish(site, number, call, file))
     with Life(site, under=under, input=subprocess.PIPE) as life:
         if work.done(life):
-            life.stop()
+            life.stop(60)
     told = json.loads((root / "report").read_text())
     seen = [] if number else [_call(each) for each in told["seen"]]
     return work, Outcome(told["status"], seen, told["struck"] and _call(told["struck"]), Findings())

@@ -87,6 +87,27 @@ def test_a_disk_call_that_fails_ends_the_runtime_or_is_made_again_and_nothing_is
     assert sweep.ends.keys() <= {0, 1} and sweep.ends[mostly] > sweep.ends[1 - mostly]
 
 
+@pytest.mark.parametrize(
+    ("number", "call", "file", "words"),
+    [
+        (3, "fdatasync", "runtime.db-journal", "runtime.db cannot be opened"),
+        (1, "openat", "running", "what may still run of an earlier start cannot be known"),
+    ],
+)
+def test_a_disk_that_fails_at_the_start_ends_it_with_a_word(
+    tmp_path: Path, number: int, call: str, file: str, words: str
+) -> None:
+    """SQLite itself goes on without its log, and says nothing."""
+    _, outcome = first(tmp_path / "site", Strike(error="EIO"), number, call, file)
+    assert outcome.struck is not None and outcome.status == 1
+    assert words in (tmp_path / "site" / "stderr").read_text()
+
+
+def test_a_disk_that_fails_at_the_very_end_changes_nothing_about_it(tmp_path: Path) -> None:
+    _, outcome = first(tmp_path / "site", Strike(error="EIO"), 2, "ftruncate", "lock")
+    assert outcome.struck is not None and outcome.status == 0
+
+
 def test_without_intents_the_same_sweep_finds_tools_that_ran_twice(tmp_path: Path) -> None:
     """That is how the other sweeps are known to be able to see."""
     careless = Strike(module="crash.without_intents", only=frozenset({"write", "fsync"}), below=("project/effects",))

@@ -6,13 +6,13 @@ import asyncio
 import errno
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from doubles.house import CHANNELS, Process, Program, events, lived, project, until
+from doubles.house import AGENT, CHANNELS, Process, Program, events, lived, project, until
 from doubles.messages_server import MessagesServer, Reply
 from doubles.telegram_server import TOKEN as BOT
 from doubles.telegram_server import TelegramServer
@@ -47,6 +47,23 @@ def small(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("only root may mount a small file system")
     try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Iterator[Path]:
+    """A file system on which no file can be made any more."""
+    folder = tmp_path / "crowded"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "nr_inodes=4", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may mount a small file system")
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            for number in range(5):
+                (folder / f"filler-{number}").touch()
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -144,6 +161,30 @@ def test_what_a_full_disk_and_a_kill_left_is_answered_when_there_is_room(small: 
     with MessagesServer(otherwise=echo) as model, TelegramServer() as telegram:
         asyncio.run(asyncio.wait_for(scene(model, telegram), 150))
     assert model.violations == []
+
+
+@pytest.mark.slow
+def test_a_message_waits_for_room_for_the_workspace_in_which_it_is_answered(
+    crowded: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def waited(times: int) -> Callable[[], bool]:
+        return lambda: caplog.text.count("there is no room for the workspace") == times
+
+    async def scene(model: MessagesServer) -> None:
+        files = {"agents/main.yaml": f"{AGENT}workspace: {crowded / 'desk'}\n"}
+        root, clock = project(tmp_path / "project", model.url, files=files), Leaping()
+        async with lived(root, tmp_path / "state", clock=clock) as (app, operator):
+            said = asyncio.create_task(operator.say("hello"))
+            await until(waited(1), "word of it")
+            clock.ahead += 10
+            await until(waited(2), "another try")
+            assert not model.requests and not said.done() and app.failure is None
+            (crowded / "filler-0").unlink()
+            clock.ahead += 10
+            assert (await said).json()["reply"] == "You said: hello"
+
+    with MessagesServer(otherwise=echo) as model:
+        asyncio.run(asyncio.wait_for(scene(model), 60))
 
 
 async def reply_to(operator: Program, id: str) -> str:

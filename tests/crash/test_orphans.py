@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from crash.harness import Life, Site, made, until
+from openclaw.errors import StateError
 from openclaw.messages import Call
 from openclaw.tools import _orphans
 from openclaw.tools._orphans import MARK, Record, end_left
@@ -149,6 +150,12 @@ def test_a_record_of_another_boot_says_nothing_of_what_runs_now(
     assert end_left(tmp_path) == []
     assert sleeper.poll() is None
     assert not file.exists()
+
+
+def test_records_that_cannot_be_read_keep_the_runtime_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "running").touch()
+    with pytest.raises(StateError, match=r"cannot be known: .*running: not a directory; mend it"):
+        end_left(tmp_path)
 
 
 def test_a_record_that_was_cut_off_is_still_a_mark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -104,8 +104,9 @@ class Work:
     again: int = 0  # acknowledged messages that were posted once more
     ready: float = 0.0  # when the last runtime began to serve, in seconds that never jump
 
-    def done(self, life: Life, seconds: float = 60.0) -> bool:
-        """Has all of it done; False where the runtime ended first."""
+    def done(self, life: Life, seconds: float = 180.0) -> bool:
+        """Has all of it done; False where the runtime ended first. A heartbeat that found the disk full waits for half
+        a minute of that, and a busy machine may take as long for the rest."""
         end = time.monotonic() + seconds
         try:
             with ExitStack() as closed:
@@ -121,7 +122,7 @@ class Work:
                 _until(lambda: self._ended(control), life, end, "the end of all")
             return True
         except Gone:
-            life.process.wait(20)
+            life.process.wait(60)
             return False
 
     def _took(self, door: Door, session: str, agent: str, text: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from heartbeats.beat_house import HOURLY, NOON, House, snapshot
 from openclaw.clock import ManualClock, settle
-from openclaw.errors import OpenClawError, StorageFailed
+from openclaw.errors import DiskFull, OpenClawError, StorageFailed
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.agenda import CATCH_UP
 from openclaw.messages import Address
@@ -353,7 +353,7 @@ class Full(volatile.Marks):
     """A store whose disk is full until `room` is set."""
 
     room = False
-    error = OpenClawError("the disk is full")
+    error: OpenClawError = DiskFull("the disk is full")
 
     async def fire(self, *args):
         if not self.room:
@@ -361,17 +361,22 @@ class Full(volatile.Marks):
         return await super().fire(*args)
 
 
-def test_a_full_disk_delays_a_heartbeat_and_stops_nothing_else():
+@pytest.mark.parametrize(
+    ("error", "seconds", "told"), [(DiskFull("it is full"), 5, 0), (OpenClawError("it is busy"), 30, 3)]
+)
+def test_a_disk_that_takes_nothing_delays_a_heartbeat_and_stops_nothing_else(error, seconds, told, caplog):
     house = House(HOURLY)
     house.store.marks = marks = Full(house.store.inbox)
+    marks.error = error
 
     async def main():
         async with house.running():
             await house.pass_time(minutes=61)
             assert await house.take() == []
             marks.room = True
-            await house.pass_time(minutes=1)
+            await house.pass_time(seconds=seconds)
             assert await house.take() == ["05-04T13:00"]
+            assert caplog.text.count("put off") == told
 
     asyncio.run(main())
 
@@ -383,7 +388,7 @@ class FullForMarks(volatile.Marks):
 
     async def put(self, *args):
         if not self.room:
-            raise OpenClawError("the disk is full")
+            raise DiskFull("the disk is full")
         return await super().put(*args)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from openclaw import moments
 from openclaw.clock import ManualClock
-from openclaw.errors import ToolError
+from openclaw.errors import DiskFull, ToolError
 from openclaw.manifest.snapshot import Agent, Channel, Heartbeat, Person, Room, Snapshot
 from openclaw.messages import Address, Call
 from openclaw.permissions.policy import Policy
@@ -502,6 +502,40 @@ class Contested(volatile.Marks):
             found["reminders"][f"reminder.{number}"] = {**found["reminders"]["reminder.1"], "text": "theirs"}
             assert await super().put(name, {**found, "next": number + 1}, at)
         return await super().put(name, document, version)
+
+
+class Crowded(volatile.Marks):
+    """On a disk that may be full."""
+
+    full = False
+
+    async def put(self, name: str, document: Any, version: int) -> bool:
+        if self.full:
+            raise DiskFull("the disk is full")
+        return await super().put(name, document, version)
+
+
+def test_a_full_disk_is_told_to_an_agent_and_waited_for_where_nobody_asks() -> None:
+    async def scene() -> None:
+        marks = Crowded(volatile.Store("", ManualClock(NOON)).inbox)
+        here = Desk(marks)
+        await here.reminders.open()
+        await here.set()
+        marks.full = True
+        assert await refused(here, after="1h") == "the disk is full"
+        with pytest.raises(ToolError, match="the disk is full"):
+            await here.reminders.unremind("reminder.1", call())
+        with pytest.raises(DiskFull):  # a person is told by whatever they asked
+            await here.reminders.delete("reminder.1")
+        firing = asyncio.create_task(here.reminders.fired("reminder.1"))
+        await here.clock.advance(10)
+        assert not firing.done() and list(here.reminders.heartbeats()) == ["reminder.1"]
+        marks.full = False
+        await here.clock.advance(2)
+        await firing
+        assert not here.reminders.heartbeats()
+
+    asyncio.run(scene())
 
 
 def test_two_writers_lose_nothing() -> None:

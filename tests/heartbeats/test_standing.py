@@ -8,11 +8,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from heartbeats.beat_house import HOURLY, NOON, House, snapshot
 from openclaw.clock import settle
+from openclaw.errors import DiskFull
 from openclaw.heartbeats import Heartbeats
 from openclaw.manifest.snapshot import Heartbeat
-from openclaw.messages import Accepted, Address, Refused
+from openclaw.messages import Accepted, Address, Message, Refused, Route
+from openclaw.stores import volatile
 
 NADER = Address("telegram", "12345")
 
@@ -54,6 +58,26 @@ def test_what_nobody_knows_can_be_neither_paused_nor_resumed_nor_run() -> None:
         assert isinstance(await beats.run_now("x"), Refused)
 
     play(House(HOURLY), scene)
+
+
+class Speechless(volatile.Inbox):
+    """Cannot say what it took."""
+
+    async def accept(self, message: Message, route: Route, *, at_most: int | None = None) -> Accepted:
+        raise DiskFull("the disk is full")
+
+
+def test_a_run_that_was_kept_is_carried_out_whatever_becomes_of_the_answer_to_whoever_asked() -> None:
+    house = House(HOURLY)
+    house.store.inbox = Speechless(house.store.outbox, house.clock)
+    house.store.marks = volatile.Marks(house.store.inbox)
+
+    async def scene(beats: Heartbeats) -> None:
+        with pytest.raises(DiskFull):
+            await beats.run_now("h")
+        assert house.rung == ["cron:h"] and len(await house.take()) == 1
+
+    play(house, scene)
 
 
 def test_a_run_by_hand_is_in_the_history_and_changes_no_schedule() -> None:

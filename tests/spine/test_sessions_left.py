@@ -8,12 +8,26 @@ from typing import Any
 import pytest
 
 from openclaw.clock import ManualClock, settle
-from openclaw.messages import Accepted, AssistantEntry, Entry, Usage, UserEntry
+from openclaw.commands import Line
+from openclaw.doorbells.local import Doorbell
+from openclaw.errors import DiskFull, StateError
+from openclaw.messages import (
+    Accepted,
+    Address,
+    Answered,
+    AssistantEntry,
+    Entry,
+    Message,
+    Refused,
+    Text,
+    Usage,
+    UserEntry,
+)
 from openclaw.ports import Queued
-from openclaw.sessions import ATTEMPTS
+from openclaw.sessions import ATTEMPTS, Sessions
 from openclaw.stores.volatile import Store
 from openclaw.transcript import Transcript
-from spine.test_sessions_queue import MAIN, NOW, Room, here, run, serving
+from spine.test_sessions_queue import MAIN, NOW, Room, Talker, here, run, serving
 
 
 def user(message: str, *joined: str, anew: str = "") -> UserEntry:
@@ -158,6 +172,40 @@ def test_a_stop_while_the_store_takes_a_message_gives_it_back_too() -> None:
             await asyncio.wait({waking})
             [waiting] = await store.inbox.line(9)
             assert (waking.cancelled(), waiting.attempts, await store.inbox.waiting()) == (True, 0, 1)
+
+    run(scene)
+
+
+def test_a_message_that_was_kept_is_answered_though_whoever_brought_it_was_cancelled_meanwhile() -> None:
+    async def scene() -> None:
+        async with serving(here()) as room:
+            posting = asyncio.create_task(room.say("one"))
+            await asyncio.sleep(0)  # the store is asked
+            posting.cancel()
+            await asyncio.wait({posting})
+            await settle(50)
+            assert posting.cancelled() and await room.due() == ["one"]
+
+    run(scene)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DiskFull("the disk is full"), Refused("full", "the disk is full")),
+        (StateError("a.jsonl is newer"), Answered("This cannot be done here: a.jsonl is newer")),
+    ],
+)
+def test_a_command_that_cannot_be_done_now_is_refused_or_answered_and_ends_nothing(
+    error: Exception, said: Answered | Refused
+) -> None:
+    async def at_once(line: Line, message: Message) -> str:
+        raise error
+
+    async def scene() -> None:
+        store, clock = Store("memory", ManualClock(NOW)), ManualClock(NOW)
+        room = Sessions(store, Doorbell(), here, Talker(store), at_once, clock)
+        assert await room.post(Message("1", Address("repl", "local"), (Text("/agent ops"),), NOW)) == said
 
     run(scene)
 

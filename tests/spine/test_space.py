@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,11 @@ class Noted(Marks):
     async def put(self, name: str, document: object, version: int) -> bool:
         self.tank.check()
         return await super().put(name, document, version)
+
+
+    async def fire(self, *what: Any) -> bool:
+        self.tank.check()
+        return await super().fire(*what)
 
 
 class Kind(Store):
@@ -121,7 +127,8 @@ def test_only_a_full_disk_is_waited_out_and_that_no_longer_than_the_runtime_live
     asyncio.run(asyncio.wait_for(scene(), 10))
 
 
-def test_what_a_channel_notes_waits_for_room_and_other_documents_are_refused() -> None:
+@pytest.mark.parametrize("name", ["channel:telegram:updates", "check/disk"])
+def test_what_is_noted_of_things_done_waits_for_room_and_other_documents_are_refused(name: str) -> None:
     async def scene() -> None:
         inner, tank, space, clock = filled()
         store = space.over(inner)
@@ -129,12 +136,26 @@ def test_what_a_channel_notes_waits_for_room_and_other_documents_are_refused() -
         with pytest.raises(DiskFull):
             await store.marks.put("pairings", [], 0)
         assert space.told()["full"]
-        noting = asyncio.create_task(store.marks.put("channel:telegram:updates", [1], 0))
+        noting = asyncio.create_task(store.marks.put(name, [1], 0))
         await clock.advance(5)
         assert not noting.done()
         tank.error = None
         await clock.advance(5)
-        assert await noting and await store.marks.get("channel:telegram:updates") == ([1], 1)
+        assert await noting and await store.marks.get(name) == ([1], 1)
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_an_instant_that_does_not_fit_is_put_off_and_tells_that_the_disk_is_full() -> None:
+    async def scene() -> None:
+        inner, tank, space, _ = filled()
+        store, message = space.over(inner), Message("1", Address("cron", "h"), (Text("x"),), NOW)
+        tank.error = DiskFull("the disk is full")
+        with pytest.raises(DiskFull):
+            await store.marks.fire("h", NOW, message, Route("a", "cron:h", "x"))
+        assert space.told()["full"]
+        tank.error = None
+        assert await store.marks.fire("h", NOW, message, Route("a", "cron:h", "x")) and not space.told()["full"]
 
     asyncio.run(asyncio.wait_for(scene(), 10))
 

@@ -250,6 +250,17 @@ def test_reading_all_lines_at_once_gives_what_reading_each_by_itself_gives_or_le
             assert found == [codec.entry_from(json.loads(line)) for line in content.split(b"\n")[1:-1]]
 
 
+def test_what_cannot_be_read_hides_no_other_session(tmp_path, caplog):
+    async def steps(store):
+        await store.journal.append(KEY, [user("1")])
+        (tmp_path / "sessions" / "folder.jsonl").mkdir()
+        (tmp_path / "sessions" / "circle.jsonl").symlink_to("circle.jsonl")
+        assert [one.key for one in await store.journal.list()] == [KEY]
+        assert caplog.text.count("is not listed") == 2
+
+    with_store(tmp_path, steps)
+
+
 def test_the_list_counts_what_was_added_and_what_was_replaced(tmp_path):
     path = tmp_path / "sessions" / "agent_main_repl_local.jsonl"
 

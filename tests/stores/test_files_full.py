@@ -13,7 +13,7 @@ import pytest
 from openclaw.clock import ManualClock
 from openclaw.errors import DiskFull, StateError, StorageFailed
 from openclaw.messages import Address, Message, Reply, Route, Text, UserEntry
-from openclaw.stores._files import Files
+from openclaw.stores._files import Files, read
 from openclaw.stores.files import Store
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -292,6 +292,47 @@ def test_every_call_that_fails_for_another_reason_ends_the_store(tmp_path):
     table = swept(tmp_path, errno.EIO)
     assert {ended for _, ended in table} <= {"StorageFailed", "StateError"}
     assert {name for name, _ in table} >= {"open", "write", "sync", "sync_content", "rename", "commit"}
+
+
+def test_a_message_that_was_taken_in_before_is_known_also_on_a_full_disk(tmp_path):
+    class Filled(Files):
+        full = False
+
+        def commit(self, db):
+            if self.full:
+                raise OSError(errno.ENOSPC, "no space left on device")
+            super().commit(db)
+
+    files = Filled()
+
+    async def steps(store):
+        accepted = await store.inbox.accept(message("1"), WAY)
+        files.full = True
+        again = await store.inbox.accept(message("1", "another text"), Route("other", "elsewhere", "x"))
+        assert (accepted.new, again.new) == (True, False)
+        assert (again.id, again.agent, again.session) == (accepted.id, "main", "s")
+        with pytest.raises(DiskFull):
+            await store.inbox.accept(message("2"), WAY)
+
+    with_store(tmp_path, steps, files)
+
+
+@pytest.mark.parametrize(("fails", "asked"), [([], 1), ([errno.EIO], 2), ([errno.EIO] * 2, 2), ([errno.EACCES], 1)])
+def test_what_a_disk_fails_to_read_is_asked_for_twice(fails, asked):
+    times = []
+
+    def file():
+        times.append(1)
+        if len(times) <= len(fails):
+            raise OSError(fails[len(times) - 1], "it failed")
+        return b"content"
+
+    if asked > len(fails):
+        assert read(file) == b"content"
+    else:
+        with pytest.raises(OSError, match="it failed"):
+            read(file)
+    assert len(times) == asked
 
 
 def test_a_write_cut_short_is_taken_back_at_once(tmp_path):

@@ -31,7 +31,7 @@ def safe_name(channel: str, message: str, number: int, name: str) -> str:
 
 
 async def put(folder: Path, name: str, content: bytes) -> Path:
-    """Writes the file whole, for this user alone, and gives its path. Raises OSError."""
+    """Writes the file whole, for this user alone, and gives its path. Raises OSError, with nothing left of it."""
     return await asyncio.to_thread(_put, folder, name, content)
 
 
@@ -45,9 +45,14 @@ def _put(folder: Path, name: str, content: bytes) -> Path:
     into = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fresh, flags = f".{name}.part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(fresh, flags, 0o600, dir_fd=into), "wb") as file:
-            file.write(content)
-        os.replace(fresh, name, src_dir_fd=into, dst_dir_fd=into)  # pathlib knows no dir_fd
+        file = os.fdopen(os.open(fresh, flags, 0o600, dir_fd=into), "wb")
+        try:
+            with file:
+                file.write(content)
+            os.replace(fresh, name, src_dir_fd=into, dst_dir_fd=into)  # pathlib knows no dir_fd
+        except OSError:
+            os.unlink(fresh, dir_fd=into)
+            raise
     finally:
         os.close(into)
     return folder / name

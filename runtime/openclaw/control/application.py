@@ -7,6 +7,7 @@ nothing of the inside. The same application serves the operator's socket and the
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -41,6 +42,7 @@ Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 Options = Callable[[], Mapping[str, Any]]
 Fatal = Callable[[StorageFailed], None]
 
+_STOPPING = Problem(503, "stopping", "the runtime stopped before this was done; ask again in a moment")
 _NOBODY = Caller("nobody", Address("nowhere", "nobody"), frozenset())
 
 
@@ -116,6 +118,8 @@ class _Guard:
             return Response(status_code=400)  # nobody reads it
         except HTTPException as refused:
             return await http_problem(request, refused)
+        except asyncio.CancelledError:  # by the web server alone, of what has not ended when the serving ends
+            return _told(row, _STOPPING)
         except Exception as failure:
             return _told(row, self.broken(failure))
 

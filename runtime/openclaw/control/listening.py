@@ -1,7 +1,8 @@
 """The application on a socket, served by uvicorn inside our own loop.
 
 Law: signals stay ours, the socket is bound by us and private from its first moment, and the end waits for
-open streams a moment and no longer.
+open streams a moment and no longer, however often it is asked for. Once it has come no connection is served, for
+what would serve it is closed next.
 """
 
 from __future__ import annotations
@@ -133,13 +134,27 @@ async def serve(app: Starlette, listener: socket.socket, connections: Callable[[
     except asyncio.CancelledError:
         app.state.hang_up()
         server.should_exit = True
-        await serving
+        await _ended(serving)
         raise
     finally:
-        listener.close()  # also where a second cancelling cut the good order short
+        listener.close()
+        server.cut_off()
+
+
+async def _ended(serving: asyncio.Task[None]) -> None:
+    """Waits for it, also where that is cancelled: a dead disk ends a channel and, a moment later, all of them."""
+    while not serving.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({serving})
+    serving.result()
 
 
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def cut_off(self) -> None:
+        """Whoever came too late to be let go of, or reads no answer, is not listened to any more."""
+        for connection in list(self.server_state.connections):
+            connection.transport.close()

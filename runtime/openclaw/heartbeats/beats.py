@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from openclaw.clock import Clock
-from openclaw.errors import OpenClawError, StorageFailed
+from openclaw.errors import DiskFull, OpenClawError, StorageFailed
 from openclaw.heartbeats import posting
 from openclaw.heartbeats.agenda import COUNTED, ON_TIME, Agenda, Backlog, Plan
 from openclaw.heartbeats.checks import Checks
@@ -30,7 +30,8 @@ from openclaw.ports import Queued, Store
 
 MARK = "heartbeats"  # since when each schedule counts
 STEP = 30.0  # seconds of sleep at most: the clock on the wall may jump meanwhile
-AGAIN = timedelta(seconds=30)  # after which what the disk refused is tried again
+AGAIN = timedelta(seconds=30)  # after which what could not be done is tried again
+ROOM = timedelta(seconds=5)  # the same, of what a full disk refused
 AT_ONCE = 200  # plans made before others get their turn
 MISSED = "nothing ran then"
 
@@ -109,10 +110,9 @@ class Heartbeats:
                 await self._plan()
             except StorageFailed:
                 raise
-            except OpenClawError as error:  # a full disk, for example: tried again in a moment
-                log.error("heartbeats wait: %s", error)
+            except OpenClawError as error:
                 self._stale = True
-                await self._clock.sleep(AGAIN.total_seconds())
+                await self._clock.sleep(_put_off("all heartbeats", error).total_seconds())
                 continue
             self._mind_the_clock()
             await self._fire_all(self._agenda.take(self._clock.now()))
@@ -130,9 +130,8 @@ class Heartbeats:
         while not await self._store.marks.fire(name, now, message, route, "hand"):  # this very instant has a mark
             now += timedelta(microseconds=1)
             message = posting.message(heartbeat, now, by_hand=True)
-        accepted = await self._store.inbox.accept(message, route)  # is there already; tells its id
-        self._ring(accepted.session)
-        return accepted
+        self._ring(route.session)  # at once: it is kept, whatever becomes of the answer
+        return await self._store.inbox.accept(message, route)  # is there already, and takes no room; tells its id
 
     async def pause(self, name: str, by: Address | None = None) -> bool:
         """Nothing of it runs by itself until it is resumed; False where there is none of this name."""
@@ -308,9 +307,8 @@ class Heartbeats:
             return await self._fire_due(plan, busy)
         except StorageFailed:
             raise
-        except OpenClawError as error:  # a full disk, for example: tried again in a moment
-            log.error("heartbeat %s waits: %s", plan.heartbeat.name, error)
-            return self._clock.now() + AGAIN
+        except OpenClawError as error:
+            return self._clock.now() + _put_off(f"heartbeat {plan.heartbeat.name}", error)
 
     async def _fire_due(self, plan: Plan, busy: frozenset[str]) -> datetime | None:
         now = self._clock.now()
@@ -407,6 +405,14 @@ class Heartbeats:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _put_off(what: str, error: OpenClawError) -> timedelta:
+    """For how long. That the disk is full is said already, by whatever finds that out."""
+    if isinstance(error, DiskFull):
+        return ROOM
+    log.error("%s: put off for %g s: %s", what, AGAIN.total_seconds(), error)
+    return AGAIN
 
 
 def _chosen(plan: Plan, due: Sequence[datetime], now: datetime) -> Sequence[datetime]:

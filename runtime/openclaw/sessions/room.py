@@ -102,12 +102,25 @@ class Sessions:
         routed = self.routed(message)
         if isinstance(routed, Refused):
             return routed
-        return await self._door.command(message, routed) or await self._accept(message, routed, watch)
+        return await self._command(message, routed) or await self._accept(message, routed, watch)
+
+    async def _command(self, message: Message, routed: Route) -> Answered | Refused | None:
+        """What comes of a command that acts at once; None where it is none."""
+        try:
+            return await self._door.command(message, routed)
+        except StorageFailed:
+            raise
+        except DiskFull as error:
+            return Refused("full", str(error))
+        except OpenClawError as error:  # of a session that cannot be read, for example
+            return Answered(f"This cannot be done here: {error}")
 
     async def _accept(self, message: Message, routed: Route, watch: Watcher | None) -> Accepted | Refused:
         room = await self._room(message)
+        accepting = asyncio.ensure_future(self._store.inbox.accept(message, routed, at_most=room))
+        accepting.add_done_callback(self._accepted)
         try:
-            accepted = await self._store.inbox.accept(message, routed, at_most=room)
+            accepted = await asyncio.shield(accepting)
         except StorageFailed:
             raise
         except QueueFull as error:
@@ -117,11 +130,15 @@ class Sessions:
             return Refused("full", str(error))
         if watch is not None and accepted.new:  # one that is there already may have ended; `watch` is for those
             self._hearing.watch(accepted.id, watch)
-        self._in_all += accepted.new
-        self._doorbell.ring(accepted.session)
         if accepted.new:
             await self._interrupt(Queued(accepted.id, message, routed, 0))
         return accepted
+
+    def _accepted(self, accepting: asyncio.Task[Accepted]) -> None:
+        """What was taken in is answered, also where whoever brought it was cancelled meanwhile."""
+        if not accepting.cancelled() and accepting.exception() is None:
+            self._in_all += accepting.result().new
+            self._doorbell.ring(accepting.result().session)
 
     async def _room(self, message: Message) -> int:
         """How many messages may wait before this one in its session."""

@@ -11,6 +11,7 @@ Runs in the disk thread alone; the form of a line is `openclaw.audit`'s.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import Any
 
 from openclaw import audit
 from openclaw.errors import DiskFull
-from openclaw.stores._files import Files
+from openclaw.stores._files import NO_SPACE, Files, lacking
 
 LARGEST = 16 << 20  # bytes of one part
 _TAIL = 1 << 20  # bytes in which the last line is sought first
@@ -115,7 +116,8 @@ class Trail:
         assert self._head_path is not None
         try:
             known = audit.head(self._head_path)
-        except ValueError:
+        except ValueError as error:
+            _raise_failure(error)
             return 0
         if known is None:
             return 0 if begun else None
@@ -157,6 +159,15 @@ class Trail:
         with self._files.roomy():
             self._file = self._files.open(self._folder / audit.NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL)
         self._size = 0
+
+
+def _raise_failure(error: ValueError) -> None:
+    """Where it is the disk that could not be read, nothing is known of what stands there."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in NO_SPACE:
+        raise lacking(cause) from error
+    if isinstance(cause, OSError) and cause.errno == errno.EIO:
+        raise cause
 
 
 def _end(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from openclaw.errors import StateError
-from openclaw.stores._files import Files
+from openclaw.stores._files import Files, read
 
 
 class Document:
@@ -33,7 +33,7 @@ class Document:
 
     def _read(self) -> bytes | None:
         try:
-            return self._path.read_bytes()
+            return read(self._path.read_bytes)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -12,7 +12,7 @@ import errno
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -117,6 +117,16 @@ class Files:
         rest = memoryview(content)
         while rest:
             rest = rest[self.write(file, rest) :]
+
+
+def read(file: Callable[[], bytes]) -> bytes:
+    """What a disk fails to read it may give the next time, unlike what it fails to write; so it is asked twice."""
+    try:
+        return file()
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+    return file()
 
 
 def lacking(error: OSError) -> DiskFull:

@@ -23,7 +23,7 @@ from openclaw.errors import OpenClawError, StateError, StateTooNew
 from openclaw.messages import Entry
 from openclaw.names import file_name
 from openclaw.stores import _codec as codec
-from openclaw.stores._files import NO_SPACE, Files, lacking
+from openclaw.stores._files import NO_SPACE, Files, lacking, read
 from openclaw.stores._pruning import let_go, outdated
 
 VERSION = 1
@@ -282,9 +282,12 @@ def _unchanged(hot: _Hot, path: Path) -> bool:
 
 
 def first_line(path: Path) -> bytes:
-    try:
+    def first() -> bytes:
         with path.open("rb") as file:
             return file.readline().removesuffix(b"\n")
+
+    try:
+        return read(first)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -301,7 +304,7 @@ def _ends_whole(path: Path) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read(path.read_bytes)
     except OSError as error:
         raise _unreadable(path, error) from error
 

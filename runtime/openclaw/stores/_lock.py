@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from openclaw.errors import DiskFull, StateError, StateLocked
@@ -46,7 +47,8 @@ class Lock:
     def release(self) -> None:
         """The file stays: unlinking it would let two holders lock two files of one name."""
         if self._file is not None:
-            os.ftruncate(self._file, 0)
+            with suppress(OSError):  # what stands in a file that nobody holds means nothing
+                os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
 

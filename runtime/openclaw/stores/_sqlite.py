@@ -55,13 +55,14 @@ class Rows:
             self._connection = sqlite3.connect(self._path, isolation_level=None)
             self._refuse(_version(self._connection))
             self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; of another at its next VACUUM
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(self._connection)
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(f"PRAGMA journal_size_limit = {_LOG}")
             if 0 < _version(self._connection) < GIVES_BACK:
                 with suppress(sqlite3.OperationalError):  # a full disk has no room for that; it must not keep it shut
                     self._connection.execute("VACUUM")
             self._migrate()
+            self._files.sync_folder(self._path.parent)  # SQLite does that, too, and keeps it to itself where it fails
         except (OSError, sqlite3.DatabaseError) as error:
             lacks_room = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or full(self._path.parent)
             cure = (
@@ -78,14 +79,21 @@ class Rows:
 
     # ── inbox ────────────────────────────────────────────────────────────────────────────────────
 
+    def known(self, message: Message) -> Accepted | None:
+        """What a message was accepted as before."""
+        row = self._db.execute("SELECT route FROM inbox WHERE id = ?", (inbox_id(message),)).fetchone()
+        if row is None:
+            return None
+        kept = codec.route_from(json.loads(row[0]))
+        return Accepted(inbox_id(message), kept.agent, kept.session, new=False)
+
     def accept(self, message: Message, route: Route, at_most: int | None) -> Accepted:
+        """One that is not known."""
         with self._transaction("the message was not taken") as db:
-            new = self._insert(db, message, route)
-            if new and at_most is not None and (behind := _waiting(db, route.session) - 1) >= at_most:
+            self._insert(db, message, route)
+            if at_most is not None and (behind := _waiting(db, route.session) - 1) >= at_most:
                 raise too_many(behind)  # rolls the row back
-            known = db.execute("SELECT route FROM inbox WHERE id = ?", (inbox_id(message),)).fetchone()
-        kept = codec.route_from(json.loads(known[0]))
-        return Accepted(inbox_id(message), kept.agent, kept.session, new=new)
+        return Accepted(inbox_id(message), route.agent, route.session, new=True)
 
     def next(self, session: str) -> Queued | None:
         found = self._oldest(session, "settled IS NULL", 1)
@@ -433,6 +441,14 @@ class Rows:
         # This process holds the lock, so whoever was running these is dead.
         with self._transaction() as db:
             db.execute("UPDATE inbox SET state = 'queued' WHERE state = 'running'")
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """There are file systems on which this cannot be had, and all goes on without. SQLite says no more than that where
+    it was a disk that failed at it; but then it can be had the next time."""
+    asked = (db.execute("PRAGMA journal_mode = WAL").fetchone()[0] for _ in range(2))
+    if next(asked) != "wal" and next(asked) == "wal":
+        raise sqlite3.OperationalError("the disk failed while its log was made")
 
 
 def too_many(waiting: int) -> QueueFull:

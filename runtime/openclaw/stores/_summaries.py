@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from openclaw.errors import StateError
 from openclaw.ports import SessionSummary
 from openclaw.stores._jsonl import first_line, header_from
 
@@ -51,6 +52,9 @@ class Summaries:
                 before = _Counted(about.st_ino, 0, 0, header.key)
             lines = before.lines + _lines(path, before.size, about.st_size)
         except FileNotFoundError:
+            return None
+        except (OSError, StateError) as error:  # one that cannot be read hides no other
+            log.warning("%s is not listed (%s)", path, error)
             return None
         self._counted[path] = _Counted(about.st_ino, about.st_size, lines, before.key)
         updated = datetime.fromtimestamp(about.st_mtime, UTC)

@@ -43,7 +43,11 @@ class Inbox:
         self._room = room
 
     async def accept(self, message: Message, route: Route, *, at_most: int | None = None) -> Accepted:
-        return await self._disk.run(self._room.new(self._rows.accept), message, route, at_most)
+        return await self._disk.run(self._accept, message, route, at_most)
+
+    def _accept(self, message: Message, route: Route, at_most: int | None) -> Accepted:
+        """One that is there already takes no room: whoever brings it again is told so, also where there is none."""
+        return self._rows.known(message) or self._room.new(self._rows.accept)(message, route, at_most)
 
     async def next(self, session: str) -> Queued | None:
         return await self._disk.run(self._room.new(self._rows.next), session)

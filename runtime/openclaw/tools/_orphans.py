@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from openclaw.errors import StateError
 from openclaw.messages import Call
 from openclaw.names import fresh
 
@@ -111,7 +112,7 @@ class _Group:
 def end_left(state: Path) -> list[Left]:
     """Ends what a killed runtime left; to be called by whoever holds the lock of the state folder, before it serves.
 
-    Blocking: at most some seconds, and next to nothing where nothing was left.
+    Blocking: at most some seconds, and next to nothing where nothing was left. Raises StateError where nobody can know.
     """
     found = list(_records(state / FOLDER))
     here = [group for path, group in found if group is not None]
@@ -135,6 +136,11 @@ def _records(folder: Path) -> Iterator[tuple[Path, _Group | None]]:
         names = sorted(path.name for path in folder.iterdir())
     except FileNotFoundError:
         return
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise StateError(
+            f"what may still run of an earlier start cannot be known: {folder}: {why}; mend it, or move it aside"
+        ) from error
     for name in filter(_ID.fullmatch, names):
         try:
             about, *leaders = map(json.loads, (folder / name).read_text("utf-8").splitlines())
