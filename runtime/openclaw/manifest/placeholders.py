@@ -41,6 +41,7 @@ def fill(
 ) -> Filled:
     """`variables` None: nobody looks at the environment, and what depends on it is Unknown."""
     filling = _Filling(kind, source, variables, read_file, optional=_without_secret(kind, root))
+    filling.off = frozenset(name for name, channel in _channels(kind, root).items() if filling.is_off(channel))
     tree = filling.node(root, ())
     return Filled(tree, tuple(filling.said), frozenset(filling.secrets), filling.cut)
 
@@ -63,13 +64,16 @@ def secret_keys(kind: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _without_secret(kind: str, root: Node) -> frozenset[str]:
-    """Channels that take no part where a secret they cannot do without has no value; `enabled: true` insists."""
+def _channels(kind: str, root: Node) -> dict[str, MapNode]:
     channels = root.get("channels") if kind == "channels" and isinstance(root, MapNode) else None
     if not isinstance(channels, MapNode):
-        return frozenset()
-    found = {name: entry.value for name, entry in channels.entries.items() if isinstance(entry.value, MapNode)}
-    return frozenset(name for name, channel in found.items() if _may_sit_out(channel))
+        return {}
+    return {name: entry.value for name, entry in channels.entries.items() if isinstance(entry.value, MapNode)}
+
+
+def _without_secret(kind: str, root: Node) -> frozenset[str]:
+    """Channels that take no part where a secret they cannot do without has no value; `enabled: true` insists."""
+    return frozenset(name for name, channel in _channels(kind, root).items() if _may_sit_out(channel))
 
 
 def _may_sit_out(channel: MapNode) -> bool:
@@ -106,7 +110,16 @@ class _Filling:
     secrets: set[str] = field(default_factory=set)
     cut: bool = False
     optional: frozenset[str] = frozenset()  # channels whose unset secrets are no mistake
-    lenient: bool = False  # while such a secret is filled in
+    off: frozenset[str] = frozenset()  # channels of which nothing unset is a mistake
+    idle: bool = False  # while something of these is filled in
+    lenient: bool = False  # or a secret of those
+
+    def is_off(self, channel: MapNode) -> bool:
+        """Whether `enabled` says so, once it is filled in; what is wrong with it is told elsewhere."""
+        switch = channel.get("enabled")
+        if isinstance(switch, Scalar) and isinstance(switch.value, str):
+            switch = _Filling(self.kind, self.source, self.variables, self.read_file).scalar(switch, ("enabled",))
+        return isinstance(switch, Scalar) and (switch.value is False or (switch.filled and switch.value == "false"))
 
     def node(self, node: Node, path: Path) -> Node:
         match node:
@@ -138,7 +151,9 @@ class _Filling:
             return replace(node, secret=secret) if secret else node
         if takes_none(self.kind, path):
             return self._refuse(node, path)
-        self.lenient = secret and path[:1] == ("channels",) and path[1] in self.optional
+        channel = path[1] if path[:1] == ("channels",) and len(path) > 1 else None
+        self.idle = channel in self.off
+        self.lenient = self.idle or (secret and channel in self.optional)
         return self._filled(node, secret)
 
     def _refuse(self, node: Scalar, path: Path) -> Scalar:
@@ -239,6 +254,8 @@ class _Filling:
             text = None if content is None else content.decode("utf-8")
         except UnicodeDecodeError:
             text = None
+        if content is None and self.idle:
+            return None, True
         if text is None or "\0" in text:
             self.said.append(
                 error(
