@@ -28,7 +28,7 @@ NOTE = f"[{STRUCK} above stands for a secret that was struck out]"  # to a model
 SECRET_NAME = re.compile(r".*_(?:TOKEN|KEY|SECRET|PASSWORD)", re.IGNORECASE)
 """The variables whose values are secret."""
 TELLING = re.compile(
-    r"(?:.*[_-])?(?:password|passwd|passphrase|secret|token|(?:api|access|private|auth)[_-]?key)", re.IGNORECASE
+    r".*passw(?:or)?d|.*_pwd|(?:.*[_-])?(?:passphrase|secret|token|(?:api|access|private|auth)[_-]?key)", re.IGNORECASE
 )
 """Names that people give to what is secret, wherever no schema knows."""
 

@@ -7,7 +7,7 @@ an empty string in silence. Decides which values are secret; those are masked in
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
@@ -24,6 +24,9 @@ Path = tuple[str | int, ...]
 _HOLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _SHORTEST_LITERAL: Final = 16  # a shorter literal under a secret key is a stand-in such as `none`
+_OF_DOCUMENTS: Final = re.compile(r"EXAMPLE(?:KEY)?\Z|([A-Za-z0-9])\1{11}")  # nobody's: AWS writes so, and rows of x
+MOVE: Final = "move it to an environment variable and write `${NAME}` here"
+REPLACE: Final = "delete it here, and have it replaced; a tool gets it by `env` or `with`"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +47,16 @@ def fill(
     filling.off = frozenset(name for name, channel in _channels(kind, root).items() if filling.is_off(channel))
     tree = filling.node(root, ())
     return Filled(tree, tuple(filling.said), frozenset(filling.secrets), filling.cut)
+
+
+def looks(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where something has the shape of a secret, and what it looks like; not what documents show in its place."""
+    for pattern, what in SHAPES:
+        yield from ((*found.span(), what) for found in pattern.finditer(text) if not is_shown(found[0]))
+
+
+def is_shown(secret: str) -> bool:
+    return _OF_DOCUMENTS.search(secret) is not None
 
 
 @cache
@@ -140,7 +153,7 @@ class _Filling:
 
     def scalar(self, node: Scalar, path: Path) -> Scalar:
         secret = any(step in secret_keys(self.kind) for step in path[-1:])
-        literal = self._literal(node, secret)
+        literal = self._literal(node, path, secret)
         if literal is not None:
             self.said.append(literal)
             self.secrets.add(str(node.value))
@@ -273,9 +286,9 @@ class _Filling:
     def _span(self, node: Scalar, hole: re.Match[str]) -> Span:
         return self.source.inside(node.start, node.end, node.style, node.value, hole.start(), len(hole[0]))
 
-    def _literal(self, node: Scalar, secret: bool) -> Diagnostic | None:
-        found = next((what for pattern, what in SHAPES if pattern.search(node.value)), None)
-        cure = "move it to an environment variable and write `${NAME}` here"
+    def _literal(self, node: Scalar, path: Path, secret: bool) -> Diagnostic | None:
+        found = next((what for _, _, what in looks(node.value)), None)
+        cure = REPLACE if takes_none(self.kind, path) else MOVE
         if found:
             return error("secret-literal", node.span, f"this looks like {found}", cure)
         if secret and len(node.value) >= _SHORTEST_LITERAL and "${" not in node.value:

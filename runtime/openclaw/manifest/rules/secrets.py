@@ -5,16 +5,17 @@ comments, souls. Values are told by the name of their key, or by the shape of a 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
 from openclaw.manifest.diagnostic import Diagnostic, warning
 from openclaw.manifest.folder import kind_of
-from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
-from openclaw.manifest.placeholders import secret_keys
+from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, UnknownType
+from openclaw.manifest.placeholders import MOVE, REPLACE, is_shown, looks, secret_keys
 from openclaw.manifest.project import Project
 from openclaw.manifest.source import Source
-from openclaw.secrecy import SHAPES, TELLING, Secrets
+from openclaw.secrecy import TELLING, Secrets
 
 _SHORTEST: Final = 6  # characters; and a shorter one than this is a stand-in
 _LONG: Final = 16  # from here on the schemas' own keys are told where they are filled in
@@ -23,7 +24,12 @@ _STAND_IN: Final = re.compile(
     r"|password|[x*.<>-]+|<.*>",
     re.IGNORECASE,
 )
-_CURE: Final = "move it to an environment variable and write `${NAME}` here"
+_PASS: Final = re.compile(r".*(?:passw|passphrase|pwd)", re.IGNORECASE)  # keys whose value may be words
+_NAME: Final = re.compile(r"[a-z]+(?:[_-][a-z]+)+")  # of a thing, not the thing itself
+_RANDOM: Final = re.compile(r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z])[A-Za-z0-9+][A-Za-z0-9+/]{30,}=*")  # a path is no such
+_ADDRESS: Final = re.compile(r"://([^/\s:@]*):([^/\s:@${}%<>]{6,})@")  # with a name and a password
+_HOLE: Final = re.compile(r"\$\{[^}]*\}")
+_USUAL: Final = re.compile(r"postgres|mypassword|passw(?:or)?d.*|rootroot|adminadmin", re.IGNORECASE)  # of a trial
 
 
 def tools_hold_no_secrets(project: Project) -> Iterator[Diagnostic]:
@@ -34,8 +40,15 @@ def tools_hold_no_secrets(project: Project) -> Iterator[Diagnostic]:
 
 def _below(node: Node | None, key: str) -> Iterator[Diagnostic]:
     match node:
-        case Scalar() if TELLING.fullmatch(key) and _is_secret(node):
-            yield warning("secret-literal", node.span, f"the value of `{key}` stands here in plain text", _CURE)
+        case Scalar() if TELLING.fullmatch(key) and _is_secret(node, key):
+            yield warning("secret-literal", node.span, f"the value of `{key}` stands here in plain text", MOVE)
+        case Scalar(value=str() | UnknownType(), secret=False) if _holds_password(node.text):
+            yield warning(
+                "secret-literal",
+                node.span,
+                "the password of an address stands here in plain text",
+                "move it to an environment variable and write `${NAME}` in its place",
+            )
         case ListNode(items):
             for item in items:
                 yield from _below(item, key)
@@ -46,12 +59,21 @@ def _below(node: Node | None, key: str) -> Iterator[Diagnostic]:
             return
 
 
-def _is_secret(node: Scalar) -> bool:
+def _is_secret(node: Scalar, key: str) -> bool:
     value = node.value
     if not isinstance(value, str) or node.filled or node.secret:  # the last: told where it was filled in
         return False
-    plain = any(sign in value for sign in "/ \t\n{")  # a path, an address or a sentence
-    return len(value) >= _SHORTEST and not plain and not _STAND_IN.fullmatch(value)
+    plain = any(sign in value for sign in " \t\n{") or ("/" in value and not _RANDOM.fullmatch(value))
+    named = TELLING.fullmatch(value) or (_NAME.fullmatch(value) and not _PASS.fullmatch(key))
+    return len(value) >= _SHORTEST and not (plain or named or is_shown(value) or _STAND_IN.fullmatch(value))
+
+
+def _holds_password(text: str) -> bool:
+    """The default of a placeholder is for a trial."""
+    found = _ADDRESS.search(_HOLE.sub("${}", text)) if "://" in text else None
+    if found is None or found[1] == found[2]:
+        return False
+    return not (_STAND_IN.fullmatch(found[2]) or _USUAL.fullmatch(found[2]) or is_shown(found[2]))
 
 
 def short_secrets_are_secrets_too(project: Project) -> Iterator[Diagnostic]:
@@ -65,7 +87,7 @@ def _short(node: Node, kind: str, key: str) -> Iterator[Diagnostic]:
         case Scalar(value=str() as value) if key in secret_keys(kind) and not node.filled:
             mixed = re.search(r"[0-9]", value) and re.search(r"[A-Za-z]", value)
             if _SHORTEST <= len(value) < _LONG and mixed and not _STAND_IN.fullmatch(value):
-                yield warning("secret-literal", node.span, "a secret stands here in plain text", _CURE)
+                yield warning("secret-literal", node.span, "a secret stands here in plain text", MOVE)
         case ListNode(items):
             for item in items:
                 yield from _short(item, kind, key)
@@ -81,8 +103,8 @@ def comments_hold_no_secrets(project: Project) -> Iterator[Diagnostic]:
         source = project.sources[file]
         told: list[tuple[int, int]] = []
         for start, end, what in _shapes(source.text):
-            told = told or [*_values(root), (-1, -1)]
-            if not any(first <= start < last for first, last in told):
+            told = told or sorted([*_values(root), (-1, -1)])
+            if told[bisect_right(told, (start, len(source.text))) - 1][1] <= start:
                 yield warning(
                     "secret-literal",
                     source.span(start, end),
@@ -102,15 +124,14 @@ def souls_hold_no_secrets(project: Project) -> Iterator[Diagnostic]:
                 "secret-literal",
                 source.span(start, end),
                 f"this looks like {what}, and the model is told it",
-                "delete it here, and have it replaced; a tool gets it by `env` or `with`",
+                REPLACE,
             )
 
 
 def _shapes(text: str) -> Iterator[tuple[int, int, str]]:
     if Secrets().mask(text) == text:  # looks for them all at once, and there are seldom any
         return
-    for pattern, what in SHAPES:
-        yield from ((*found.span(), what) for found in pattern.finditer(text))
+    yield from looks(text)
 
 
 def _values(node: Node) -> Iterator[tuple[int, int]]:
