@@ -78,6 +78,11 @@ BYTES: dict[str, tuple[str, bytes]] = {
     "names that are none": ("tools.yaml", b"tools:\n" + many("  A %: {description: x, shell: ls}\n", 7_500)),
     "tags": ("tools.yaml", b"tools:\n" + many("  t%: !x {}\n", 40_000)),
     "aliases to nothing": ("tools.yaml", b"tools:\n" + many("  t%: &a% {}\n", 9_000) + many("  u%: *b%\n", 9_000)),
+    "keys in comments beside as many values": (
+        "tools.yaml",
+        tool(f"input: {{n: {{enum: [{','.join(map(str, range(25_000)))}]}}}}")
+        + b"".join(b"# AKIAQ3EGR7XK4TZ%05d\n" % at for at in range(10_000)),
+    ),
     "unset variables": (
         "channels.yaml",
         b"channels:\n" + many('  c%: {kind: telegram, enabled: true, token: "${TOKEN_%}"}\n', 5_000),

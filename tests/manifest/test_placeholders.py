@@ -144,3 +144,9 @@ def test_dotenv_fills_in_beneath_the_environment_and_configures_nothing(tmp_path
 def test_broken_lines_of_dotenv_are_told() -> None:
     said = built(http(), {}, **{".env": b"A=1\nthis is no line\nB=2\n"}).diagnostics
     assert [(each.file, each.line, each.code) for each in said] == [(".env", 2, "env-file")]
+
+
+def test_where_nobody_looks_at_the_environment_dotenv_is_no_mistake() -> None:
+    env = {".env": b"this is no line\nOPENCLAW_HTTP_PORT=1\n"}
+    assert [each.code for each in built(http(), {}, **env).diagnostics] == ["env-file", "env-ignored"]
+    assert built(http(token="${MISSING}"), None, **env).diagnostics == ()

@@ -40,7 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=formats(), default="text", help="how mistakes are told (default: text)")
     parser.add_argument("--strict", action="store_true", help="warnings count as problems too")
     parser.add_argument(
-        "--no-env", action="store_true", help="do not look at the environment: unset variables are no mistake"
+        "--no-env",
+        action="store_true",
+        help="look neither at the environment nor at .env: unset variables are no mistake",
     )
     parser.add_argument(
         "--no-import", action="store_true", help="import no Python tool: for folders that are not trusted"

@@ -42,9 +42,8 @@ class Gathered:
 
 def gather(folder: Folder, real: Mapping[str, str] | None, importer: Importer | None, now: datetime) -> Gathered:
     variables = None if real is None else folder.environment(real)
-    work = Gathered(
-        Project(folder, variables, importer, now), [*folder.problems, *environment.check(folder)], frozenset()
-    )
+    of_env = [] if real is None else [*environment.check(folder)]  # which is the environment's, and nobody looks there
+    work = Gathered(Project(folder, variables, importer, now), [*folder.problems, *of_env], frozenset())
     _note_unreadable(work)
     files = {file: kind for file in sorted(folder.files) if (kind := kind_of(file))}
     for file in [file for file, kind in files.items() if kind == "defaults"]:
