@@ -210,6 +210,9 @@ def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     """The description without its parameter section, and the text for each parameter."""
     text = inspect.getdoc(function) or ""
     if not text or (not inspect.isroutine(function) and text == inspect.getdoc(type(function))):
+        # What its class or `partial` says is about every such object.
+        text = inspect.cleandoc(_plain_function(function).__doc__ or "")
+    if not text:
         return "", {}
     from docstring_parser import ParseError, parse
 

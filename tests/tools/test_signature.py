@@ -294,6 +294,31 @@ def test_wrapped_functions_methods_and_callable_objects_are_read_through() -> No
         assert result.input_schema["required"] in (["text"], ["grams"])
 
 
+def test_a_callable_object_is_described_by_what_is_called_and_not_by_its_class() -> None:
+    class Scale:
+        """A thing of the kitchen."""
+
+        def __call__(self, grams: int) -> str:
+            """Weigh it.
+
+            Args:
+                grams: How heavy it is.
+            """
+            return str(grams)
+
+    class Silent:
+        """Says nothing."""
+
+        def __call__(self, grams: int) -> str:
+            return str(grams)
+
+    weighing = derived(Scale())
+    assert weighing.description == "Weigh it."
+    assert weighing.input_schema["properties"]["grams"]["description"] == "How heavy it is."
+    assert derived(functools.partial(google, lines=2)).description == derived(google).description
+    assert derived(Silent()).description == ""
+
+
 def test_declared_inputs_lift_the_need_for_annotations() -> None:
     def untyped(text, size=3):  # type: ignore[no-untyped-def]
         return text

@@ -35,6 +35,7 @@ def unknown_keys(
         entry = node.entries[name]
         yield (
             _no_space(name, entry)
+            or _comma(name, entry, node, where)
             or _up(shapes, path, node, entry, name, where)
             or _other_kind(shapes, name, entry, closed, wanted)
             or _version(name, entry, path)
@@ -42,7 +43,7 @@ def unknown_keys(
             or _elsewhere(name, entry, path, closed, where)
             or _down(shapes, path, entry, name, where)
             or _near(name, entry, allowed, wanted, where, _mistyped)
-            or _unknown(name, entry, closed, where)
+            or _unknown(name, entry, _beside(node, allowed), where)
         )
 
 
@@ -108,6 +109,19 @@ def _no_space(name: str, entry: Entry) -> tuple[Diagnostic, set[str]] | None:
         f"write `{key}: {value}`",
     )
     return said, {key}
+
+
+def _comma(name: str, entry: Entry, node: MapNode, where: str) -> tuple[Diagnostic, set[str]] | None:
+    """A text in braces that goes on after its comma."""
+    value, names = entry.value, list(node.entries)
+    before = names[names.index(name) - 1] if " " in name and name != names[0] else None
+    if before is None or not isinstance(value, Scalar) or value.value is not None or value.start > entry.key.end:
+        return None
+    text = node.entries[before].value
+    if not isinstance(text, Scalar) or not isinstance(text.value, str) or text.style:
+        return None
+    message = f"unknown key `{name}` in {where}; the comma before it ends the text of `{before}`"
+    return error("unknown-key", entry.key.span, message, f"put the whole text of `{before}` in quotes"), set()
 
 
 def _up(
@@ -224,10 +238,18 @@ def _down(shapes: Shapes, path: Path, entry: Entry, name: str, where: str) -> tu
     return None
 
 
-def _unknown(name: str, entry: Entry, closed: Mapping[str, Any], where: str) -> tuple[Diagnostic, set[str]]:
-    allowed = ", ".join(closed.get("properties", {})) or "none"
+def _beside(node: MapNode, allowed: list[str]) -> list[str]:
+    """The keys that may be added to what stands there."""
+    shut = {name for group in _CHOICES if not node.entries.keys().isdisjoint(group) for name in group}
+    if "deny" in node.entries:
+        shut.add("network")  # what is denied does not run
+    return [name for name in allowed if name not in shut]
+
+
+def _unknown(name: str, entry: Entry, allowed: list[str], where: str) -> tuple[Diagnostic, set[str]]:
+    listed = ", ".join(allowed) or "none"
     return error(
-        "unknown-key", entry.key.span, f"unknown key `{name}` in {where}", f"keys allowed here: {allowed}"
+        "unknown-key", entry.key.span, f"unknown key `{name}` in {where}", f"keys allowed here: {listed}"
     ), set()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from posixpath import relpath
 
 from openclaw import abilities
@@ -120,7 +120,9 @@ def _soul(project: Project, named: Scalar) -> Iterator[Diagnostic]:
         yield error("soul", named.span, f"`{named.value}` is outside the project", "copy the file next to the manifest")
         return
     content = project.folder.read_file(path)
-    if content is None:
+    if content is None and _is_folder(project, path):
+        yield error("soul", named.span, f"`{named.value}` is a folder", "name a file in it")
+    elif content is None:
         folder = str(PurePosixPath(path).parent)
         beside = [
             relpath(file, PurePosixPath(named.span.file).parent)
@@ -135,6 +137,13 @@ def _soul(project: Project, named: Scalar) -> Iterator[Diagnostic]:
         )
     elif fault := _unfit(content):
         yield error("soul", named.span, f"the soul {path} {fault}", "write who the agent is, or remove the key")
+
+
+def _is_folder(project: Project, path: str) -> bool:
+    folder = project.folder
+    return any(file.startswith(f"{path}/") for file in folder.files) or (
+        folder.on_disk and Path(folder.root, path).is_dir()
+    )
 
 
 def _unfit(content: bytes) -> str | None:

@@ -49,6 +49,8 @@ def fixed_arguments_have_the_types_of_their_parameters(project: Project) -> Iter
             if not schema or not _is_known(entry.value):
                 continue
             value = plain(entry.value)
+            if value is None and name not in derived.required and "default" not in schema:
+                continue  # the function's own default
             if next(conform.misfits(_judged(schema), value), None) is not None:
                 yield warning(
                     "input-type",
