@@ -150,3 +150,14 @@ def test_where_nobody_looks_at_the_environment_dotenv_is_no_mistake() -> None:
     env = {".env": b"this is no line\nOPENCLAW_HTTP_PORT=1\n"}
     assert [each.code for each in built(http(), {}, **env).diagnostics] == ["env-file", "env-ignored"]
     assert built(http(token="${MISSING}"), None, **env).diagnostics == ()
+
+
+def test_a_channel_that_is_switched_off_is_skipped_whatever_it_lacks() -> None:
+    keys = {"host": "${HOST}", "port": "${PORT}", "token": "${TOKEN}", "tokens": '{s: {secret: "${file:none}"}}'}
+    for switch, environment in (("false", {}), ("${ON:-false}", {}), ("${ON}", {"ON": "false"})):
+        result = built(http(enabled=switch, **keys), environment)
+        assert result.snapshot is not None, reports.brief(result.diagnostics)
+        assert result.snapshot.channels["http"].skipped and result.diagnostics == ()
+    assert {each.code for each in built(http(enabled="${ON}", **keys), {"ON": "true"}).diagnostics} == {
+        "variable-unset", "secret-file",
+    }  # fmt: skip
