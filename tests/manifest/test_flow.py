@@ -13,7 +13,7 @@ from openclaw.manifest.folder import kind_of
 from openclaw.manifest.nodes import Scalar, plain
 
 # Empty values and numbers that lose their spelling; a bad value that is a collection is marked by its first token.
-ONE_STYLE = ("29", "34", "35", "37", "53-list", "53-mapping", "72-two", "81")
+ONE_STYLE = ("29", "34", "35", "37", "53-list", "53-mapping", "72-two", "81", "x-input-type-list")
 
 
 def in_flow(name: str, text: str) -> str | None:
