@@ -76,6 +76,7 @@ def test_a_link_to_what_holds_the_project_is_told_and_not_followed(project: Path
     assert time.process_time() - started < 20
 
 
+@pytest.mark.slow
 def test_a_link_to_a_crowd_is_told_once_and_its_end_not_awaited(
     project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
