@@ -22,7 +22,7 @@ from typing import Any, Literal
 from doubles.beats import Beats, ran
 from openclaw.channels.repl import Channel
 from openclaw.clock import Clock, SystemClock
-from openclaw.errors import ApprovalError, PairingError
+from openclaw.errors import ApprovalError, DiskFull, PairingError
 from openclaw.messages import (
     Accepted,
     Address,
@@ -66,6 +66,7 @@ class Desk(Beats):
         self.kept: list[dict[str, Any]] = [{"id": "r1", "tool": "run_command", "lines": ["make test"]}]
         self.strangers: set[Address] = set()
         self.busy = False  # takes nothing more
+        self.full = 0  # so many of the next answers do not fit on the disk
         self.take: Post | None = None  # stands in front of taking a message in
         self.folder_at: Path | None = None
         self.letters: dict[str, Letter] = {}
@@ -275,6 +276,9 @@ class Desk(Beats):
             raise ApprovalError(f"there is no pending approval {approval}")
         if str(by) not in self._pending[approval][0].approvers:
             raise ApprovalError(f"{by} may not answer this")
+        if self.full:
+            self.full -= 1
+            raise DiskFull("the disk is full")
         self.answers.append((approval, answer, by))
         self._pending.pop(approval)[1].set_result(answer)
 
