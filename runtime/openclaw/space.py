@@ -56,8 +56,7 @@ class Space:
         while True:
             await self._lacking.wait()
             await self._clock.sleep(AGAIN)
-            if self._lacking.is_set() and self._store is not None and await self._store.room():
-                self._room()
+            await self._look()
 
     def end(self) -> None:
         """The runtime ends: nothing waits any longer."""
@@ -97,7 +96,7 @@ class Space:
             except DiskFull as error:
                 self._full(error)
                 raise
-            self._room()
+            await self._look()
             return done
 
         return once
@@ -114,7 +113,7 @@ class Space:
                         raise
                 else:
                     if held:
-                        self._room()
+                        await self._look()
                     return done
                 self.waiting += not held
                 held = True
@@ -128,8 +127,11 @@ class Space:
             self._lacking.set()
             log.error("%s; nothing new is taken in until then, and what was begun waits", error)
 
-    def _room(self) -> None:
-        if self.since is not None:
+    async def _look(self) -> None:
+        """Asks the disk: that something was done says little, for it may have written nothing, or had the reserve."""
+        if self.since is None or self._store is None or not await self._store.room():
+            return
+        if self.since is not None:  # nobody else was faster
             self.since = None
             self._lacking.clear()
             log.warning("there is room on the disk again; all goes on")
