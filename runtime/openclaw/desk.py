@@ -113,6 +113,8 @@ class Desk:
         if starting or not self.started:
             return {**found, "status": "starting", "detail": f"waiting for: {', '.join(starting) or 'the sessions'}"}
         amiss = ["the disk is full; nothing new is taken in"] if self.space and self.space.since else []
+        resting = len(self.space.resting) if self.space and not self.space.since else 0
+        amiss += [f"{resting} sessions wait for room where they work"] if resting else []
         amiss += ["the project on disk is broken; what was applied last is running"] if self.last_good else []
         amiss += [f"channel {key} failed" for key in sorted(conditions) if conditions[key] == "failed"]
         amiss += [f"channel {key} does not receive" for key in sorted(conditions) if conditions[key] == "silent"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from openclaw.clock import ManualClock, settle
+from openclaw.doorbells.local import Doorbell
 from openclaw.errors import DiskFull, StorageFailed
 from openclaw.messages import Address, Message, Reply, Route, Text, UserEntry
 from openclaw.ports import Queued
@@ -191,5 +192,36 @@ def test_room_is_noticed_where_nobody_writes() -> None:
         assert space.told() == {"full": False}
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_sessions_that_find_no_room_where_they_work_rest_in_nobodys_place(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        clock, bell = ManualClock(NOW), Doorbell()
+        space, woken, crowded = Space(clock), [], True
+
+        async def wake(session: str) -> None:
+            woken.append(session)
+            if crowded and session.startswith("stuck"):
+                raise DiskFull("there is no room for the workspace")
+
+        tasks = [bell.serve(space.sparing(wake), 1), space.wake(bell.ring)]
+        running = [asyncio.create_task(task) for task in tasks]
+        for session in ("stuck 1", "stuck 2", "well"):
+            bell.ring(session)
+        await settle()
+        assert woken == ["stuck 1", "stuck 2", "well"] and clock.now() == NOW
+        assert space.told() == {"full": False, "resting": 2}
+        await clock.advance(5)
+        assert woken[3:] == ["stuck 1", "stuck 2"] and caplog.text.count("waits: there is no room") == 2
+        crowded = False
+        await clock.advance(5)
+        assert woken[5:] == ["stuck 1", "stuck 2"] and space.told() == {"full": False}
+        await clock.advance(60)
+        assert len(woken) == 7
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(scene(), 10))
