@@ -312,6 +312,33 @@ def test_a_heartbeat_starts_afresh_unless_it_asks_to_keep() -> None:
     run(scene)
 
 
+class Crowded(Heartbeats):
+    """What comes of a run that has ended waits until there is room on the disk."""
+
+    room: asyncio.Event
+
+    async def settled(self, queued: Queued) -> None:
+        await self.room.wait()
+
+
+def test_a_heartbeats_reply_is_sent_and_shown_though_what_comes_of_the_run_waits_for_room() -> None:
+    async def scene() -> None:
+        async with serving() as room:
+            beats = Crowded(room.store, ManualClock(NOW), lambda: HERE, room.doorbell.ring)
+            room.sessions.beats, beats.room = beats, asyncio.Event()
+            rung: list[str] = []
+            heard: list[Progress] = []
+            room.sessions.delivered = rung.append
+            place, sender = Address("telegram", "-100"), Address("cron", "beat")
+            tick = Message("beat1", sender, (Text("tick"),), NOW, heartbeat="beat", deliver=(place,))
+            await room.sessions.post(tick, heard.append)
+            await settle(100)
+            assert rung == ["telegram"] and isinstance(heard[-1], Finished)
+            beats.room.set()
+
+    run(scene)
+
+
 def test_strangers_are_refused_before_anything_is_stored() -> None:
     async def scene() -> None:
         async with serving() as room:

@@ -355,6 +355,7 @@ class Sessions:
         """All of it ends with this reply, which answers `front`; `silent`: nobody is told."""
         for outgoing in await self._settling(rows, state, reply, front, silent=silent):
             self.delivered(outgoing.to.channel)
+        await self._settling.over(rows[0])
 
     def _rerouted(self, queued: Queued) -> Queued:
         """The agent of a waiting message may be gone by now: then the default one answers, and says so."""
