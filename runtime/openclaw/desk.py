@@ -6,6 +6,7 @@ Reads what is there and passes on; decides nothing. The one place that says how 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from openclaw.answering import House
 from openclaw.approvals import Approvals
 from openclaw.clock import Clock
 from openclaw.commands import COMMANDS
+from openclaw.errors import DiskFull
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
 from openclaw.messages import Accepted, Address, Answer, Approval, Entry, Message, Refused
@@ -33,6 +35,10 @@ from openclaw.stores._portable import continued, parsed
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory, Remembered
+
+log = logging.getLogger(__name__)
+
+FULL = 5.0  # seconds between two looks whether there is room for a workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,11 +282,16 @@ class Desk:
         return await self.sessions_room.take_in(session, continued(kept, entries), force=force)
 
     async def folder(self, message: Message) -> Path | Refused:
-        routed = self.sessions_room.routed(message)
-        if isinstance(routed, Refused):
-            return routed
-        agent = self.supervisor.current.snapshot.agents[routed.agent]
-        return self.house.workspace(agent) / INCOMING
+        told = False
+        while not isinstance(routed := self.sessions_room.routed(message), Refused):
+            try:
+                return self.house.workspace(self.supervisor.current.snapshot.agents[routed.agent]) / INCOMING
+            except DiskFull as error:
+                if not told:
+                    log.warning("message %s of %s waits: %s", message.id, message.sender, error)
+                told = True
+            await self.clock.sleep(FULL)
+        return routed
 
     async def find(self, message: str) -> Settlement | None:
         return await self.store.inbox.find(message)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from doubles.house import Hasty, lived, project
+from openclaw.answering import House
 from openclaw.clock import ManualClock, settle
 from openclaw.doorbells.local import Doorbell
 from openclaw.errors import DiskFull, StorageFailed
+from openclaw.manifest.snapshot import Agent
 from openclaw.messages import Address, Message, Reply, Route, Text, UserEntry
 from openclaw.ports import Queued
 from openclaw.space import Space
@@ -225,3 +229,29 @@ def test_sessions_that_find_no_room_where_they_work_rest_in_nobodys_place(caplog
         await asyncio.gather(*running, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+class Crowded(House):
+    """Where there is no room for a workspace at first."""
+
+    looked = 0
+
+    def workspace(self, agent: Agent) -> Path:
+        Crowded.looked += 1
+        if Crowded.looked < 3:
+            raise DiskFull("there is no room for the workspace")
+        return super().workspace(agent)
+
+
+def test_a_message_with_a_file_waits_until_there_is_room_for_the_workspace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with lived(project(tmp_path / "p", "http://127.0.0.1:9"), tmp_path / "s", clock=Hasty()) as (app, _):
+            Crowded.looked = 0
+            app.desk.house = Crowded(app.house.project, app.house.state)
+            folder = await app.desk.folder(Message("1", Address("http", "operator"), (Text("x"),), NOW))
+            assert folder == app.house.workspace(app.supervisor.current.snapshot.agents["main"]) / "incoming"
+            assert caplog.text.count("message 1 of http:operator waits: there is no room") == 1
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
