@@ -200,6 +200,7 @@ class App:
         sessions.rests, sessions.disturbed = self.idling.rests, self.idling.disturbed
         sessions.chance = self.parts.chance
         sessions.delivered = self.delivery.grown
+        sessions.failed = self._fail
         sessions.beats = self.heartbeats
         sessions.left = self.approvals.forget
         sessions.paired = self.pairings.admits
