@@ -38,7 +38,7 @@ from openclaw.tools.memory import Memory, Remembered
 
 log = logging.getLogger(__name__)
 
-FULL = 5.0  # seconds between two looks whether there is room for a workspace
+FULL, LOOKS = 5.0, 6  # seconds between two looks whether there is room for a workspace, and how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,16 +282,19 @@ class Desk:
         return await self.sessions_room.take_in(session, continued(kept, entries), force=force)
 
     async def folder(self, message: Message) -> Path | Refused:
-        told = False
-        while not isinstance(routed := self.sessions_room.routed(message), Refused):
+        full = ""
+        for _ in range(LOOKS):
+            routed = self.sessions_room.routed(message)
+            if isinstance(routed, Refused):
+                return routed
             try:
                 return self.house.workspace(self.supervisor.current.snapshot.agents[routed.agent]) / INCOMING
             except DiskFull as error:
-                if not told:
+                if not full:
                     log.warning("message %s of %s waits: %s", message.id, message.sender, error)
-                told = True
+                full = str(error)
             await self.clock.sleep(FULL)
-        return routed
+        return Refused("full", full)
 
     async def find(self, message: str) -> Settlement | None:
         return await self.store.inbox.find(message)

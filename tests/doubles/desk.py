@@ -344,6 +344,8 @@ class Desk(Beats):
     async def folder(self, message: Message) -> Path | Refused:
         if message.sender in self.strangers or self.folder_at is None:
             return Refused("sender", "this desk does not know you")
+        if not self.folder_at.parent.exists():
+            return Refused("full", "there is no room")
         return self.folder_at
 
     async def knock(self, sender: Address, name: str) -> str | None:

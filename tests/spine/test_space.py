@@ -15,7 +15,7 @@ from openclaw.clock import ManualClock, settle
 from openclaw.doorbells.local import Doorbell
 from openclaw.errors import DiskFull, StorageFailed
 from openclaw.manifest.snapshot import Agent
-from openclaw.messages import Address, Message, Reply, Route, Text, UserEntry
+from openclaw.messages import Address, Message, Refused, Reply, Route, Text, UserEntry
 from openclaw.ports import Queued
 from openclaw.space import Space
 from openclaw.stores.volatile import Inbox, Journal, Marks, Store
@@ -253,5 +253,8 @@ def test_a_message_with_a_file_waits_until_there_is_room_for_the_workspace(
             folder = await app.desk.folder(Message("1", Address("http", "operator"), (Text("x"),), NOW))
             assert folder == app.house.workspace(app.supervisor.current.snapshot.agents["main"]) / "incoming"
             assert caplog.text.count("message 1 of http:operator waits: there is no room") == 1
+            Crowded.looked = -1000
+            full = await app.desk.folder(Message("2", Address("http", "operator"), (Text("x"),), NOW))
+            assert full == Refused("full", "there is no room for the workspace")
 
     asyncio.run(asyncio.wait_for(scene(), 30))
