@@ -267,7 +267,7 @@ class Answering:
         spec = job.generation.snapshot.tools[check.tool]
         calls = self._calls(job, (spec,))
         call = ToolCall(f"check-{job.queued.id}", check.tool, check.input)
-        return await self.beats.checks.judge(beat, job.queued.id, lambda: calls.check(call, check.secrets))
+        return await self.beats.checks.judge(beat, job.queued.id, lambda: calls.check(call, check.secrets), job.waits)
 
     async def _text(self, job: Job, calls: Calls) -> str:
         agent, log, models, queued = job.agent, job.log, job.models, job.queued

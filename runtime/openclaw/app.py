@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 64  # sessions answered at the same time
 GRACE = 5.0  # seconds that running answers get to end when the runtime stops
 SWITCH = 0.001  # seconds: the thread that writes gets its turn while the loop is busy; a third more turns a second
-AGAIN = 5.0  # seconds until a session for which a disk had no room, or the control socket, is tried again
+AGAIN = 5.0  # seconds until the control socket is tried again
 STEP = 0.02  # seconds between looks at whether they have
 LONGEST_END = 9.0  # seconds after which a stop leaves whatever will not end; services are killed after ten
 
@@ -202,6 +202,7 @@ class App:
         sessions.rests, sessions.disturbed = self.idling.rests, self.idling.disturbed
         sessions.chance = self.parts.chance
         sessions.delivered = self.delivery.grown
+        sessions.failed = self._fail
         sessions.beats = self.heartbeats
         sessions.left = self.approvals.forget
         sessions.paired = self.pairings.admits
@@ -249,9 +250,10 @@ class App:
 
     def _tasks(self) -> dict[str, Runner]:
         tasks: dict[str, Runner] = {
-            "doorbell": lambda: self.doorbell.serve(self._wake, SIDE_BY_SIDE),
+            "doorbell": lambda: self.doorbell.serve(self.space.sparing(self._wake), SIDE_BY_SIDE),
             "control": self._control,
             "space": self.space.run,
+            "resting": lambda: self.space.wake(self.doorbell.ring),
         }
         if self._given is None:  # who asks one question wants no heartbeat made up for, and will see no edit
             tasks["heartbeats"] = self.heartbeats.run
@@ -277,10 +279,6 @@ class App:
             await self.sessions.wake(session)
         except StorageFailed as error:
             self._fail(error)
-        except DiskFull as error:  # what was taken up lies in the queue again
-            log.warning("session %s waits: %s", session, error)
-            await self.clock.sleep(AGAIN)
-            self.doorbell.ring(session)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = self.failure or error

@@ -44,6 +44,7 @@ class _Question:
     bound: binding.Binding
     record: dict[str, Any]  # what `allow-always` would remember
     settled: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    over: tuple[Outcome, str] | None = None  # ended while an answer was being written down; what a late one hears
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Approvals:
         self._clock = clock
         self._built: OrderedDict[str, _Built] = OrderedDict()
         self._open: dict[str, _Question] = {}
+        self._writing: dict[str, _Question] = {}  # those whose answer is being written down
         self._granted: OrderedDict[str, binding.Binding] = OrderedDict()
         self._settled: OrderedDict[str, str] = OrderedDict()  # what a late answer is told
         self._denied: OrderedDict[tuple[str, str], str] = OrderedDict()  # a "no" holds for the session; by whom
@@ -151,7 +153,8 @@ class Approvals:
         if not question.settled.done() and self._open.pop(approval.id, None) is not None:
             self._note(approval.id, "has expired")
             return "expired"
-        # Taken out by an answer that is still being written down: its outcome counts, not the time.
+        # Taken out by an answer that is still being written down: its outcome counts, not the time, if it fits.
+        question.over = question.over or ("expired", "has expired")
         return await question.settled
 
     def listen(self, channel: str, watcher: Watcher) -> Callable[[], None]:
@@ -183,6 +186,9 @@ class Approvals:
                 del self._open[id]
                 self._note(id, f"was withdrawn: {reason}")
                 question.settled.set_result("cancelled")
+        for question in self._writing.values():
+            if which(question.approval):
+                question.over = "cancelled", f"was withdrawn: {reason}"
 
     # ── answering ────────────────────────────────────────────────────────────────────────────────
 
@@ -200,7 +206,7 @@ class Approvals:
         if self._clock.now() >= approval.expires:
             raise ApprovalError(f"approval {id} has expired")
         # From here to the next await nobody else runs: the first answer takes the question out.
-        del self._open[id]
+        self._writing[id] = self._open.pop(id)
         self._note(id, "was answered before")
         self._answered_by[id] = str(by)
         _trim(self._answered_by)
@@ -214,6 +220,8 @@ class Approvals:
             if not question.settled.done():
                 question.settled.set_result("deny")
             raise
+        finally:
+            del self._writing[id]
         if answer == "deny":
             self._denied[approval.session, approval.digest] = str(by)
             _trim(self._denied)
@@ -224,16 +232,17 @@ class Approvals:
             question.settled.set_result(answer)
 
     def _put_back(self, question: _Question) -> None:
-        """It may be answered again, if somebody waits for that and its time has not come meanwhile."""
+        """It may be answered again, if somebody waits for that and it did not end meanwhile."""
         if question.settled.done():
             return
         id = question.approval.id
-        if self._clock.now() >= question.approval.expires:
-            self._note(id, "has expired")
-            question.settled.set_result("expired")
+        self._answered_by.pop(id, None)
+        if question.over is not None:
+            outcome, words = question.over
+            self._note(id, words)
+            question.settled.set_result(outcome)
         else:
             self._settled.pop(id, None)
-            self._answered_by.pop(id, None)
             self._open[id] = question
 
     def answered_by(self, approval: Approval) -> str:

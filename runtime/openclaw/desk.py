@@ -6,6 +6,7 @@ Reads what is there and passes on; decides nothing. The one place that says how 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from openclaw.answering import House
 from openclaw.approvals import Approvals
 from openclaw.clock import Clock
 from openclaw.commands import COMMANDS
+from openclaw.errors import DiskFull
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
 from openclaw.messages import Accepted, Address, Answer, Approval, Entry, Message, Refused
@@ -33,6 +35,10 @@ from openclaw.stores._portable import continued, parsed
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory, Remembered
+
+log = logging.getLogger(__name__)
+
+FULL, LOOKS = 5.0, 6  # seconds between two looks whether there is room for a workspace, and how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,8 @@ class Desk:
         if starting or not self.started:
             return {**found, "status": "starting", "detail": f"waiting for: {', '.join(starting) or 'the sessions'}"}
         amiss = ["the disk is full; nothing new is taken in"] if self.space and self.space.since else []
+        resting = len(self.space.resting) if self.space and not self.space.since else 0
+        amiss += [f"{resting} sessions wait for room where they work"] if resting else []
         amiss += ["the project on disk is broken; what was applied last is running"] if self.last_good else []
         amiss += [f"channel {key} failed" for key in sorted(conditions) if conditions[key] == "failed"]
         amiss += [f"channel {key} does not receive" for key in sorted(conditions) if conditions[key] == "silent"]
@@ -274,11 +282,19 @@ class Desk:
         return await self.sessions_room.take_in(session, continued(kept, entries), force=force)
 
     async def folder(self, message: Message) -> Path | Refused:
-        routed = self.sessions_room.routed(message)
-        if isinstance(routed, Refused):
-            return routed
-        agent = self.supervisor.current.snapshot.agents[routed.agent]
-        return self.house.workspace(agent) / INCOMING
+        full = ""
+        for _ in range(LOOKS):
+            routed = self.sessions_room.routed(message)
+            if isinstance(routed, Refused):
+                return routed
+            try:
+                return self.house.workspace(self.supervisor.current.snapshot.agents[routed.agent]) / INCOMING
+            except DiskFull as error:
+                if not full:
+                    log.warning("message %s of %s waits: %s", message.id, message.sender, error)
+                full = str(error)
+            await self.clock.sleep(FULL)
+        return Refused("full", full)
 
     async def find(self, message: str) -> Settlement | None:
         return await self.store.inbox.find(message)

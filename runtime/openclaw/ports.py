@@ -274,7 +274,8 @@ class Operations(Protocol):
 
     async def folder(self, message: Message) -> Path | Refused:
         """Where files that come with this message are kept, made if it is not there: in the workspace of the agent
-        that would answer it. `Refused` where the message would be: then nothing is fetched."""
+        that would answer it. `Refused` where the message would be: then nothing is fetched. Where there is no room for
+        it this waits for half a minute; then it is `full`, and the message goes without its files."""
 
     async def knock(self, sender: Address, name: str) -> str | None:
         """A stranger wrote in private. The words to tell them, with their code; None where nothing is to be said:

@@ -15,11 +15,12 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from openclaw.clock import Clock, Waits
 from openclaw.errors import DiskFull
-from openclaw.ports import Journal, Store
+from openclaw.ports import Journal, Store, Wake
 
 log = logging.getLogger(__name__)
 
 AGAIN = 1.0  # seconds between two tries
+REST = 5.0  # seconds until a session that found no room is woken again
 _NEW = frozenset({"accept", "retry", "drop"})  # of the inbox: refused, rather than waited for
 _ASKED = frozenset({"again", "drop"})  # of the outbox, likewise: somebody waits for the answer
 _FIRED = frozenset({"fire", "skip"})  # of the marks: an instant comes again by itself
@@ -35,10 +36,12 @@ class Space:
     def __init__(self, clock: Clock) -> None:
         self.since: datetime | None = None
         self.waiting = 0  # pieces of work
+        self.resting: set[str] = set()  # sessions that found no room, perhaps where they work and nowhere else
         self._clock = clock
         self._over = False
         self._store: Store | None = None
         self._lacking = asyncio.Event()
+        self._rests = asyncio.Event()
 
     def over(self, store: Store) -> Store:
         """The same store, on which inbox, outbox, journal and notes of what was done wait for room where they may."""
@@ -56,8 +59,40 @@ class Space:
         while True:
             await self._lacking.wait()
             await self._clock.sleep(AGAIN)
-            if self._lacking.is_set() and self._store is not None and await self._store.room():
-                self._room()
+            await self._look()
+
+    def sparing(self, wake: Wake) -> Wake:
+        """The same wake; a session that finds no room rests, and takes up nobody's place while it does. What it had
+        taken up lies in the queue again."""
+
+        async def spared(session: str) -> None:
+            full = None
+            try:
+                await wake(session)
+            except DiskFull as error:
+                full = error
+            finally:
+                self._rest(session, full)
+
+        return spared
+
+    async def wake(self, ring: Callable[[str], None]) -> None:
+        """Rings the sessions that rest every few seconds. Until cancelled."""
+        while True:
+            await self._rests.wait()
+            self._rests.clear()
+            await self._clock.sleep(REST)
+            for session in sorted(self.resting):
+                ring(session)
+
+    def _rest(self, session: str, full: DiskFull | None) -> None:
+        if full is None:
+            self.resting.discard(session)
+            return
+        if session not in self.resting:  # said once
+            log.warning("session %s waits: %s", session, full)
+        self.resting.add(session)
+        self._rests.set()
 
     def end(self) -> None:
         """The runtime ends: nothing waits any longer."""
@@ -66,7 +101,7 @@ class Space:
     def told(self) -> dict[str, Any]:
         """For the status."""
         if self.since is None:
-            return {"full": False}
+            return {"full": False, **({"resting": len(self.resting)} if self.resting else {})}
         return {"full": True, "since": self.since.isoformat(timespec="seconds"), "waiting": self.waiting}
 
     def _inbox(self, name: str, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
@@ -97,7 +132,7 @@ class Space:
             except DiskFull as error:
                 self._full(error)
                 raise
-            self._room()
+            await self._look()
             return done
 
         return once
@@ -114,7 +149,7 @@ class Space:
                         raise
                 else:
                     if held:
-                        self._room()
+                        await self._look()
                     return done
                 self.waiting += not held
                 held = True
@@ -128,8 +163,11 @@ class Space:
             self._lacking.set()
             log.error("%s; nothing new is taken in until then, and what was begun waits", error)
 
-    def _room(self) -> None:
-        if self.since is not None:
+    async def _look(self) -> None:
+        """Asks the disk: that something was done says little, for it may have written nothing, or had the reserve."""
+        if self.since is None or self._store is None or not await self._store.room():
+            return
+        if self.since is not None:  # nobody else was faster
             self.since = None
             self._lacking.clear()
             log.warning("there is room on the disk again; all goes on")

@@ -263,10 +263,15 @@ def test_an_answer_that_does_not_fit_on_the_disk_leaves_its_question_open(tmp_pa
     scene(play, tmp_path)
 
 
-def test_it_is_not_open_any_more_when_its_time_has_come_or_nobody_waits_for_it(tmp_path: Path) -> None:
+def test_it_is_not_open_any_more_when_it_ended_meanwhile_or_nobody_waits_for_it(tmp_path: Path) -> None:
     async def play(desk: Desk) -> None:
         async def late(asking: asyncio.Task[str]) -> None:
             await desk.clock.advance(300)
+            desk.clock.jump(-10)  # somebody sets it back
+            outcomes.append(asking)
+
+        async def withdrawn(asking: asyncio.Task[str]) -> None:
+            desk.approvals.cancel(reason="its policy was changed")
             outcomes.append(asking)
 
         async def gone(asking: asyncio.Task[str]) -> None:
@@ -274,12 +279,14 @@ def test_it_is_not_open_any_more_when_its_time_has_come_or_nobody_waits_for_it(t
             await settle()
 
         outcomes: list[asyncio.Task[str]] = []
-        for meanwhile, words in ((late, "has expired"), (gone, "was answered before")):
+        told = ((late, "has expired"), (withdrawn, "its policy was changed"), (gone, "was answered before"))
+        for meanwhile, words in told:
             approval = await refused_for_want_of_room(desk, meanwhile)
             assert desk.approvals.pending() == []
             with pytest.raises(ApprovalError, match=words):
                 await desk.approvals.answer(approval.id, "allow-once", ANA)
-        assert await outcomes[0] == "expired"
+            assert desk.approvals.answered_by(approval) == "" or meanwhile is gone
+        assert [await outcome for outcome in outcomes] == ["expired", "cancelled"]
 
     scene(play, tmp_path)
 

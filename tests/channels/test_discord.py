@@ -167,6 +167,18 @@ def test_files_are_fetched_named_safely_and_named_to_the_model(tmp_path: Path) -
     play(scenario)
 
 
+def test_a_message_whose_files_have_no_room_is_taken_in_and_says_so(tmp_path: Path) -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with Stage(server) as stage:
+            stage.desk.folder_at = tmp_path / "nowhere" / "incoming"
+            server.say("pay", channel=server.direct(NADER), files=[("bill.txt", b"x", None)])
+            [message] = await stage.posted()
+            why = "there is no room for it; it may be sent again"
+            assert message.text == f"pay\n[the file bill.txt was not fetched: {why}]"
+
+    play(scenario)
+
+
 def test_files_that_cannot_be_had_are_told_and_the_message_is_taken_in(tmp_path: Path) -> None:
     async def scenario(server: DiscordServer) -> None:
         async with Stage(server) as stage:

@@ -91,6 +91,21 @@ def test_a_button_counts_once_and_only_where_it_was_put() -> None:
     play(scenario)
 
 
+def test_an_answer_that_does_not_fit_on_the_disk_is_told_and_may_be_given_again() -> None:
+    async def scenario(server: DiscordServer) -> None:
+        async with staged(server, NADER) as stage:
+            private = server.direct(NADER)
+            server.say("full deploy", channel=private)
+            card = await stage.card(private)
+            press = server.press(card["id"], "Always allow")
+            await until(lambda: follow_ups(server, press), "why it does not count")
+            assert follow_ups(server, press) == ["the disk is full"]
+            server.press(card["id"], "Allow once")
+            await until(lambda: server.sent(private)[0]["content"].endswith(ALLOWED), "the outcome on the card")
+
+    play(scenario)
+
+
 def test_who_may_not_answer_is_not_asked_and_every_approver_is_in_private() -> None:
     async def scenario(server: DiscordServer) -> None:
         async with staged(server, NADER, "700000000000000009") as stage:

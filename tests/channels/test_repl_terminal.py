@@ -73,7 +73,7 @@ def start() -> Iterator[Callable[..., Terminal]]:
 
     def begin(*arguments: str, **environment: str) -> Terminal:
         opened.append(Terminal(*arguments, **environment))
-        opened[-1].sees("Ctrl-D leaves.")
+        opened[-1].sees(" leaves.")
         return opened[-1]
 
     yield begin
@@ -143,6 +143,20 @@ def test_an_approval_is_shown_whole_and_answered_by_its_key(
     terminal.sees(f"The answer was {outcome}.")
     terminal.types(CTRL_D)
     assert len(terminal.posted()) == 1  # what follows the key is no message
+
+
+@pytest.mark.parametrize("kind", ["xterm-256color", "dumb"])
+def test_an_approval_whose_answer_does_not_fit_on_the_disk_is_put_again(
+    start: Callable[..., Terminal], kind: str
+) -> None:
+    terminal = start(TERM=kind)
+    terminal.says("full rm x")
+    for answer, told in (("a", "the disk is full"), ("y", "The answer was allow-once.")):
+        terminal.sees("Allow this?")
+        terminal.types(f"{answer}{ENTER}")
+        terminal.sees(told)
+    terminal.types(CTRL_D)
+    assert terminal.posted() == ["full rm x"]
 
 
 def test_enter_a_word_and_a_paste_answer_no_approval(start: Callable[..., Terminal]) -> None:

@@ -250,6 +250,17 @@ def test_a_file_that_is_too_large_or_cannot_be_had_is_told(tmp_path: Path) -> No
     play(scene)
 
 
+def test_a_message_whose_files_have_no_room_is_taken_in_and_says_so(tmp_path: Path) -> None:
+    async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
+        desk.folder_at = tmp_path / "nowhere" / "incoming"
+        server.document(ANA, "bill.txt", b"pay 5", caption="please pay")
+        await until(lambda: desk.posted, "the message")
+        lost = Text("[the file bill.txt could not be kept, for there is no room; it may be sent again]")
+        assert parts(desk) == (Text("please pay"), lost) and server.called("getFile") == []
+
+    play(scene)
+
+
 def test_nothing_is_fetched_for_a_stranger(tmp_path: Path) -> None:
     async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
         desk.strangers.add(Address("telegram", str(BEN)))

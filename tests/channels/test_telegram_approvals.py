@@ -117,6 +117,19 @@ def test_a_button_works_once() -> None:
     play(scene, desk=desk)
 
 
+def test_an_answer_that_does_not_fit_on_the_disk_leaves_the_buttons_at_work() -> None:
+    desk = asking(ANA)
+
+    async def scene(server: TelegramServer, behind: Desk, made: Channel) -> None:
+        server.say("full make test", by=ANA)
+        asked = (await card(server, ANA))["message_id"]
+        assert await pressed(server, ANA, ANA, asked, "Always") == ("This is still open: the disk is full", True)
+        assert await pressed(server, ANA, ANA, asked, "once") == ("Allowed once.", False)
+        await until(lambda: "The answer was allow-once." in server.texts(ANA), "the reply")
+
+    play(scene, desk=desk)
+
+
 def test_forged_presses_mean_nothing() -> None:
     desk = asking(ANA)
 

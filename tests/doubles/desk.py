@@ -1,8 +1,9 @@
 """A runtime small enough to see through: Post and Operations in memory, answering by plain requests.
 
 What a message says decides the turn: `stream TEXT` streams it word by word, `tool LINE` calls a tool
-first, `break` calls a tool that fails, `ask LINE` asks for approval first, `wait` never ends by itself,
-`fail` fails, `retry` fails once on the way, `late TEXT` delivers without streaming, `log TEXT` logs it;
+first, `break` calls a tool that fails, `ask LINE` asks for approval first (`full LINE` on a disk that the
+first answer does not fit on), `wait` never ends by itself, `fail` fails, `retry` fails once on the way,
+`late TEXT` delivers without streaming, `log TEXT` logs it;
 `/help` acts at once, `refuse` is refused (`Refused("sender")`), everything else is echoed. `strangers` are senders it
 does not know; `folder_at` is where files that come along are kept. Run as a program it puts the REPL
 on this terminal.
@@ -22,7 +23,7 @@ from typing import Any, Literal
 from doubles.beats import Beats, ran
 from openclaw.channels.repl import Channel
 from openclaw.clock import Clock, SystemClock
-from openclaw.errors import ApprovalError, PairingError
+from openclaw.errors import ApprovalError, DiskFull, PairingError
 from openclaw.messages import (
     Accepted,
     Address,
@@ -66,6 +67,7 @@ class Desk(Beats):
         self.kept: list[dict[str, Any]] = [{"id": "r1", "tool": "run_command", "lines": ["make test"]}]
         self.strangers: set[Address] = set()
         self.busy = False  # takes nothing more
+        self.full = False  # its disk: the next answer does not fit
         self.take: Post | None = None  # stands in front of taking a message in
         self.folder_at: Path | None = None
         self.letters: dict[str, Letter] = {}
@@ -170,7 +172,8 @@ class Desk(Beats):
             case "tool" | "break":
                 await self._tool(id, rest, verb == "break")
                 await self._stream(id, "Done.")
-            case "ask":
+            case "ask" | "full":
+                self.full = verb == "full"
                 if message.can_ask:
                     await self._stream(id, await self._asks(id, route, rest, message))
                 else:
@@ -275,6 +278,9 @@ class Desk(Beats):
             raise ApprovalError(f"there is no pending approval {approval}")
         if str(by) not in self._pending[approval][0].approvers:
             raise ApprovalError(f"{by} may not answer this")
+        if self.full:
+            self.full = False
+            raise DiskFull("the disk is full")
         self.answers.append((approval, answer, by))
         self._pending.pop(approval)[1].set_result(answer)
 
@@ -338,6 +344,8 @@ class Desk(Beats):
     async def folder(self, message: Message) -> Path | Refused:
         if message.sender in self.strangers or self.folder_at is None:
             return Refused("sender", "this desk does not know you")
+        if not self.folder_at.parent.exists():
+            return Refused("full", "there is no room")
         return self.folder_at
 
     async def knock(self, sender: Address, name: str) -> str | None:

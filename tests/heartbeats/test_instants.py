@@ -417,3 +417,26 @@ def test_a_failed_disk_ends_the_heartbeats():
                 await house.pass_time(minutes=61)
 
     asyncio.run(main())
+
+
+class Unanswered(volatile.Marks):
+    """On a disk that has written what it was given, and does not say so yet."""
+
+    async def fire(self, *what):
+        await super().fire(*what)
+        await asyncio.Event().wait()
+
+
+def test_a_run_that_was_asked_for_is_taken_up_though_whoever_asked_is_gone_while_it_is_written():
+    async def main():
+        clock = ManualClock(datetime(2026, 5, 4, 12, tzinfo=UTC))
+        store, rung = volatile.Store("", clock), []
+        store.marks = Unanswered(store.inbox)
+        beats = Heartbeats(store, clock, lambda: snapshot(HOURLY), rung.append)
+        asking = asyncio.create_task(beats.run_now(HOURLY.name))
+        await settle()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert rung == await store.inbox.open() == [f"cron:{HOURLY.name}"]
+
+    asyncio.run(asyncio.wait_for(main(), 10))

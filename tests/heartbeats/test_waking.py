@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from heartbeats.beat_house import HOURLY
 from openclaw import output
-from openclaw.clock import ManualClock
+from openclaw.clock import ManualClock, Waits, settle
 from openclaw.heartbeats.checks import LONGEST, Checks, Verdict
 from openclaw.manifest.snapshot import Check
 from openclaw.messages import Call, ToolResult
@@ -41,7 +42,7 @@ def verdicts(
                 return result
 
             beat = replace(HOURLY, check=check)
-            found.append(await Checks(store.marks, clock).judge(beat, f"m{number}", run))
+            found.append(await Checks(store.marks, clock).judge(beat, f"m{number}", run, Waits(clock)))
             if number not in failed:
                 await Checks(store.marks, clock).told(beat, f"m{number}")
             await clock.advance(minutes * 60)
@@ -130,7 +131,7 @@ def test_another_check_starts_from_nothing() -> None:
         asked = [PROBE, PROBE, replace(PROBE, input={"url": "https://example.com"}), replace(PROBE, after=1)]
         beats = [replace(HOURLY, check=check) for check in asked]
         for number, beat in enumerate(beats):
-            found.append((await checks.judge(beat, f"m{number}", down)).wake)
+            found.append((await checks.judge(beat, f"m{number}", down, Waits(clock))).wake)
             await checks.told(beat, f"m{number}")
         return found
 
@@ -149,12 +150,42 @@ def test_the_same_run_is_judged_once_also_after_a_crash() -> None:
             return DOWN
 
         beat = replace(HOURLY, check=replace(PROBE, after=2))
-        first = await Checks(store.marks, clock).judge(beat, "m1", run)
-        again = await Checks(store.marks, clock).judge(beat, "m1", run)
+        first = await Checks(store.marks, clock).judge(beat, "m1", run, Waits(clock))
+        again = await Checks(store.marks, clock).judge(beat, "m1", run, Waits(clock))
         assert first == again and not again.wake and len(calls) == 1
-        assert (await Checks(store.marks, clock).judge(beat, "m2", run)).wake and len(calls) == 2
+        assert (await Checks(store.marks, clock).judge(beat, "m2", run, Waits(clock))).wake and len(calls) == 2
 
     asyncio.run(main())
+
+
+class Crowded(volatile.Marks):
+    """On a disk on which there is room only after a while."""
+
+    clock: ManualClock
+
+    async def put(self, name: str, document: Any, version: int) -> bool:
+        await self.clock.sleep(90)
+        return await super().put(name, document, version)
+
+
+def test_room_for_the_verdict_is_waited_for_outside_the_time_that_the_run_may_take() -> None:
+    async def main() -> None:
+        clock = ManualClock(NOON)
+        store = volatile.Store("", clock)
+        marks, waits = Crowded(store.inbox), Waits(clock)
+        marks.clock = clock
+
+        async def slow() -> ToolResult:
+            await clock.sleep(10)
+            return DOWN
+
+        judging = asyncio.create_task(Checks(marks, clock).judge(replace(HOURLY, check=PROBE), "m", slow, waits))
+        await settle()
+        await clock.advance(10)
+        await clock.advance(90)
+        assert (await judging).wake and waits.seconds() == 90
+
+    asyncio.run(asyncio.wait_for(main(), 10))
 
 
 def test_the_model_is_told_what_was_found_and_the_history_a_line_of_it() -> None:
@@ -176,6 +207,7 @@ def test_a_document_of_another_shape_counts_as_none() -> None:
             return DOWN
 
         await store.marks.put("check/h", ["strange"], 0)
-        assert (await Checks(store.marks, clock).judge(replace(HOURLY, check=PROBE), "m", down)).wake
+        beat = replace(HOURLY, check=PROBE)
+        assert (await Checks(store.marks, clock).judge(beat, "m", down, Waits(clock))).wake
 
     asyncio.run(main())

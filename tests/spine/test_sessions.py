@@ -12,6 +12,7 @@ from typing import Any
 from openclaw import commands
 from openclaw.clock import ManualClock, settle
 from openclaw.doorbells.local import Doorbell
+from openclaw.errors import StorageFailed
 from openclaw.heartbeats import Heartbeats
 from openclaw.manifest.snapshot import Heartbeat
 from openclaw.messages import (
@@ -30,7 +31,7 @@ from openclaw.messages import (
 )
 from openclaw.ports import Beside, Queued, Watcher
 from openclaw.sessions import ATTEMPTS, LONGEST, Sessions
-from openclaw.stores.volatile import Store
+from openclaw.stores.volatile import Inbox, Store
 from openclaw.transcript import Transcript
 from spine.test_router import SNAPSHOT
 
@@ -308,6 +309,64 @@ def test_a_heartbeat_starts_afresh_unless_it_asks_to_keep() -> None:
             fresh, kept = [await room.sessions.transcript(f"cron:{name}") for name in ("beat", "kept")]
             assert [len(fresh.entries), len(kept.entries)] == [1, 2]
             assert list(await room.store.outbox.due("cron")) == []
+
+    run(scene)
+
+
+class Broken(Inbox):
+    """On a disk that breaks, which it takes a while to find out."""
+
+    found: asyncio.Event
+
+    async def accept(self, message: Message, route: Route, *, at_most: int | None = None) -> Accepted:
+        await self.found.wait()
+        raise StorageFailed("the disk is broken")
+
+
+def test_a_disk_that_breaks_is_told_also_where_whoever_brought_the_message_was_cancelled_meanwhile() -> None:
+    async def scene() -> None:
+        clock = ManualClock(NOW)
+        store = Store("memory", clock)
+        inbox = store.inbox = Broken(store.outbox, clock)
+        inbox.found = asyncio.Event()
+        async with serving(store) as room:
+            told: list[StorageFailed] = []
+            room.sessions.failed = told.append
+            bringing = asyncio.create_task(room.say("hello"))
+            await settle()
+            bringing.cancel()
+            await settle()
+            assert bringing.cancelled() and told == []
+            inbox.found.set()
+            await settle()
+            assert [str(error) for error in told] == ["the disk is broken"]
+
+    run(scene)
+
+
+class Crowded(Heartbeats):
+    """What comes of a run that has ended waits until there is room on the disk."""
+
+    room: asyncio.Event
+
+    async def settled(self, queued: Queued) -> None:
+        await self.room.wait()
+
+
+def test_a_heartbeats_reply_is_sent_and_shown_though_what_comes_of_the_run_waits_for_room() -> None:
+    async def scene() -> None:
+        async with serving() as room:
+            beats = Crowded(room.store, ManualClock(NOW), lambda: HERE, room.doorbell.ring)
+            room.sessions.beats, beats.room = beats, asyncio.Event()
+            rung: list[str] = []
+            heard: list[Progress] = []
+            room.sessions.delivered = rung.append
+            place, sender = Address("telegram", "-100"), Address("cron", "beat")
+            tick = Message("beat1", sender, (Text("tick"),), NOW, heartbeat="beat", deliver=(place,))
+            await room.sessions.post(tick, heard.append)
+            await settle(100)
+            assert rung == ["telegram"] and isinstance(heard[-1], Finished)
+            beats.room.set()
 
     run(scene)
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from doubles.house import Hasty, lived, project
+from openclaw.answering import House
 from openclaw.clock import ManualClock, settle
+from openclaw.doorbells.local import Doorbell
 from openclaw.errors import DiskFull, StorageFailed
-from openclaw.messages import Address, Message, Reply, Route, Text, UserEntry
+from openclaw.manifest.snapshot import Agent
+from openclaw.messages import Address, Message, Refused, Reply, Route, Text, UserEntry
 from openclaw.ports import Queued
 from openclaw.space import Space
 from openclaw.stores.volatile import Inbox, Journal, Marks, Store
@@ -41,7 +46,8 @@ class Taken(Inbox):
     tank: Tank
 
     async def accept(self, message: Message, route: Route, *, at_most: int | None = None):  # type: ignore[no-untyped-def]
-        self.tank.check()
+        if message.id != "known":
+            self.tank.check()
         return await super().accept(message, route, at_most=at_most)
 
     async def next(self, session: str) -> Queued | None:
@@ -59,7 +65,6 @@ class Noted(Marks):
     async def put(self, name: str, document: object, version: int) -> bool:
         self.tank.check()
         return await super().put(name, document, version)
-
 
     async def fire(self, *what: Any) -> bool:
         self.tank.check()
@@ -160,6 +165,22 @@ def test_an_instant_that_does_not_fit_is_put_off_and_tells_that_the_disk_is_full
     asyncio.run(asyncio.wait_for(scene(), 10))
 
 
+def test_what_needs_no_room_does_not_say_that_there_is_some() -> None:
+    async def scene() -> None:
+        inner, tank, space, _ = filled()
+        store, route = space.over(inner), Route("a", "s", "x")
+        known, new = (Message(id, Address("repl", "local"), (Text("x"),), NOW) for id in ("known", "new"))
+        await store.inbox.accept(known, route)
+        tank.error = DiskFull("the disk is full")
+        with pytest.raises(DiskFull):
+            await store.inbox.accept(new, route)
+        assert not (await store.inbox.accept(known, route)).new and space.told()["full"]
+        tank.error = None
+        assert (await store.inbox.accept(new, route)).new and not space.told()["full"]
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
 def test_room_is_noticed_where_nobody_writes() -> None:
     async def scene() -> None:
         inner, tank, space, clock = filled()
@@ -177,3 +198,63 @@ def test_room_is_noticed_where_nobody_writes() -> None:
         await asyncio.gather(looking, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+def test_sessions_that_find_no_room_where_they_work_rest_in_nobodys_place(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        clock, bell = ManualClock(NOW), Doorbell()
+        space, woken, crowded = Space(clock), [], True
+
+        async def wake(session: str) -> None:
+            woken.append(session)
+            if crowded and session.startswith("stuck"):
+                raise DiskFull("there is no room for the workspace")
+
+        tasks = [bell.serve(space.sparing(wake), 1), space.wake(bell.ring)]
+        running = [asyncio.create_task(task) for task in tasks]
+        for session in ("stuck 1", "stuck 2", "well"):
+            bell.ring(session)
+        await settle()
+        assert woken == ["stuck 1", "stuck 2", "well"] and clock.now() == NOW
+        assert space.told() == {"full": False, "resting": 2}
+        await clock.advance(5)
+        assert woken[3:] == ["stuck 1", "stuck 2"] and caplog.text.count("waits: there is no room") == 2
+        crowded = False
+        await clock.advance(5)
+        assert woken[5:] == ["stuck 1", "stuck 2"] and space.told() == {"full": False}
+        await clock.advance(60)
+        assert len(woken) == 7
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+class Crowded(House):
+    """Where there is no room for a workspace at first."""
+
+    looked = 0
+
+    def workspace(self, agent: Agent) -> Path:
+        Crowded.looked += 1
+        if Crowded.looked < 3:
+            raise DiskFull("there is no room for the workspace")
+        return super().workspace(agent)
+
+
+def test_a_message_with_a_file_waits_until_there_is_room_for_the_workspace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with lived(project(tmp_path / "p", "http://127.0.0.1:9"), tmp_path / "s", clock=Hasty()) as (app, _):
+            Crowded.looked = 0
+            app.desk.house = Crowded(app.house.project, app.house.state)
+            folder = await app.desk.folder(Message("1", Address("http", "operator"), (Text("x"),), NOW))
+            assert folder == app.house.workspace(app.supervisor.current.snapshot.agents["main"]) / "incoming"
+            assert caplog.text.count("message 1 of http:operator waits: there is no room") == 1
+            Crowded.looked = -1000
+            full = await app.desk.folder(Message("2", Address("http", "operator"), (Text("x"),), NOW))
+            assert full == Refused("full", "there is no room for the workspace")
+
+    asyncio.run(asyncio.wait_for(scene(), 30))

@@ -21,7 +21,7 @@ from openclaw.channels._discord_words import LONGEST
 from openclaw.channels._discord_writing import Button, Slip, Style, Writer
 from openclaw.channels._split import split, utf16
 from openclaw.clock import Clock
-from openclaw.errors import ApprovalError, DeliveryError, StorageFailed
+from openclaw.errors import ApprovalError, DeliveryError, DiskFull, StorageFailed
 from openclaw.messages import Address, Answer, Approval, Asked, Progress, Settled
 from openclaw.ports import Operations
 
@@ -198,7 +198,7 @@ class Asking:
         self._answerers[card.approval] = by[1]
         try:
             await operations.answer(card.approval, card.offers[int(number)], who)
-        except ApprovalError as error:
+        except (ApprovalError, DiskFull) as error:
             self._answerers.pop(card.approval, None)
             return str(error)
         return ""

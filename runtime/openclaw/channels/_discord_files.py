@@ -40,10 +40,10 @@ async def _one(session: Callable[[], Any], folder: Path, name: str, found: Attac
         content = await _content(session(), found)
         path = await put(folder, name, content)
     except _TooLarge:
-        return _missing(found, f"it is larger than {LARGEST >> 20} MB")
+        return missing(found, f"it is larger than {LARGEST >> 20} MB")
     except (aiohttp.ClientError, OSError, ValueError) as error:
         log.warning("a file of a message could not be fetched: %s", type(error).__name__)
-        return _missing(found, _why(error))
+        return missing(found, _why(error))
     if found.image:
         return Image(str(path), found.media_type)
     return File(str(path), found.name, len(content), found.media_type)
@@ -62,7 +62,7 @@ async def _content(session: Any, found: Attachment) -> bytes:
     return bytes(content)
 
 
-def _missing(found: Attachment, why: str) -> Text:
+def missing(found: Attachment, why: str) -> Text:
     return Text(f"[the file {quote_line(found.name)} was not fetched: {why}]")
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openclaw.channels._discord_client import Client
-from openclaw.channels._discord_files import fetch
+from openclaw.channels._discord_files import fetch, missing
 from openclaw.channels._discord_library import discord
 from openclaw.channels._discord_places import Places
 from openclaw.channels._discord_reading import Groups, Heard, Passed, Spot, read, spot
@@ -204,6 +204,9 @@ class Intake:
         if not heard.files:
             return plain
         folder = await self.room.operations.folder(plain)
+        if isinstance(folder, Refused) and folder.code == "full":
+            lost = [missing(file, "there is no room for it; it may be sent again") for file in heard.files]
+            return message(self._key, plain.id, heard.sender, heard.name, where, heard.at, (*plain.parts, *lost))
         if isinstance(folder, Refused):  # told by whoever it is posted to; nothing of a stranger is fetched
             named = [Text(f"[file {file.name}]") for file in heard.files]
             return message(self._key, plain.id, heard.sender, heard.name, where, heard.at, (*plain.parts, *named))

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from openclaw.channels._apart import apart
 from openclaw.channels._typed import Shown, can_ask, may_answer, person, provenance, typed
 from openclaw.clock import Clock
-from openclaw.errors import DeliveryError, OpenClawError
+from openclaw.errors import DeliveryError, DiskFull, OpenClawError
 from openclaw.messages import (
     Accepted,
     Answer,
@@ -169,10 +169,17 @@ class Pipes:
                 self.settled(approval.id)
 
     async def _question(self, approval: Approval, operations: Operations) -> None:
-        from openclaw.channels._paper import bare, card, question  # brings rich along
+        from openclaw.channels._paper import bare, card  # brings rich along
 
         await self._say(bare(card(approval)))
         await self._lines.set_aside()
+        while not await self._answered(approval, operations):
+            pass
+
+    async def _answered(self, approval: Approval, operations: Operations) -> bool:
+        """False where the question is open still: the answer did not fit on the disk."""
+        from openclaw.channels._paper import bare, question
+
         answer: Answer | None = None
         while answer not in approval.offers:
             await self._say(bare(question(approval.offers)))
@@ -182,6 +189,8 @@ class Pipes:
             await operations.answer(approval.id, answer, person(self._options))
         except OpenClawError as error:
             await self._say(f"openclaw: {error}")
+            return not isinstance(error, DiskFull)
+        return True
 
 
 class _Turn:

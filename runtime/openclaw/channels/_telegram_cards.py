@@ -21,7 +21,7 @@ from openclaw.channels._cards import Card, Cards, new_token
 from openclaw.channels._telegram_outlet import Outlet
 from openclaw.channels._telegram_reading import Pressed, Spot
 from openclaw.clock import Clock
-from openclaw.errors import ApprovalError, DeliveryError, StorageFailed
+from openclaw.errors import ApprovalError, DeliveryError, DiskFull, StorageFailed
 from openclaw.messages import Address, Answer, Approval, Asked, Progress, Settled
 from openclaw.ports import Notes, Operations
 
@@ -195,9 +195,14 @@ class Questions:
         self._pressers[card.approval] = pressed.name
         try:
             await self._desk().answer(card.approval, answers[number], by)
-        except ApprovalError as error:
+        except BaseException as error:  # it may be open still
             self._pressers.pop(card.approval, None)
-            return f"This cannot be answered any more: {error}", True
+            match error:
+                case ApprovalError():
+                    return f"This cannot be answered any more: {error}", True
+                case DiskFull():
+                    return f"This is still open: {error}", True
+            raise
         return f"{DONE[answers[number]].capitalize()}.", False
 
     async def _asked_again(self, card: Card) -> Card:

@@ -46,20 +46,20 @@ async def fetched(line: client.Line, clock: Clock, key: str, heard: Heard, folde
         await asyncio.gather(timer, whole, *fetching, return_exceptions=True)
     given_up = f"did not come within {WITHIN:g} s; it may be sent again"
     found = zip(heard.files, fetching, late, strict=True)
-    return tuple([_missing(file, given_up) if lost else task.result() for file, task, lost in found])
+    return tuple([missing(file, given_up) if lost else task.result() for file, task, lost in found])
 
 
 async def _one(line: client.Line, file: Attachment, folder: Path, name: str) -> Part:
     if file.size is not None and file.size > LARGEST:
-        return _missing(file, f"has {_megabytes(file.size)}, and Telegram gives bots at most {_megabytes(LARGEST)}")
+        return missing(file, f"has {_megabytes(file.size)}, and Telegram gives bots at most {_megabytes(LARGEST)}")
     try:
         content = await _downloaded(line, file)
         path = str(await put(folder, name, content))
     except client.BadRequest as error:
-        return _missing(file, f"could not be fetched: {line.words(error)}")
+        return missing(file, f"could not be fetched: {line.words(error)}")
     except (client.TelegramError, ToolError, OSError) as error:
         log.warning("the file %s could not be kept: %s", name, line.words(error))
-        return _missing(file, "could not be fetched; it may be sent again")
+        return missing(file, "could not be fetched; it may be sent again")
     return Image(path, file.media_type) if file.image else File(path, file.name, len(content), file.media_type)
 
 
@@ -87,7 +87,7 @@ async def _download(line: client.Line, file: Attachment) -> bytes:
     return content
 
 
-def _missing(file: Attachment, why: str) -> Text:
+def missing(file: Attachment, why: str) -> Text:
     return Text(f"[the file {quote_line(file.name)} {why}]")
 
 

@@ -23,7 +23,7 @@ from openclaw.channels._questions import Questions
 from openclaw.channels._turn import TurnView
 from openclaw.channels._typed import Shown, may_answer, person, provenance, typed
 from openclaw.clock import Clock
-from openclaw.errors import ApprovalError
+from openclaw.errors import ApprovalError, DiskFull
 from openclaw.messages import Accepted, Answered, Approval, Asked, Finished, Progress, Refused, Reply, Settled
 from openclaw.ports import ChannelOptions, Operations, Post
 
@@ -227,13 +227,16 @@ class _Conversation:
             self._terminal.say(_paper.paint(waiting, "yellow") + "\n")
 
     async def _press(self, key: str) -> None:
+        asked = self._questions.current
         given = await self._questions.press(key)
-        if given is None:
+        if asked is None or given is None:
             return
         try:
             await self._operations.answer(*given, person(self._options))
-        except ApprovalError as error:
+        except (ApprovalError, DiskFull) as error:
             self._terminal.say(_paper.paint(_paper.wrapped(str(error)), "red"))
+            if any(one.id == asked.id for one in self._operations.approvals()):
+                await self._questions.ask(asked)
 
     async def _stop(self, session: str) -> None:
         if not await self._operations.stop(session):

@@ -25,7 +25,7 @@ from typing import Any
 from openclaw.channels import _telegram_client as client
 from openclaw.channels import _telegram_words as words
 from openclaw.channels._telegram_cards import Questions
-from openclaw.channels._telegram_files import fetched
+from openclaw.channels._telegram_files import fetched, missing
 from openclaw.channels._telegram_intake import Intake, Stopping
 from openclaw.channels._telegram_outlet import Outlet
 from openclaw.channels._telegram_reading import UNMENTIONED, Heard, Meaning, Moved, Pressed, Spot, joined
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 3.0 * client.POLL
 PREVIEW = timedelta(seconds=10)  # within which the service finds a link's preview, which is an edit to it
+NO_ROOM = "could not be kept, for there is no room; it may be sent again"
 REMEMBERED = 2_000  # turns on show, and messages whose words are compared with an edit
 LEAVING = 0.5  # seconds that calls under way get at the end
 _TOKEN = re.compile(r"([0-9]+):[A-Za-z0-9_-]+")
@@ -226,6 +227,8 @@ class Channel:
         named = tuple(Text(f"[the file {file.name}]") for file in heard.files)
         unfetched = self._made(heard, (*said, *heard.quotes, *named))
         folder = await self._operations.folder(unfetched)
+        if isinstance(folder, Refused) and folder.code == "full":
+            return self._made(heard, (*said, *heard.quotes, *(missing(file, NO_ROOM) for file in heard.files)))
         if isinstance(folder, Refused):
             return unfetched
         files = await fetched(self._line, self._clock, self._key, heard, folder)

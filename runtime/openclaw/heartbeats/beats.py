@@ -127,10 +127,12 @@ class Heartbeats:
             return Refused("heartbeat", f"there is no heartbeat {name}")
         now, route = self._clock.now(), posting.route(heartbeat)
         message = posting.message(heartbeat, now, by_hand=True)
-        while not await self._store.marks.fire(name, now, message, route, "hand"):  # this very instant has a mark
-            now += timedelta(microseconds=1)
-            message = posting.message(heartbeat, now, by_hand=True)
-        self._ring(route.session)  # at once: it is kept, whatever becomes of the answer
+        try:
+            while not await self._store.marks.fire(name, now, message, route, "hand"):  # this very instant has a mark
+                now += timedelta(microseconds=1)
+                message = posting.message(heartbeat, now, by_hand=True)
+        finally:
+            self._ring(route.session)  # it may be kept though nobody waits for the answer any more
         return await self._store.inbox.accept(message, route)  # is there already, and takes no room; tells its id
 
     async def pause(self, name: str, by: Address | None = None) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from openclaw.clock import Clock
+from openclaw.clock import Clock, Waits
 from openclaw.manifest.snapshot import Check, Heartbeat
 from openclaw.messages import ToolResult, quote_line
 from openclaw.output import NOTHING
@@ -54,8 +54,11 @@ class Checks:
         self._marks = marks
         self._clock = clock
 
-    async def judge(self, heartbeat: Heartbeat, message: str, run: Callable[[], Awaitable[ToolResult]]) -> Verdict:
-        """`message` is the inbox id of the run; `run` uses the tool, and is not called for a run that was judged."""
+    async def judge(
+        self, heartbeat: Heartbeat, message: str, run: Callable[[], Awaitable[ToolResult]], waits: Waits
+    ) -> Verdict:
+        """`message` is the inbox id of the run; `run` uses the tool, and is not called for a run that was judged.
+        How long the verdict waits for room on the disk is one of `waits`."""
         assert heartbeat.check is not None
         document, version = await self._marks.get(_mark(heartbeat.name))
         past = _past(document, heartbeat.check)
@@ -66,7 +69,8 @@ class Checks:
         kept = replace(now, message=message, verdict=asdict(verdict), pending=None)
         if verdict.wake:
             kept = replace(kept, **_telling(past), pending=_telling(now))
-        await self._marks.put(_mark(heartbeat.name), asdict(kept), version)  # one run at a time: nobody else writes
+        with waits.waiting():
+            await self._marks.put(_mark(heartbeat.name), asdict(kept), version)  # one run at a time: nobody else writes
         return verdict
 
     async def told(self, heartbeat: Heartbeat, message: str) -> None:

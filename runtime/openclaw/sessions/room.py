@@ -89,6 +89,7 @@ class Sessions:
         self.left: Callable[[str], None] = lambda session: None  # told when a session was put aside
         self.rests: Callable[[Queued, Transcript], None] = lambda queued, transcript: None  # told after a turn
         self.disturbed: Callable[[str], Awaitable[None]] = _nothing  # awaited before anything is written to a session
+        self.failed: Callable[[StorageFailed], None] = lambda error: None  # told of a disk that takes nothing in
         self.delivered: Callable[[str], None] = lambda channel: None  # told when a channel's outbox has grown
 
     # ── taking in ────────────────────────────────────────────────────────────────────────────────
@@ -135,8 +136,14 @@ class Sessions:
         return accepted
 
     def _accepted(self, accepting: asyncio.Task[Accepted]) -> None:
-        """What was taken in is answered, also where whoever brought it was cancelled meanwhile."""
-        if not accepting.cancelled() and accepting.exception() is None:
+        """What was taken in is answered, also where whoever brought it was cancelled meanwhile; nor is a broken disk
+        left untold then."""
+        if accepting.cancelled():
+            return
+        error = accepting.exception()
+        if isinstance(error, StorageFailed):
+            self.failed(error)
+        elif error is None:
             self._in_all += accepting.result().new
             self._doorbell.ring(accepting.result().session)
 
@@ -355,6 +362,7 @@ class Sessions:
         """All of it ends with this reply, which answers `front`; `silent`: nobody is told."""
         for outgoing in await self._settling(rows, state, reply, front, silent=silent):
             self.delivered(outgoing.to.channel)
+        await self._settling.over(rows[0])
 
     def _rerouted(self, queued: Queued) -> Queued:
         """The agent of a waiting message may be gone by now: then the default one answers, and says so."""

@@ -46,19 +46,27 @@ class Settling:
         """All of it ends with this reply, which answers `front`; `silent`: nobody is sent it. What is sent."""
         queued = rows[0]
         deliver = deliveries(rows, front or queued, reply, self._enters)
-        beats = self._beats() if queued.message.heartbeat is not None and not queued.message.told else None
+        beats = self._beating(queued)
         if beats is not None:
             deliver += await beats.ended(queued, reply)
         deliver = [] if silent else deliver
         joined = [row.id for row in rows[1:]]
         await self._inbox.settle(queued.id, state, reply, deliver=deliver, joined=joined)
-        if beats is not None:
-            await beats.settled(queued)
         front = front or queued
         for row in sorted(rows, key=lambda row: row is not front):  # where it is shown already, first
             self._hearing.tell(row, Finished(replace(reply, answers=front.id)))
             self._hearing.end(row)
         return deliver
+
+    async def over(self, queued: Queued) -> None:
+        """After all have been told: it may wait for room on the disk."""
+        beats = self._beating(queued)
+        if beats is not None:
+            await beats.settled(queued)
+
+    def _beating(self, queued: Queued) -> Beats | None:
+        """Where it is a run of a heartbeat, rather than what one said elsewhere."""
+        return self._beats() if queued.message.heartbeat is not None and not queued.message.told else None
 
     def _enters(self, queued: Queued, place: Address, reply: Reply) -> Route | None:
         """Where a heartbeat's reply enters, so that whoever gets it can answer it."""
