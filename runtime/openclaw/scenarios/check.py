@@ -14,7 +14,6 @@ from openclaw.errors import UsageError
 from openclaw.manifest import document, schema
 from openclaw.manifest.diagnostic import Diagnostic, Span, arrange, error
 from openclaw.manifest.folder import Folder, no_text, printable
-from openclaw.manifest.hidden import masked
 from openclaw.manifest.nodes import MapNode, Node
 from openclaw.manifest.project import Project
 from openclaw.manifest.source import Source
@@ -77,6 +76,10 @@ def check(project: Project, files: Iterable[str]) -> Checked:
         said += told
         if not told:
             sound[file] = found
+    if not said:
+        return Checked(contents, sound, ())
+    from openclaw.manifest.hidden import masked  # takes time, and is needed only now
+
     return Checked(contents, sound, arrange(masked(said, project.secrets, texts)))
 
 
