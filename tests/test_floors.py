@@ -26,8 +26,8 @@ FLOORS: dict[int, set[str]] = {
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {
-        "cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "pending", "parts",
-        "scenarios",
+        "cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "reading", "lastgood",
+        "applying", "lapsing", "pending", "parts", "scenarios",
     },
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 from openclaw.answering import Answering, House
+from openclaw.applying import Applying
 from openclaw.approvals import Approvals
 from openclaw.at_once import AtOnce
 from openclaw.clock import Clock, SystemClock
@@ -28,17 +29,17 @@ from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
 from openclaw.idling import Idling
 from openclaw.intake import Intake, Wiring
+from openclaw.lastgood import keep
 from openclaw.manifest.folder import Folder
-from openclaw.manifest.people import approvers_of, reachable
+from openclaw.manifest.people import reachable
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.messages import Approval, quote_line
+from openclaw.messages import quote_line
 from openclaw.pairing import Pairings
 from openclaw.parts import REAL, Parts
 from openclaw.permissions.facts import Disk
-from openclaw.permissions.policy import policy_digest
 from openclaw.ports import Channel, Doorbell, Place, Queued, Store
-from openclaw.project import Options, Project, asked_models, load
-from openclaw.reload import Attempt, Reload, keep
+from openclaw.project import Options, Project, load
+from openclaw.reload import Attempt, Reload
 from openclaw.reminders import Reminders
 from openclaw.runners import Runner, Runners
 from openclaw.secrecy import SECRETS, Masking, ambient
@@ -140,8 +141,8 @@ class App:
         self.delivery.told = self.doorbell.ring
         await self._prepare_heartbeats()
         self.sessions = self._sessions()
-        self._prepare_reload(project)
         self._prepare_intake()
+        self._prepare_reload(project)
 
     async def _prepare_heartbeats(self) -> None:
         beats = Heartbeats(self.store, self.clock, self._snapshot, self.doorbell.ring, self.reminders)
@@ -151,7 +152,10 @@ class App:
 
     def _prepare_reload(self, project: Project) -> None:
         project_folder, state, read = self.house.project, self.house.state, self.parts.read
-        self.reload = Reload(project_folder, state, self.clock, self._snapshot, self._apply, read)
+        self.applying = Applying(
+            self.supervisor, self.intake, self.approvals, self.heartbeats, self._conceal, self.demo
+        )
+        self.reload = Reload(project_folder, state, self.clock, self._snapshot, self.applying.apply, read)
         self.reload.begin(project.reading, last_good=bool(project.broken))
         self.desk.reloading = self.reload
         if project.broken:
@@ -195,9 +199,7 @@ class App:
             chance=self.parts.chance,
             left={(left.session, left.call): left.words for left in self.left},
         )
-        sessions = Sessions(
-            self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock
-        )
+        sessions = Sessions(self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock)
         self.idling = Idling(answering.wants_rest, answering.rest, self.clock)
         sessions.rests, sessions.disturbed = self.idling.rests, self.idling.disturbed
         sessions.chance = self.parts.chance
@@ -284,34 +286,6 @@ class App:
         self.failure = self.failure or error
         self.stopping.set()
 
-    # ── edits ────────────────────────────────────────────────────────────────────────────────────
-
-    async def _apply(self, snapshot: Snapshot, folder: Folder) -> None:
-        """Puts a new snapshot in force, or raises OpenClawError with everything as it was. Channels that are
-        described as before keep running as they are; what can be had before the old one gives way is had first."""
-        self._conceal(snapshot, folder)
-        changed = self.intake.changed(snapshot)
-        fresh: dict[str, Channel | None] = {}
-        try:
-            for key in changed:
-                await self.intake.ahead(key, snapshot.channels.get(key), fresh)
-            await self.supervisor.apply(snapshot, asked_models(folder, self.demo))
-        except BaseException:
-            await self.intake.undo(fresh)
-            raise
-        self.heartbeats.replan()
-        self.approvals.cancel(self._lapsed, reason="its policy, or who may answer it, was changed meanwhile")
-        for key in changed:
-            self.intake.replace(key, snapshot.channels.get(key), fresh)
-
-    def _lapsed(self, approval: Approval) -> bool:
-        """Whether the policy that asks is another one now, or somebody who may answer may not any more."""
-        snapshot = self._snapshot()
-        agent = snapshot.agents.get(approval.agent)
-        if agent is None or policy_digest(snapshot.policies[agent.policy]) != approval.policy:
-            return True
-        return not set(approval.approvers) <= set(approvers_of(approval.agent, snapshot))
-
     async def _control(self) -> None:
         """Until cancelled. Where its socket cannot be made that is tried again: nobody here could ask for anything."""
         from openclaw.control import serve
@@ -392,5 +366,3 @@ def stop_on_signals(app: App) -> None:
 def _is_terminal() -> bool:
     """Whether standard input is a terminal that is still there."""
     return os.isatty(0)
-
-

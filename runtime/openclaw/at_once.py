@@ -147,7 +147,6 @@ class AtOnce:
         stopped = [await self._desk.stop(session) for session in mine]
         return "Stopping." if any(stopped) else "Nothing is running."
 
-
     def _same(self, asker: Address, message: Message) -> bool:
         """Whether both are one sender, or in private one person, on whatever channel."""
         if asker == message.sender:

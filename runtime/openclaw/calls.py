@@ -342,9 +342,7 @@ class Calls:
 def _by(other: Sender, attempt: Attempt) -> Attempt:
     """The same attempt, made for somebody else."""
     address = other.address
-    return replace(
-        attempt, sender=str(address), person=other.person, groups=other.groups, channel=address.channel
-    )
+    return replace(attempt, sender=str(address), person=other.person, groups=other.groups, channel=address.channel)
 
 
 def _masked(result: ToolResult) -> ToolResult:

@@ -40,7 +40,6 @@ _PLAIN = ("text", "tool_use", "thinking", "redacted_thinking")
 CARRIED = 12_000  # characters of an earlier summary that are carried on where none can be made
 
 
-
 def due(log: Log, limits: CompactionLimits, *, share: float = 1.0) -> bool:
     """Whether the next request would carry more than the session should, or than this share of it. After a summary was
     taken back not before a good deal more was said. What no summary makes shorter, system prompt and tools, leaves the

@@ -14,7 +14,7 @@ from typing import Any
 from openclaw import adapters
 from openclaw.names import CHANCE, Chance
 from openclaw.permissions.facts import Facts
-from openclaw.reload import Reading, read
+from openclaw.reading import Reading, read
 
 Kinds = Callable[[str, str], Any]
 """The class of one kind, by its folder and its name: of stores, providers, tools, channels, doorbells."""

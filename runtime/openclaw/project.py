@@ -13,11 +13,12 @@ from pathlib import Path
 
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, ProjectInvalid, UsageError
+from openclaw.lastgood import last_good
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Model, Snapshot
 from openclaw.parts import Reader
-from openclaw.reload import Reading, last_good, read
+from openclaw.reading import Reading, read
 
 NO_KEY = """\
 no credentials for the model. Two ways on:

@@ -8,29 +8,24 @@ can run it. Knows how to read a project and to apply a snapshot; watching and te
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
-import shutil
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from openclaw import adapters
 from openclaw.clock import Clock
-from openclaw.errors import OpenClawError, StateError
-from openclaw.manifest.build import Compiled, compile
+from openclaw.errors import OpenClawError
+from openclaw.lastgood import keep
+from openclaw.manifest.build import Compiled
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.reports import brief
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.messages import ToolSpec
-from openclaw.names import file_name
 from openclaw.plan.names import named
-from openclaw.signature import ImportProblem
+from openclaw.reading import Reading, below, contents_of, digest, module_files, module_of, read
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +33,6 @@ KEPT = 50  # attempts that are remembered
 TOLD = 5  # errors of one attempt that the log shows
 
 Outcome = Literal["applied", "unchanged", "refused", "failed"]
-
-_MOST_WATCHED = 1000  # folders below agents/: a link may lead anywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,42 +59,6 @@ class Attempt:
             "diagnostics": [asdict(diagnostic) for diagnostic in self.diagnostics],
             "error": self.error,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The project as it was on disk at one moment, and what it means. `code` are the files of the modules that were
-    asked for, with their digests before they were loaded; None for one that is not there."""
-
-    folder: Folder
-    compiled: Compiled
-    code: Mapping[str, str | None] = field(default_factory=dict)
-
-    @property
-    def contents(self) -> Mapping[str, str]:
-        return _contents(self.folder, self.code)
-
-
-def _contents(folder: Folder, code: Mapping[str, str | None]) -> Mapping[str, str]:
-    """A digest for every file that was read, and what could not be."""
-    problems = {f"{problem.file} (problem)": problem.message for problem in folder.problems}
-    return {**folder.sources, **problems, **{path: digest for path, digest in code.items() if digest is not None}}
-
-
-def read(root: Path, now: datetime, imports_from: Path | None = None) -> Reading:
-    """`imports_from`: where Python tools and .env are, if not in `root`."""
-    home, code = imports_from or root, dict[str, str | None]()
-    folder, load = Folder.read(root), adapters.importer(home)
-    if home != root and (own := Folder.read(home).files.get(".env")) is not None:
-        folder = replace(folder, files={**folder.files, ".env": own})  # is never kept, for it holds secrets
-
-    def importer(reference: str) -> Callable[..., Any] | ImportProblem:
-        for path in _module_files(home, reference.partition(":")[0]):
-            code.setdefault(str(path), _digest(path))
-        return load(reference)
-
-    compiled = compile(folder, environment=os.environ, importer=importer, today=now)
-    return Reading(folder, compiled, code)
 
 
 class Reload:
@@ -141,9 +98,9 @@ class Reload:
 
     def folders(self) -> list[Path]:
         """What there is to watch: the root, every folder of agents, and those of files that manifests name."""
-        below = _below(self._root / "agents")
+        agents = below(self._root / "agents")
         named = {(self._root / name).parent for name in (*self._files, *self._code)}
-        return list(dict.fromkeys([self._root, *below, *sorted(named)]))
+        return list(dict.fromkeys([self._root, *agents, *sorted(named)]))
 
     async def look(self) -> None:
         """What the watch calls: an attempt if any content is different from the last time."""
@@ -154,7 +111,7 @@ class Reload:
         folder = Folder.read(self._root)
         for name in self._files:
             folder.read_file(name)
-        return _contents(folder, {path: _digest(Path(path)) for path in self._code})
+        return contents_of(folder, {path: digest(Path(path)) for path in self._code})
 
     async def attempt(self, trigger: str) -> Attempt:
         """Compiles what is on disk and applies it, or leaves everything as it is. Attempts follow one another."""
@@ -195,7 +152,7 @@ class Reload:
         return frozenset(
             name
             for name, spec in snapshot.tools.items()
-            if spec.kind == "python" and changed & set(map(str, _module_files(self._root, _module(spec))))
+            if spec.kind == "python" and changed & set(map(str, module_files(self._root, module_of(spec))))
         )
 
 
@@ -203,97 +160,6 @@ def differences(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozense
     """What is different, a line each: `agent main changed`, `tool word_count added`. `stirred`: Python tools whose
     code changed; their functions are loaded anew each time and cannot be compared."""
     return tuple(f"{each.kind} {each.name} {each.what}" for each in named(old, new, stirred))
-
-
-# ── last good ────────────────────────────────────────────────────────────────────────────────────
-
-
-def last_good(state: Path, root: Path) -> Path:
-    """Where the manifests of this project that were applied last are kept."""
-    place = state / "last-good" / file_name(str(root))
-    old = _old(place)
-    return old if old.exists() and not place.exists() else place  # a crash came between the two renames of `keep`
-
-
-def keep(state: Path, root: Path, folder: Folder) -> None:
-    """Puts the applied files aside, whole: new beside old, then swapped. .env is not copied: it holds secrets."""
-    place = state / "last-good" / file_name(str(root))
-    try:
-        _keep(place, folder)
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise StateError(f"what was applied cannot be kept in {place}: {why}; mend it, or move it aside") from error
-
-
-def _below(folder: Path) -> list[Path]:
-    """A folder and all below it, each once: links are followed, as when manifests are read, and may go in a circle."""
-    found: dict[tuple[int, int], Path] = {}
-    for path, names, _ in os.walk(folder, followlinks=True):
-        try:
-            state = Path(path).stat()
-        except OSError:
-            continue  # gone meanwhile: the next look will tell
-        here = state.st_dev, state.st_ino
-        if here in found or len(found) >= _MOST_WATCHED:
-            names.clear()
-        else:
-            found[here] = Path(path)
-    return list(found.values())
-
-
-def _old(place: Path) -> Path:
-    return place.with_name(f"{place.name}.old")
-
-
-def _keep(place: Path, folder: Folder) -> None:
-    fresh, old = place.with_name(f"{place.name}.new"), _old(place)
-    shutil.rmtree(fresh, ignore_errors=True)
-    for name, content in _files(folder):
-        path = fresh / name
-        _make(path.parent)
-        path.write_bytes(content)
-        path.chmod(0o600)
-    if place.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        place.rename(old)
-    fresh.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _make(folder: Path) -> None:
-    """The folder and what is missing above it, each for this user alone."""
-    for each in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
-        each.mkdir(mode=0o700, exist_ok=True)
-
-
-def _files(folder: Folder) -> Iterable[tuple[str, bytes]]:
-    named = {name: content for name, content in folder.more.items() if content is not None}
-    for name, content in {**named, **folder.files}.items():
-        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
-        if inside and name != ".env":
-            yield name, content
-
-
-# ── the code of Python tools ─────────────────────────────────────────────────────────────────────
-
-
-def _module(spec: ToolSpec) -> str:
-    return str(spec.options.get("reference", "")).partition(":")[0]
-
-
-def _module_files(root: Path, module: str) -> set[Path]:
-    """Where one of the project's own modules is, or would be; in a package, its neighbours too."""
-    path = root.joinpath(*module.split("."))
-    found = {place for place in (path.with_suffix(".py"), path / "__init__.py") if place.is_file()}
-    neighbours = {each for place in found if place.parent != root for each in place.parent.glob("*.py")}
-    return found | neighbours or {path.with_suffix(".py")}
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
 
 
 def _log(attempt: Attempt) -> None:

@@ -18,9 +18,7 @@ LONGEST = 256 * 1024  # characters of one message
 OPEN_KINDS = frozenset({"repl", "http"})  # these channels know their senders before they post
 
 
-def route(
-    message: Message, snapshot: Snapshot, choice: str | None = None, *, paired: bool = False
-) -> Route | Refused:
+def route(message: Message, snapshot: Snapshot, choice: str | None = None, *, paired: bool = False) -> Route | Refused:
     """Names agent and session. `choice` is the agent this person picked with /agent, if any; `paired` tells that a
     code let the sender in, which counts in private chats only."""
     refused = _admit_sender(message, snapshot, paired and message.chat is None)

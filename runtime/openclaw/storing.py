@@ -231,9 +231,7 @@ class Marks(Protocol):
         """The inbox row and the schedule's mark in one transaction; False where this instant was fired or skipped
         before. One that was merely missed, because the clock ran ahead, can still be fired."""
 
-    async def skip(
-        self, schedule: str, instant: datetime, why: str, *, missed: bool = False, number: int = 1
-    ) -> bool:
+    async def skip(self, schedule: str, instant: datetime, why: str, *, missed: bool = False, number: int = 1) -> bool:
         """Records an instant that is not run, or the last of `number` of them; False where it has a mark."""
 
     async def last(self, schedule: str) -> datetime | None:

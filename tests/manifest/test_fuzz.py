@@ -23,7 +23,7 @@ from openclaw.manifest.build import compile
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.reports import json as as_json
 from openclaw.manifest.reports import text as as_text
-from openclaw.reload import read as start
+from openclaw.reading import read as start
 
 TODAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FILES = (

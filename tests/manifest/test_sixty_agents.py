@@ -13,7 +13,8 @@ from openclaw.clock import SystemClock
 from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.reload import Reload, read
+from openclaw.reading import read
+from openclaw.reload import Reload
 
 TEAMS = ("desk", "field", "night", "press", "sales", "shop")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

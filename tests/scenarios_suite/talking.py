@@ -12,7 +12,7 @@ from textwrap import dedent, indent
 from openclaw import adapters
 from openclaw.manifest.build import compile
 from openclaw.manifest.folder import Folder
-from openclaw.reload import Reading
+from openclaw.reading import Reading
 from openclaw.scenarios.conversations import NOW, run_conversation
 from openclaw.scenarios.document import Outcome, Scenario, read
 

@@ -11,7 +11,7 @@ import pytest
 from openclaw import adapters, bundle
 from openclaw.manifest.build import compile
 from openclaw.manifest.folder import Folder
-from openclaw.reload import Reading
+from openclaw.reading import Reading
 from openclaw.scenarios.conversations import NOW
 from openclaw.scenarios.lives import folder
 from scenarios_suite.talking import FILES, all_played, passed, played, project

@@ -10,7 +10,7 @@ from casebook import FILES, NOW, judged, world
 from openclaw.cli import main
 from openclaw.manifest.build import compile
 from openclaw.manifest.folder import Folder
-from openclaw.reload import Reading
+from openclaw.reading import Reading
 from openclaw.scenarios import coverage
 from openclaw.scenarios.document import Outcome, Used
 from openclaw.scenarios.world import World

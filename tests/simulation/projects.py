@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from openclaw.reload import Reading, read
+from openclaw.reading import Reading, read
 from simulation.virtual_loop import MORNING
 
 TOOLS = '''\

@@ -89,9 +89,7 @@ def _beside(args: argparse.Namespace, question: Question) -> int | None:
     with running(args.state) as runtime:
         if runtime is None:
             return None
-    return ask(
-        args.state, question.text, agent=args.agent, session=args.session, show=question.show, as_json=args.json
-    )
+    return ask(args.state, question.text, agent=args.agent, session=args.session, show=question.show, as_json=args.json)
 
 
 async def _ask(args: argparse.Namespace, question: Question) -> int:

@@ -130,7 +130,8 @@ def _forget(args: argparse.Namespace, memory: Memory) -> int:
 
 def _known(args: argparse.Namespace) -> tuple[Sequence[str], Sequence[str]]:
     """The names that their memories may be kept under, and the addresses they write from."""
-    from openclaw.reload import last_good, read
+    from openclaw.lastgood import last_good
+    from openclaw.reading import read
 
     now, project = SystemClock().now(), args.project
     snapshot = read(project, now).compiled.snapshot if project.is_dir() else None

@@ -82,7 +82,7 @@ def _running(args: argparse.Namespace) -> str | None:
 
 
 def _applied(args: argparse.Namespace, words: str) -> tuple[Stated, bool]:
-    from openclaw.reload import last_good
+    from openclaw.lastgood import last_good
 
     kept = last_good(args.state, args.project.resolve())
     if not kept.is_dir():

@@ -52,9 +52,7 @@ def banner(app: object, addresses: Sequence[str] = (), links: Sequence[str] = ()
 
     assert isinstance(app, App)
     snapshot = app.supervisor.current.snapshot
-    agents = [
-        f"{agent.name} ({agent.prefix})" if agent.prefix else agent.name for agent in snapshot.agents.values()
-    ]
+    agents = [f"{agent.name} ({agent.prefix})" if agent.prefix else agent.name for agent in snapshot.agents.values()]
     models = sorted({app.supervisor.current.models[agent.model].id for agent in snapshot.agents.values()})
     lines = [f"OpenClaw {__version__} · {', '.join(agents)} · {', '.join(models)}"]
     if app.demo:

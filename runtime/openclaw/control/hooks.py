@@ -130,9 +130,7 @@ class Hooks:
         if abs(self._clock.now().timestamp() - at) > hook["window"]:
             raise unserved(401, "stale", f"the call is more than {hook['window']:g} s off")
 
-    def _message(
-        self, sender: Address, hook: Mapping[str, Any], call: _Call, brought: material.Brought
-    ) -> Message:
+    def _message(self, sender: Address, hook: Mapping[str, Any], call: _Call, brought: material.Brought) -> Message:
         parts = material.filled(hook["prompt"], brought)
         id = hashlib.sha256(f"{sender.id}\n{_own_id(hook, call)}".encode("utf-8", "surrogateescape")).hexdigest()
         return Message(

@@ -145,9 +145,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Call": {"description": "Whatever the other service sends: JSON, a form, or text."},
     "Taken": object_(id={**TEXT, "description": "The message's id."}, status={"const": "accepted"}),
     "Usage": object_(input_tokens=COUNT, output_tokens=COUNT, cache_read_tokens=COUNT, cache_write_tokens=COUNT),
-    "Answer": object_(
-        id=TEXT, reply=TEXT, agent=any_(TEXT), session=any_(TEXT), usage=any_(ref("Usage"))
-    ),
+    "Answer": object_(id=TEXT, reply=TEXT, agent=any_(TEXT), session=any_(TEXT), usage=any_(ref("Usage"))),
     "MessageState": object_(
         {
             "agent": TEXT,
@@ -279,9 +277,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         seconds={**any_(NUMBER), "description": "What it took."},
         cause={"enum": ["schedule", "hand"]},
         outcome={
-            "enum": [
-                "queued", "running", "answered", "silent", "quiet", "failed", "parked", "missed", "skipped"
-            ],
+            "enum": ["queued", "running", "answered", "silent", "quiet", "failed", "parked", "missed", "skipped"],
             "description": "`silent`: there was nothing to deliver. `quiet`: its check let the model sleep. `parked`: "
             "it ended the runtime again and again. `missed`: nothing ran then. `skipped`: it was not to run then.",
         },
@@ -295,9 +291,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         usage=any_(ref("Usage")),
         check={**TEXT, "description": "What its check found, in a line; empty where it has none."},
         reply=any_(TEXT),
-        deliveries=list_(
-            object_(to=TEXT, state={"enum": ["due", "sent", "dead"]}, tries=COUNT, ended=any_(TIME))
-        ),
+        deliveries=list_(object_(to=TEXT, state={"enum": ["due", "sent", "dead"]}, tries=COUNT, ended=any_(TIME))),
     ),
     "History": object_(runs={**list_(ref("Run")), "description": "The latest first."}),
     "Coming": object_(

@@ -56,9 +56,7 @@ class Plan:
 
     @classmethod
     def of(cls, heartbeat: Heartbeat, done: datetime, looked: datetime, resumed: datetime = EVER) -> Plan:
-        timetable = Timetable.of(
-            heartbeat.cron, ZoneInfo(heartbeat.timezone), heartbeat.active_hours, heartbeat.once
-        )
+        timetable = Timetable.of(heartbeat.cron, ZoneInfo(heartbeat.timezone), heartbeat.active_hours, heartbeat.once)
         return cls(heartbeat, timetable, done, looked, resumed, done)
 
     def dealt(self, instant: datetime) -> None:

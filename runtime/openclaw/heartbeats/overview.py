@@ -61,9 +61,7 @@ class Overview:
             last_run=found[0] if found else None,
         )
 
-    async def coming(
-        self, heartbeats: Iterable[Heartbeat], until: datetime, limit: int
-    ) -> Sequence[Mapping[str, Any]]:
+    async def coming(self, heartbeats: Iterable[Heartbeat], until: datetime, limit: int) -> Sequence[Mapping[str, Any]]:
         """The next times of those that are on, soonest first."""
         now = self._clock.now()
         heap: list[tuple[datetime, str, Iterator[datetime]]] = []

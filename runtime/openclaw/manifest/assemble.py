@@ -267,9 +267,7 @@ def _room(room: Definition) -> Room:
 # ── heartbeats and models ────────────────────────────────────────────────────────────────────────
 
 
-def _heartbeats(
-    project: Project, people: Mapping[str, Person], rooms: Mapping[str, Room]
-) -> dict[str, Heartbeat]:
+def _heartbeats(project: Project, people: Mapping[str, Person], rooms: Mapping[str, Room]) -> dict[str, Heartbeat]:
     beats = Beats.of(project)
     reached = _reaching(project)
     owners = tuple(_reached(person, reached) for person in people.values() if person.owner and person.ids)

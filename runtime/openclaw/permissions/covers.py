@@ -111,9 +111,7 @@ def _same_program(wide: str, narrow: str) -> bool:
 
 
 def _begins_with(wide: _Texts, narrow: _Texts) -> bool:
-    return len(wide) <= len(narrow) and all(
-        word in ("*", other) for word, other in zip(wide, narrow, strict=False)
-    )
+    return len(wide) <= len(narrow) and all(word in ("*", other) for word, other in zip(wide, narrow, strict=False))
 
 
 # ── what is allowed ──────────────────────────────────────────────────────────────────────────────

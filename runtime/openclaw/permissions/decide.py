@@ -298,9 +298,7 @@ class _Judgement:
         if effect is Effect.ALLOW:
             reason = f"{reason} by {label(named[0])}" if reason == "allowed" else reason
         invocations = _invocations(examined) if forbidding else []
-        against = [
-            rule for rule in forbidding if rules.forbids_step(rule, self.attempt, subject, invocations, argv)
-        ]
+        against = [rule for rule in forbidding if rules.forbids_step(rule, self.attempt, subject, invocations, argv)]
         stops = [self._hold(rule) for rule in against]
         if named or not (stops or held):
             stops.append(Stop(effect, reason))

@@ -20,7 +20,8 @@ from openclaw.manifest.people import sender
 from openclaw.messages import Address, Answered, Approval, Finished, Message, Progress, Refused, Text, ToolResult
 from openclaw.moments import duration
 from openclaw.providers.steps import Answer, Steps
-from openclaw.reload import Attempt, Reading
+from openclaw.reading import Reading
+from openclaw.reload import Attempt
 from openclaw.scenarios import lives
 from openclaw.scenarios.document import Conversation, Correction, Failure, Outcome, Place, Step, Used
 from openclaw.scenarios.expectations import held

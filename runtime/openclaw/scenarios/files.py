@@ -18,7 +18,7 @@ from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.folder import Folder, kind_of
 from openclaw.manifest.snapshot import Agent, Channel, Model, Snapshot
 from openclaw.providers.steps import Steps
-from openclaw.reload import Reading
+from openclaw.reading import Reading
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +35,7 @@ class Files:
         return Path(self.base.folder.root)
 
     def read(self, root: Path, now: datetime, imports_from: Path | None = None) -> Reading:
-        """As `openclaw.reload.read` does: the project, or what the runtime kept of it."""
+        """As `openclaw.reading.read` does: the project, or what the runtime kept of it."""
         if imports_from is not None:
             return self._compiled(Folder.read(root), imports_from, now)
         if not self.edits:

@@ -13,7 +13,7 @@ from pathlib import Path
 from traceback import extract_tb
 
 from openclaw.manifest.build import Compiled
-from openclaw.reload import Reading
+from openclaw.reading import Reading
 from openclaw.scenarios import coverage, decisions, routes, schedules
 from openclaw.scenarios.coverage import Coverage
 from openclaw.scenarios.document import (

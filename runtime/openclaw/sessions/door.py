@@ -78,4 +78,3 @@ class Door:
 
 def _introduce(agent: Agent) -> str:
     return f"{agent.name}: {agent.description}\nType {agent.prefix} and your question." if agent.prefix else agent.name
-

@@ -178,9 +178,7 @@ class Audit:
 
 
 class Journal:
-    def __init__(
-        self, disk: Disk, transcripts: Transcripts, summaries: Summaries, room: Room, audit: Audit
-    ) -> None:
+    def __init__(self, disk: Disk, transcripts: Transcripts, summaries: Summaries, room: Room, audit: Audit) -> None:
         self._disk = disk
         self._summaries = summaries
         self._transcripts = transcripts
@@ -229,9 +227,7 @@ class Marks:
     ) -> bool:
         return await self._disk.run(self._room.new(self._rows.fire), schedule, instant, message, route, cause)
 
-    async def skip(
-        self, schedule: str, instant: datetime, why: str, *, missed: bool = False, number: int = 1
-    ) -> bool:
+    async def skip(self, schedule: str, instant: datetime, why: str, *, missed: bool = False, number: int = 1) -> bool:
         return await self._disk.run(self._room.new(self._rows.skip), schedule, instant, why, missed, number)
 
     async def last(self, schedule: str) -> datetime | None:

@@ -379,9 +379,7 @@ class Marks:
             return False
         return self._inbox.take(message, route).new
 
-    async def skip(
-        self, schedule: str, instant: datetime, why: str, *, missed: bool = False, number: int = 1
-    ) -> bool:
+    async def skip(self, schedule: str, instant: datetime, why: str, *, missed: bool = False, number: int = 1) -> bool:
         state: Literal["missed", "skipped"] = "missed" if missed else "skipped"
         return self._mark(Run(schedule, instant, self._clock.now(), state, why=why, number=number))
 
