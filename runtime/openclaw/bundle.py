@@ -26,6 +26,12 @@ def project_files() -> Path:
     return _home()[1]
 
 
+def examples() -> dict[str, Path]:
+    """The folders of the projects that `openclaw init --from` begins with, by name; the first is the default project."""
+    others = sorted(path for path in Path(__file__).with_name("examples").iterdir() if path.is_dir())
+    return {"assistant": project_files(), **{path.name: path for path in others}}
+
+
 @cache
 def _home() -> tuple[Path, Path]:
     package = Path(__file__).resolve().parent

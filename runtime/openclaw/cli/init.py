@@ -15,12 +15,44 @@ from openclaw import bundle
 from openclaw.cli import place
 from openclaw.errors import OpenClawError, UsageError
 
-FILES = ("tools.yaml", "channels.yaml", "heartbeats.yaml", "models.yaml", "desk_tools.py", ".env.example")
+FILES = ("tools.yaml", "channels.yaml", "heartbeats.yaml", "models.yaml", ".env.example")
 IGNORED = ".env\n__pycache__/\n"
+WORKFLOW = """\
+# Checks the manifests and what tests/scenarios/ promises; more, and other servers: docs/ci.md of the runtime.
+name: agents
+on: [push, pull_request]
+
+permissions:
+  contents: read
+
+env:
+  OPENCLAW: openclaw-runtime         # or where else pip finds it; better with a version
+
+jobs:
+  agents:
+    runs-on: ubuntu-latest
+    timeout-minutes: 10
+    steps:
+      - uses: actions/checkout@v4
+        with: {persist-credentials: false}
+      - uses: actions/setup-python@v5
+        with: {python-version: "3.12"}
+      - run: pip install --quiet "$OPENCLAW"
+      - run: openclaw validate --strict --no-import --no-env --format github
+      - run: openclaw test
+"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", nargs="?", metavar="DIR", help="the folder; it is made if it is not there")
+    parser.add_argument(
+        "--from",
+        dest="example",
+        choices=tuple(bundle.examples()),
+        default="assistant",
+        help="what to begin with: a personal assistant (the default), a team's bot with approvals, or a watcher of one "
+        "machine with heartbeats",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{folder} is not a folder")
     written: list[str] = []
     kept: list[str] = []
-    for name, content in _files():
+    for name, content in _files(bundle.examples()[args.example]):
         (written if _write(folder / name, content) else kept).append(name)
     print(f"Wrote {len(written)} files to {folder}" if written else f"Nothing to write in {folder}")
     if kept:
@@ -38,17 +70,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _files() -> Iterator[tuple[str, bytes]]:
+def _files(source: Path) -> Iterator[tuple[str, bytes]]:
     """Names inside the project, and contents."""
-    source = bundle.project_files()
     agents = sorted(path for path in (source / "agents").rglob("*") if path.suffix in (".yaml", ".md"))
     scenarios = sorted((source / "tests" / "scenarios").glob("*.yaml"))
-    for path in (*agents, *(source / name for name in FILES), *scenarios):
+    named = [source / name for name in FILES]
+    for path in (*agents, *(path for path in named if path.exists()), *sorted(source.glob("*.py")), *scenarios):
         yield path.relative_to(source).as_posix(), path.read_bytes()
     for kind in bundle.KINDS:
         schema = json.dumps(bundle.schema(kind), indent=2, ensure_ascii=False)
         yield f"schemas/{kind}.schema.json", f"{schema}\n".encode()
     yield ".gitignore", IGNORED.encode()
+    yield ".github/workflows/agents.yml", WORKFLOW.encode()
 
 
 def _write(path: Path, content: bytes) -> bool:
