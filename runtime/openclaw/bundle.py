@@ -27,7 +27,7 @@ def project_files() -> Path:
 
 
 def examples() -> dict[str, Path]:
-    """The folders of the projects that `openclaw init --from` begins with, by name; the first is the default project."""
+    """Where the projects of `openclaw init --from` are, by name; the first is the default project."""
     others = sorted(path for path in Path(__file__).with_name("examples").iterdir() if path.is_dir())
     return {"assistant": project_files(), **{path.name: path for path in others}}
 
