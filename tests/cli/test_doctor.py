@@ -1,15 +1,37 @@
-"""`openclaw doctor`: what it finds on a machine, and what of it needs seeing to."""
+"""`openclaw doctor`: what it finds on a machine and in a project, with the cure, and what of it is put right."""
 
 from __future__ import annotations
 
 import json
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from doubles.house import AGENT, CHANNELS, project
+from openclaw.cli import _doctor_machine as machine
+from openclaw.cli import _doctor_project as looked
+from openclaw.cli import _doctor_state as kept
 from openclaw.cli import main
+from openclaw.cli._doctor_finding import Finding, size, span
+from openclaw.manifest.snapshot import Model
 
 PROJECT = Path(__file__).resolve().parents[2]
+KEY = "sk-ant-api03-planted-0123456789-planted"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_s_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What lies about in the environment of whoever runs the tests is none of theirs."""
+    for name in list(os.environ):
+        if name.startswith(("ANTHROPIC_", "OPENCLAW_", "TELEGRAM_", "DISCORD_")) or name == "TZ":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 def asked(capsys: pytest.CaptureFixture[str], project: Path, state: Path, *more: str) -> tuple[int, str]:
@@ -17,16 +39,34 @@ def asked(capsys: pytest.CaptureFixture[str], project: Path, state: Path, *more:
     return code, capsys.readouterr().out
 
 
+def manifests(root: Path, **files: str) -> looked.Read:
+    """A project of ours, read."""
+    finding, read = looked.manifests(project(root, "http://127.0.0.1:9", files=files))
+    assert read is not None, finding
+    return read
+
+
+def states(findings: Iterator[Finding]) -> list[tuple[str, str]]:
+    return [(finding.about, finding.state) for finding in findings]
+
+
+# ── the whole ────────────────────────────────────────────────────────────────────────────────────
+
+
 def test_it_names_the_mechanism_with_all_that_was_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, text = asked(capsys, PROJECT, tmp_path / "state", "--json")
     found = json.loads(text)
     about = {finding["about"]: finding for finding in found["findings"]}
-    assert {"Python", "user", "state folder", "project", "sandbox"} <= set(about)
+    assert {"Python", "packages", "user", "project", "state folder", "runtime", "disk", "clock", "sandbox"} <= set(
+        about
+    )
+    assert {"model smart", "channel repl", "channel http", "channel telegram", "heartbeats"} <= set(about)
+    assert all(finding["state"] in ("ok", "warning", "problem") for finding in found["findings"])
+    assert all(bool(finding["cure"]) is (finding["state"] != "ok") for finding in found["findings"])
     assert found["sandbox"]["mechanism"] in ("bubblewrap", "landlock", "none")
     for tried in found["sandbox"]["trials"].values():
         assert {"outside", "secret", "environment", "connect", "create"} <= set(tried)
-    mechanism = found["sandbox"]["mechanism"]
-    assert (about["sandbox"]["state"] == "ok") is (mechanism == "bubblewrap")
+    assert (about["sandbox"]["state"] == "ok") is (found["sandbox"]["mechanism"] == "bubblewrap")
 
 
 def test_what_needs_seeing_to_is_said_with_a_cure_and_makes_the_exit_code_one(
@@ -37,10 +77,225 @@ def test_what_needs_seeing_to_is_said_with_a_cure_and_makes_the_exit_code_one(
     (tmp_path / "tools.yaml").write_text("tolls: {}\n")
     code, text = asked(capsys, tmp_path, state)
     assert code == 1
-    assert f"chmod 700 {state}" in text
+    assert f"chmod 700 {state}" in " ".join(text.split())
     assert "openclaw validate" in text
+    assert "problem" in text.splitlines()[-1]
+    assert [line for line in text.splitlines() if len(line) > 80 and str(tmp_path) not in line] == []
 
 
-def test_a_folder_that_is_no_project_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, text = asked(capsys, tmp_path / "nowhere", tmp_path / "state")
-    assert code == 1 and "is not a folder" in text
+def test_a_key_is_found_and_printed_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = project(
+        tmp_path / "p", "http://127.0.0.1:9", files={"models.yaml": "models: {smart: {id: claude-haiku-5-5}}\n"}
+    )
+    (root / ".env").write_text(f"ANTHROPIC_API_KEY={KEY}\n")
+    _, text = asked(capsys, root, tmp_path / "state")
+    assert "ANTHROPIC_API_KEY of .env" in text
+    assert KEY not in text and "planted" not in text
+
+
+def test_fix_puts_right_what_is_safe_and_tells_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state, outside = tmp_path / "state", tmp_path / "desk"
+    state.mkdir(mode=0o755)
+    (state / "exec-approvals.json").write_text("{}")
+    (state / "exec-approvals.json").chmod(0o644)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(state / "control.sock"))
+    agent = AGENT + f"workspace: {outside}\n"
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files={"agents/main.yaml": agent})
+    _, text = asked(capsys, root, state, "--fix", "--json")
+    found = json.loads(text)
+    assert [line.split()[0] for line in found["fixed"]] == ["chmod", "made", "removed", "chmod"]
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((state / "exec-approvals.json").stat().st_mode) == 0o600
+    assert not (state / "control.sock").exists() and outside.is_dir()
+    about = {finding["about"]: finding["state"] for finding in found["findings"]}
+    assert about["state folder"] == about["runtime"] == "ok"
+    assert json.loads(asked(capsys, root, state, "--fix", "--json")[1])["fixed"] == []
+
+
+# ── the machine ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("version", "bounds", "kept"),
+    [
+        ("2.12.1", ">=2.12,<3", True),
+        ("3.0", ">=2.12,<3", False),
+        ("2.9", ">=2.12,<3", False),
+        ("2.12", ">=2.12.0", True),
+        ("2026.1.post1", ">=2026.1", True),
+        ("1.0", "", True),
+    ],
+)
+def test_versions_keep_to_their_bounds(version: str, bounds: str, kept: bool) -> None:
+    assert machine.within(version, bounds) is kept
+
+
+def test_what_is_installed_here_is_what_is_needed() -> None:
+    assert machine.packages().state == "ok"
+
+
+def test_a_clock_that_cannot_be_right_is_a_problem() -> None:
+    now = datetime.now(UTC)
+    assert machine.clock(now, {"TZ": "Europe/London"}).state == "ok"
+    assert "Europe/London" in machine.clock(now, {"TZ": "Europe/London"}).found
+    assert machine.clock(datetime(1970, 1, 1, tzinfo=UTC), {}).state == "problem"
+    assert machine.clock(now + timedelta(days=365_000), {}).state == "problem"
+    assert machine.clock(now, {"TZ": "Europe/Lundun"}).state == "warning"
+    assert machine.clock(now, {"TZ": "GMT-2"}).state == "ok"
+    unkept = machine.clock(now, {}, synchronised=False)
+    assert unkept.state == "warning" and "timedatectl" in unkept.cure
+
+
+def test_the_kernel_says_whether_something_keeps_the_clock() -> None:
+    assert machine.synchronised() in (True, False, None)
+
+
+def test_the_disk_is_that_of_a_folder_which_is_yet_to_come(tmp_path: Path) -> None:
+    found = machine.disk(tmp_path / "not" / "there")
+    assert found.about == "disk" and f"free at {tmp_path}" in found.found
+
+
+def test_sizes_and_spans_read_as_people_say_them() -> None:
+    assert [size(999), size(1500), size(250_000_000), size(12_300_000_000), size(4e12)] == [
+        "999 B", "1.5 kB", "250 MB", "12.3 GB", "4.0 TB",
+    ]  # fmt: skip
+    assert [span(5), span(60), span(7200), span(86400 * 3)] == ["less than a minute", "1 minute", "2 hours", "3 days"]
+
+
+# ── the project ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_folder_that_is_no_project_is_a_problem(tmp_path: Path) -> None:
+    finding, read = looked.manifests(tmp_path / "nowhere")
+    assert finding.state == "problem" and "is not a folder" in finding.found and read is None
+
+
+def test_mistakes_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tools.yaml").write_text("tolls: {}\npolicies: {careful: {default: allow}}\n")
+    finding, read = looked.manifests(tmp_path)
+    assert finding.state == "problem" and finding.cure == "openclaw validate" and read is None
+    assert "errors, the first: " in finding.found
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "own", "found", "missing"),
+    [
+        ({}, {"ANTHROPIC_API_KEY": KEY}, {}, "ANTHROPIC_API_KEY of the environment", False),
+        ({}, {}, {"ANTHROPIC_AUTH_TOKEN": KEY}, "ANTHROPIC_AUTH_TOKEN of .env", False),
+        ({}, {"ANTHROPIC_API_KEY": KEY}, {"ANTHROPIC_API_KEY": "x"}, "ANTHROPIC_API_KEY of the environment", False),
+        ({}, {"ANTHROPIC_API_KEY": ""}, {"ANTHROPIC_API_KEY": KEY}, "hides the one in .env", True),
+        ({}, {"ANTHROPIC_PROFILE": "work"}, {}, "ANTHROPIC_PROFILE", False),
+        ({"api_key": KEY}, {}, {}, "given in models.yaml", False),
+        ({"base_url": "http://localhost:1"}, {"ANTHROPIC_API_KEY": KEY}, {}, "none is sent", False),
+        ({}, {}, {}, "no key", True),
+    ],
+)
+def test_where_a_key_comes_from_is_told_and_never_the_key(
+    options: dict[str, Any], environment: dict[str, str], own: dict[str, str], found: str, missing: bool
+) -> None:
+    told, cure = looked.credential(Model("smart", "claude-sonnet-5-5", options=options), environment, own)
+    assert found in told and bool(cure) is missing
+    assert KEY not in told + cure
+
+
+def test_models_that_stand_in_and_those_of_heartbeats_are_looked_at_too(tmp_path: Path) -> None:
+    models = (
+        "default: smart\nmodels:\n"
+        "  smart: {id: claude-sonnet-5-5, fallback: [cheap]}\n  cheap: {id: claude-haiku-5-5}\n"
+        "  unused: {id: claude-opus-5-5}\n  night: {kind: scripted, script: demo.yaml}\n"
+    )
+    demo = "rules: [{say: hello, reply: hi}]\n"
+    beats = "heartbeats: {late: {cron: '0 3 * * *', prompt: Look., model: night}}\n"
+    read = manifests(tmp_path, **{"models.yaml": models, "demo.yaml": demo, "heartbeats.yaml": beats})
+    assert states(looked.credentials(read)) == [
+        ("model smart", "problem"), ("model cheap", "problem"), ("model night", "ok"),
+    ]  # fmt: skip
+
+
+def test_channels_are_set_or_off_and_a_port_is_free_held_by_us_or_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        channels = (
+            f"channels:\n  http: {{kind: http, port: {port}, token: operator-token-0123456789}}\n"
+            "  free: {kind: http, port: 0}\n"
+            "  tele: {kind: telegram, token: '${TELE_TOKEN}'}\n"
+            "  disc: {kind: discord, token: '${DISC_TOKEN}', enabled: false}\n"
+        )
+        snapshot = manifests(tmp_path, **{"channels.yaml": channels}).snapshot
+        found = {finding.about: finding for finding in looked.channels(snapshot, None)}
+        assert {about: finding.state for about, finding in found.items()} == {
+            "channel http": "problem", "channel free": "ok",
+            "channel tele": "ok", "channel disc": "ok",
+        }  # fmt: skip
+        assert f"127.0.0.1:{port}, which another program uses" in found["channel http"].found
+        assert found["channel tele"].found == "off: `${TELE_TOKEN}` has no value"
+        ours = {"channels": {"http": "running"}, "pid": 4711}
+        held = next(iter(looked.channels(snapshot, ours)))
+        assert held.state == "ok" and "process 4711" in held.found
+
+
+def test_the_next_heartbeats_are_named_and_one_that_reaches_nobody_is_a_warning(tmp_path: Path) -> None:
+    beats = (
+        "defaults: {timezone: Europe/London}\nheartbeats:\n"
+        "  early: {cron: '30 7 * * *', prompt: Look., deliver: 'tele:5'}\n"
+        "  idle: {cron: '0 8 * * *', prompt: Look., enabled: false}\n"
+    )
+    channels = CHANNELS + "  tele: {kind: telegram, token: '${TELE_TOKEN}', allow: [5]}\n"
+    read = manifests(tmp_path, **{"heartbeats.yaml": beats, "channels.yaml": channels})
+    first, second = looked.heartbeats(read.snapshot)
+    assert first.found.startswith("1 of 2 on; next: early ") and "07:30" in first.found
+    assert second.state == "warning" and second.found == "early delivers to tele, which takes no part"
+
+
+# ── the state folder ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_lock_that_somebody_holds_without_answering_is_named(tmp_path: Path) -> None:
+    import fcntl
+
+    assert kept.runtime(tmp_path)[0].state == "ok"
+    with (tmp_path / "lock").open("w") as lock:
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        finding, told = kept.runtime(tmp_path)
+        assert finding.state == "warning" and f"process {os.getpid()} holds" in finding.found and told is None
+    assert kept.runtime(tmp_path)[0].state == "ok"
+
+
+def test_a_socket_is_taken_away_only_where_nobody_holds_the_lock(tmp_path: Path) -> None:
+    import fcntl
+
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "control.sock"))
+    finding, _ = kept.runtime(tmp_path)
+    assert finding.state == "warning" and finding.mend is not None
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError):
+            finding.mend()
+    assert (tmp_path / "control.sock").exists()
+    finding.mend()
+    assert not (tmp_path / "control.sock").exists()
+
+
+def test_a_database_of_a_newer_version_is_a_problem(tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    tmp_path.chmod(0o700)
+    with closing(sqlite3.connect(tmp_path / "runtime.db")) as db:
+        db.execute("PRAGMA user_version = 4000")
+        db.execute("CREATE TABLE one (x)")
+    (tmp_path / "runtime.db").chmod(0o600)
+    assert states(kept.folder(tmp_path)) == [("state folder", "ok"), ("state folder", "problem")]
+    (tmp_path / "runtime.db").write_text("what is this?")
+    assert [finding.state for finding in kept.folder(tmp_path)] == ["ok", "problem"]
+
+
+def test_a_workspace_that_is_no_folder_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    found = list(kept.workspaces({"main": tmp_path / "file", "ops": tmp_path / "new"}))
+    assert [finding.state for finding in found] == ["problem", "ok"]
+    assert found[1].mend is not None and not (tmp_path / "new").exists()

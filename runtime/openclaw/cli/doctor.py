@@ -1,104 +1,118 @@
-"""Tells what a person needs to know of this machine: what holds commands back, and whether the rest is in order.
+"""Tells what a person needs to know before they rely on a runtime here: what is in order, and the cure for what is not.
 
-The sandbox is tried out for real, exactly as commands are held. Changes nothing. The exit code is 1 where something
-needs seeing to.
+Looks at Python and its packages, the project, the credentials of its models, its channels, the state folder, the clock,
+the disk, the next heartbeats, and tries the sandbox out exactly as commands are held. Asks no service, unless --deep:
+then every model is asked for one word, and Telegram and Discord whether they take the bot's token and intents. Changes
+nothing, unless --fix: that puts the modes of the state folder right, makes folders that are missing, takes a socket
+away that was left behind, and tells each. No credential is ever printed.
+
+Exit codes: 0 nothing has to be done (warnings allowed), 1 there are problems, 2 wrong usage.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
-import stat
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from openclaw.cli import _listing
+from openclaw.cli import _columns, _listing
+from openclaw.cli import _doctor_machine as machine
+from openclaw.cli import _doctor_project as project
+from openclaw.cli import _doctor_state as kept
+from openclaw.cli._doctor_finding import Finding
 
-State = Literal["ok", "notice", "problem"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`cure` says what to do about it; empty where nothing has to be done."""
-
-    about: str
-    state: State
-    found: str
-    cure: str = ""
+_MARKS = {"ok": ("ok", "32"), "warning": ("warning", "33"), "problem": ("problem", "31")}
+_STATE, _GAP = 9, 2  # columns
+_LEAST = 30  # columns of what was found
+_ATTEMPT, _CELL = 55, 12
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--json", action="store_true", help="as JSON, with every attempt to get out of the sandbox")
+    parser.add_argument("--deep", action="store_true", help="ask the models and the chat services, too")
+    parser.add_argument("--fix", action="store_true", help="put right what can be put right without asking")
 
 
 def run(args: argparse.Namespace) -> int:
-    findings = [_python(), _user(), _state(args.state), *_project(args.project)]
+    from openclaw.clock import SystemClock
+    from openclaw.secrecy import SECRETS, ambient
+    from openclaw.tools._sandbox import shared
+
+    shared().begin()
+    clock = SystemClock()
+    SECRETS.hold(run, ambient(os.environ))
+    manifests, read = project.manifests(args.project)
+    folders = _workspaces(read)
+    fixed, unfixed = _fixed(args.state, folders) if args.fix else ([], [])
+    served, serving = kept.runtime(args.state)
+    findings = [machine.python(), machine.packages(), machine.user(), manifests]
+    if read is not None:
+        SECRETS.hold(run, read.snapshot.secrets | ambient(read.own))
+        looked = _of_project(read, serving)
+        findings += _asked(read, clock, looked) if args.deep else looked
+    findings += [*kept.folder(args.state), *kept.workspaces(folders), *unfixed, served]
+    findings += [machine.disk(args.state), machine.clock(clock.now(), os.environ, machine.synchronised())]
     sandbox, tried = _sandbox()
     findings.append(sandbox)
     if args.json:
-        _listing.as_json({"findings": [asdict(finding) for finding in findings], "sandbox": tried})
+        told = [_as_json(finding) for finding in findings]
+        _listing.as_json(SECRETS.mask_all({"findings": told, "fixed": fixed, "sandbox": tried}))
     else:
-        print("\n".join([*_told(findings), "", *_matrix(tried)]))
+        _show(findings, fixed, tried if sandbox.state != "ok" or args.deep else None)
+    SECRETS.drop(run)
     return 1 if any(finding.state == "problem" for finding in findings) else 0
 
 
 # ── what is found ────────────────────────────────────────────────────────────────────────────────
 
 
-def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("Python", "ok", f"{version} at {sys.executable}")
+def _of_project(read: project.Read, serving: Mapping[str, Any] | None) -> list[Finding]:
+    snapshot = read.snapshot
+    return [
+        *project.policies(snapshot),
+        *project.credentials(read),
+        *project.channels(snapshot, serving),
+        *project.heartbeats(snapshot),
+    ]
 
 
-def _user() -> Finding:
-    if os.geteuid() == 0:
-        return Finding(
-            "user", "notice", "root: Python tools may do anything to this machine", "run it as a user of its own"
-        )
-    return Finding("user", "ok", f"uid {os.geteuid()}")
+def _asked(read: project.Read, clock: Any, looked: Sequence[Finding]) -> list[Finding]:
+    from openclaw.cli import _doctor_deep as deep
+
+    if sys.stderr.isatty():
+        _listing.note("asking the models and the chat services")
+    return deep.merged(looked, asyncio.run(deep.asked(read, clock, dict(os.environ))))
 
 
-def _state(state: Path) -> Finding:
-    try:
-        status = state.stat()
-    except FileNotFoundError:
-        return Finding("state folder", "ok", f"{state} is made at the first start")
-    except OSError as error:
-        return Finding("state folder", "problem", f"{state}: {error.strerror}", "give it to the user of the runtime")
-    if not stat.S_ISDIR(status.st_mode):
-        return Finding("state folder", "problem", f"{state} is not a folder", "name another one with --state")
-    if status.st_uid != os.geteuid():
-        return Finding(
-            "state folder", "problem", f"{state} belongs to uid {status.st_uid}", f"chown -R {os.geteuid()} {state}"
-        )
-    if status.st_mode & 0o077:
-        mode = f"{stat.S_IMODE(status.st_mode):04o}"
-        return Finding("state folder", "problem", f"others may look into {state} (mode {mode})", f"chmod 700 {state}")
-    return Finding("state folder", "ok", str(state))
+def _workspaces(read: project.Read | None) -> dict[str, Path]:
+    """Those that lie elsewhere than in the state folder, by agent."""
+    agents = read.snapshot.agents.values() if read is not None else ()
+    inside = ("shared", "own")
+    return {agent.id: Path(agent.workspace).expanduser() for agent in agents if agent.workspace not in inside}
 
 
-def _project(project: Path) -> Iterator[Finding]:
-    from openclaw.adapters import importer
-    from openclaw.clock import SystemClock
-    from openclaw.manifest.build import compile
-    from openclaw.manifest.folder import Folder
-
-    if not project.is_dir():
-        yield Finding("project", "problem", f"{project} is not a folder", "name the project's folder with -C")
-        return
-    compiled = compile(Folder.read(project), environment=None, importer=importer(project), today=SystemClock().now())
-    if compiled.snapshot is None:
-        errors = sum(each.severity == "error" for each in compiled.diagnostics)
-        yield Finding("project", "problem", f"{project} has {errors} errors", "openclaw validate")
-        return
-    agents, policies = len(compiled.snapshot.agents), compiled.snapshot.policies.values()
-    yield Finding("project", "ok", f"{project} is valid: {agents} agents")
-    off = [policy.name for policy in policies if policy.sandbox == "off"]
-    if off:
-        yield Finding("policies", "notice", f"the sandbox is switched off by: {', '.join(off)}")
+def _fixed(state: Path, workspaces: Mapping[str, Path]) -> tuple[list[str], list[Finding]]:
+    """What was put right, and what could not be. Looks again until nothing is left: a folder has to be closed before
+    what lies in it can be seen."""
+    done: list[str] = []
+    failed: list[Finding] = []
+    tried: set[str] = set()
+    while True:
+        found = [*kept.folder(state), *kept.workspaces(workspaces), kept.runtime(state)[0]]
+        fresh = [(one, one.mend) for one in found if one.mend is not None and one.found not in tried]
+        if not fresh:
+            return done, failed
+        for one, mend in fresh:
+            tried.add(one.found)
+            try:
+                done.append(mend())
+            except OSError as error:
+                failed.append(Finding("fix", "problem", f"{one.found}: {error.strerror}", one.cure))
 
 
 def _sandbox() -> tuple[Finding, dict[str, Any]]:
@@ -121,21 +135,54 @@ def _judged(mechanism: str, trials: Mapping[Any, Mapping[str, bool]]) -> Finding
             return Finding("sandbox", "problem", f"none: only vetted commands that read run unasked{failed}", cure)
         case "landlock":
             found = "landlock: it hides no single files and cuts off no UDP, so git and what is not vetted asks"
-            return Finding("sandbox", "notice", found, cure)
+            return Finding("sandbox", "warning", found, cure)
         case "seatbelt":
-            return Finding("sandbox", "notice", "sandbox-exec, which nobody has tested with this program yet")
+            return Finding("sandbox", "warning", "sandbox-exec, which nobody has tested with this program yet")
         case _:
-            return Finding("sandbox", "ok", mechanism)
+            return Finding("sandbox", "ok", f"{mechanism} holds what commands do")
 
 
 # ── in words ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _told(findings: list[Finding]) -> Iterator[str]:
+def _as_json(finding: Finding) -> dict[str, Any]:
+    return {"about": finding.about, "state": finding.state, "found": finding.found, "cure": finding.cure}
+
+
+def _show(findings: Sequence[Finding], fixed: Sequence[str], tried: dict[str, Any] | None) -> None:
+    from openclaw.secrecy import SECRETS
+
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    lines = [*_told(findings, color), *(["", *_matrix(tried)] if tried else []), "", *_sum(findings)]
+    for one in fixed:
+        print(f"fixed: {_listing.quote_line(one)}")
+    print(("\n" if fixed else "") + SECRETS.mask("\n".join(lines)))
+
+
+def _told(findings: Sequence[Finding], color: bool) -> Iterator[str]:
+    about = max(len(finding.about) for finding in findings)
+    left = _STATE + about + _GAP
+    columns = max(_columns.width() - left, _LEAST)
     for finding in findings:
-        yield f"{finding.state:<8} {finding.about + ':':<14} {_listing.quote_line(finding.found)}"
+        word, code = _MARKS[finding.state]
+        mark = f"\x1b[{code}m{word}\x1b[0m" if color else word
+        lines = _wrapped(finding.found, columns)
         if finding.cure:
-            yield f"{'':<8} {'':<14} → {_listing.quote_line(finding.cure)}"
+            first, *rest = _wrapped(finding.cure, columns - _GAP)
+            lines += [f"→ {first}", *(f"  {line}" for line in rest)]
+        yield f"{mark}{' ' * (_STATE - len(word))}{finding.about.ljust(about)}{' ' * _GAP}{lines[0]}"
+        yield from (" " * left + line for line in lines[1:])
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    """In lines that are broken between words alone: a path or a command is there to be copied."""
+    return textwrap.wrap(_listing.quote_line(text), columns, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _sum(findings: Sequence[Finding]) -> Iterator[str]:
+    counts = [(sum(one.state == state for one in findings), state) for state in ("problem", "warning")]
+    told = [f"{count} {word}{'s'[: count != 1]}" for count, word in counts if count]
+    yield f"{', '.join(told)}." if told else "All is in order."
 
 
 def _matrix(tried: dict[str, Any]) -> Iterator[str]:
@@ -145,12 +192,12 @@ def _matrix(tried: dict[str, Any]) -> Iterator[str]:
     if not trials:
         yield "No sandbox is known for this machine."
         return
-    yield f"{'tried in the sandbox':<60}" + "".join(f"{name:<12}" for name in trials)
+    yield (f"{'tried in the sandbox':<{_ATTEMPT}}" + "".join(f"{name:<{_CELL}}" for name in trials)).rstrip()
     for name, words in ATTEMPTS.items():
         cells = (
             ("yes" if found[name] else "NO") if name == "runs" else _cell(found[name]) for found in trials.values()
         )
-        yield f"{words:<60}" + "".join(f"{cell:<12}" for cell in cells).rstrip()
+        yield f"{words:<{_ATTEMPT}}" + "".join(f"{cell:<{_CELL}}" for cell in cells).rstrip()
 
 
 def _cell(stopped: bool) -> str:
