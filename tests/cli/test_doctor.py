@@ -178,6 +178,15 @@ def test_mistakes_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     assert "errors, the first: " in finding.found
 
 
+def test_keys_that_others_may_read_are_a_warning(tmp_path: Path) -> None:
+    assert states(looked.dotenv(tmp_path)) == []
+    (tmp_path / ".env").write_text("A=1\n")
+    (tmp_path / ".env").chmod(0o600)
+    assert states(looked.dotenv(tmp_path)) == []
+    (tmp_path / ".env").chmod(0o644)
+    assert states(looked.dotenv(tmp_path)) == [(".env", "warning")]
+
+
 @pytest.mark.parametrize(
     ("options", "environment", "own", "found", "missing"),
     [

@@ -6,9 +6,11 @@ it is never. Nothing here asks a service: that is `_doctor_deep.py`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,6 +59,17 @@ def manifests(project: Path) -> tuple[Finding, Read | None]:
     if warnings:
         return Finding(about, "warning", f"{project}: {_many(warnings, 'warning')}; {has}", "openclaw validate"), read
     return Finding(about, "ok", f"{project}: {has}"), read
+
+
+def dotenv(project: Path) -> Iterator[Finding]:
+    """Who may read the file that holds the keys."""
+    file = project / ".env"
+    with contextlib.suppress(OSError):
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & 0o077:
+            yield Finding(
+                ".env", "warning", f"others may read the keys in {file} (mode {mode:04o})", f"chmod 600 {file}"
+            )
 
 
 def policies(snapshot: Snapshot) -> Iterator[Finding]:

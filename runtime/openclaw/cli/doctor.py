@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     folders = _workspaces(read)
     fixed, unfixed = _fixed(args.state, folders) if args.fix else ([], [])
     served, serving = kept.runtime(args.state)
-    findings = [machine.python(), machine.packages(), machine.user(), manifests]
+    findings = [machine.python(), machine.packages(), machine.user(), manifests, *project.dotenv(args.project)]
     if read is not None:
         SECRETS.hold(run, read.snapshot.secrets | ambient(read.own))
         looked = _of_project(read, serving)

@@ -1,0 +1,84 @@
+"""launchd, on macOS: the property list that keeps a runtime running, and how it is put in force.
+
+launchd has no list of exit codes after which it gives up: a project that cannot start is tried every ten seconds. It
+keeps no log either; what the runtime says is in the state folder.
+"""
+
+from __future__ import annotations
+
+import os
+import plistlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from openclaw.cli._service_wanted import MARK, Wanted
+
+KIND = "launchd"
+_SECONDS = 30.0
+
+
+def text(wanted: Wanted, version: int | None = None) -> str:
+    keys: dict[str, Any] = {
+        "Label": wanted.name,
+        "ProgramArguments": list(wanted.command),
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        "ThrottleInterval": 10,
+        "ExitTimeOut": 15,
+        "Umask": 0o077,
+        "HardResourceLimits": {"Core": 0},
+        "StandardOutPath": str(wanted.log),
+        "StandardErrorPath": str(wanted.log),
+    }
+    if wanted.system:
+        keys["UserName"] = wanted.user
+    whole = plistlib.dumps(keys, sort_keys=False).decode()
+    return whole.replace('<plist version="1.0">', f"<!-- OpenClaw Runtime; {MARK} -->\n" + '<plist version="1.0">')
+
+
+def place(wanted: Wanted) -> Path:
+    if wanted.system:
+        return Path("/Library/LaunchDaemons", f"{wanted.name}.plist")
+    return Path("~/Library/LaunchAgents").expanduser() / f"{wanted.name}.plist"
+
+
+def version() -> int | None:
+    return None
+
+
+def missing(wanted: Wanted) -> str:
+    return "" if shutil.which("launchctl") else "launchd is not on this machine"
+
+
+def install(wanted: Wanted) -> list[list[str]]:
+    return [["launchctl", "bootstrap", _domain(wanted), str(place(wanted))]]
+
+
+def uninstall(wanted: Wanted) -> tuple[list[list[str]], list[list[str]]]:
+    return [["launchctl", "bootout", f"{_domain(wanted)}/{wanted.name}"]], []
+
+
+def condition(wanted: Wanted) -> dict[str, str]:
+    asked = run(["launchctl", "print", f"{_domain(wanted)}/{wanted.name}"])
+    lines = (line.strip().partition(" = ") for line in asked.stdout.splitlines())
+    found: dict[str, str] = {}
+    for key, _, value in lines:
+        found.setdefault(key, value)
+    return {"state": found.get("state", "not loaded"), "pid": found.get("pid", ""), "restarts": found.get("runs", "")}
+
+
+def advice(wanted: Wanted) -> Iterator[str]:
+    yield f"its log: {wanted.log}"
+
+
+def _domain(wanted: Wanted) -> str:
+    return "system" if wanted.system else f"gui/{os.getuid()}"
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
+    )
