@@ -89,6 +89,7 @@ def test_everything_that_the_image_is_made_of_is_there_and_let_through() -> None
     assert not any(fnmatch.fnmatch(".env", one) or one.startswith(".git") for one in admitted)
 
 
+@pytest.mark.slow
 def test_what_is_copied_is_enough_for_a_wheel(tmp_path: Path) -> None:
     """Built as the image builds it, of these files and no others."""
     for source in copied():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from doubles.house import AGENT, CHANNELS, project
+from doubles.house import AGENT, CHANNELS, lived, project
 from openclaw.cli import _doctor_machine as machine
 from openclaw.cli import _doctor_project as looked
 from openclaw.cli import _doctor_state as kept
@@ -113,6 +116,17 @@ def test_fix_puts_right_what_is_safe_and_tells_it(tmp_path: Path, capsys: pytest
     assert json.loads(asked(capsys, root, state, "--fix", "--json")[1])["fixed"] == []
 
 
+def test_nothing_heavy_is_imported_unless_somebody_is_asked(tmp_path: Path) -> None:
+    heavy = ("anthropic", "telegram", "discord", "starlette", "uvicorn", "httpx2", "rich", "prompt_toolkit")
+    code = (
+        "import sys; from openclaw.cli import main; main(sys.argv[1:]); "
+        f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    given = ["-C", str(PROJECT), "--state", str(tmp_path / "state"), "doctor"]
+    done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr.strip() == "[]"
+
+
 # ── the machine ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -154,6 +168,14 @@ def test_the_kernel_says_whether_something_keeps_the_clock() -> None:
 def test_the_disk_is_that_of_a_folder_which_is_yet_to_come(tmp_path: Path) -> None:
     found = machine.disk(tmp_path / "not" / "there")
     assert found.about == "disk" and f"free at {tmp_path}" in found.found
+
+
+def test_what_keeps_bubblewrap_from_its_namespaces_is_named(tmp_path: Path) -> None:
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel" / "unprivileged_userns_clone").write_text("1\n")
+    assert "a container's filter" in machine.freed(tmp_path)
+    (tmp_path / "kernel" / "apparmor_restrict_unprivileged_userns").write_text("1\n")
+    assert machine.freed(tmp_path) == "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
 
 
 def test_sizes_and_spans_read_as_people_say_them() -> None:
@@ -242,6 +264,25 @@ def test_channels_are_set_or_off_and_a_port_is_free_held_by_us_or_taken(tmp_path
         ours = {"channels": {"http": "running"}, "pid": 4711}
         held = next(iter(looked.channels(snapshot, ours)))
         assert held.state == "ok" and "process 4711" in held.found
+
+
+def test_a_runtime_that_serves_is_named_and_the_port_it_holds_is_no_problem(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    channels = f"channels: {{http: {{kind: http, port: {port}, token: operator-token-0123456789}}}}\n"
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files={"channels.yaml": channels})
+
+    async def whole() -> tuple[Finding, Finding]:
+        async with lived(root, tmp_path / "state", demo=True) as (app, _):
+            finding, told = await asyncio.to_thread(kept.runtime, tmp_path / "state")
+            while told is None:  # its socket is not open yet
+                finding, told = await asyncio.to_thread(kept.runtime, tmp_path / "state")
+            return finding, next(iter(looked.channels(app.supervisor.current.snapshot, told)))
+
+    serving, held = asyncio.run(asyncio.wait_for(whole(), 60))
+    assert serving.state == held.state == "ok"
+    assert f"process {os.getpid()} serves {root}, for less than a minute" in serving.found
+    assert held.found == f"http on 127.0.0.1:{port}, held by the runtime that serves (process {os.getpid()})"
 
 
 def test_the_next_heartbeats_are_named_and_one_that_reaches_nobody_is_a_warning(tmp_path: Path) -> None:

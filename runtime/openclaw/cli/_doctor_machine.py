@@ -20,6 +20,11 @@ _FULL, _LOW = 64 * 2**20, 2**30  # bytes that are left on a disk: below the firs
 _FEW_FILES = 10_000  # that can still be made
 _NEWEST = 2200  # a clock beyond it is wrong, as one is that lies before this program was written
 _UNSYNCHRONISED = 0x0040  # STA_UNSYNC of adjtimex(2)
+_FORBID = (  # settings of kernels, the value with which users make no namespaces, and one with which they do
+    ("user.max_user_namespaces", "0", "15000"),
+    ("kernel.unprivileged_userns_clone", "0", "1"),
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+)
 _REQUIRED = re.compile(r"([A-Za-z0-9][\w.-]*)(?:\[[^]]*\])?\s*\(?([^;)]*)\)?\s*(?:;(.*))?")
 _BOUND = re.compile(r"(>=|<=|<|>|==|!=|~=)\s*([0-9][\w.*]*)")
 
@@ -172,3 +177,18 @@ def disk(folder: Path) -> Finding:
         cure = "delete files: on a disk without inodes nothing new is taken in"
         return Finding("disk", "warning", f"{found}, but room for {files.f_favail:,} more files only", cure)
     return Finding("disk", "ok", found)
+
+
+# ── namespaces ───────────────────────────────────────────────────────────────────────────────────
+
+
+def freed(settings: Path = Path("/proc/sys")) -> str:
+    """What lets a bubblewrap that is installed, and fails, make its namespaces."""
+    for name, forbids, free in _FORBID:
+        try:
+            value = settings.joinpath(*name.split(".")).read_text("ascii").strip()
+        except OSError:
+            continue
+        if value == forbids:
+            return f"sudo sysctl -w {name}={free}"
+    return "let this process make namespaces: a container's filter or the unit it runs in forbids it"

@@ -125,7 +125,7 @@ def runtime(state: Path) -> tuple[Finding, Mapping[str, Any] | None]:
 
 
 def _serving(told: Mapping[str, Any]) -> Finding:
-    found = f"process {told['pid']} serves {told['project']}, since {span(told['uptime_seconds'])}"
+    found = f"process {told['pid']} serves {told['project']}, for {span(told['uptime_seconds'])}"
     if told["version"] != openclaw.__version__:
         return Finding("runtime", "warning", f"{found}, with version {told['version']}", "start it anew")
     if told["demo"]:

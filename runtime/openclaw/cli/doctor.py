@@ -128,7 +128,7 @@ def _sandbox() -> tuple[Finding, dict[str, Any]]:
 
 
 def _judged(mechanism: str, trials: Mapping[Any, Mapping[str, bool]]) -> Finding:
-    cure = "install bubblewrap (Debian: apt install bubblewrap) and let users make user namespaces"
+    cure = machine.freed() if "bubblewrap" in trials else "install bubblewrap (Debian: sudo apt install bubblewrap)"
     match mechanism:
         case "none":
             failed = "; what could work failed its trial" if trials else ""
