@@ -15,6 +15,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -126,6 +127,13 @@ def test_nothing_in_a_unit_takes_from_the_sandbox_what_it_needs(tmp_path: Path) 
         assert keys["NoNewPrivileges"] == "yes" and keys["KillMode"] == "mixed" and keys["TimeoutStopSec"] == "15"
         assert keys["Restart"] == "on-failure" and keys["RestartMaxDelaySec"] == "2min"
     assert keys["User"] == "daemon" and keys["ProtectSystem"] == "strict"
+
+
+@pytest.mark.parametrize("keeper", [systemd, launchd])
+def test_whom_a_unit_runs_as_is_read_back(tmp_path: Path, keeper: ModuleType) -> None:
+    assert keeper.user_of(keeper.text(wanted(tmp_path, system=True))) == "daemon"
+    assert keeper.user_of(keeper.text(wanted(tmp_path))) is None
+    assert keeper.user_of("no unit at all") is None
 
 
 def test_private_tmp_is_on_where_it_hides_nothing() -> None:

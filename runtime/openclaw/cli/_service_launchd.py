@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from openclaw.cli._service_wanted import MARK, Wanted
 
@@ -43,6 +44,14 @@ def place(wanted: Wanted) -> Path:
     if wanted.system:
         return Path("/Library/LaunchDaemons", f"{wanted.name}.plist")
     return Path("~/Library/LaunchAgents").expanduser() / f"{wanted.name}.plist"
+
+
+def user_of(unit: str) -> str | None:
+    try:
+        found = plistlib.loads(unit.encode()).get("UserName")
+    except (ValueError, plistlib.InvalidFileException, ExpatError):
+        return None
+    return str(found) if found else None
 
 
 def version() -> int | None:

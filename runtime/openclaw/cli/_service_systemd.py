@@ -134,6 +134,12 @@ def place(wanted: Wanted) -> Path:
     return folder / "systemd" / "user" / f"{wanted.name}.service"
 
 
+def user_of(unit: str) -> str | None:
+    """Whom a unit runs as, where it says so."""
+    found = re.search(r"^User=(.+)$", unit, re.MULTILINE)
+    return found[1] if found else None
+
+
 def version() -> int | None:
     """Of the systemd that is installed."""
     if shutil.which("systemctl") is None:

@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     keeper = _keeper(getattr(args, "kind", None))
     if args.action == "uninstall":
         return _uninstall(keeper, _named(args), dry=args.dry_run)
+    if args.action == "status" and args.system and not args.run_as:
+        args.run_as = _installed_for(keeper, args)
     wanted, folder = _wanted(args)
     match args.action:
         case "print":
@@ -76,6 +78,16 @@ def _keeper(kind: str | None) -> ModuleType:
 def _named(args: argparse.Namespace) -> Wanted:
     """Enough to take it away, also where the project is gone."""
     return Wanted(args.name, args.project, args.state, (args.state,), _user(args), args.system)
+
+
+def _installed_for(keeper: ModuleType, args: argparse.Namespace) -> str | None:
+    """Whom the machine's unit of this name runs as."""
+    path: Path = keeper.place(_named(args))
+    try:
+        found: str | None = keeper.user_of(path.read_text("utf-8", "replace"))
+    except OSError:
+        return None
+    return found
 
 
 def _wanted(args: argparse.Namespace) -> tuple[Wanted, Folder]:
