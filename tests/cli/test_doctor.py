@@ -264,24 +264,34 @@ def test_channels_are_set_or_off_and_a_port_is_free_held_by_us_or_taken(tmp_path
         ours = {"channels": {"http": "running"}, "pid": 4711}
         held = next(iter(looked.channels(snapshot, ours)))
         assert held.state == "ok" and "process 4711" in held.found
+        failed = next(iter(looked.channels(snapshot, {"channels": {"http": "failed: it is taken"}, "pid": 1})))
+        assert failed.state == "problem" and "says: failed: it is taken" in failed.found
+        silent = {"receiving": {"http": {"condition": "silent", "trouble": "no answer"}}, "pid": 1}
+        assert next(iter(looked.channels(snapshot, silent))).state == "warning"
 
 
 def test_a_runtime_that_serves_is_named_and_the_port_it_holds_is_no_problem(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     channels = f"channels: {{http: {{kind: http, port: {port}, token: operator-token-0123456789}}}}\n"
-    root = project(tmp_path / "p", "http://127.0.0.1:9", files={"channels.yaml": channels})
+    beats = "heartbeats: {early: {cron: '30 7 * * *', prompt: Look.}}\n"
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files={"channels.yaml": channels, "heartbeats.yaml": beats})
 
-    async def whole() -> tuple[Finding, Finding]:
+    async def whole() -> tuple[Finding, Finding, Finding, Finding]:
         async with lived(root, tmp_path / "state", demo=True) as (app, _):
             finding, told = await asyncio.to_thread(kept.runtime, tmp_path / "state")
             while told is None:  # its socket is not open yet
                 finding, told = await asyncio.to_thread(kept.runtime, tmp_path / "state")
-            return finding, next(iter(looked.channels(app.supervisor.current.snapshot, told)))
+            other, nothing = await asyncio.to_thread(kept.runtime, tmp_path / "state", tmp_path)
+            assert nothing is None
+            snapshot = app.supervisor.current.snapshot
+            return finding, other, next(looked.channels(snapshot, told)), next(looked.heartbeats(snapshot, told))
 
-    serving, held = asyncio.run(asyncio.wait_for(whole(), 60))
+    serving, other, held, beating = asyncio.run(asyncio.wait_for(whole(), 60))
     assert serving.state == held.state == "ok"
     assert f"process {os.getpid()} serves {root}, for less than a minute" in serving.found
+    assert other.state == "warning" and f"and not {tmp_path}" in other.found
+    assert beating.found.startswith("1 of 1 on; next: early ")
     assert held.found == f"http on 127.0.0.1:{port}, held by the runtime that serves (process {os.getpid()})"
 
 

@@ -128,12 +128,27 @@ def channels(snapshot: Snapshot, serving: Mapping[str, Any] | None) -> Iterator[
         kind, options = channel.options.kind, channel.options.options
         if channel.skipped is not None:
             yield Finding(about, "ok", f"off: {channel.skipped.removeprefix('switched off ').strip('()')}")
+        elif (amiss := _amiss(channel.key, serving or {})) is not None:
+            yield amiss
         elif kind == "http":
             yield _port(channel, serving)
         elif "token" in options:
             yield Finding(about, "ok", f"{kind}, its token is set; --deep tries it")
         else:
             yield Finding(about, "ok", kind)
+
+
+def _amiss(key: str, serving: Mapping[str, Any]) -> Finding | None:
+    """What the runtime that serves has to say of a channel that does not do its work."""
+    about, state = f"channel {key}", str(serving.get("channels", {}).get(key, ""))
+    if state.startswith("failed"):
+        found = f"the runtime that serves says: {state}"
+        return Finding(about, "problem", found, "mend that, then start the runtime anew or edit the channel")
+    told = serving.get("receiving", {}).get(key, {})
+    if told.get("condition") == "silent" or told.get("trouble"):
+        why = f": {told['trouble']}" if told.get("trouble") else ""
+        return Finding(about, "warning", f"the runtime that serves receives nothing there{why}", "look at the network")
+    return None
 
 
 def _port(channel: Channel, serving: Mapping[str, Any] | None) -> Finding:
@@ -146,7 +161,7 @@ def _port(channel: Channel, serving: Mapping[str, Any] | None) -> Finding:
     if failed is None:
         return Finding(about, "ok", f"{where}, which is free")
     if failed.errno == errno.EADDRINUSE:
-        if serving is not None and channel.key in serving.get("channels", {}):
+        if serving is not None and serving.get("channels", {}).get(channel.key) == "running":
             return Finding(about, "ok", f"{where}, held by the runtime that serves (process {serving['pid']})")
         cure = f"set `port` (OPENCLAW_HTTP_PORT), or end what uses it: lsof -nP -iTCP:{port}"
         return Finding(about, "problem", f"{where}, which another program uses", cure)
@@ -171,11 +186,12 @@ def _tried(host: str, port: int) -> OSError | None:
 # ── heartbeats ───────────────────────────────────────────────────────────────────────────────────
 
 
-def heartbeats(snapshot: Snapshot) -> Iterator[Finding]:
-    """When they run next as the manifests have it, and whether what they deliver can arrive."""
+def heartbeats(snapshot: Snapshot, serving: Mapping[str, Any] | None = None) -> Iterator[Finding]:
+    """When they run next: as the runtime that serves has it, reminders and pauses included, else as the manifests have
+    it. And whether what they deliver can arrive."""
     from openclaw.cli._beats import planned
 
-    rows = planned(snapshot)
+    rows = serving["heartbeats"] if serving else planned(snapshot)
     coming = sorted((datetime.fromisoformat(row["next"]), row["name"]) for row in rows if row["next"])
     if not rows:
         yield Finding("heartbeats", "ok", "none")

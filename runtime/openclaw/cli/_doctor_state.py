@@ -100,18 +100,23 @@ def workspaces(folders: Mapping[str, Path]) -> Iterator[Finding]:
 # ── who holds it ─────────────────────────────────────────────────────────────────────────────────
 
 
-def runtime(state: Path) -> tuple[Finding, Mapping[str, Any] | None]:
-    """Who holds the folder, and what a runtime that serves says of itself."""
+def runtime(state: Path, project: Path | None = None) -> tuple[Finding, Mapping[str, Any] | None]:
+    """Who holds the folder, and what a runtime that serves says of itself and its heartbeats; nothing of that where it
+    serves another project."""
     about = "runtime"
     if not state.is_dir():
         return Finding(about, "ok", "none runs"), None
     try:
         with running(state) as served:
-            told: Mapping[str, Any] | None = served.get("status") if served else None
+            told = {**served.get("status"), **served.get("heartbeats")} if served else None
     except OpenClawError as error:
         return Finding(about, "warning", str(error), "openclaw status"), None
     if told is not None:
-        return _serving(told), told
+        serving = _serving(told)
+        if project is not None and Path(told["project"]) != project.resolve():
+            cure = f"look at that one (-C {told['project']}), or name another --state"
+            return Finding(about, "warning", f"{serving.found}, and not {project}", cure), None
+        return serving, told
     holder = held_by(state / "lock")
     if holder is not None:
         who = f"process {holder}" if holder else "a process"

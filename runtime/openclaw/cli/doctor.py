@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     manifests, read = project.manifests(args.project)
     folders = _workspaces(read)
     fixed, unfixed = _fixed(args.state, folders) if args.fix else ([], [])
-    served, serving = kept.runtime(args.state)
+    served, serving = kept.runtime(args.state, args.project)
     findings = [machine.python(), machine.packages(), machine.user(), manifests, *project.dotenv(args.project)]
     if read is not None:
         SECRETS.hold(run, read.snapshot.secrets | ambient(read.own))
@@ -77,7 +77,7 @@ def _of_project(read: project.Read, serving: Mapping[str, Any] | None) -> list[F
         *project.policies(snapshot),
         *project.credentials(read),
         *project.channels(snapshot, serving),
-        *project.heartbeats(snapshot),
+        *project.heartbeats(snapshot, serving),
     ]
 
 
