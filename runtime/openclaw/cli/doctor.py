@@ -18,13 +18,18 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openclaw.cli import _columns, _listing
 from openclaw.cli import _doctor_machine as machine
 from openclaw.cli import _doctor_project as project
 from openclaw.cli import _doctor_state as kept
 from openclaw.cli._doctor_finding import Finding
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from openclaw.permissions.facts import Walls
 
 _MARKS = {"ok": ("ok", "32"), "warning": ("warning", "33"), "problem": ("problem", "31")}
 _STATE, _GAP = 9, 2  # columns
@@ -41,9 +46,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from openclaw.clock import SystemClock
     from openclaw.secrecy import SECRETS, ambient
-    from openclaw.tools._sandbox import shared
 
-    shared().begin()
+    trying = _trying()
     clock = SystemClock()
     SECRETS.hold(run, ambient(os.environ))
     manifests, read = project.manifests(args.project)
@@ -57,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         findings += _asked(read, clock, looked) if args.deep else looked
     findings += [*kept.folder(args.state), *kept.workspaces(folders), *unfixed, served]
     findings += [machine.disk(args.state), machine.clock(clock.now(), os.environ, machine.synchronised())]
-    sandbox, tried = _sandbox()
+    sandbox, tried = _sandbox(trying)
     findings.append(sandbox)
     if args.json:
         told = [_as_json(finding) for finding in findings]
@@ -115,14 +119,27 @@ def _fixed(state: Path, workspaces: Mapping[str, Path]) -> tuple[list[str], list
                 failed.append(Finding("fix", "problem", f"{one.found}: {error.strerror}", one.cure))
 
 
-def _sandbox() -> tuple[Finding, dict[str, Any]]:
-    """What holds commands here, and each mechanism that could, attempt by attempt."""
+def _trying() -> dict[Walls, Future[dict[str, bool]]]:
+    """A trial of each mechanism that could hold commands here, in the background: they take longest."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from openclaw.tools._sandbox import candidates, shared
     from openclaw.tools._sandbox_trial import trial
 
-    sandbox = shared()
-    walls = sandbox.walls()
-    trials = {each.mechanism: trial(sandbox, each) for each in candidates()}
+    pool = ThreadPoolExecutor()
+    trying = {walls: pool.submit(trial, shared(), walls) for walls in candidates()}
+    pool.shutdown(wait=False)
+    return trying
+
+
+def _sandbox(trying: Mapping[Walls, Future[dict[str, bool]]]) -> tuple[Finding, dict[str, Any]]:
+    """What holds commands here: the first that stops what it promises, as a runtime chooses."""
+    from openclaw.permissions.facts import NO_WALLS
+    from openclaw.tools._sandbox_trial import stopped
+
+    made = {walls: future.result() for walls, future in trying.items()}
+    walls = next((walls for walls, matrix in made.items() if stopped(matrix, walls)), NO_WALLS)
+    trials = {walls.mechanism: matrix for walls, matrix in made.items()}
     tried = {"mechanism": walls.mechanism, "masks": walls.masks, "network": walls.network, "trials": trials}
     return _judged(walls.mechanism, trials), tried
 

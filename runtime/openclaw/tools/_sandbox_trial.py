@@ -54,7 +54,11 @@ exit 0
 
 def holds(sandbox: Sandbox, walls: Walls) -> bool:
     """Whether every attempt fails that these walls promise to stop."""
-    matrix = trial(sandbox, walls)
+    return stopped(trial(sandbox, walls), walls)
+
+
+def stopped(matrix: Mapping[str, bool], walls: Walls) -> bool:
+    """The same of a trial that was made."""
     needed = [*_ANY, *(_MASKS if walls.masks else ()), *(("connect", "network") if walls.network else ())]
     return all(matrix[name] for name in needed)
 
