@@ -52,7 +52,6 @@ class Applying:
             await self._intake.undo(fresh)
             raise
         self._heartbeats.replan()
-        why = "its policy, or who may answer it, was changed meanwhile"
-        self._approvals.cancel(partial(lapsed, snapshot=snapshot), reason=why)
+        self._approvals.withdraw(partial(lapsed, snapshot=snapshot))
         for key in changed:
             self._intake.replace(key, snapshot.channels.get(key), fresh)

@@ -395,6 +395,7 @@ class Asked:
 class Settled:
     approval: str  # its id
     answer: Answer | Literal["expired", "cancelled"]
+    why: str = ""  # it was withdrawn
 
 
 @dataclass(frozen=True, slots=True)
