@@ -323,6 +323,9 @@ class Operations(Protocol):
     async def reload(self) -> Mapping[str, Any]:
         """Applies what is on disk now, or says why not."""
 
+    def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
+        """Tells of every attempt from now on, as `reloads` lists them; call what is returned to stop."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
