@@ -16,7 +16,7 @@ from openclaw import commands, compaction, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock, Waits
-from openclaw.errors import DiskFull
+from openclaw.errors import AgentGone, DiskFull
 from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
@@ -212,7 +212,10 @@ class Answering:
         self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher, beside: Beside
     ) -> Job:
         beat = self.beats.of(queued.message)
-        agent = _as_asked(generation.snapshot.agents[queued.route.agent], beat, generation.snapshot)
+        agent = generation.snapshot.agents.get(queued.route.agent)
+        if agent is None:
+            raise AgentGone(f"there is no agent {queued.route.agent} any more")
+        agent = _as_asked(agent, beat, generation.snapshot)
         models = Models(speak(agent, generation), self.cooling, tell)
         waits = Waits(self.clock)
         log = replace(self._log(queued, transcript), journal=waited_for(self.journal, waits))
