@@ -6,7 +6,6 @@ Python tools is among them.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +17,6 @@ from openclaw.manifest import modules
 from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.folder import MOST_BYTES, Folder
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.messages import ToolSpec
 
 _MOST_WATCHED = 1000  # folders below agents/: a link may lead anywhere
 _MOST_LINKS = 40  # one after another, as the kernel has it
@@ -42,19 +40,13 @@ class Reading:
     watched: Watched = Watched()
 
     @property
-    def code(self) -> Collection[str]:
-        root = Path(self.folder.root)
-        return {str(root / name) for name in self.folder.more if modules.is_module(name)}
-
-    @property
     def contents(self) -> Mapping[str, str]:
         return contents_of(self.folder)
 
 
-def contents_of(folder: Folder, code: Mapping[str, str | None] = {}) -> Mapping[str, str]:
+def contents_of(folder: Folder) -> Mapping[str, str]:
     """A digest for every file that was read, and what could not be."""
-    own = {str(Path(folder.root, n)): d for n, d in folder.sources.items() if modules.is_module(n)}
-    return {**folder.sources, **own, **{f"{problem.file} (problem)": problem.message for problem in folder.problems}}
+    return {**folder.sources, **{f"{problem.file} (problem)": problem.message for problem in folder.problems}}
 
 
 def read(
@@ -144,18 +136,3 @@ def stirred(folder: Folder, snapshot: Snapshot, changed: Collection[str]) -> fro
     if code - frozenset().union(*made.values()):
         return frozenset(tools)
     return frozenset(name for name, files in made.items() if files & code)
-
-
-def module_of(spec: ToolSpec) -> str:
-    return str(spec.options.get("reference", "")).partition(":")[0]
-
-
-def module_files(root: Path, module: str) -> set[Path]:
-    return {root / name for name in modules.made_of(Folder(str(root), {}), module)}
-
-
-def digest(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None

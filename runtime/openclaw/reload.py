@@ -28,13 +28,14 @@ from openclaw.manifest.snapshot import Snapshot
 from openclaw.parts import Reader
 from openclaw.plan.lost import Judged, judged, lost
 from openclaw.plan.names import named
-from openclaw.reading import Reading, below, contents_of, digest, module_files, module_of, read
+from openclaw.reading import Reading, Watched, below, contents_of, look, read, stirred, watched
 
 log = logging.getLogger(__name__)
 
 KEPT = 50  # attempts that are remembered
 TOLD = 5  # errors of one attempt that the log shows
 AGAIN = (5.0, 15.0, 60.0)  # seconds until a failed attempt is made again; the last of them again and again
+UNASKED = ("edit", "retry")  # triggers that no person gave
 JUDGING = 5.0  # seconds that what an edit means for permissions may take to be found out
 
 Hearer = Callable[[Attempt], None]
@@ -80,7 +81,7 @@ class Reload:
         self._current = current
         self._apply = apply
         self._files: frozenset[str] = frozenset()  # that the latest try looked for beyond the manifests, found or not
-        self._code: frozenset[str] = frozenset()  # and those of Python modules, as absolute paths
+        self._watched = Watched()
         self._seen: Mapping[str, str] = {}  # what the last look found: path -> digest
         self._applied: Mapping[str, str] = {}  # and what is in force was made of
         self._in_force = Folder.of({})  # its bytes
@@ -92,12 +93,12 @@ class Reload:
         self._going_on: set[asyncio.Task[Attempt]] = set()
         self._hearers: list[Hearer] = []
 
-    def begin(self, reading: Reading, *, last_good: bool = False) -> None:
-        """What the running snapshot was made of: the next look compares against it."""
+    def begin(self, reading: Reading, *, last_good: bool = False, exact: bool = True) -> None:
+        """What the running snapshot was made of: the next look compares against it. Not `exact`: of more than that."""
         self.last_good = last_good
         self.counts.succeeded = None if last_good else self._clock.now()
         self._note(reading)
-        self._applied, self._in_force = self._seen, reading.folder
+        self._applied, self._in_force = self._seen if exact else {}, reading.folder
 
     async def close(self) -> None:
         """Ends what is going on, and waits for it."""
@@ -124,15 +125,19 @@ class Reload:
     def folders(self) -> list[Path]:
         """What there is to watch: the root, every folder of agents, and those of files that manifests name."""
         agents = below(self._root / "agents")
-        named = {(self._root / name).parent for name in (*self._files, *self._code)}
-        return list(dict.fromkeys([self._root, *agents, *sorted(named)]))
+        return list(dict.fromkeys([self._root, *agents, *self._watched.folders]))
+
+    def names(self) -> frozenset[str]:
+        """Names of what was read: a change of one of these counts, whatever it looks like."""
+        return self._watched.names
 
     async def look(self) -> None:
         """What the watch calls: an attempt if any content is different from the last time."""
-        if await self._settled() != self._seen:
-            await self.attempt("edit")
+        folder, found = await self._settled()
+        if found != self._seen:
+            await self.attempt("edit", folder)
 
-    async def _settled(self) -> Mapping[str, str]:
+    async def _settled(self) -> tuple[Folder | None, Mapping[str, str]]:
         """What is on disk, once a file of which only a beginning is left has had the time to be whole again."""
         folder, found = await asyncio.to_thread(self._looked)
         before = self._seen
@@ -142,38 +147,39 @@ class Reload:
             await self._clock.sleep(shrinking.SETTLE)
             before = found
             folder, found = await asyncio.to_thread(self._looked)
-        return found
+        return folder if folder.on_disk else None, found
 
     def _looked(self) -> tuple[Folder, Mapping[str, str]]:
         """What cannot even be looked at is a content of its own: what is amiss there, an attempt will tell."""
         try:
-            folder = Folder.read(self._root)
-            for name in self._files:
-                folder.read_file(name)
-            return folder, contents_of(folder, {path: digest(Path(path)) for path in self._code})
+            folder = look(self._root, self._files)
+            self._watched = watched(folder)  # links may lead elsewhere, though the same is there
+            return folder, contents_of(folder)
         except Exception as error:
             return Folder.of({}), {"(unreadable)": repr(error)}
 
     def _note(self, reading: Reading) -> None:
-        self._files, self._code = frozenset(reading.folder.more), frozenset(reading.code)
+        self._files, self._watched = frozenset(reading.folder.more), reading.watched
         self._seen = reading.contents
 
     # ── attempts ─────────────────────────────────────────────────────────────────────────────────
 
-    async def attempt(self, trigger: str) -> Attempt:
+    async def attempt(self, trigger: str, folder: Folder | None = None) -> Attempt:
         """Compiles what is on disk and applies it, or leaves everything as it is. Attempts follow one another; one that
-        was begun goes on to its end though whoever asked for it is gone. Raises StorageFailed alone."""
-        task = asyncio.create_task(self._attempt(trigger), name=f"reload ({trigger})")
+        was begun goes on to its end though whoever asked for it is gone. `folder`: what was read of the project just
+        now. Raises StorageFailed alone."""
+        task = asyncio.create_task(self._attempt(trigger, folder), name=f"reload ({trigger})")
         self._going_on.add(task)
         task.add_done_callback(self._going_on.discard)
         return await asyncio.shield(task)
 
-    async def _attempt(self, trigger: str) -> Attempt:
+    async def _attempt(self, trigger: str, folder: Folder | None) -> Attempt:
+        fresh = None if self._lock.locked() else folder  # whoever waits for others reads what is there afterwards
         async with self._lock:
             self._number += 1
             at, started = self._clock.now(), self._clock.monotonic()
             try:
-                tried = await self._try(trigger)
+                tried = await self._try(trigger, fresh)
             except StorageFailed as error:
                 self.broken(error)
                 raise
@@ -199,9 +205,9 @@ class Reload:
             self._conclude(attempt, tried.cause)
             return attempt
 
-    async def _try(self, trigger: str) -> _Tried:
+    async def _try(self, trigger: str, folder: Folder | None) -> _Tried:
         try:
-            reading = await asyncio.to_thread(self._read, self._root, self._clock.now())
+            reading = await asyncio.to_thread(self._read, self._root, self._clock.now(), folder=folder)
         except Exception:
             _, self._seen = await asyncio.to_thread(self._looked)  # the same once more would come to the same
             raise
@@ -209,18 +215,20 @@ class Reload:
         said, old, new = reading.compiled.diagnostics, self._current(), reading.compiled.snapshot
         if new is None:
             return _Tried("refused", said)
-        held = shrinking.held(self._in_force, old, reading.folder, new) if trigger == "edit" else None
+        held = shrinking.held(self._in_force, old, reading.folder, new) if trigger in UNASKED else None
         if held:
             return _Tried("refused", arrange([*said, *held.diagnostics]))
         restart = self.settled(new, reading.folder)
         if self._seen == self._applied:
             self.last_good = False
             return _Tried("needs restart" if restart else "unchanged", said, restart=restart, in_force=True)
-        stirred = self._stirred(new)
-        changes, gone = await asyncio.to_thread(lambda: (differences(old, new, stirred), lost(old, new)))
+        seen, applied = self._seen, self._applied
+        changed = {name for name in seen.keys() | applied.keys() if seen.get(name) != applied.get(name)}
+        tools = await asyncio.to_thread(stirred, reading.folder, new, changed)
+        changes, gone = await asyncio.to_thread(lambda: (differences(old, new, tools), lost(old, new)))
         done = _Tried(
             "needs restart" if restart else "applied",
-            said, changes, gone, restart, in_force=True, folder=reading.folder, old=old, new=new, stirred=stirred,
+            said, changes, gone, restart, in_force=True, folder=reading.folder, old=old, new=new, stirred=tools,
         )  # fmt: skip
         try:
             await self._apply(new, reading.folder)
@@ -285,15 +293,6 @@ class Reload:
                 hearer(attempt)
             except Exception:
                 log.exception("somebody who hears of reloads failed")
-
-    def _stirred(self, snapshot: Snapshot) -> frozenset[str]:
-        """The Python tools whose code is different from what was in force."""
-        changed = {path for path in self._code if self._seen.get(path) != self._applied.get(path)}
-        return frozenset(
-            name
-            for name, spec in snapshot.tools.items()
-            if spec.kind == "python" and changed & set(map(str, module_files(self._root, module_of(spec))))
-        )
 
     # ── once more ────────────────────────────────────────────────────────────────────────────────
 
