@@ -155,7 +155,7 @@ class App:
     def _prepare_reload(self, project: Project) -> None:
         project_folder, state, read = self.house.project, self.house.state, self.parts.read
         self.applying = Applying(
-            self.supervisor, self.intake, self.approvals, self.heartbeats, self._conceal, self.demo
+            self.supervisor, self.intake, self.approvals, self.heartbeats, self._conceal, self.demo, self.clock
         )
         self.reload = Reload(project_folder, state, self.clock, self._snapshot, self.applying.apply, read)
         self.reload.broken, self.reload.settled = self._fail, partial(settled, self.options, self.demo)
@@ -176,7 +176,8 @@ class App:
         self.intake.full = lambda: self.space.since is not None
         self.intake.watched = "watchdog" not in self.parts.without
         kind, attended = self.parts.kind, self.parts.attended
-        wiring = Wiring(self.sessions.post, self.desk, self.delivery, self.store.marks, kind, attended)
+        marks, inbox = self.store.marks, self.store.inbox
+        wiring = Wiring(self.sessions.post, self.desk, self.delivery, marks, inbox, kind, attended)
         self.intake.join(wiring, self.runners)
         self.intake.choose()
         self.notices += self.intake.notices
