@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from doubles.house import AGENT, TOOLS, Process, Program, lived, project, until
 from doubles.house import TOKEN as OPERATOR
-from doubles.messages_server import MessagesServer, Reply, thinking, tool
+from doubles.house import TOOLS, Program, lived, project, until
+from doubles.messages_server import MessagesServer, Reply, tool
 from doubles.telegram_house import ANA, answered
 from doubles.telegram_server import TOKEN, TelegramServer
 from openclaw.app import App
@@ -176,9 +176,11 @@ async def queued(operator: Program, *texts: str, **more: Any) -> list[str]:
 
 async def ended(operator: Program, id: str) -> dict[str, Any]:
     async with asyncio.timeout(60):
-        while (found := (await operator.http.get(f"/api/messages/{id}")).json())["status"] in ("queued", "running"):
+        while True:
+            found: dict[str, Any] = (await operator.http.get(f"/api/messages/{id}")).json()
+            if found["status"] not in ("queued", "running"):
+                return found
             await asyncio.sleep(0.01)
-    return found
 
 
 def test_what_waits_for_an_agent_that_is_removed_is_answered_in_order_by_the_default_one_with_a_word(
