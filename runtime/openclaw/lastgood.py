@@ -84,10 +84,10 @@ def _keep(place: Path, folder: Folder, verify: bool, step: Step) -> None:
         _remove(place, name, step)  # nobody knows whose it is
     moves = {name: str(at) for at, name in enumerate(n for n, digest in digests.items() if there.get(n) != digest)}
     listed = _List({name: digests[name] for name in files}, {name: digests[name] for name in more}, elsewhere, moves)
-    if not moves and kept is not None and replace(kept, moves={}) == listed:
-        return
     step()
     shutil.rmtree(place / NEXT, ignore_errors=True)
+    if not moves and kept is not None and replace(kept, moves={}) == listed:
+        return
     _make(place / NEXT, step)
     contents = {**more, **files}
     for name, at in moves.items():
