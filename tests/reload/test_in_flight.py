@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from doubles.house import TOKEN as OPERATOR
-from doubles.house import TOOLS, Program, lived, project, until
-from doubles.messages_server import MessagesServer, Reply, tool
+from doubles.house import TOOLS, Process, Program, lived, project, until
+from doubles.messages_server import MessagesServer, Reply, thinking, tool
 from doubles.telegram_house import ANA, answered
 from doubles.telegram_server import TOKEN, TelegramServer
 from openclaw.app import App
@@ -302,5 +302,136 @@ def test_whoever_may_not_ask_the_agents_that_are_left_is_told_so_and_nobody_answ
             told = await ended(operator, waiting)
         assert told["status"] == "failed" and len(model.requests) == 1
         assert told["error"].startswith("side is no longer here, and nobody else answers this here: agent `main`")
+
+    play(root, tmp_path / "state", scene)
+
+
+@pytest.mark.slow
+def test_what_waits_for_a_removed_agent_is_answered_once_although_the_runtime_is_killed_in_between(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    """Once while the removed agent's own turn runs, which had called a tool; once while another answers the rest."""
+    root, state = project(tmp_path / "project", model.url, files={"agents/side.yaml": SIDE}), tmp_path / "state"
+    ids: list[str] = []
+
+    async def first(process: Process) -> None:
+        async with Program(await process.address()) as operator:
+            model.say(Reply(tool("add", a=1, b=2)), Reply({"type": "text", "text": "let me see"}, until=never))
+            ids.extend(await queued(operator, "/side 0", sender="ana"))
+            await until(lambda: len(model.requests) == 2, "the second call of the model")
+            ids.extend(await queued(operator, *(f"/side {number}" for number in range(1, 6)), sender="ana"))
+            (root / "agents/side.yaml").unlink()
+            assert (await operator.http.post("/api/reload")).status_code == 200
+            process.process.kill()
+
+    async def second(process: Process) -> None:
+        await until(lambda: "3" in said_last(model), "the third of those that were moved")
+        process.process.kill()
+
+    async def third(process: Process) -> None:
+        async with Program(await process.address()) as operator:
+            told = [await ended(operator, id) for id in ids]
+        assert told[0]["error"].startswith("side is no longer here, and its answer to this was cut off.")
+        assert [found["reply"] for found in told[1:]] == [f"{NOTICE}{number}" for number in range(1, 6)]
+
+    never, slowly = threading.Event(), threading.Event()
+    try:
+        for scene in (first, second, third):
+            with Process(root, state) as process:
+                asyncio.run(asyncio.wait_for(scene(process), 100))
+                process.process.kill()
+                process.process.wait(15)
+            if scene is first:
+                model.say(echo("1"), echo("2"), Reply({"type": "text", "text": "never"}, until=slowly))
+    finally:
+        never.set()
+        slowly.set()
+
+
+def echo(text: str) -> Reply:
+    return Reply({"type": "text", "text": text})
+
+
+def said_last(model: MessagesServer) -> str:
+    return str(model.requests[-1].body["messages"][-1]["content"][-1].get("text"))
+
+
+# ── what runs ends as it began ───────────────────────────────────────────────────────────────────
+
+
+def test_a_live_session_takes_its_new_soul_and_tools_at_its_next_turn_without_the_thinking_so_far(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    root, go_on = project(tmp_path / "project", model.url), threading.Event()
+    model.say(
+        Reply(thinking("hm"), tool("add", a=1, b=2)), Reply(thinking("so"), echo("three").content[0], until=go_on)
+    )
+
+    async def scene(app: App, operator: Program) -> None:
+        asking = asyncio.create_task(operator.say("add", sender="ana"))
+        await until(lambda: len(model.requests) == 2, "the second call of the model")
+        (root / "agents/main.md").write_text("You are the second soul.\n")
+        swap(root / "agents/main.yaml", "[list_files, add]", "[list_files]")
+        await edited(app)
+        go_on.set()
+        assert (await asking).json()["reply"] == "three"
+        await operator.say("and now?", sender="ana")
+
+    play(root, tmp_path / "state", scene)
+    bodies = [request.body for request in model.requests]
+    souls = [body["system"][0]["text"].splitlines()[0] for body in bodies]
+    assert souls == ["You are the first soul."] * 2 + ["You are the second soul."]
+    tools = [[each["name"] for each in body["tools"]] for body in bodies]
+    assert tools == [["list_files", "add"]] * 2 + [["list_files"]]
+    before, after = bodies[1]["messages"], bodies[2]["messages"]
+    assert [len(before), len(after)] == [3, 5] and plainly(after)[:3] == plainly(before)
+    assert "thinking" in json.dumps(before) and "thinking" not in json.dumps(after)
+
+
+def plainly(messages: list[dict[str, Any]]) -> list[Any]:
+    """Without thinking, and without the marks of what is kept in the service's cache."""
+    return [
+        [{key: value for key, value in block.items() if key != "cache_control"} for block in turn["content"]]
+        for turn in [{**turn, "content": [b for b in turn["content"] if b["type"] != "thinking"]} for turn in messages]
+    ]
+
+
+BEATS = """\
+heartbeats:
+  beat: {cron: "0 3 1 1 *", prompt: look, agent: main, timezone: UTC, deliver: ["http:operator/ana"]}
+"""
+
+
+@pytest.mark.parametrize("edit", ["removed", "other prompt", "other agent"])
+def test_a_run_of_a_heartbeat_that_is_edited_meanwhile_ends_as_it_began_and_is_in_the_history(
+    tmp_path: Path, model: MessagesServer, edit: str
+) -> None:
+    manifest = tmp_path / "project/heartbeats.yaml"
+    files = {"heartbeats.yaml": BEATS, "agents/side.yaml": SIDE}
+    root, go_on = project(tmp_path / "project", model.url, files=files), threading.Event()
+    model.say(Reply(thinking("hm"), echo("all is well").content[0], until=go_on))
+
+    async def scene(app: App, operator: Program) -> None:
+        taken = (await operator.http.post("/api/heartbeats/beat/run")).json()
+        await until(lambda: model.requests, "the run")
+        match edit:
+            case "removed":
+                manifest.unlink()
+            case "other prompt":
+                swap(manifest, "prompt: look", "prompt: listen")
+            case "other agent":
+                swap(manifest, "agent: main", "agent: side")
+        await edited(app)
+        go_on.set()
+        told = await ended(operator, taken["id"])
+        assert (told["status"], told["reply"], told["agent"]) == ("done", "all is well", "main")
+        [run] = await app.store.marks.runs("beat", 9)
+        assert run.state == "done" and [str(each.to) for each in run.deliveries] == ["http:operator/ana"]
+        assert model.requests[0].body["messages"][-1]["content"][-1]["text"].endswith("look")
+        if edit != "removed":
+            again = (await operator.http.post("/api/heartbeats/beat/run")).json()
+            told = await ended(operator, again["id"])
+            expected = ("listen", "main") if edit == "other prompt" else ("look", "side")
+            assert (told["reply"].splitlines()[-1], told["agent"]) == expected
 
     play(root, tmp_path / "state", scene)
