@@ -98,7 +98,7 @@ def test_what_joins_several_policies_is_told_once_and_of_agents_with_another_pol
     two = replace(old, policies={**old.policies, "more": replace(old.policies["works"], name="more"), "loose": loose})
     none = replace(two, policies={name: replace(each, rules=()) for name, each in two.policies.items()})
     rule = "deny run_command, commands [sudo] (works/no) removed"
-    assert lost(two, none) == (f"policy works; policy more: {rule}",)
+    assert lost(two, none) == (f"policies works, more: {rule}",)
     moved = replace(two, agents={"main": replace(two.agents["main"], policy="loose")})
     assert lost(two, moved) == (
         f"agent main, policy works -> loose: {rule}",
@@ -200,6 +200,7 @@ def test_that_disk_and_running_differ_is_said_everywhere_until_they_do_not(
 
     in_a_runtime(tmp_path, scene)
     heads = [each.getMessage() for each in caplog.records if each.name == "openclaw.reload"]
+    assert re.match(r"reload 3 unchanged \(edit, \d+ ms\): nothing is different from what runs", heads[-1])
     assert any(re.match(r"reload 1 refused \(edit, \d+ ms\), nothing changed:\nagents/", each) for each in heads)
 
 
