@@ -264,3 +264,43 @@ def test_without_a_terminal_the_log_tells_it(tmp_path: Path) -> None:
 
     with Process(root, tmp_path / "state") as process:
         asyncio.run(asyncio.wait_for(scene(process), 60))
+
+
+# ── the page ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_the_lines_that_the_page_shows_are_those_of_a_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The edits of docs/hot-reload.md, made in a project as `openclaw init` makes it."""
+    page = (Path(__file__).parents[2] / "docs" / "hot-reload.md").read_text("utf-8")
+    shown = [line for text in re.findall(r"```text log\n(.*?)```", page, re.DOTALL) for line in text.splitlines()]
+    monkeypatch.setenv("OPENCLAW_HTTP_PORT", "0")
+    root = tmp_path / "project"
+    root.mkdir()
+    assert cli.main(["-C", str(root), "init"]) == 0
+    seen: list[str] = []
+
+    async def whole() -> None:
+        async with lived(root, tmp_path / "state", demo=True) as (app, _):
+
+            async def save(file: str, edit: Callable[[str], str]) -> None:
+                await after(app, lambda: (root / file).write_text(edit((root / file).read_text("utf-8")), "utf-8"))
+
+            await save("agents/main.md", lambda text: text + "Be brief.\n")
+            await save("tools.yaml", lambda text: text.replace("[sudo, su, doas, pkexec]", "[sudo, su]"))
+            await save("tools.yaml", lambda text: text.replace("policies:\n", "polices:\n"))
+            seen.append(app.reload.differs)
+            await save("tools.yaml", lambda text: text.replace("polices:\n", "policies:\n"))
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+    logged = "\n".join(each.getMessage() for each in caplog.records if each.name == "openclaw.reload")
+    assert sorted(map(plainly, shown)) == sorted(map(plainly, logged.splitlines()))
+    [differs] = re.findall(r"```text differs\n(.*?)\n```", page)
+    assert plainly(differs) == plainly(seen[0])
+
+
+def plainly(line: str) -> str:
+    """Whatever the time was, and however long it took."""
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d+ ms", "*", line)
