@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from doubles.house import TOKEN as OPERATOR
-from doubles.house import TOOLS, Process, Program, lived, project, until
+from doubles.house import TOOLS, Process, Program, events, lived, project, until
 from doubles.messages_server import MessagesServer, Reply, thinking, tool
 from doubles.telegram_house import ANA, answered
 from doubles.telegram_server import TOKEN, TelegramServer
@@ -433,5 +433,57 @@ def test_a_run_of_a_heartbeat_that_is_edited_meanwhile_ends_as_it_began_and_is_i
             told = await ended(operator, again["id"])
             expected = ("listen", "main") if edit == "other prompt" else ("look", "side")
             assert (told["reply"].splitlines()[-1], told["agent"]) == expected
+
+    play(root, tmp_path / "state", scene)
+
+
+# ── questions ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_question_about_a_tool_that_is_taken_away_is_withdrawn_on_its_card_and_for_whoever_reads_along(
+    tmp_path: Path, model: MessagesServer, telegram: TelegramServer
+) -> None:
+    chats = CHATS.format(operator=OPERATOR, token=TOKEN, api=telegram.url)
+    root = project(tmp_path / "project", model.url, files={"tools.yaml": ASKS, "channels.yaml": chats})
+    why = "the tool `add` was taken away from agent `main`"
+
+    def card() -> dict[str, Any] | None:
+        return next((one for one in telegram.sent(ANA) if one.get("reply_markup")), None)
+
+    async def scene(app: App, operator: Program) -> None:
+        model.say(Reply(tool("add", a=2, b=3)))
+        telegram.say("add", by=ANA)
+        asked = await until(card, "a card")
+        [approval] = app.approvals.pending()
+        swap(root / "agents/main.yaml", ", add]", "]")
+        await edited(app)
+        late = await operator.http.post(f"/api/approvals/{approval.id}", json={"decision": "allow-once"})
+        assert late.status_code == 404 and f"was withdrawn: {why}" in late.json()["detail"]
+        await until(lambda: card() is None, "the end of the card")
+        [told] = [one["text"] for one in telegram.sent(ANA) if one["message_id"] == asked["message_id"]]
+        assert told.startswith(f"add: withdrawn: {why}\n")
+        reply = f"refused: the question was withdrawn: {why.replace('`', '')}"
+        await until(lambda: reply in telegram.texts(ANA), "the reply")
+
+    play(root, tmp_path / "state", scene)
+
+
+def test_whoever_waits_over_http_reads_why_a_question_was_withdrawn(tmp_path: Path, model: MessagesServer) -> None:
+    root = project(tmp_path / "project", model.url, files={"tools.yaml": ASKS, "agents/side.yaml": SIDE})
+
+    async def scene(app: App, operator: Program) -> None:
+        model.say(Reply(tool("add", a=2, b=3)))
+        body, headers = {"text": "/side add", "sender": "ana"}, {"Accept": "text/event-stream"}
+        found = []
+        async with operator.http.stream("POST", "/api/messages", json=body, headers=headers) as response:
+            async for name, told in events(response):
+                found.append((name, told))
+                if name == "approval" and told["status"] == "waiting":
+                    (root / "agents/side.yaml").unlink()
+                    await edited(app)
+        [settled] = [told for name, told in found if name == "approval" and told["status"] == "settled"]
+        assert (settled["answer"], settled["reason"]) == ("cancelled", "agent `side` was taken away")
+        assert found[-1][0] == "reply" and found[-1][1]["agent"] == "side"
+        assert "the question was withdrawn: agent `side` was taken away" in found[-1][1]["reply"]
 
     play(root, tmp_path / "state", scene)
