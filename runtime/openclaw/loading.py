@@ -7,12 +7,11 @@ inside the project are not its own: those are loaded once per process, as anywhe
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -44,7 +43,9 @@ class Loading:
         sys.modules.update(self._modules)
         sys.path.insert(0, self._root)
         sys.meta_path.insert(0, finder)
-        importlib.invalidate_caches()
+        for path, known in list(sys.path_importer_cache.items()):
+            if isinstance(known, FileFinder) and (path + os.sep).startswith(self._roots):
+                known.invalidate_caches()  # of two saves within a tick of the clock it knows the first
         try:
             yield
         finally:
@@ -87,14 +88,12 @@ class Loading:
         return own
 
     def _is_own(self, name: str, module: ModuleType) -> bool:
-        if name.partition(".")[0] in _NEVER:
-            return False
         known: Mapping[str, Any] = getattr(module, "__dict__", {})  # asking the module itself may load things
         file = known.get("__file__")
         if isinstance(file, str):
-            return self.owns(file)
+            return file.startswith(self._roots) and name.partition(".")[0] not in _NEVER and self.owns(file)
         try:
-            return any(self.owns(folder + os.sep) for folder in known.get("__path__", ()))
+            return name not in _NEVER and any(self.owns(folder + os.sep) for folder in known.get("__path__", ()))
         except Exception:  # the folder above it is gone from sys.modules
             return False
 
