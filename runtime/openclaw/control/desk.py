@@ -161,7 +161,7 @@ class Desk:
 
     async def answer(self, request: Request, caller: Caller) -> Response:
         id = request.path_params["id"]
-        decision = (await self._taking.object(request, _DECISION_LIMIT)).get("decision")
+        decision: Any = (await self._taking.object(request, _DECISION_LIMIT)).get("decision")
         approval = next((one for one in self._operations.approvals() if one.id == id), None)
         if approval is not None and decision not in approval.offers:
             raise unserved(422, "not_offered", f"`decision` must be one of: {', '.join(approval.offers)}")

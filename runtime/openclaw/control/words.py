@@ -195,8 +195,8 @@ def event(progress: Progress) -> tuple[str, Json] | None:
         case Asked(approval=approval):
             return "approval", {"approval": approval_json(approval), "status": "waiting"}
         case Settled(approval=approval_id, answer=answer, why=why):
-            reason = {"reason": why} if why else {}
-            return "approval", {"approval": {"id": approval_id}, "status": "settled", "answer": answer, **reason}
+            told = {"approval": {"id": approval_id}, "status": "settled", "answer": answer}
+            return "approval", {**told, "reason": why} if why else told
         case _:
             return None
 
