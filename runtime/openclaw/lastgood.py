@@ -260,6 +260,14 @@ def recalled(state: Path, root: Path, now: datetime, read: Reader = read) -> Rec
     return Recalled(replace(found, compiled=replace(found.compiled, snapshot=snapshot)), snapshot, code)
 
 
+def bytes_of(state: Path, root: Path) -> Folder | None:
+    """What was kept, not compiled; None where there is nothing that can be used."""
+    try:
+        return _folder(last_good(state, root), root)[0]
+    except ProjectInvalid:
+        return None
+
+
 def _folder(place: Path, root: Path) -> tuple[Folder, str]:
     """The bytes that were kept, each as listed, and the version of the program that kept them."""
     waiting = _listed(place / NEXT / LIST)

@@ -12,16 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from openclaw import shrinking
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, ProjectInvalid, UsageError
-from openclaw.lastgood import recalled
+from openclaw.lastgood import Recalled, bytes_of, recalled
 from openclaw.manifest.build import Compiled
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
-from openclaw.manifest.policies import laid
+from openclaw.manifest.policies import forbidding, laid
 from openclaw.manifest.snapshot import Model, Snapshot
 from openclaw.parts import Reader
-from openclaw.permissions.policy import Rule
+from openclaw.permissions.policy import Policy, Rule
 from openclaw.plan.rules import place, rule_words
 from openclaw.reading import Reading, read
 from openclaw.words import quote_line
@@ -101,9 +102,33 @@ def load(options: Options, clock: Clock, read: Reader = read) -> Project:
         raise UsageError(f"there is no project folder {options.project}; `openclaw init DIR` makes one")
     reading = read(options.project, clock.now(), None)
     snapshot = reading.compiled.snapshot
-    if snapshot is not None:
-        return _asked(Project(snapshot, reading, False, lambda model: model), options)
-    return _asked(_last_good(options, clock, reading.compiled, read), options)
+    if snapshot is None:
+        return _asked(_last_good(options, clock, reading.compiled, read), options)
+    return _asked(_less(options, clock, reading, read) or Project(snapshot, reading, False, _itself), options)
+
+
+def _itself(model: Model) -> Model:
+    return model
+
+
+def _less(options: Options, clock: Clock, reading: Reading, read: Reader) -> Project | None:
+    """What was applied last, where what is on disk is valid and breaks off before prohibitions of that: a disk that was
+    full, or went without power, leaves files half written while nothing runs."""
+    root, new = options.project.resolve(), reading.compiled.snapshot
+    before = bytes_of(options.state, root)
+    if before is None or not shrinking.is_cut(before, reading.folder):
+        return None
+    try:
+        kept = recalled(options.state, root, clock.now(), read)
+    except ProjectInvalid:
+        return None
+    held = shrinking.held(kept.reading.folder, kept.snapshot, reading.folder, new) if kept else None
+    if kept is None or held is None or new is None:
+        return None
+    if options.strict:
+        less = f"the project {options.project} is less than what was applied last, which --strict does not run"
+        raise ProjectInvalid(less, held.diagnostics)
+    return _under(kept, held.diagnostics, {name: forbidding(policy) for name, policy in new.policies.items()})
 
 
 def _asked(project: Project, options: Options) -> Project:
@@ -125,9 +150,12 @@ def _last_good(options: Options, clock: Clock, compiled: Compiled, read: Reader)
         raise ProjectInvalid(f"{words}, and {error}; `openclaw validate` shows what is wrong", broken) from error
     if kept is None:
         raise ProjectInvalid(f"{words}; `openclaw validate` shows them", broken)
-    policies, rules = laid(kept.snapshot.policies, compiled.prohibitions)
-    snapshot = replace(kept.snapshot, policies=policies)
-    return Project(snapshot, kept.reading, False, lambda model: model, broken, rules, kept.code)
+    return _under(kept, broken, compiled.prohibitions)
+
+
+def _under(kept: Recalled, broken: tuple[Diagnostic, ...], over: Mapping[str, Policy]) -> Project:
+    policies, rules = laid(kept.snapshot.policies, over)
+    return Project(replace(kept.snapshot, policies=policies), kept.reading, False, _itself, broken, rules, kept.code)
 
 
 def wants_demo(options: Options, snapshot: Snapshot, folder: Folder) -> bool:

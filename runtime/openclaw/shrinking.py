@@ -53,6 +53,11 @@ def _contents(folder: Folder) -> Mapping[str, bytes]:
     return {**{file: content for file, content in folder.more.items() if content is not None}, **folder.files}
 
 
+def is_cut(before: Folder, after: Folder) -> bool:
+    """Whether a manifest is gone, or only a beginning of it is left."""
+    return any(kind_of(file) is not None for file in shrunk(before, after))
+
+
 def _beginning(was: bytes, now: bytes) -> bool:
     return len(now) < len(was) and was.startswith(now)
 

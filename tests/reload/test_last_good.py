@@ -3,17 +3,21 @@ it was applied with, and never looser than the broken edit."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from doubles.house import AGENT, SUMS, TOOLS
+from doubles import warm
+from doubles.house import AGENT, CHANNELS, SUMS, TOOLS, Process, Program
 from openclaw.clock import ManualClock
 from openclaw.errors import ProjectInvalid, StateError
 from openclaw.lastgood import LIST, NEXT, keep, last_good, recalled
@@ -389,3 +393,100 @@ def test_rules_that_belong_to_no_policy_that_is_known_or_to_the_floor_hold_every
 def test_what_cannot_be_read_at_all_adds_nothing(edited: Callable[[str], tuple[Snapshot, str]]) -> None:
     snapshot, notice = edited(f"{HEAD}  works: [\n")
     assert ids(snapshot) == {"never-key"} and "on top" not in notice
+
+
+# ── what was cut off while nothing ran ───────────────────────────────────────────────────────────
+
+CUT = f"{HEAD}  works:\n    default: deny\n" + RULES.partition("      - {id: never-key")[0]
+
+
+def test_a_start_on_half_a_file_runs_what_was_applied_last_as_well(
+    edited: Callable[[str], tuple[Snapshot, str]],
+) -> None:
+    snapshot, notice = edited(CUT)
+    assert ids(snapshot) == {"never-key"}
+    assert "tools.yaml:7:33: the file ends early: missing from what was applied is deny write_file" in notice
+
+
+def test_a_strict_start_on_half_a_file_does_not_run(
+    edited: Callable[[str], tuple[Snapshot, str]], root: Path, tmp_path: Path
+) -> None:
+    edited(CUT)
+    with pytest.raises(ProjectInvalid, match="less than what was applied last") as caught:
+        load(Options(root, tmp_path / "state", strict=True), ManualClock(NOW))
+    assert [each.code for each in caught.value.diagnostics] == ["cut-off"]
+
+
+def test_a_start_on_a_file_that_says_where_it_ends_runs_that(
+    edited: Callable[[str], tuple[Snapshot, str]], root: Path, tmp_path: Path
+) -> None:
+    edited(CUT)
+    (root / "tools.yaml").write_text(f"{CUT}# that is all\n")
+    found = load(Options(root, tmp_path / "state"), ManualClock(NOW))
+    assert (found.broken, found.notice, ids(found.snapshot)) == ((), "", set())
+
+
+# ── as people start it ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_a_start_on_a_broken_project_says_everywhere_that_it_runs_what_was_applied_last(tmp_path: Path) -> None:
+    root, state = written(tmp_path / "project", {**FILES, "channels.yaml": CHANNELS}), tmp_path / "state"
+    with Process(root, state) as process:
+        asyncio.run(ready(process))
+    rules = RULES + "      - {id: no-pem, deny: write_file, paths: ['**/*.pem']}\n      - {alow: add}\n"
+    (root / "tools.yaml").write_text(f"{HEAD}  works:\n    default: deny\n{rules}")
+    (root / "sums.py").write_text("oops(")
+
+    async def broken(process: Process) -> None:
+        async with Program(await process.address()) as operator:
+            found = (await operator.http.get("/readyz")).json()
+            assert found["status"] == "ready" and found["last_good"] is True and "broken" in found["detail"]
+            assert (await operator.say("hello")).json()["reply"] == "hello"
+            status = openclaw(root, state, "status")
+            assert status.returncode == 0 and "what was applied last is running" in status.stdout
+            validated = openclaw(root, state, "validate")
+            assert validated.returncode == 1 and "openclaw: running: " in validated.stderr
+            written(root, FILES)
+            async with asyncio.timeout(60):
+                while (await operator.http.get("/readyz")).json()["last_good"]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+
+    with Process(root, state) as process:
+        asyncio.run(asyncio.wait_for(broken(process), 100))
+        assert "THE PROJECT ON DISK IS BROKEN; running what was applied last" in process.log
+        assert "with the code of Python tools as it was then" in process.log
+        assert "2 deny rules (" in process.log and "Traceback" not in process.log
+    (root / "tools.yaml").write_text("policies: [\n")
+    for options in (("--state", str(tmp_path / "fresh"), "run"), ("--state", str(state), "run", "--strict")):
+        refused = warm.run(
+            [sys.executable, "-m", "openclaw", "-C", str(root), *options], text=True, timeout=60, cwd=tmp_path
+        )
+        assert refused.returncode == 3 and "tools.yaml:1:" in refused.stderr and "Traceback" not in refused.stderr
+    (last_good(state, root) / LIST).write_text("{")
+    damaged = openclaw(root, state, "run")
+    assert damaged.returncode == 3 and "is damaged" in damaged.stderr and "Traceback" not in damaged.stderr
+
+
+async def ready(process: Process) -> None:
+    async with Program(await process.address()) as operator:
+        assert (await operator.http.get("/healthz")).is_success
+
+
+def openclaw(root: Path, state: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    whole = [sys.executable, "-m", "openclaw", "-C", str(root), "--state", str(state), *command]
+    return warm.run(whole, text=True, timeout=60, cwd=root.parent)
+
+
+@pytest.mark.slow
+def test_a_kill_while_a_runtime_keeps_leaves_what_it_or_the_one_before_applied(tmp_path: Path) -> None:
+    """`kill -9` at whatever moment it comes, while edits follow one another."""
+    root, state = written(tmp_path / "project", {**FILES, "channels.yaml": CHANNELS}), tmp_path / "state"
+    for round in range(5):
+        with Process(root, state) as process:
+            asyncio.run(ready(process))
+            for number in range(3 * round + 1):
+                written(root, {"agents/main.md": f"You are soul {round}.{number}.\n"})
+            process.process.kill()
+            process.process.wait(10)
+        assert soul(root, state)[0].startswith("You are ")

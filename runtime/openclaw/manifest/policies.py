@@ -132,6 +132,11 @@ def _last_line(node: Node) -> int:
             return node.span.end_line
 
 
+def forbidding(policy: Policy) -> Policy:
+    """What it forbids, alone."""
+    return replace(policy, rules=tuple(each for each in policy.rules if each.effect is not Effect.ALLOW))
+
+
 def laid(policies: Mapping[str, Policy], over: Mapping[str, Policy]) -> tuple[dict[str, Policy], tuple[Rule, ...]]:
     """Policies under which all that they and `over` forbid is forbidden, and what rules came to them. Of those that
     have no counterpart of their name the rules join every policy, as the floor's do."""
