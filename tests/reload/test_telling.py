@@ -26,7 +26,7 @@ from openclaw import cli
 from openclaw.app import App
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.permissions.policy import Condition, Effect, Policy, Rule
-from openclaw.plan.lost import judged, lost
+from openclaw.plan.lost import MOST, judged, lost
 from openclaw.reading import read
 
 NOBODY = "http://127.0.0.1:9"  # a model that is never asked
@@ -115,6 +115,30 @@ def test_what_an_agent_is_told_is_not_judged_and_a_tool_that_it_gets_is(tmp_path
     assert len(more.widened) == 1 and "run_command (main): it has this tool now" in more.widened[0]
     less = judged(old, replace(old, agents={"main": replace(main, tools=())}), now)
     assert not less.widened and less.tightened
+
+
+def test_of_very_many_decisions_that_widen_the_first_are_told_and_how_many_more_there_are(tmp_path: Path) -> None:
+    old, now = with_rules(tmp_path, [ALLOWS]), datetime(2026, 5, 4, tzinfo=UTC)
+    names = [f"p{number}" for number in range(MOST + 7)]
+    many = replace(
+        old,
+        policies={**old.policies, **{name: Policy(name, (replace(ASKS, policy=name, id=name),)) for name in names}},
+        agents={"main": old.agents["main"]}
+        | {
+            name: replace(old.agents["main"], id=name, default=False, policy=name, tools=("write_file",))
+            for name in names
+        },
+    )
+    new = replace(
+        many,
+        policies={
+            name: replace(each, rules=(Rule(Effect.ALLOW, ("write_file",), policy=name),)) if name in names else each
+            for name, each in many.policies.items()
+        },
+    )
+    found = judged(many, new, now)
+    assert len(found.widened) == MOST + 1 and re.search(r"^and [\d,]+ more like these$", found.widened[-1])
+    assert len(lost(many, new)) == len(names)
 
 
 def with_rules(tmp_path: Path, rules: list[Rule]) -> Snapshot:

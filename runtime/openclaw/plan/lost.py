@@ -23,6 +23,7 @@ from openclaw.plan.unasked import unasked
 
 _NOWHERE = Origin("", 0, 0)
 _LISTS = ("commands", "paths", "hosts", "sender", "channel", "room", "heartbeat")
+MOST: Final = 50  # sentences on decisions
 NAMED: Final = 5  # policies and agents that are named in one sentence
 
 
@@ -127,8 +128,13 @@ def judged(old: Snapshot, new: Snapshot, now: datetime, stirred: frozenset[str] 
         return Judged()
     before, after = Stated(old), Stated(new)
     found = [*judgements(old, new, now), *standings(before, after), *unasked(before, after)]
-    wider = tuple(_sentence(change) for change in found if change.widens)
-    return Judged(wider, tuple(_sentence(change) for change in found if not change.widens))
+    return Judged(*(_most([change for change in found if change.widens is wider]) for wider in (True, False)))
+
+
+def _most(changes: Sequence[Change]) -> tuple[str, ...]:
+    """With many policies of one make there are many alike, and each has been told as a rule already."""
+    more = [f"and {len(changes) - MOST:,} more like these"] if len(changes) > MOST else []
+    return (*map(_sentence, changes[:MOST]), *more)
 
 
 def _permitting(snapshot: Snapshot) -> Snapshot:

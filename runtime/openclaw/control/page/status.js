@@ -68,7 +68,7 @@ export class StatusView {
   async _reload() {
     try {
       const attempt = await json("/api/reload", { method: "POST" });
-      toast(attempt.outcome === "unchanged" ? "Nothing to apply: what is on disk is running." : "Applied.");
+      toast(attempt.outcome === "unchanged" ? "Nothing to apply: what is on disk is running." : attempt.restart.length ? "Applied, but for what waits for a restart." : "Applied.");
     } catch (error) {
       toast(error.message, "bad");
     }
