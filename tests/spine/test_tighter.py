@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from doubles.counter import PEOPLE, _snapshot
 from openclaw.manifest.snapshot import Person, Snapshot
@@ -15,14 +16,14 @@ from openclaw.tighter import Both, tightest
 BUILD = ToolSpec("build", "Builds", {"type": "object"}, "shell", options={"template": "make", "writes": True})
 BEGAN = _snapshot(Policy("works"), [BUILD])
 WALLS = Confinement(mechanism="bubblewrap", workspace=Path("/w"))
-STEP = Step("/usr/bin/make", ("make",))
+STEP = Step(("make",), program="/usr/bin/make")
 
 
 def both(now: Snapshot) -> Both:
     return Both(BEGAN.agents["main"], BEGAN, now)
 
 
-def decision(effect: Effect, **held: object) -> Decision:
+def decision(effect: Effect, **held: Any) -> Decision:
     return Decision(effect, "", command=CommandLine((STEP,), replace(WALLS, **held)))
 
 
