@@ -288,12 +288,11 @@ class Reload:
         self._cause = cause
         self._retried = self._retried if attempt.trigger == "retry" else 0
         (self._failing.set if attempt.outcome == "failed" else self._failing.clear)()
-        _log(attempt, again, mended)
-        for hearer in () if again else [*self._hearers]:
+        for hearer in [partial(_log, again=again, mended=mended), *(() if again else self._hearers)]:
             try:
                 hearer(attempt)
             except Exception:
-                log.exception("somebody who hears of reloads failed")
+                log.exception("somebody who hears of reload %d failed", attempt.number)
 
     # ── once more ────────────────────────────────────────────────────────────────────────────────
 
