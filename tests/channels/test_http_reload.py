@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from bench.reload_streams import measure
 from doubles.desk import Desk
 from doubles.house import Hasty, Program, events, project, until
 from doubles.http_house import code, echoing
@@ -320,6 +321,20 @@ def test_a_channel_takes_the_place_of_another_that_leaves_it_in_the_same_edit(
             assert (await program.say("hello")).json()["session"].startswith("agent:main:b:")
 
     run(tmp_path, model, scene, described("a", port=port), described("b", port=other))
+
+
+# ── many ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_hundred_streams_outlast_twenty_edits_and_another_port_and_nothing_stays_open(tmp_path: Path) -> None:
+    found = asyncio.run(asyncio.wait_for(measure(tmp_path), 240))
+    assert found.outcomes == {"applied": 21}
+    assert (found.early, found.last) == (0, {"reply": 100})
+    assert len(found.lines) == 1, "the client that asked for the edits had to connect again"
+    assert found.refused == ["401/200"] * 5
+    assert found.ended <= found.idle < found.open
 
 
 # ── tokens, limits, hooks ────────────────────────────────────────────────────────────────────────
