@@ -154,8 +154,8 @@ def test_only_the_tools_that_changed_code_is_part_of_are_named(tmp_path: Path) -
         put(root, f"{name}.py", "")
     found = read(root, NOW)
 
-    def stirred(*files: str) -> frozenset[str]:
-        return reading.stirred(found.folder, snapshot(found), files)
+    def stirred(*files: str) -> set[str]:
+        return set(reading.stirred(found.folder, snapshot(found), files))
 
     assert (stirred("two.py"), stirred("one.py"), stirred("sums.py")) == ({"sub"}, {"add", "sub"}, {"add"})
     assert stirred("agents/main.md", "tools.yaml") == set()
