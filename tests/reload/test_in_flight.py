@@ -24,7 +24,7 @@ from doubles.telegram_server import TOKEN, TelegramServer
 from openclaw.app import App
 from openclaw.clock import ManualClock, settle
 from openclaw.idling import AFTER
-from openclaw.messages import Compaction
+from openclaw.messages import Call, Compaction
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SIDE = "name: Side\ndescription: Talks\nmodel: smart\ntools: [add]\npolicy: works\nprefix: /side\n"
@@ -535,3 +535,31 @@ def test_a_summary_that_is_made_while_nothing_is_going_on_ends_with_the_model_it
 
 async def summed_up(app: App, session: str) -> bool:
     return any(isinstance(entry, Compaction) for entry in await app.store.journal.load(session))
+
+
+@pytest.mark.parametrize("name", ["beat", "reminder.1"])
+def test_a_run_that_waits_while_its_agent_is_taken_away_is_dropped_with_a_word(
+    tmp_path: Path, model: MessagesServer, name: str
+) -> None:
+    files = {"agents/side.yaml": SIDE, "heartbeats.yaml": BEATS.replace("agent: main", "agent: side")}
+    root, go_on = project(tmp_path / "project", model.url, files=files), threading.Event()
+    model.say(Reply(thinking("hm"), echo("all is well").content[0], until=go_on))
+
+    async def scene(app: App, operator: Program) -> None:
+        call = Call(agent="side", session="agent:side:http:operator/ana", sender="http:operator/ana", workspace=root)
+        await app.reminders.remind("look", call, after="1h", act=True)
+        first, second = [(await operator.http.post(f"/api/heartbeats/{name}/run")).json()["id"] for _ in range(2)]
+        await until(lambda: model.requests, "the first run")
+        (root / "heartbeats.yaml").unlink()
+        (root / "agents/side.yaml").unlink()
+        await edited(app)
+        go_on.set()
+        assert (await ended(operator, first))["reply"] == "all is well"
+        told = await ended(operator, second)
+        assert told["reply"] == "side is no longer here, so this was not done: look"
+        runs = await app.store.marks.runs(name, 9)
+        assert sorted(run.state for run in runs) == ["done", "failed"]
+        assert {str(place.to) for run in runs for place in run.deliveries} == {"http:operator/ana"}
+        assert len(model.requests) == 1 and await app.store.inbox.open() in ([], ["agent:main:http:operator/ana"])
+
+    play(root, tmp_path / "state", scene)

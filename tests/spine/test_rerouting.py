@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from openclaw import commands
+from openclaw.clock import ManualClock, settle
+from openclaw.doorbells.local import Doorbell
+from openclaw.errors import AgentGone
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.messages import Address, AssistantEntry, Entry, Intent, Message, Refused, Route, Text, Usage, UserEntry
-from openclaw.ports import Queued
+from openclaw.messages import (
+    Accepted,
+    Address,
+    AssistantEntry,
+    Entry,
+    Finished,
+    Intent,
+    Message,
+    Progress,
+    Refused,
+    Reply,
+    Retrying,
+    Route,
+    Text,
+    TextDelta,
+    Usage,
+    UserEntry,
+)
+from openclaw.ports import Beside, Queued, Watcher
 from openclaw.router import route, route_instead
+from openclaw.sessions import Sessions
 from openclaw.sessions.rerouting import Rerouting
 from openclaw.sessions.words import notice
+from openclaw.stores.volatile import Store
 from openclaw.transcript import Transcript
 from spine.test_router import SNAPSHOT
 
@@ -102,3 +126,41 @@ def test_runs_of_heartbeats_and_what_was_told_elsewhere_stay_where_they_are() ->
     for more in ({"heartbeat": "beat"}, {"told": True}):
         queued = asked()
         assert way(replace(queued, message=replace(queued.message, **more))) is None
+
+
+def test_an_agent_that_goes_between_queue_and_turn_takes_no_message_with_it() -> None:
+    """The edit comes after it was decided who answers, and before the turn has its lease."""
+    clock, doorbell, now = ManualClock(NOW), Doorbell(), [BEFORE]
+    store = Store("memory", clock)
+
+    class Answerer:
+        async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside) -> Reply:
+            if queued.route.agent == GONE:
+                now[0] = SNAPSHOT
+                raise AgentGone("there is no agent gone any more")
+            route = queued.route
+            return Reply(queued.message.sender, f"you said {route.text}", route.session, route.agent, queued.id)
+
+        async def abandon(self, queued: Queued, transcript: Transcript) -> None:
+            raise AssertionError("nothing was begun")
+
+    async def at_once(line: commands.Line, message: Message) -> str:
+        return line.name
+
+    async def scene() -> None:
+        sessions = Sessions(store, doorbell, lambda: now[0], Answerer(), at_once, clock)
+        await store.open()
+        await sessions.open()
+        serving, heard = asyncio.create_task(doorbell.serve(sessions.wake, 8)), list[Progress]()
+        taken = await sessions.post(asked().message, heard.append)
+        assert isinstance(taken, Accepted) and taken.agent == GONE
+        await settle(200)
+        serving.cancel()
+        default, found = SNAPSHOT.default_agent.id, await store.inbox.find(taken.id)
+        said = f"(gone is no longer here; {default} answers this.)\n\nyou said hello"
+        assert found is not None and found.state == "done" and found.route.instead == GONE
+        assert [outgoing.reply.text for outgoing in await store.outbox.due("repl")] == [said]
+        assert heard[0] == Retrying("its agent was taken away", 0.0)
+        assert heard[1] == TextDelta(said.removesuffix("you said hello")) and isinstance(heard[-1], Finished)
+
+    asyncio.run(asyncio.wait_for(scene(), 50))
