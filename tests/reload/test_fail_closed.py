@@ -277,6 +277,7 @@ people:
   ben: {ids: ["http:operator/ben"], groups: [oncall]}
 rooms:
   ops: {id: "http:9", agents: [main]}
+  hall: {id: "http:8"}
 """
 LAID = {
     "agents/main.yaml": "name: M\ndescription: D\ntools: [read_file, write_file]\npolicy: careful\nmemory: off\n",
@@ -288,6 +289,10 @@ LAID = {
 def compiled(files: Mapping[str, str]) -> tuple[Folder, Snapshot | None]:
     folder = Folder.of({name: text.encode() for name, text in files.items()})
     return folder, compile(folder, environment={}, importer=None, today=NOW).snapshot
+
+
+def after(files: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: text for name, text in {**LAID, **files}.items() if text is not None}
 
 
 def judged(files: Mapping[str, str | None]) -> shrinking.Held | None:
@@ -365,12 +370,18 @@ MEANT = [
     {"channels.yaml": PEOPLE.partition("rooms:")[0] + "rooms: {}\n"},
     {"agents/main.yaml": LAID["agents/main.yaml"].replace("memory: off", "memory: shared")},
     {"tools.yaml": "tools: {}\n"},
+    {"channels.yaml": PEOPLE.partition("  hall:")[0]},
+    {
+        "agents/main.yaml": None,
+        "agents/boss.yaml": LAID["agents/main.yaml"],
+        "channels.yaml": PEOPLE.replace("[main]", "[boss]"),
+    },
 ]
 
 
 @pytest.mark.parametrize("files", MEANT)
-def test_what_a_person_says_is_not_held(files: Mapping[str, str]) -> None:
-    assert compiled({**LAID, **files})[1] is not None
+def test_what_a_person_says_is_not_held(files: Mapping[str, str | None]) -> None:
+    assert compiled(after(files))[1] is not None
     assert judged(files) is None
 
 
