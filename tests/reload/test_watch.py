@@ -309,12 +309,13 @@ def test_a_folder_that_goes_while_it_is_being_watched_is_no_failure(
     assert told.asked == [False] * 3 and warnings(caplog) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may read everything")
 def test_a_folder_that_may_not_be_read_keeps_no_other_from_being_watched(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     looks, told = Looks(root / "agents" / "main.md"), Told(OSError(), 0)
     (root / "agents" / "closed").mkdir(mode=0)
+    if os.access(root / "agents" / "closed", os.R_OK):
+        pytest.skip("whoever runs this may read everything")
 
     async def scene() -> None:
         await looks.until(lambda: bool(looks.seen), "the first look")
