@@ -265,6 +265,8 @@ class Intake:
                 await after.wait()
             await channel.open()
             self.roll.begin(key, channel.pulse if isinstance(channel, Receiving) else None)
+            if isinstance(channel, Renewable):
+                self.roll.addresses[key] = channel
             await channel.run(self._post_of(key), self._wiring.operations)
             self._note_end(key, channel, "ended")
             described = self._snapshot().channels.get(key)
