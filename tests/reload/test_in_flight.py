@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from doubles.house import AGENT, MODELS, TOOLS, Process, Program, events, lived, project, until
 from doubles.house import TOKEN as OPERATOR
-from doubles.house import TOOLS, Process, Program, events, lived, project, until
 from doubles.messages_server import MessagesServer, Reply, thinking, tool
 from doubles.telegram_house import ANA, answered
 from doubles.telegram_server import TOKEN, TelegramServer
@@ -563,3 +563,32 @@ def test_a_run_that_waits_while_its_agent_is_taken_away_is_dropped_with_a_word(
         assert len(model.requests) == 1 and await app.store.inbox.open() in ([], ["agent:main:http:operator/ana"])
 
     play(root, tmp_path / "state", scene)
+
+
+def test_a_search_that_the_models_service_made_by_itself_is_looked_at_by_us_as_soon_as_an_edit_wants_that(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    files = {
+        "agents/main.yaml": AGENT.replace("add]", "add, web_search]"),
+        "tools.yaml": TOOLS.replace("add]}]", "add, web_search]}]"),
+        "models.yaml": MODELS.format(url=model.url, key="test-key").replace("[thinking", "[web_search, thinking"),
+    }
+    root = project(tmp_path / "project", model.url, files=files)
+
+    model.say(Reply(thinking("first"), tool("add", a=5, b=5)))
+
+    async def scene(app: App, operator: Program) -> None:
+        go_on = threading.Event()
+        model.say(Reply({"type": "text", "text": "let me see"}, tool("add", a=1, b=2), until=go_on))
+        asking = asyncio.create_task(operator.say("go"))
+        await until(lambda: len(model.requests) == 2, "the second call of the model")
+        swap(root / "tools.yaml", "add, web_search]}]", "add]}, {id: mine, ask: web_search}]")
+        await edited(app)
+        go_on.set()
+        await asking
+
+    play(root, tmp_path / "state", scene)
+    given = [[one for one in request.body["tools"] if one["name"] == "web_search"] for request in model.requests]
+    assert ["type" in one for [one] in given] == [True, True, False]
+    kinds = [{block["type"] for turn in one.body["messages"] for block in turn["content"]} for one in model.requests]
+    assert ["thinking" in found for found in kinds] == [False, True, False]
