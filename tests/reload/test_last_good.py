@@ -390,6 +390,28 @@ def test_rules_that_belong_to_no_policy_that_is_known_or_to_the_floor_hold_every
     assert "2 deny rules (" in notice
 
 
+@pytest.mark.parametrize(
+    ("rules", "more"),
+    [
+        ("      - {id: new, deny: web_fetch}\n      - {oops\n", {"new"}),
+        (
+            "      - {id: new, deny: web_fetch}\n      - deny: write_file\n        id: open\n       paths: [x]\n",
+            {"new"},
+        ),
+        (
+            "      - id: new\n        deny: web_fetch\n      - {id: late, ask: web_search}\n     - oops\n",
+            {"new", "late"},
+        ),
+        ("      - deny: write_file\n        id: open\n\t\tpaths: [x]\n      - {id: behind, deny: web_fetch}\n", set()),
+    ],
+)
+def test_of_a_file_that_is_no_yaml_the_rules_before_the_mistake_hold_but_none_that_may_go_on(
+    edited: Callable[[str], tuple[Snapshot, str]], rules: str, more: set[str]
+) -> None:
+    snapshot, _ = edited(f"{HEAD}  works:\n    default: deny\n{RULES}{rules}")
+    assert ids(snapshot) == {"never-key", *more}
+
+
 def test_what_cannot_be_read_at_all_adds_nothing(edited: Callable[[str], tuple[Snapshot, str]]) -> None:
     snapshot, notice = edited(f"{HEAD}  works: [\n")
     assert ids(snapshot) == {"never-key"} and "on top" not in notice
