@@ -237,6 +237,7 @@ def test_on_telegram_too_what_waits_for_a_removed_agent_gets_one_reply_each_and_
     play(root, tmp_path / "state", scene)
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_back_before_its_messages_were_taken_up_answers_them_as_before(
     tmp_path: Path, model: MessagesServer
 ) -> None:
@@ -407,7 +408,9 @@ heartbeats:
 """
 
 
-@pytest.mark.parametrize("edit", ["removed", "other prompt", "other agent"])
+@pytest.mark.parametrize(
+    "edit", ["removed", *(pytest.param(edit, marks=pytest.mark.slow) for edit in ("other prompt", "other agent"))]
+)
 def test_a_run_of_a_heartbeat_that_is_edited_meanwhile_ends_as_it_began_and_is_in_the_history(
     tmp_path: Path, model: MessagesServer, edit: str
 ) -> None:
@@ -494,7 +497,7 @@ def test_whoever_waits_over_http_reads_why_a_question_was_withdrawn(tmp_path: Pa
     play(root, tmp_path / "state", scene)
 
 
-@pytest.mark.parametrize("edit", ["key", "agent gone"])
+@pytest.mark.parametrize("edit", ["key", pytest.param("agent gone", marks=pytest.mark.slow)])
 def test_a_summary_that_is_made_while_nothing_is_going_on_ends_with_the_model_it_began_with(
     tmp_path: Path, model: MessagesServer, edit: str
 ) -> None:
@@ -537,7 +540,7 @@ async def summed_up(app: App, session: str) -> bool:
     return any(isinstance(entry, Compaction) for entry in await app.store.journal.load(session))
 
 
-@pytest.mark.parametrize("name", ["beat", "reminder.1"])
+@pytest.mark.parametrize("name", [pytest.param("beat", marks=pytest.mark.slow), "reminder.1"])
 def test_a_run_that_waits_while_its_agent_is_taken_away_is_dropped_with_a_word(
     tmp_path: Path, model: MessagesServer, name: str
 ) -> None:
