@@ -94,12 +94,17 @@ def test_it_lies_there_as_in_the_project_for_this_user_alone(root: Path, tmp_pat
 def test_nothing_is_written_where_nothing_changed_and_one_file_where_one_did(root: Path, tmp_path: Path) -> None:
     applied(root, tmp_path / "state")
     place = last_good(tmp_path / "state", root)
-    before = {path: path.stat() for path in place.rglob("*")}
+    before = identities(place)
     applied(root, tmp_path / "state")
-    assert {path: path.stat() for path in place.rglob("*")} == before
+    assert identities(place) == before
     applied(root, tmp_path / "state", **{"agents/main.md": "You are the second soul.\n"})
-    changed = {path.name for path in place.rglob("*") if path.is_file() and path.stat().st_ino != before[path].st_ino}
+    changed = {path.name for path, identity in identities(place).items() if identity != before.get(path)}
     assert changed == {"main.md", LIST}
+
+
+def identities(place: Path) -> dict[Path, tuple[int, int]]:
+    found = {path: path.stat() for path in place.rglob("*") if path.is_file()}
+    return {path: (status.st_ino, status.st_mtime_ns) for path, status in found.items()}
 
 
 def test_a_file_goes_where_a_folder_was_and_the_other_way_round(root: Path, tmp_path: Path) -> None:

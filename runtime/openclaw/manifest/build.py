@@ -7,7 +7,7 @@ accept the same folders. Without errors there is a snapshot, whole; with one the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ class Compiled:
 
     snapshot: Snapshot | None
     diagnostics: tuple[Diagnostic, ...]
-    forbids: Callable[[], Mapping[str, Policy]] = dict
+    forbids: Callable[[], Mapping[str, Policy]] = field(default=dict, repr=False)  # holds the manifests, with secrets
 
     @property
     def prohibitions(self) -> Mapping[str, Policy]:
