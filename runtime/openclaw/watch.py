@@ -99,8 +99,7 @@ class Watch:
             await self._while_armed(armed, polling, changed, pump)
         finally:
             pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await pump
+            await asyncio.gather(pump, return_exceptions=True)  # it has said what was amiss
 
     async def _while_armed(
         self,
@@ -162,7 +161,7 @@ class Watch:
             self._gone += 1
             if self._gone > _MOST_GONE:
                 self._poll(error, polling)
-        except (OSError, RuntimeError) as error:
+        except Exception as error:
             self._poll(error, polling)
 
     def _poll(self, error: Exception, polling: bool) -> None:
@@ -177,6 +176,7 @@ class Watch:
                 error,
                 CHECK,
                 AGAIN,
+                exc_info=None if isinstance(error, OSError | RuntimeError) else error,
             )
         self._again = self._clock.monotonic() + AGAIN
 
