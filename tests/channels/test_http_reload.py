@@ -361,7 +361,7 @@ def test_tokens_limits_and_hooks_count_from_the_next_request_on_the_same_connect
                 headers = {"Authorization": f"Bearer {token}"}
                 response = await program.http.request(method, path, headers=headers, **more)
                 seen.append(line_of(response))
-                return response.status_code
+                return int(response.status_code)
 
             async def hook() -> int:
                 return await asked("POST", "/hooks/deploys", "a-secret-of-a-hook", json={})
@@ -476,7 +476,30 @@ def test_a_place_that_cannot_be_had_leaves_the_channel_where_it_is_and_one_that_
     on_stage(scene)
 
 
+def test_the_link_that_signs_a_person_in_follows_the_port(tmp_path: Path) -> None:
+    async def scene() -> None:
+        file, new = tmp_path / "http-token", free()
+        channel = Channel(options(0, token=None, token_file=str(file)), SystemClock())
+        await channel.open()
+        token = file.read_text().strip()
+        assert channel.link == f"{channel.address}/#token={token}" and not channel.address.endswith(f":{new}")
+        assert channel.renew(options(new, token=None, token_file=str(file)))
+        channel.settle()
+        assert channel.link == f"http://127.0.0.1:{new}/#token={token}"
+        await channel.close()
+        assert not listens(new)
+
+    asyncio.run(scene())
+
+
 # ── a channel alone ──────────────────────────────────────────────────────────────────────────────
+
+
+def options(port: int, host: str = "127.0.0.1", **more: Any) -> ChannelOptions:
+    described: Mapping[str, Any] = {
+        "host": host, "port": port, "token": TOKEN, "tokens": {}, "limits": {}, "hooks": {}, "notes": None, **more,
+    }  # fmt: skip
+    return ChannelOptions("http", "http", described)
 
 
 class Stage:
@@ -490,11 +513,7 @@ class Stage:
         self.bearer = f"Authorization: Bearer {TOKEN}"
 
     def options(self, *, port: int, host: str = "127.0.0.1") -> ChannelOptions:
-        described: Mapping[str, Any] = {
-            "host": host, "port": port, "token": TOKEN, "tokens": {}, "limits": {}, "hooks": {},
-            "serve": self._serve, "token_file": "/nowhere", "notes": None,
-        }  # fmt: skip
-        return ChannelOptions("http", "http", described)
+        return options(port, host, serve=self._serve)
 
     async def _serve(self, *arguments: Any) -> None:
         listeners, post, operations, gate, options = arguments
