@@ -54,10 +54,11 @@ def report(format: str) -> Any:
     return importlib.import_module(f"openclaw.manifest.reports.{format}")
 
 
-def importer(root: Path, read: Read | None = None) -> Importer:
+def importer(root: Path, read: Read | None = None, only: bool = False) -> Importer:
     """Loads `module:function` from the project folder or from what is installed; problems are values. Each importer
-    loads a module once. `read`: what is run of the project's files, if not what is on disk."""
-    loading = Loading(root, read)
+    loads a module once. `read`: what is run of the project's files, if not what is on disk; `only`: and nothing else
+    of them."""
+    loading = Loading(root, read, only)
 
     def load(reference: str) -> Callable[..., Any] | ImportProblem:
         module_name, _, name = reference.partition(":")

@@ -158,7 +158,7 @@ class App:
         )
         self.reload = Reload(project_folder, state, self.clock, self._snapshot, self.applying.apply, read)
         self.reload.broken, self.reload.settled = self._fail, partial(settled, self.options, self.demo)
-        self.reload.begin(project.reading, last_good=bool(project.broken), exact=not project.laid)
+        self.reload.begin(project.reading, last_good=bool(project.broken), exact=project.exact)
         self.desk.reloading = self.reload
         if project.notice:
             log.error("%s", project.notice)

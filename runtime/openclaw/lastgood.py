@@ -23,6 +23,7 @@ import openclaw
 from openclaw.errors import ProjectInvalid, StateError
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import MOST_BYTES, Folder
+from openclaw.manifest.modules import is_module
 from openclaw.manifest.snapshot import Model, Snapshot
 from openclaw.names import file_name
 from openclaw.parts import Reader
@@ -235,8 +236,7 @@ def _listed(path: Path) -> _List | None:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What was applied last, compiled anew. `code`: its Python tools are those that were kept, for the project's own
-    cannot be loaded, or are others."""
+    """What was applied last, compiled anew, Python tools and all. `code`: the project's own have other code by now."""
 
     reading: Reading
     snapshot: Snapshot
@@ -249,15 +249,24 @@ def recalled(state: Path, root: Path, now: datetime, read: Reader = read) -> Rec
     if next(_names(place), None) is None and _listed(place / NEXT / LIST) is None:
         return None
     folder, version = _folder(place, root)
-    found = read(place, now, root, folder=folder)
-    code = found.compiled.snapshot is None
-    if code:
+    there = {name: _disk(root / name) for name in folder.known or _names(place) if is_module(name)}
+    found = read(place, now, root, folder=folder) if None not in there.values() else None  # with their files at hand
+    whole = found is not None and found.compiled.snapshot is not None
+    if found is None or not whole:
         found = read(place, now, place, env_from=root, folder=folder)
+    code = not whole or any(content != folder.read_file(name) for name, content in there.items())
     snapshot = found.compiled.snapshot
     if snapshot is None:
         raise ProjectInvalid(_unusable(place, found.compiled.diagnostics, version), found.compiled.diagnostics)
     snapshot = replace(snapshot, models=_with_scripts(snapshot, folder, place, root))
     return Recalled(replace(found, compiled=replace(found.compiled, snapshot=snapshot)), snapshot, code)
+
+
+def _disk(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def bytes_of(state: Path, root: Path) -> Folder | None:

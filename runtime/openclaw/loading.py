@@ -24,11 +24,13 @@ Read = Callable[[str], bytes | None]
 
 
 class Loading:
-    def __init__(self, root: Path, read: Read | None = None) -> None:
-        """`read` gives what runs; without it, that is what is on disk."""
+    def __init__(self, root: Path, read: Read | None = None, only: bool = False) -> None:
+        """`read` gives what runs; without it, or of what it does not know, that is what is on disk. `only`: what it
+        does not know cannot be imported."""
         self._root = str(root.absolute())
         self._roots = tuple(dict.fromkeys(each + os.sep for each in (self._root, str(root.resolve()))))
         self._read = read
+        self._only = only
         self._modules: dict[str, ModuleType] = {}  # what was loaded so far: tools of one project share their modules
         self._begun = False
         self._environments: dict[str, bool] = {}
@@ -60,8 +62,22 @@ class Loading:
         return path.startswith(self._roots) and not self._is_installed(path.rpartition(os.sep)[0])
 
     def loader(self, name: str, path: str) -> SourceFileLoader:
+        content = self._known(path)
+        if content is None and self._only:
+            raise self._other(name, path)
+        return _Source(name, path, content)
+
+    def check(self, name: str, path: str) -> None:
+        """Of what is not loaded from bytes: raises ImportError where it is not what may be imported."""
+        if self._only and self._known(path) != Path(path).read_bytes():
+            raise self._other(name, path)
+
+    def _known(self, path: str) -> bytes | None:
         above = next(root for root in self._roots if path.startswith(root))
-        return _Source(name, path, self._read and self._read(path[len(above) :].replace(os.sep, "/")))
+        return self._read and self._read(path[len(above) :].replace(os.sep, "/"))
+
+    def _other(self, name: str, path: str) -> ImportError:
+        return ImportError(f"{path} is not what was applied", name=name, path=path)
 
     def _is_installed(self, folder: str) -> bool:
         if not folder.startswith(self._roots):
@@ -111,6 +127,8 @@ class _Finder:
             if spec is not None:
                 if type(spec.loader) is SourceFileLoader and self._loading.owns(spec.loader.path):
                     spec.loader, spec.cached = self._loading.loader(spec.loader.name, spec.loader.path), None
+                elif spec.has_location and spec.origin and self._loading.owns(spec.origin):
+                    self._loading.check(name, spec.origin)
                 return spec
         return None
 

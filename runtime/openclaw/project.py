@@ -50,7 +50,7 @@ class Project:
     """A valid project, and whether the demo model stands in for its models.
 
     `broken`: the errors of what is on disk, where the files that were applied last had to be taken; `laid`: the rules
-    of the broken project that are in force on top of those; `kept_code`: so is the code of Python tools that was kept.
+    of the broken project that are in force on top of those; `kept_code`: the code of Python tools on disk is another.
     """
 
     snapshot: Snapshot
@@ -60,6 +60,11 @@ class Project:
     broken: tuple[Diagnostic, ...] = ()
     laid: tuple[Rule, ...] = ()
     kept_code: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether what runs is what its files come to, from where they are."""
+        return not self.laid and not self.kept_code
 
     @property
     def notice(self) -> str:

@@ -58,14 +58,16 @@ def read(
     folder: Folder | None = None,
 ) -> Reading:
     """`imports_from`: where Python tools are, if not in `root`; `env_from`: where .env is, if not there either.
-    `folder`: what was read of `root` just now, which is then not read again."""
-    folder = folder.again() if folder else Folder.read(root)
+    `folder`: what was read of `root` just now, which is then not read again; the code of tools is what it holds, also
+    where they are imported from elsewhere."""
     home = imports_from or root
+    given = folder is not None
+    folder = folder.again() if folder else Folder.read(root)
     place = env_from or home
     if place != root and (own := Folder(str(place), {}).read_file(".env")) is not None:
         folder = replace(folder, files={**folder.files, ".env": own})  # is never kept, for it holds secrets
-    code = folder if home == root else Folder(str(home), {})
-    importer = adapters.importer(home, lambda name: _whole(code.read_file(name)))
+    code = folder if home == root or given else Folder(str(home), {})
+    importer = adapters.importer(home, lambda name: _whole(code.read_file(name)), only=code is folder and home != root)
     compiled = compile(folder, environment=os.environ, importer=importer, today=now)
     return Reading(folder, compiled, watched(folder))
 

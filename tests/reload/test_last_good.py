@@ -164,12 +164,43 @@ def test_python_tools_are_those_that_were_kept_where_the_projects_own_do_not_fit
     assert found.snapshot.tools["add"].options["function"](2, 3) == "5"
 
 
-def test_python_tools_are_the_projects_own_where_those_can_be_loaded(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["a * b", "a + b"])
+def test_python_tools_are_those_that_were_kept_also_where_the_projects_own_would_do(
+    root: Path, tmp_path: Path, other: str
+) -> None:
+    """From where they are: what lies beside them in the project is not kept."""
+    beside = "from pathlib import Path\n" + SUMS.replace("a + b", "RATE + a + b")
+    beside += "\n\nRATE = len(Path(__file__).with_name('rates.txt').read_text())\n"
+    applied(root, tmp_path / "state", **{"sums.py": beside, "rates.txt": "1234"})
+    assert_runs(root, tmp_path / "state", "9", code=False)
+    (root / "sums.py").write_text(f"{beside.replace('a + b', other)}Path({str(tmp_path / 'ran')!r}).touch()\n")
+    assert_runs(root, tmp_path / "state", "9", code=True)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("new", "code"), [("quick.py", False), ("extra/__init__.py", True)])
+def test_a_module_that_was_never_applied_stands_in_for_none_that_was(
+    root: Path, tmp_path: Path, new: str, code: bool
+) -> None:
+    more = "import extra\ntry:\n    import quick\nexcept ImportError:\n    quick = None\n"
+    tool = more + SUMS.replace("a + b", "(quick, extra.WORD)")
+    applied(root, tmp_path / "state", **{"sums.py": tool, "extra.py": "WORD = 'kept'\n"})
+    written(root, {new: "WORD = 'never applied'\n"})
+    assert_runs(root, tmp_path / "state", "(None, 'kept')", code=code)
+
+
+def assert_runs(root: Path, state: Path, result: str, *, code: bool) -> None:
+    found = recalled(state, root, NOW)
+    assert found is not None and found.code is code
+    assert str(found.snapshot.tools["add"].options["function"](2, 3)) == result
+
+
+def test_what_did_not_run_is_applied_anew_once_the_project_is_mended(root: Path, tmp_path: Path) -> None:
     applied(root, tmp_path / "state")
+    (root / "tools.yaml").write_text(f"{TOOLS}nonsense: 1\n")
+    assert load(Options(root, tmp_path / "state"), ManualClock(NOW)).exact
     (root / "sums.py").write_text(SUMS.replace("a + b", "a * b"))
-    found = recalled(tmp_path / "state", root, NOW)
-    assert found is not None and not found.code
-    assert found.snapshot.tools["add"].options["function"](2, 3) == "6"
+    assert not load(Options(root, tmp_path / "state"), ManualClock(NOW)).exact
 
 
 # ── whatever ends the process ────────────────────────────────────────────────────────────────────
