@@ -15,10 +15,11 @@ FLOORS: dict[int, set[str]] = {
     0: {
         "words", "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
         "note", "commands", "asking", "secrecy", "audit", "storing", "abilities",
+        "listeners",
     },
-    1: {"permissions", "schedule", "signature", "script", "moments"},
+    1: {"permissions", "schedule", "signature", "script", "moments", "loading"},
     2: {"manifest", "bundle", "timetable"},
-    3: {"router", "plan", "prompt", "transcript", "plain", "essentials"},
+    3: {"router", "plan", "prompt", "transcript", "plain", "essentials", "tighter"},
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
         "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "idling",
@@ -27,7 +28,7 @@ FLOORS: dict[int, set[str]] = {
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {
         "cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "reading", "lastgood",
-        "applying", "lapsing", "pending", "parts", "scenarios",
+        "shrinking", "attempts", "restarts", "applying", "lapsing", "pending", "parts", "scenarios",
     },
 }  # fmt: skip
 

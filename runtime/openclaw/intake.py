@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from openclaw.clock import Clock
 from openclaw.delivery import Delivery
 from openclaw.errors import DiskFull, OpenClawError, StorageFailed
 from openclaw.health import Roll
+from openclaw.listeners import Listeners
 from openclaw.manifest import snapshot as manifest
 from openclaw.manifest.people import TERMINAL
 from openclaw.manifest.snapshot import Snapshot
@@ -146,7 +146,7 @@ class Intake:
 
     async def _serve_http(
         self,
-        listener: socket.socket,
+        listeners: Listeners,
         post: Post,
         operations: Operations,
         gate: Gate,
@@ -154,7 +154,7 @@ class Intake:
     ) -> None:
         from openclaw.control import serve_at
 
-        await serve_at(listener, post, operations, gate, self._clock, options)
+        await serve_at(listeners, post, operations, gate, self._clock, options)
 
     def _sits_out(self, options: ChannelOptions) -> str | None:
         if self._demo and not _for_the_demo(options):
@@ -291,12 +291,32 @@ class Intake:
         old = self._snapshot().channels
         return [key for key in {**old, **snapshot.channels} if not _same(old.get(key), snapshot.channels.get(key))]
 
-    async def ahead(self, key: str, channel: manifest.Channel | None, fresh: dict[str, Channel | None]) -> None:
-        """Lets the running channel take its new description, or opens its successor beside it. `fresh`, by key: what
-        was opened; None where the running one took the change."""
+    async def ahead(
+        self,
+        key: str,
+        channel: manifest.Channel | None,
+        fresh: dict[str, Channel | None],
+        changed: Collection[str] = (),
+    ) -> None:
+        """Makes the running channel ready for its new description, or opens its successor beside it. `fresh`, by key:
+        what was opened; None where the running one takes the change. `changed`: all that this edit is about; the
+        others of them make way where this one wants their place."""
         if channel is None or channel.skipped or channel.options.kind not in LISTENING:
             return
-        options, running = self._options(channel), self._channels.get(key)
+        options = self._options(channel)
+        try:
+            await self._ahead(key, options, fresh)
+        except OpenClawError:
+            others = [self._channels[other] for other in changed if other != key and other in self._channels]
+            listening = [other for other in others if isinstance(other, Renewable)]
+            if not listening:
+                raise
+            for other in listening:
+                other.make_way()
+            await self._ahead(key, options, fresh)
+
+    async def _ahead(self, key: str, options: ChannelOptions, fresh: dict[str, Channel | None]) -> None:
+        running = self._channels.get(key)
         if isinstance(running, Renewable) and running.renew(options):
             fresh[key] = None
             return
@@ -305,18 +325,23 @@ class Intake:
         await made.open()
 
     async def undo(self, fresh: Mapping[str, Channel | None]) -> None:
-        old = self._snapshot().channels
-        for key, made in fresh.items():
-            running = self._channels.get(key)
+        """Everything as it was: all let go of what they were ready for, before any listens again where it did."""
+        for made in fresh.values():
             if made is not None:
                 await made.close()
-            elif isinstance(running, Renewable):
-                running.renew(self._options(old[key]))
+        listening = [channel for channel in self._channels.values() if isinstance(channel, Renewable)]
+        for channel in listening:
+            channel.forgo()
+        for channel in listening:
+            channel.take_back()
 
     def replace(self, key: str, channel: manifest.Channel | None, fresh: Mapping[str, Channel | None]) -> None:
         """Puts the new description in force, now that the snapshot is."""
         self._broken.pop(key, None)
-        if key not in fresh or fresh[key] is not None:
+        running = self._channels.get(key)
+        if key in fresh and fresh[key] is None and isinstance(running, Renewable):
+            running.settle()
+        else:
             self._replace(key, channel, fresh.get(key))
 
     def _replace(self, key: str, channel: manifest.Channel | None, made: Channel | None) -> None:

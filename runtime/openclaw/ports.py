@@ -429,13 +429,30 @@ class Receiving(Channel, Protocol):
 
 @runtime_checkable
 class Renewable(Channel, Protocol):
-    """A channel that listens at an address, and can take another description without letting go of it.
+    """A channel that listens at an address, and takes any other description while everything that is open goes on:
+    `renew`, then `settle` once the snapshot is in force, or `forgo` where it will not be.
 
-    Its `open` may be called again, and then does nothing.
+    Its `open` may be called again, and then does nothing. But for `renew` none of these raises.
     """
 
     address: str  # once open
     link: str  # once open: what a person opens in a browser
 
     def renew(self, options: ChannelOptions) -> bool:
-        """False where only a new channel can serve this. Raises OpenClawError, with everything as it was."""
+        """Makes ready for it. False where only a new channel can serve this. Raises OpenClawError, with everything as
+        it was."""
+
+    def settle(self) -> None:
+        """What was made ready counts from here on."""
+
+    def forgo(self) -> None:
+        """Lets go of what was made ready."""
+
+    def make_way(self) -> None:
+        """Listens no longer, for another channel that wants the place."""
+
+    def take_back(self) -> None:
+        """Listens again where it made way."""
+
+    def retire(self) -> None:
+        """Takes nothing more in, for good; `run` ends with the last request that is open."""

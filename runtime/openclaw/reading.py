@@ -42,11 +42,20 @@ def contents_of(folder: Folder, code: Mapping[str, str | None]) -> Mapping[str, 
     return {**folder.sources, **problems, **{path: digest for path, digest in code.items() if digest is not None}}
 
 
-def read(root: Path, now: datetime, imports_from: Path | None = None) -> Reading:
-    """`imports_from`: where Python tools and .env are, if not in `root`."""
+def read(
+    root: Path,
+    now: datetime,
+    imports_from: Path | None = None,
+    *,
+    env_from: Path | None = None,
+    folder: Folder | None = None,
+) -> Reading:
+    """`imports_from`: where Python tools are, if not in `root`; `env_from`: where .env is, if not there either.
+    `folder`: what was read of `root` just now, which is then not read again."""
     home, code = imports_from or root, dict[str, str | None]()
-    folder, load = Folder.read(root), adapters.importer(home)
-    if home != root and (own := Folder.read(home).files.get(".env")) is not None:
+    folder, load = folder.again() if folder else Folder.read(root), adapters.importer(home)
+    place = env_from or home
+    if place != root and (own := Folder(str(place), {}).read_file(".env")) is not None:
         folder = replace(folder, files={**folder.files, ".env": own})  # is never kept, for it holds secrets
 
     def importer(reference: str) -> Callable[..., Any] | ImportProblem:

@@ -24,6 +24,7 @@ from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.reports import brief
 from openclaw.manifest.snapshot import Snapshot
+from openclaw.parts import Reader
 from openclaw.plan.names import named
 from openclaw.reading import Reading, below, contents_of, digest, module_files, module_of, read
 
@@ -69,7 +70,7 @@ class Reload:
         clock: Clock,
         current: Callable[[], Snapshot],
         apply: Callable[[Snapshot, Folder], Awaitable[None]],
-        read: Callable[[Path, datetime, Path | None], Reading] = read,
+        read: Reader = read,
     ) -> None:
         self._read = read
         self._root = root

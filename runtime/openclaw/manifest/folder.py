@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -49,6 +49,7 @@ class Folder:
     problems: tuple[Diagnostic, ...] = ()
     more: dict[str, bytes | None] = field(default_factory=dict, repr=False)
     on_disk: bool = True
+    known: Mapping[str, bytes | None] = field(default_factory=dict, repr=False)  # what was read of it already
 
     @classmethod
     def read(cls, root: Path) -> Folder:
@@ -67,14 +68,21 @@ class Folder:
         """A folder that is only in memory."""
         return cls(root, dict(files), on_disk=False)
 
+    def again(self) -> Folder:
+        """The same bytes for whoever asks next: what is asked for now is `more`, and nothing is read twice."""
+        return replace(self, more={}, known={**self.known, **self.more})
+
     def read_file(self, name: str) -> bytes | None:
         """A file that a manifest names: relative to the project, or absolute. None where it cannot be read."""
         if name in self.files:
             return self.files[name]
         if name not in self.more:
-            content = _content(Path(self.root, name)) if self.on_disk else None
-            self.more[name] = content if isinstance(content, bytes) else None
+            self.more[name] = self.known[name] if name in self.known else self._content(name)
         return self.more[name]
+
+    def _content(self, name: str) -> bytes | None:
+        content = _content(Path(self.root, name)) if self.on_disk else None
+        return content if isinstance(content, bytes) else None
 
     def modules(self, suffixes: tuple[str, ...], *, deep: bool) -> list[str]:
         """The project's files of code: those at its top and the packages there, or all. Not what is hidden or a

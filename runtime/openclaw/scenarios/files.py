@@ -34,7 +34,15 @@ class Files:
     def root(self) -> Path:
         return Path(self.base.folder.root)
 
-    def read(self, root: Path, now: datetime, imports_from: Path | None = None) -> Reading:
+    def read(
+        self,
+        root: Path,
+        now: datetime,
+        imports_from: Path | None = None,
+        *,
+        env_from: Path | None = None,
+        folder: Folder | None = None,
+    ) -> Reading:
         """As `openclaw.reading.read` does: the project, or what the runtime kept of it."""
         if imports_from is not None:
             return self._compiled(Folder.read(root), imports_from, now)

@@ -22,6 +22,11 @@ CODES: Final[dict[str, Code]] = {
         bad={"tools.yaml": f"# {'x' * (1 << 20)}\n{TOOLS}"},
         good={"tools.yaml": f"# {'x' * 60}\n{TOOLS}"},
     ),
+    "cut-off": Code(
+        "A file does not end where the applied one went on with prohibitions; half of a file never loosens anything.",
+        unshown="It is told by a running runtime alone, of a save after which a file is a beginning of what was "
+        "applied, or is gone, or breaks off, so that ask and deny rules, approvers, owners or limits are missing.",
+    ),
     "encoding": Code(
         "Manifests are UTF-8 text without control characters.",
         bad={"agents/main.yaml": AGENT.replace("Jarvis", "Jar\x07vis")},
