@@ -1,4 +1,4 @@
-"""A house for the acceptance scenarios of reloads: a project, the real command that runs it, and who looks from outside.
+"""A house for the acceptance scenarios of reloads: a project, the command that runs it, and who looks from outside.
 
 Its law: what is proved is proved outside of the runtime. The model's double records which `system` it was told, the
 kernel says which process holds which connection, and files are changed as people's programs change them. A stream
@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import httpx2
 
-from doubles.house import AGENT, SUMS, Process, Program, events, project
+from doubles.house import AGENT, CHANNELS, SUMS, Process, Program, events, project
 from doubles.messages_server import MessagesServer, Reply, tool
 
 TOOLS = """\
@@ -41,7 +41,10 @@ policies:
 """
 MAIN = AGENT.replace("add]", "add, read_file]")
 SIDE = "name: Side\ndescription: Talks\nmodel: smart\ntools: []\npolicy: works\nprefix: /side\n"
+LOOKS = CHANNELS.replace("port: 0", "port: 0, limits: {requests_per_minute: 1000000}")
+"""Whoever looks from outside looks often."""
 STANDARD = {
+    "channels.yaml": LOOKS,
     "agents/main.yaml": MAIN,
     "agents/side.yaml": SIDE,
     "agents/side.md": "You are beside.\n",
@@ -69,13 +72,22 @@ class Row:
 class Table:
     rows: list[Row] = field(default_factory=list)
 
+    def show(
+        self, r: str, what: str, expected: str, seen: str, attempts: Sequence[Attempt], ms: Sequence[float]
+    ) -> None:
+        outcomes = [attempt["outcome"] for attempt in attempts]
+        counted = ", ".join(f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes)) or "none"
+        median = f"{sorted(ms)[len(ms) // 2]:.0f}" if ms else ""
+        self.rows.append(Row(r, what, expected, seen, counted, median))
+
     def __str__(self) -> str:
         head = Row("R", "what", "expected", "seen", "attempts", "ms")
-        lines = [
-            [row.r, row.what, row.expected, row.seen, row.attempts, row.ms] for row in (head, *sorted(self.rows, key=_number))
-        ]
+        rows = (head, *sorted(self.rows, key=_number))
+        lines = [[row.r, row.what, row.expected, row.seen, row.attempts, row.ms] for row in rows]
         widths = [max(len(line[at]) for line in lines) for at in range(6)]
-        return "\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)) for line in lines)
+        return "\n".join(
+            "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)) for line in lines
+        )
 
 
 def _number(row: Row) -> int:
@@ -407,16 +419,10 @@ def git(root: Path, *words: str) -> None:
 @contextlib.contextmanager
 def touching(*paths: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Another process that touches each of these every 20 ms."""
-    script = "import os, sys, time\nwhile True:\n    [open(p, 'ab').close() or os.utime(p) for p in sys.argv[1:]]\n    time.sleep(0.02)"
+    touch = "[open(p, 'ab').close() or os.utime(p) for p in sys.argv[1:]]"
+    script = f"import os, sys, time\nwhile True:\n    {touch}\n    time.sleep(0.02)"
     with subprocess.Popen([sys.executable, "-S", "-c", script, *map(str, paths)]) as process:
         try:
             yield process
         finally:
             process.kill()
-
-
-def shown(row: Table, r: str, what: str, expected: str, seen: str, attempts: Sequence[Attempt], ms: Sequence[float]) -> None:
-    outcomes = [attempt["outcome"] for attempt in attempts]
-    counted = ", ".join(f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes)) or "none"
-    row.rows.append(Row(r, what, expected, seen, counted, " ".join(f"{each:.0f}" for each in ms)))
-
