@@ -187,16 +187,20 @@ class House:
         return sum(path.read_text().count("inotify wd:") for path in found)
 
     def figures(self) -> dict[str, int]:
-        """Resident kB, descriptors, threads and sockets of the process."""
-        status = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
-        names = list(Path(f"/proc/{self.pid}/fd").iterdir())
-        sockets = sum(_inode(name) is not None for name in names)
-        return {
-            "kB": int(status["VmRSS"].split()[0]),
-            "fds": len(names),
-            "threads": int(status["Threads"]),
-            "sockets": sockets,
-        }
+        return figures(self.pid)
+
+
+def figures(pid: int) -> dict[str, int]:
+    """Resident kB, descriptors, threads and sockets of a process."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    names = list(Path(f"/proc/{pid}/fd").iterdir())
+    sockets = sum(_inode(name) is not None for name in names)
+    return {
+        "kB": int(status["VmRSS"].split()[0]),
+        "fds": len(names),
+        "threads": int(status["Threads"]),
+        "sockets": sockets,
+    }
 
 
 def _inode(descriptor: Path) -> str | None:
