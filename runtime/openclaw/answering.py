@@ -16,7 +16,7 @@ from openclaw import commands, compaction, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock, Waits
-from openclaw.errors import DiskFull
+from openclaw.errors import AgentGone, DiskFull
 from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
@@ -120,10 +120,9 @@ class Job:
         """Whether its words enter the conversation now: nothing there is to be taken up."""
         return self.beside.anew or not self.log.transcript.latest(self.queued.id)
 
-    @property
-    def room(self) -> str | None:
-        """Where it was said, or where the reminder was set up."""
-        message, snapshot = self.queued.message, self.generation.snapshot
+    def room(self, snapshot: Snapshot) -> str | None:
+        """Where it was said, or where the reminder was set up, as this snapshot calls it."""
+        message = self.queued.message
         if self.beat is not None and self.beat.asked_by is not None:
             return next((room.name for room in snapshot.rooms.values() if room.id in self.beat.deliver), None)
         here = room(message, snapshot)
@@ -213,7 +212,10 @@ class Answering:
         self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher, beside: Beside
     ) -> Job:
         beat = self.beats.of(queued.message)
-        agent = _as_asked(generation.snapshot.agents[queued.route.agent], beat, generation.snapshot)
+        agent = generation.snapshot.agents.get(queued.route.agent)
+        if agent is None:
+            raise AgentGone(f"there is no agent {queued.route.agent} any more")
+        agent = _as_asked(agent, beat, generation.snapshot)
         models = Models(speak(agent, generation), self.cooling, tell)
         waits = Waits(self.clock)
         log = replace(self._log(queued, transcript), journal=waited_for(self.journal, waits))
@@ -265,7 +267,7 @@ class Answering:
         if check is None:
             return None
         spec = job.generation.snapshot.tools[check.tool]
-        calls = self._calls(job, (spec,))
+        calls = self._calls(job, (spec,), listed=False)
         call = ToolCall(f"check-{job.queued.id}", check.tool, check.input)
         return await self.beats.checks.judge(beat, job.queued.id, lambda: calls.check(call, check.secrets), job.waits)
 
@@ -341,20 +343,21 @@ class Answering:
         id, strangers = self.chance.fresh(), prompt.untrusted(message)
         return UserEntry(id, now, tuple(said), queued.id, strangers, (job.queued.id,))
 
-    def _calls(self, job: Job, specs: tuple[ToolSpec, ...]) -> Calls:
+    def _calls(self, job: Job, specs: tuple[ToolSpec, ...], *, listed: bool = True) -> Calls:
         snapshot = job.generation.snapshot
         scene = Scene(
             agent=job.agent,
             session=job.queued.route.session,
             message=job.queued.message,
             sender=job.who,
-            room=job.room,
+            room=job.room(snapshot),
             workspace=self.house.workspace(job.agent),
             memory=self.house.memory(job.agent, job.who),
             protected=(self.house.project, self.house.state),
             heartbeat=job.heartbeat,
             transcript=job.log.transcript,
             others=job.others,
+            rooms=job.room,
         )
         bench = Bench(
             snapshot=snapshot,
@@ -366,7 +369,7 @@ class Answering:
             reachable=lambda approvers: self.reachable(job.queued, approvers),
             audit=self.audit,
         )
-        return Calls(scene, bench, specs, job.tell, job.waits)
+        return Calls(scene, bench, specs, job.tell, job.waits, listed=listed)
 
     async def _in_time(self, job: Job) -> tuple[Verdict | None, str]:
         """The outcome, cut off when the turn took longer than it may; waiting for people or the disk does not count."""

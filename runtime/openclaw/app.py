@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from openclaw.answering import Answering, House
 from openclaw.applying import Applying
@@ -39,8 +40,9 @@ from openclaw.parts import REAL, Parts
 from openclaw.permissions.facts import Disk
 from openclaw.ports import Channel, Doorbell, Place, Queued, Store
 from openclaw.project import Options, Project, load
-from openclaw.reload import Attempt, Reload
+from openclaw.reload import Reload
 from openclaw.reminders import Reminders
+from openclaw.restarts import settled
 from openclaw.runners import Runner, Runners
 from openclaw.secrecy import SECRETS, Masking, ambient
 from openclaw.sessions import Sessions
@@ -153,9 +155,10 @@ class App:
     def _prepare_reload(self, project: Project) -> None:
         project_folder, state, read = self.house.project, self.house.state, self.parts.read
         self.applying = Applying(
-            self.supervisor, self.intake, self.approvals, self.heartbeats, self._conceal, self.demo
+            self.supervisor, self.intake, self.approvals, self.heartbeats, self._conceal, self.demo, self.clock
         )
         self.reload = Reload(project_folder, state, self.clock, self._snapshot, self.applying.apply, read)
+        self.reload.broken, self.reload.settled = self._fail, partial(settled, self.options, self.demo)
         self.reload.begin(project.reading, last_good=bool(project.broken))
         self.desk.reloading = self.reload
         if project.broken:
@@ -173,7 +176,8 @@ class App:
         self.intake.full = lambda: self.space.since is not None
         self.intake.watched = "watchdog" not in self.parts.without
         kind, attended = self.parts.kind, self.parts.attended
-        wiring = Wiring(self.sessions.post, self.desk, self.delivery, self.store.marks, kind, attended)
+        marks, inbox = self.store.marks, self.store.inbox
+        wiring = Wiring(self.sessions.post, self.desk, self.delivery, marks, inbox, kind, attended)
         self.intake.join(wiring, self.runners)
         self.intake.choose()
         self.notices += self.intake.notices
@@ -230,6 +234,11 @@ class App:
         """Whether somebody at this terminal takes part."""
         return self.intake.serves_person
 
+    async def look_again(self) -> None:
+        """What SIGHUP asks for. How it went, the attempt tells; what ends the whole runtime, `broken` has heard."""
+        with contextlib.suppress(StorageFailed):
+            await self.reload.attempt("SIGHUP")
+
     # ── running ──────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
@@ -246,6 +255,7 @@ class App:
         finally:
             self.space.end()
             await self.runners.end()
+            await self.reload.close()
             await self.intake.close()
         if self.failure is not None:
             raise self.failure
@@ -262,6 +272,7 @@ class App:
             tasks["idling"] = self.idling.run
             tasks["given up"] = lambda: self.delivery.give_up(self.roll.delivering)
             tasks["tidying"] = Tidying(self.store, self.clock, lambda: bool(self.sessions.running())).run
+            tasks["retry"] = self.reload.retry
             tasks["watch"] = lambda: Watch(self.reload.folders, self.clock).run(self.reload.look)
         return {name: runner for name, runner in tasks.items() if name not in self.parts.without}
 
@@ -344,10 +355,10 @@ def stop_on_signals(app: App) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    again: set[asyncio.Task[Attempt]] = set()
+    again: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
-        task = loop.create_task(app.reload.attempt("SIGHUP"))
+        task = loop.create_task(app.look_again())
         again.add(task)
         task.add_done_callback(again.discard)
 

@@ -2,7 +2,8 @@
 
 The law: a reply is lost never, and sent twice only with a mark. Before a channel is called the outbox knows
 that it will be; what a crash leaves in that state goes out again as `repeated`. One slow or failing channel
-holds up no other, and no slow place on a channel the others there. Knows no channel kind.
+holds up no other, and no slow place on a channel the others there. Where two of one key deliver, each has its own
+share of the replies. Knows no channel kind.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeAlias
 
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError
@@ -29,14 +31,23 @@ PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds after the first, second, ... fai
 SHORTEST = 0.2  # seconds
 SIDE_BY_SIDE = 16  # places of one channel that are written to at the same time
 
+Share: TypeAlias = Callable[[Outgoing], bool]
+"""Whether a reply is delivered here: looked at each time, and no reply may be two channels' at once."""
+
+
+def everything(outgoing: Outgoing) -> bool:
+    return True
+
 
 @dataclass(slots=True)
 class _Round:
     """What one channel's deliveries are at: places that are written to, that must rest, and that wait for more."""
 
     channel: Channel
-    grown: asyncio.Event
+    mine: Share
     tasks: asyncio.TaskGroup
+    grown: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: bool = False  # nothing more is begun
     limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SIDE_BY_SIDE))
     busy: set[Address] = field(default_factory=set)
     passed: set[Address] = field(default_factory=set)  # had something due while they were busy
@@ -47,25 +58,49 @@ class Delivery:
     def __init__(self, outbox: Outbox, clock: Clock) -> None:
         self._outbox = outbox
         self._clock = clock
-        self._grown: dict[str, asyncio.Event] = {}
+        self._rounds: dict[str, list[_Round]] = {}
         self.told: Callable[[str], None] = lambda session: None  # what was delivered has entered this session's inbox
 
     def grown(self, channel: str) -> None:
         """The channel's outbox has a new reply."""
-        self._grown.setdefault(channel, asyncio.Event()).set()
+        for state in self._rounds.get(channel, ()):
+            state.grown.set()
 
-    async def run(self, key: str, channel: Channel) -> None:
-        """Delivers one channel's replies until cancelled: to each place in order, to several places at once."""
-        grown = self._grown.setdefault(key, asyncio.Event())
+    async def run(self, key: str, channel: Channel, mine: Share = everything) -> None:
+        """Delivers one channel's replies until cancelled, or until it is told to `finish`: to each place in order, to
+        several places at once."""
+        rounds = self._rounds.setdefault(key, [])
         try:
             async with asyncio.TaskGroup() as tasks:
-                state = _Round(channel, grown, tasks)
-                while True:
-                    grown.clear()
-                    await self._begin(key, state)
-                    await self._wait(grown, min(state.resting.values(), default=None))
+                rounds.append(state := _Round(channel, mine, tasks))
+                try:
+                    while not state.ending:
+                        state.grown.clear()
+                        await self._begin(key, state)
+                        await self._wait(state.grown, min(state.resting.values(), default=None))
+                finally:
+                    state.ending = True
         except BaseExceptionGroup as group:  # a disk that refused to write; the first says it all
             raise group.exceptions[0] from None
+        finally:
+            rounds.remove(state)
+
+    def finish(self, key: str, channel: Channel) -> None:
+        """What is being handed over to this channel is the last: then `run` returns."""
+        for state in self._of(key, channel):
+            state.ending = True
+            state.grown.set()
+
+    def busy(self, key: str, channel: Channel) -> bool:
+        """Whether something is being handed over to this channel, or is about to be tried again."""
+        return any(state.busy or state.resting for state in self._of(key, channel))
+
+    async def owes(self, key: str, channel: Channel, mine: Share) -> bool:
+        """Whether any of this share is still to be delivered."""
+        return any(mine(outgoing) for outgoing in await self._outbox.due(key)) or self.busy(key, channel)
+
+    def _of(self, key: str, channel: Channel) -> list[_Round]:
+        return [state for state in self._rounds.get(key, ()) if state.channel is channel]
 
     async def give_up(self, running: Callable[[], Collection[str]]) -> None:
         """Until cancelled: what waited too long for a channel that does not run, or is gone, is dead."""
@@ -103,9 +138,9 @@ class Delivery:
             del state.resting[spot]
         busy = set(state.busy)  # whoever is now may have sent, by the time the rows are here, what they still hold
         due: dict[Address, list[Outgoing]] = {}
-        for outgoing in await self._outbox.due(key):
+        for outgoing in filter(state.mine, await self._outbox.due(key)):
             due.setdefault(outgoing.reply.place, []).append(outgoing)
-        for spot, replies in due.items():
+        for spot, replies in due.items() if not state.ending else ():
             if spot in state.busy:
                 state.passed.add(spot)
             elif spot in busy:
@@ -119,6 +154,8 @@ class Delivery:
         try:
             async with state.limit:
                 for outgoing in replies:
+                    if state.ending:
+                        break
                     pause = await self._one(outgoing, state.channel)
                     if pause is not None:
                         state.resting[spot] = self._clock.monotonic() + pause

@@ -17,6 +17,7 @@ from typing import Any
 import openclaw
 from openclaw.answering import House
 from openclaw.approvals import Approvals
+from openclaw.attempts import Counts
 from openclaw.clock import Clock
 from openclaw.commands import COMMANDS
 from openclaw.errors import DiskFull
@@ -101,8 +102,15 @@ class Desk:
             "disk": self.space.told() if self.space else {"full": False},
             "last_reload": self.reloads()[-1] if self.reloads() else None,
             "last_good": self.last_good,
+            **self._reloaded(),
             "ready": self.readiness()["status"] == "ready",
         }
+
+    def _reloaded(self) -> Mapping[str, Any]:
+        counts = self.reloading.counts if self.reloading else Counts()
+        succeeded = counts.succeeded.isoformat() if counts.succeeded else None
+        differs = self.reloading.differs if self.reloading else ""
+        return {"differs": differs, "reloads": counts.as_json(), "last_success": succeeded}
 
     @property
     def last_good(self) -> bool:
@@ -121,7 +129,7 @@ class Desk:
         amiss = ["the disk is full; nothing new is taken in"] if self.space and self.space.since else []
         resting = len(self.space.resting) if self.space and not self.space.since else 0
         amiss += [f"{resting} sessions wait for room where they work"] if resting else []
-        amiss += ["the project on disk is broken; what was applied last is running"] if self.last_good else []
+        amiss += [self.reloading.differs] if self.reloading and self.reloading.differs else []
         amiss += [f"channel {key} failed" for key in sorted(conditions) if conditions[key] == "failed"]
         amiss += [f"channel {key} does not receive" for key in sorted(conditions) if conditions[key] == "silent"]
         return {**found, "detail": "; ".join(amiss)} if amiss else found
@@ -330,6 +338,10 @@ class Desk:
     async def reload(self) -> Mapping[str, Any]:
         assert self.reloading is not None
         return (await self.reloading.attempt("request")).as_json()
+
+    def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
+        assert self.reloading is not None
+        return self.reloading.hear(lambda attempt: told(attempt.as_json()))
 
 
 def _memory_json(memory: Remembered) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ the network's or the caller's failure. Messages are lower case and name the thin
     │   ├── StateLocked                      another runtime holds it
     │   └── StateTooNew                      written by a newer version; left as it is
     ├── DiskFull                   exit 1    nothing was written; to be tried again when there is room
+    ├── AgentGone                  exit 1    it was taken away between queue and turn; the message is routed anew
     ├── QueueFull                  exit 1    a session has as much waiting as it may; nothing was taken
     ├── StorageFailed              exit 1    a write or fsync failed; the process must end and start again from disk
     ├── ProviderError              exit 1    the model did not answer
@@ -70,6 +71,10 @@ class StateTooNew(StateError):
 
 
 class DiskFull(OpenClawError):
+    pass
+
+
+class AgentGone(OpenClawError):
     pass
 
 

@@ -103,11 +103,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who answers a message: agent id, session key, and the text without the prefix that chose the agent."""
+    """Who answers a message: agent id, session key, and the text without the prefix that chose the agent. `instead` is
+    the agent that it was taken in for, where that was gone before it came to answer."""
 
     agent: str
     session: str
     text: str
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +397,7 @@ class Asked:
 class Settled:
     approval: str  # its id
     answer: Answer | Literal["expired", "cancelled"]
+    why: str = ""  # it was withdrawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -323,6 +323,9 @@ class Operations(Protocol):
     async def reload(self) -> Mapping[str, Any]:
         """Applies what is on disk now, or says why not."""
 
+    def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
+        """Tells of every attempt from now on, as `reloads` lists them; call what is returned to stop."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -380,7 +383,8 @@ class Channel(Protocol):
     async def open(self) -> None: ...
 
     async def run(self, post: Post, operations: Operations) -> None:
-        """Takes messages in until cancelled, or until the person leaves (the REPL)."""
+        """Takes messages in until cancelled, or until the person leaves (the REPL). Replies can be sent before it, and
+        after it until `close`."""
 
     async def send(self, reply: Reply) -> None:
         """Delivers one reply whole; raises DeliveryError."""
@@ -425,6 +429,17 @@ class Receiving(Channel, Protocol):
     """A channel whose intake can fall silent: it says when it last received."""
 
     pulse: Pulse
+
+
+@runtime_checkable
+class Probing(Channel, Protocol):
+    """A channel of a service that knows a bot by its token."""
+
+    account: str  # the same for every token of one bot: two of one account must not receive at the same time
+
+    async def probe(self) -> str:
+        """Asks the service whether it would let this bot in, beside whatever is at work there; opens nothing and notes
+        nothing. "" where it would, or words why it does not answer. Raises OpenClawError where it would not."""
 
 
 @runtime_checkable

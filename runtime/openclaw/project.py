@@ -67,12 +67,15 @@ def load(options: Options, clock: Clock, read: Reader = read) -> Project:
     if snapshot is None:
         count = f"{len(broken)} error{'s'[: len(broken) != 1]}"
         raise ProjectInvalid(f"the project {options.project} has {count}; `openclaw validate` shows them", broken)
-    key = _ambient_key(folder.environment(os.environ))
-    keyless = [alias for alias in _used(snapshot) if _needs_key(snapshot.models[alias])]
-    demo = options.demo or (options.demo_if_no_key and bool(keyless) and key is None)
-    if keyless and not demo and key is None:
+    demo = wants_demo(options, snapshot, folder)
+    if not demo and _lacks_key(snapshot, folder):
         raise CredentialsError(NO_KEY)
     return Project(snapshot, reading, demo, asked_models(folder, demo), broken)
+
+
+def wants_demo(options: Options, snapshot: Snapshot, folder: Folder) -> bool:
+    """Whether a start now would have the demo model answer."""
+    return options.demo or (options.demo_if_no_key and _lacks_key(snapshot, folder))
 
 
 def asked_models(folder: Folder, demo: bool) -> Callable[[Model], Model]:
@@ -85,6 +88,11 @@ def _last_good(options: Options, clock: Clock, reading: Reading, read: Reader) -
     if options.strict or not kept.is_dir():
         return reading
     return read(kept, clock.now(), options.project)
+
+
+def _lacks_key(snapshot: Snapshot, folder: Folder) -> bool:
+    keyless = any(_needs_key(snapshot.models[alias]) for alias in _used(snapshot))
+    return keyless and _ambient_key(folder.environment(os.environ)) is None
 
 
 def _used(snapshot: Snapshot) -> set[str]:

@@ -71,6 +71,10 @@ class Inbox(Protocol):
     async def release(self, *ids: str) -> None:
         """Gives unsettled messages back untaken (a graceful stop): the attempt does not count."""
 
+    async def move(self, id: str, route: Route) -> None:
+        """An unsettled message goes another way: there it waits at the place that its age gives it, and where it was
+        taken up, that does not count. Idempotent."""
+
     async def waiting(self, session: str | None = None) -> int:
         """How many messages nobody has taken up yet, of one session or of all."""
 

@@ -64,6 +64,7 @@ class Desk(Beats):
         self.approvers: tuple[str, ...] = ("repl:local",)
         self.offers: tuple[Answer, ...] = ("allow-once", "allow-always", "deny")
         self.lines: tuple[str, ...] = ()
+        self.hearers: list[Callable[[Mapping[str, Any]], None]] = []
         self.kept: list[dict[str, Any]] = [{"id": "r1", "tool": "run_command", "lines": ["make test"]}]
         self.strangers: set[Address] = set()
         self.busy = False  # takes nothing more
@@ -266,6 +267,10 @@ class Desk(Beats):
 
     async def reload(self) -> Mapping[str, Any]:
         return {"outcome": "unchanged"}
+
+    def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
+        self.hearers.append(told)
+        return lambda: self.hearers.remove(told)
 
     def commands(self) -> Sequence[tuple[str, str]]:
         return [("/help", "what you can type"), ("/agent", "choose one"), ("/research", "Finds things out")]

@@ -257,7 +257,7 @@ class DiscordServer(Gateway):
             case "GET", ["users", id]:
                 return 200, shapes.user(id)
             case "GET", ["oauth2", "applications", "@me"] | ["applications", "@me"]:
-                return 200, shapes.application(self.application, NADER)
+                return 200, shapes.application(self.application, NADER, self.message_content)
             case "GET", ["gateway"] | ["gateway", "bot"]:
                 return 200, {"url": self.gateway, "shards": 1}
             case "POST", ["users", "@me", "channels"] if str(body["recipient_id"]) in self._channels:

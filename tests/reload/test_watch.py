@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from openclaw.clock import SystemClock
-from openclaw.watch import Watch
+from openclaw.watch import CHECK, Watch
 
 
 class Looks:
@@ -45,6 +45,8 @@ class Unquiet(SystemClock):
         return self.time
 
     async def sleep(self, seconds: float) -> None:
+        if seconds == CHECK:  # there is always something to hear before
+            await asyncio.Event().wait()
         self.time += seconds
         self.stir()
         await asyncio.wait_for(self.watch._stirred.wait(), 30)
@@ -91,7 +93,7 @@ def test_a_burst_is_one_look_and_what_is_saved_during_a_look_is_seen_by_the_next
 
 def test_a_folder_that_is_never_quiet_is_looked_at_all_the_same_and_not_all_the_time(root: Path) -> None:
     clock, times, enough = Unquiet(), [0.0], asyncio.Event()
-    clock.stir = lambda: (root / "agents" / "busy.tmp").write_text(str(clock.time))
+    clock.stir = lambda: (root / "agents" / "busy.md").write_text(str(clock.time))
     clock.watch = Watch(lambda: [root, root / "agents"], clock)
 
     async def look() -> None:

@@ -38,7 +38,7 @@ DONE = {
 PATIENCE = 10.0  # seconds that a press waits for its question to be asked again after a restart
 LOOK = 0.25  # seconds between two looks whether it was
 ALERT = 200  # characters that an alert may have
-Spawn = Callable[[Coroutine[Any, Any, None]], object]
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None] | None]
 
 
 class Questions:
@@ -54,6 +54,7 @@ class Questions:
         self._spawn = spawn
         self._cards = Cards(notes, clock)
         self._settled: dict[str, asyncio.Future[Settled]] = {}  # by approval
+        self._following: dict[str, asyncio.Task[None]] = {}  # what puts it up and closes it, by approval
         self._pressers: dict[str, str] = {}  # who answered, by approval
         self._operations: Operations | None = None
 
@@ -65,11 +66,18 @@ class Questions:
         self._operations = operations
         return operations.questions(self._key, self._watch)
 
+    async def close(self, within: float) -> None:
+        """What has been settled by now is written into its cards, if that takes no longer than `within` seconds."""
+        ending = [task for id, task in self._following.items() if id in self._settled and self._settled[id].done()]
+        if ending:
+            await asyncio.wait(ending, timeout=within)
+
     def _watch(self, event: Progress) -> None:
         match event:
             case Asked(approval=approval) if approval.id not in self._settled:
                 self._settled[approval.id] = asyncio.get_running_loop().create_future()
-                self._spawn(self._follow(approval))
+                if (task := self._spawn(self._follow(approval))) is not None:
+                    self._following[approval.id] = task
             case Settled(approval=id) if id in self._settled and not self._settled[id].done():
                 self._settled[id].set_result(event)
 
@@ -81,6 +89,7 @@ class Questions:
             await self._close(approval, (await settled).answer)
         finally:
             self._settled.pop(approval.id, None)
+            self._following.pop(approval.id, None)
             self._pressers.pop(approval.id, None)
 
     # ── putting up ───────────────────────────────────────────────────────────────────────────────

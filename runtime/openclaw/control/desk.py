@@ -80,9 +80,10 @@ class Desk:
     # ── reloads ──────────────────────────────────────────────────────────────────────────────────
 
     async def reloads(self, _: Request, caller: Caller) -> Response:
-        last_good = bool(self._operations.readiness()["last_good"])
+        status = self._operations.status()
         attempts = [dict(attempt) for attempt in self._operations.reloads()]
-        return JSONResponse({"last_good": last_good, "attempts": attempts})
+        told = {"last_good": bool(status["last_good"]), "differs": status["differs"]}
+        return JSONResponse({**told, "attempts": attempts})
 
     async def reload(self, _: Request, caller: Caller) -> Response:
         attempt = dict(await self._operations.reload())
@@ -92,7 +93,7 @@ class Desk:
                 detail = f"the manifests have {errors} error{'s'[: errors != 1]}; nothing changed"
                 raise Unserved(Problem(422, "reload_refused", detail), attempt=attempt)
             case "failed":
-                detail = f"nothing changed: {attempt['error']}"
+                detail = attempt["error"] if attempt["in_force"] else f"nothing changed: {attempt['error']}"
                 raise Unserved(Problem(503, "reload_failed", detail), attempt=attempt)
         return JSONResponse(attempt)
 

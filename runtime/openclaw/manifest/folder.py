@@ -31,6 +31,11 @@ _Identity: TypeAlias = tuple[int, int]  # device and inode
 _LEFTOVER = re.compile(r"[.#~]|.*(?:~|#|\.bak|\.orig|\.rej|\.tmp|\.swp|\.swo)$")
 
 
+def is_leftover(name: str) -> bool:
+    """What is hidden, or an editor left."""
+    return _LEFTOVER.match(name) is not None
+
+
 def kind_of(file: str) -> str | None:
     """The manifest kind of a path in the project; None for souls and the rest."""
     if file in TOP:
@@ -50,6 +55,7 @@ class Folder:
     more: dict[str, bytes | None] = field(default_factory=dict, repr=False)
     on_disk: bool = True
     known: Mapping[str, bytes | None] = field(default_factory=dict, repr=False)  # what was read of it already
+    fetched: set[str] = field(default_factory=set, repr=False)  # of `more`: what holds secrets
 
     @classmethod
     def read(cls, root: Path) -> Folder:
@@ -70,7 +76,7 @@ class Folder:
 
     def again(self) -> Folder:
         """The same bytes for whoever asks next: what is asked for now is `more`, and nothing is read twice."""
-        return replace(self, more={}, known={**self.known, **self.more})
+        return replace(self, more={}, known={**self.known, **self.more}, fetched=set())
 
     def read_file(self, name: str) -> bytes | None:
         """A file that a manifest names: relative to the project, or absolute. None where it cannot be read."""
@@ -79,6 +85,11 @@ class Folder:
         if name not in self.more:
             self.more[name] = self.known[name] if name in self.known else self._content(name)
         return self.more[name]
+
+    def fetch(self, name: str) -> bytes | None:
+        """The same of a file whose content is a secret."""
+        self.fetched.add(name)
+        return self.read_file(name)
 
     def _content(self, name: str) -> bytes | None:
         content = _content(Path(self.root, name)) if self.on_disk else None
@@ -165,7 +176,7 @@ def _agents(folder: Path, name: str, above: tuple[_Identity, ...], walk: _Walk) 
         return
     for entry in _within(folder, name, walk):
         file = f"{name}/{printable(entry.name)}"
-        if _LEFTOVER.match(entry.name):
+        if is_leftover(entry.name):
             continue
         if entry.name.endswith((".yaml", ".md")) and (problem := no_text(entry.name, file)):
             walk.problems.append(problem)

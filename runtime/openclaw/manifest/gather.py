@@ -103,7 +103,7 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
         work._faulty[file] = {()}
     if read.root is None:
         return
-    filled = placeholders.fill(kind, read.root, read.source, project.variables, project.folder.read_file)
+    filled = placeholders.fill(kind, read.root, read.source, project.variables, project.folder.fetch)
     work.secrets |= filled.secrets
     checked = schema.check(kind, filled.root, read.source, required or ())
     work.diagnostics += [*filled.diagnostics, *checked.diagnostics]

@@ -8,7 +8,8 @@ where code imports what it does not write out, every module in the project count
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from openclaw.manifest.folder import Folder
@@ -16,8 +17,8 @@ from openclaw.manifest.folder import Folder
 SUFFIXES: Final = (".py", ".so", ".pyd", ".pyc")
 _MOST: Final = 500  # files that imports are followed in
 _UNWRITTEN: Final = (
-    "importlib", "__import__", "runpy", "exec(", "eval(", "sys.path", "pkgutil", "zipimport", "__path__",
-    "__builtins__",
+    b"importlib", b"__import__", b"runpy", b"exec(", b"eval(", b"sys.path", b"pkgutil", b"zipimport", b"__path__",
+    b"__builtins__",
 )  # fmt: skip
 
 
@@ -26,18 +27,40 @@ def is_module(file: str) -> bool:
 
 
 def note(folder: Folder, module: str) -> None:
-    """Reads all of them, so that they are among the folder's sources."""
-    todo, seen = [module, *_all(folder, deep=False)], set[str]()
+    """Reads all that a module may come to import, so that they are among the folder's sources."""
+    _follow(folder, [module, *_all(folder, deep=False)])
+
+
+def again(folder: Folder, before: Iterable[str]) -> None:
+    """Reads what was read before, and modules that have come since and would be noted now."""
+    names = list(before)
+    found = [content for name in names if (content := folder.read_file(name)) is not None and is_module(name)]
+    if any(is_module(name) for name in names):
+        _all(folder, deep=any(map(_is_unwritten, found)))
+
+
+def made_of(folder: Folder, module: str) -> frozenset[str]:
+    """The files of the folder that this one is made of, as far as is written in them."""
+    again = folder.again()
+    _follow(again, [module])
+    return frozenset(name for name, content in again.more.items() if content is not None)
+
+
+def _follow(folder: Folder, modules: list[str]) -> None:
+    todo, seen = modules, set[str]()
     while todo and len(seen) < _MOST:
         name = todo.pop(0)
         if name in seen:
             continue
         seen.add(name)
         for file, content in _files(folder, name):
-            text = content.decode("utf-8", "replace")
-            if any(word in text for word in _UNWRITTEN):
+            if _is_unwritten(content):
                 todo += _all(folder, deep=True)
-            todo += [each for each in _imports(text, _package(file)) if each not in seen]
+            todo += [each for each in _imports(content, _package(file)) if each not in seen]
+
+
+def _is_unwritten(content: bytes) -> bool:
+    return any(word in content for word in _UNWRITTEN)
 
 
 def _all(folder: Folder, *, deep: bool) -> list[str]:
@@ -66,16 +89,21 @@ def _files(folder: Folder, module: str) -> Iterator[tuple[str, bytes]]:
                 yield file, content
 
 
-def _package(file: str) -> list[str]:
-    return file.split("/")[:-1]
+def _package(file: str) -> tuple[str, ...]:
+    return tuple(file.split("/")[:-1])
 
 
-def _imports(text: str, package: list[str]) -> Iterator[str]:
+@lru_cache(maxsize=_MOST)
+def _imports(content: bytes, package: tuple[str, ...]) -> tuple[str, ...]:
     """Names of modules, and of what is taken from them, which may be modules as well."""
     try:
-        tree = ast.parse(text)
+        tree = ast.parse(content.decode("utf-8", "replace"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return  # importing it will tell
+        return ()  # importing it will tell
+    return tuple(dict.fromkeys(_imported(tree, package)))
+
+
+def _imported(tree: ast.AST, package: tuple[str, ...]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -66,7 +66,7 @@ class Files:
 
     def _compiled(self, folder: Folder, home: Path, now: datetime) -> Reading:
         found = compile(folder, environment=self.environment, importer=adapters.importer(home), today=now)
-        return self._staged(Reading(folder, found, self.base.code))
+        return self._staged(Reading(folder, found))
 
     def _staged(self, reading: Reading) -> Reading:
         found = reading.compiled

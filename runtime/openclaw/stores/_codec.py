@@ -162,11 +162,11 @@ def _address_from(value: Json) -> Address:
 
 
 def route_json(route: Route) -> Json:
-    return {"agent": route.agent, "session": route.session, "text": route.text}
+    return {"agent": route.agent, "session": route.session, "text": route.text, "instead": route.instead}
 
 
 def route_from(value: Json) -> Route:
-    return Route(value["agent"], value["session"], value["text"])
+    return Route(value["agent"], value["session"], value["text"], value.get("instead", ""))
 
 
 def reply_json(reply: Reply) -> Json:

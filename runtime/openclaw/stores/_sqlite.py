@@ -150,6 +150,14 @@ class Rows:
                 [(id,) for id in ids],
             )
 
+    def move(self, id: str, route: Route) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE inbox SET session = ?, route = ?, attempts = attempts - (state = 'running'), state = 'queued'"
+                " WHERE id = ? AND settled IS NULL",
+                (codec.column(route.session), json.dumps(codec.route_json(route)), id),
+            )
+
     def waiting(self, session: str | None) -> int:
         return _waiting(self._db, session)
 

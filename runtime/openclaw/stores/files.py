@@ -71,6 +71,9 @@ class Inbox:
     async def release(self, *ids: str) -> None:
         await self._disk.run(self._room.essential(self._rows.release), ids)
 
+    async def move(self, id: str, route: Route) -> None:
+        await self._disk.run(self._room.essential(self._rows.move), id, route)
+
     async def waiting(self, session: str | None = None) -> int:
         return await self._disk.run(self._rows.waiting, session)
 

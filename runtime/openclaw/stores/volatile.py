@@ -110,6 +110,12 @@ class Inbox:
             if row.state == "running":
                 row.state, row.attempts = "queued", row.attempts - 1
 
+    async def move(self, id: str, route: Route) -> None:
+        row = self._rows.get(id)
+        if row is not None and row.unsettled:
+            await self.release(id)
+            row.route = route
+
     async def waiting(self, session: str | None = None) -> int:
         of = [row for row in self._rows.values() if session is None or row.route.session == session]
         return sum(row.state == "queued" for row in of)

@@ -10,8 +10,8 @@ import { absolute, count, duration, relative } from "./words.js";
 const AGAIN = 5000; // milliseconds
 const WELL = ["receiving", "serving"];
 const AMISS = ["silent", "failed"];
-const TRIGGERS = { edit: "on saving", request: "on request", SIGHUP: "on SIGHUP" };
-const OUTCOMES = { applied: "good", unchanged: "", refused: "bad", failed: "bad" };
+const TRIGGERS = { edit: "on saving", request: "on request", SIGHUP: "on SIGHUP", retry: "once more" };
+const OUTCOMES = { applied: "good", unchanged: "", refused: "bad", failed: "bad", "needs restart": "bad" };
 
 export class StatusView {
   constructor(app) {
@@ -106,7 +106,7 @@ export class StatusView {
 
 /** Whether what is on disk is not what runs. */
 function amiss({ last_good, attempts }) {
-  return last_good || ["refused", "failed"].includes(attempts.at(-1)?.outcome);
+  return last_good || ["refused", "failed", "needs restart"].includes(attempts.at(-1)?.outcome);
 }
 
 function card(title, ...children) {
@@ -157,7 +157,7 @@ function attempts(found) {
 }
 
 function attempt(one, open) {
-  const said = [...one.changes];
+  const said = [...one.changes, ...one.widened.map((words) => `widens: ${words}`), ...one.tightened.map((words) => `tightens: ${words}`), ...one.restart];
   if (one.error) said.push(one.error);
   return el("li", { class: "item" }, el("details", { open: open && (one.diagnostics.length > 0 || said.length > 0) },
     el("summary", {}, el("span", { class: `tag ${OUTCOMES[one.outcome]}` }, one.outcome), el("span", { class: "grow" }, `Edit ${one.number}`, el("span", { class: "soft" }, ` ${TRIGGERS[one.trigger] ?? one.trigger}, ${duration(one.seconds)}`)),

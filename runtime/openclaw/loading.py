@@ -1,0 +1,132 @@
+"""A project's own modules: loaded from the bytes that were read of it, and forgotten as soon as that is done.
+
+The law: what runs is what was read; no bytecode of it is used or written; afterwards nothing of the project is left in
+`sys.modules`, so that an edited file is an edited tool and a replaced one can be collected. Libraries in an environment
+inside the project are not its own: those are loaded once per process, as anywhere. Imports nothing itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_NEVER = frozenset({"openclaw", "__main__"})
+
+Read = Callable[[str], bytes | None]
+"""A file of the project by its path there, with `/`; None where it is not known."""
+
+
+class Loading:
+    def __init__(self, root: Path, read: Read | None = None) -> None:
+        """`read` gives what runs; without it, that is what is on disk."""
+        self._root = str(root.absolute())
+        self._roots = tuple(dict.fromkeys(each + os.sep for each in (self._root, str(root.resolve()))))
+        self._read = read
+        self._modules: dict[str, ModuleType] = {}  # what was loaded so far: tools of one project share their modules
+        self._environments: dict[str, bool] = {}
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """The project's folder is searched first, and its modules are forgotten afterwards. One at a time."""
+        finder = _Finder(self)
+        self._forget()  # what others loaded may be older
+        sys.modules.update(self._modules)
+        sys.path.insert(0, self._root)
+        sys.meta_path.insert(0, finder)
+        importlib.invalidate_caches()
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(finder)
+            if self._root in sys.path:
+                sys.path.remove(self._root)
+            sys.path[:] = dict.fromkeys(sys.path)  # a module that adds to it does so each time
+            self._modules = self._forget()
+
+    def owns(self, path: str) -> bool:
+        """Whether this file is the project's: in its folder, and not in an environment or among libraries there."""
+        return path.startswith(self._roots) and not self._is_installed(path.rpartition(os.sep)[0])
+
+    def loader(self, name: str, path: str) -> SourceFileLoader:
+        above = next(root for root in self._roots if path.startswith(root))
+        return _Source(name, path, self._read and self._read(path[len(above) :].replace(os.sep, "/")))
+
+    def _is_installed(self, folder: str) -> bool:
+        if not folder.startswith(self._roots):
+            return False
+        if folder not in self._environments:
+            above, _, name = folder.rpartition(os.sep)
+            self._environments[folder] = (
+                name in _INSTALLED or Path(folder, "pyvenv.cfg").exists() or self._is_installed(above)
+            )
+        return self._environments[folder]
+
+    def _forget(self) -> dict[str, ModuleType]:
+        """Takes the project's modules out of the process, and gives them."""
+        loaded = dict(sys.modules)
+        own = {name: module for name, module in loaded.items() if self._is_own(name, module)}
+        shared = {above for name in loaded.keys() - own.keys() for above in _above(name)}
+        for name in [name for name in own if name in shared and not hasattr(own[name], "__file__")]:
+            del own[name]  # a folder that installed modules have in common with the project
+        for name in own:
+            sys.modules.pop(name, None)
+            above, _, last = name.rpartition(".")
+            if above in loaded and above not in own:
+                loaded[above].__dict__.pop(last, None)  # else `from above import last` would find it
+        return own
+
+    def _is_own(self, name: str, module: ModuleType) -> bool:
+        if name.partition(".")[0] in _NEVER:
+            return False
+        known: Mapping[str, Any] = getattr(module, "__dict__", {})  # asking the module itself may load things
+        file = known.get("__file__")
+        if isinstance(file, str):
+            return self.owns(file)
+        try:
+            return any(self.owns(folder + os.sep) for folder in known.get("__path__", ()))
+        except Exception:  # the folder above it is gone from sys.modules
+            return False
+
+
+def _above(name: str) -> Iterator[str]:
+    """`a.b` and `a` of `a.b.c`."""
+    while name := name.rpartition(".")[0]:
+        yield name
+
+
+class _Finder:
+    """Finds what the others find; where that is the project's, it is loaded as the law above says."""
+
+    def __init__(self, loading: Loading) -> None:
+        self._loading = loading
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        for finder in list(sys.meta_path):
+            find: Any = None if finder is self else getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find and find(name, path, target)
+            if spec is not None:
+                if type(spec.loader) is SourceFileLoader and self._loading.owns(spec.loader.path):
+                    spec.loader, spec.cached = self._loading.loader(spec.loader.name, spec.loader.path), None
+                return spec
+        return None
+
+
+class _Source(SourceFileLoader):
+    def __init__(self, name: str, path: str, content: bytes | None) -> None:
+        super().__init__(name, path)
+        self._content = content
+
+    def get_data(self, path: str) -> bytes:
+        content, self._content = self._content, None  # once: whoever asks later wants what is on disk
+        return super().get_data(path) if content is None or path != self.path else content
+
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        raise OSError("its bytecode is not asked for: of two saves within a second it may be that of the first")
