@@ -191,9 +191,10 @@ class House:
 
 
 def figures(pid: int) -> dict[str, int]:
-    """Resident kB, descriptors, threads and sockets of a process."""
+    """Resident kB, descriptors, threads and sockets of a process. The transcripts of the sessions that talked last are
+    kept open, a bounded number; these do not count."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    names = list(Path(f"/proc/{pid}/fd").iterdir())
+    names = [name for name in Path(f"/proc/{pid}/fd").iterdir() if "/sessions/" not in os.path.realpath(name)]
     sockets = sum(_inode(name) is not None for name in names)
     return {
         "kB": int(status["VmRSS"].split()[0]),

@@ -191,7 +191,9 @@ def stormed(root: Path, *, reloads: int, sessions: int, seed: int) -> tuple[Reco
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m reload.reload_storm", description="Reloads under load, and judges.")
+    parser = argparse.ArgumentParser(
+        prog="python -m reload.reload_storm", description="Reloads under load, and judges."
+    )
     parser.add_argument("--reloads", type=int, default=1000)
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))

@@ -13,7 +13,8 @@ from itertools import pairwise
 from reload.reload_storm_project import Asked
 
 KB = 12_288  # by which memory may have grown
-FEW = 2  # descriptors, threads or tasks that one moment may have more than another
+FEW = 2  # threads or tasks that one moment may have more than another
+POOLED = 20  # sockets, of as many sessions as talk: connections to the model that wait for the next request
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ def _session(session: str, words: Sequence[str], turns: Sequence[tuple[str, list
 
 def _grown(record: Record, found: Found) -> None:
     for name, after in record.after.items():
-        if after - record.before[name] > (KB if name == "kB" else FEW):
+        most = {"kB": KB, "fds": POOLED, "sockets": POOLED}.get(name, FEW)
+        if after - record.before[name] > most:
             found.grown.append(f"{name}: {record.before[name]} -> {after}")
 
 

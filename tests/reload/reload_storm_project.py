@@ -66,7 +66,10 @@ async def count() -> str:
 FILES = ("agents/main.yaml", "agents/main.md", "tools.yaml", "marks.py")
 BREAKS = ("key", "syntax", "half", "empty", "policy", "soul", "code", "import", "agent")
 SAID = re.compile(r"\bm-\d+-\d+\b")
-_MARKS = {name: re.compile(rf"this is {name} (\d+)", re.I) for name in ("soul", "instruction", "description", "code", "policy")}
+_MARKS = {
+    name: re.compile(rf"this is {name} (\d+)", re.I)
+    for name in ("soul", "instruction", "description", "code", "policy")
+}
 
 
 def version(n: int, fault: str = "") -> dict[str, str]:

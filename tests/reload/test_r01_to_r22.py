@@ -132,7 +132,6 @@ def test_r2_an_atomic_replace_is_live_and_saving_the_same_again_is_nothing(table
 
 
 @slow
-@pytest.mark.xfail(strict=True, reason="a file that shrank is not waited for yet")
 def test_r3_a_file_that_is_cut_and_finished_after_a_pause_is_never_in_force_half_done(
     table: Table, shared: House
 ) -> None:
@@ -184,7 +183,6 @@ def test_r4_a_file_that_is_emptied_and_filled_again_a_second_later_changes_nothi
     play(table, shared, "R4", "emptied, filled after 1 s", "the old one between", scene)
 
 
-@pytest.mark.xfail(strict=True, reason="half a manifest is not told from a shorter one yet")
 def test_r5_half_a_manifest_takes_no_prohibition_away(table: Table, shared: House) -> None:
     """The first half of what was in force, and the first half of something new."""
 
@@ -444,11 +442,9 @@ def test_r15_another_port_the_same_port_elsewhere_and_a_port_that_is_taken(
             last = Scene(on.house, elsewhere, on.begun)
             assert await last.told() == FIRST
             assert (await elsewhere.http.get("/api/status")).json()["pid"] == on.house.pid
-            on.operator.http = elsewhere.http
             file.write_text(channels(first))
             async with Program(f"http://127.0.0.1:{first}") as back:
                 await until_serves(back)
-        on.operator.http = Program(f"http://127.0.0.1:{first}").http
         return "moved, kept, moved, back; the old stream ended in peace"
 
     with house:
@@ -502,7 +498,7 @@ def test_r16_a_heartbeat_due_in_the_second_of_a_reload_fires_once(
     clock begins a few seconds before one."""
     house = House(tmp_path, model, files={"heartbeats.yaml": BEAT.format(n=0)})
     if PRELOADED:
-        ahead = (52 - time.time()) % 60
+        ahead = (48 - time.time()) % 60
         house = House(
             tmp_path, model, files={"heartbeats.yaml": BEAT.format(n=0)}, start=Cold,
             LD_PRELOAD=str(PRELOADED), FAKETIME=f"+{ahead:.0f}s", FAKETIME_DONT_FAKE_MONOTONIC="1",
