@@ -1,4 +1,4 @@
-"""What a storm of reloads is about: a project of which every version carries its number everywhere, whole at any instant.
+"""What a storm of reloads is about: a project of which every version carries its number everywhere, and is whole.
 
 All its manifests are links into one folder, `..data`, and that is itself a link: one rename takes every file from one
 version to the next, so that a mixture can only be made by who reads. The model's words tell which version it was told.
@@ -21,7 +21,7 @@ CHANNELS = f"channels:\n  http: {{kind: http, port: 0, token: {TOKEN}, limits: {
 MODELS = """\
 default: smart
 models:
-  smart: {{id: claude-sonnet-5-5, base_url: "{url}", api_key: test-key, capabilities: [thinking, effort, cache_control]}}
+  smart: {{id: claude-sonnet-5-5, base_url: "{url}", api_key: test-key, capabilities: [thinking, cache_control]}}
 """
 AGENT = """\
 name: Main
@@ -143,13 +143,9 @@ def asked(body: Mapping[str, Any]) -> Asked:
     system = "\n".join(block["text"] for block in body["system"])
     tools = "\n".join(str(each.get("description")) for each in body.get("tools", ()))
     word, since = _since_the_person(body["messages"])
-    told = [(numbers(system, "soul") + [-1])[0], (numbers(system, "instruction") + [-1])[0]]
-    return Asked(
-        word,
-        (*told, (numbers(tools, "description") + [-1])[0]),
-        tuple(numbers(since, "code")),
-        tuple(numbers(since, "policy")),
-    )
+    places = ((system, "soul"), (system, "instruction"), (tools, "description"))
+    told = tuple([*numbers(text, name), -1][0] for text, name in places)
+    return Asked(word, told, tuple(numbers(since, "code")), tuple(numbers(since, "policy")))
 
 
 def numbers(text: str, name: str) -> list[int]:
