@@ -82,8 +82,8 @@ STEPS: list[Step] = [
     ),
     (
         "Break tools.yaml",
-        "Nothing changes: neither the broken file nor the soul that is saved after it comes into force, and the call is "
-        "refused as before.",
+        "Nothing changes: neither the broken file nor the soul that is saved after it comes into force, and the call "
+        "is refused as before.",
         "sed -i 's/default: deny/default: dney/' tools.yaml; sed -i 's/terse/merry/' agents/main.md",
         "add 200 and 1",
     ),

@@ -83,6 +83,13 @@ class Storm:
                     self.record.broken.append(f"{word}: {error!r}")
                     reply, key = None, session
                 self.record.said.append(Said(word, key, least, self._ondisk, reply))
+                if self._spoken[number] % TOGETHER == 0:
+                    await self._put_aside(program, key)
+
+    async def _put_aside(self, program: Program, key: str) -> None:
+        """So that what was talked does not count as what was left behind."""
+        self.record.sessions[key] = turns(await program.entries(key))
+        await program.http.delete(f"/api/sessions/{key}")
 
     async def _plain(self, program: Program, body: dict[str, str]) -> tuple[str, str]:
         answer = await program.http.post("/api/messages", json=body)
@@ -147,7 +154,7 @@ class Storm:
         return {**figures(self.process.process.pid), "tasks": int(counted.removeprefix("tasks "))}
 
     async def _read_back(self, operator: Program) -> None:
-        for key in dict.fromkeys(said.session for said in self.record.said):
+        for key in {said.session for said in self.record.said} - self.record.sessions.keys():
             self.record.sessions[key] = turns(await operator.entries(key))
 
 
