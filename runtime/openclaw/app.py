@@ -34,7 +34,6 @@ from openclaw.lastgood import keep
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import reachable
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.messages import quote_line
 from openclaw.pairing import Pairings
 from openclaw.parts import REAL, Parts
 from openclaw.permissions.facts import Disk
@@ -159,16 +158,13 @@ class App:
         )
         self.reload = Reload(project_folder, state, self.clock, self._snapshot, self.applying.apply, read)
         self.reload.broken, self.reload.settled = self._fail, partial(settled, self.options, self.demo)
-        self.reload.begin(project.reading, last_good=bool(project.broken))
+        self.reload.begin(project.reading, last_good=bool(project.broken), exact=not project.laid)
         self.desk.reloading = self.reload
-        if project.broken:
-            first = project.broken[0]
-            self.notices.append(
-                f"THE PROJECT ON DISK IS BROKEN; running what was applied last. "
-                f"{quote_line(first.file)}:{first.line}:{first.column}: {first.message}"
-            )
+        if project.notice:
+            log.error("%s", project.notice)
+            self.notices.append(project.notice)
         else:
-            keep(self.house.state, self.house.project, project.reading.folder)
+            keep(self.house.state, self.house.project, project.reading.folder, verify=True)
 
     def _prepare_intake(self) -> None:
         self.intake = Intake(self.house, self.roll, self.clock, self._snapshot, self._given, demo=self.demo)
@@ -273,7 +269,7 @@ class App:
             tasks["given up"] = lambda: self.delivery.give_up(self.roll.delivering)
             tasks["tidying"] = Tidying(self.store, self.clock, lambda: bool(self.sessions.running())).run
             tasks["retry"] = self.reload.retry
-            tasks["watch"] = lambda: Watch(self.reload.folders, self.clock).run(self.reload.look)
+            tasks["watch"] = lambda: Watch(self.reload.folders, self.clock, self.reload.names).run(self.reload.look)
         return {name: runner for name, runner in tasks.items() if name not in self.parts.without}
 
     async def _wind_down(self) -> None:

@@ -67,7 +67,7 @@ class Applying:
         gone = succession.leaving()
 
         def void(approval: Approval) -> str:
-            return lapsed(approval, snapshot) or self._stranded(approval, gone)
+            return self._stranded(approval, gone) or lapsed(approval, snapshot)
 
         for step in (self._heartbeats.replan, partial(self._approvals.withdraw, void), succession.put_in_force):
             try:

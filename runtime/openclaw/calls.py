@@ -253,7 +253,7 @@ class Calls:
         if agreed is not None and agreed.answer != REMEMBERED:
             session = self._scene.session
             differs = bind(attempt, decision, session).difference(bind(attempt, again, session))
-            return self._agreed(agreed.id, differs, again)
+            return self._agreed(agreed, differs, again)
         if again.effect is Effect.ALLOW or self._remembered(attempt, again) is not None:
             return replace(again, effect=Effect.ALLOW)
         why = f"{again.reason}; the manifests were edited at this moment, so call it again and a person is asked"
@@ -311,14 +311,16 @@ class Calls:
             return replace(decision, effect=Effect.DENY, reason=_declined(answer, why)), agreed
         again = await self._decide(attempt)
         differs = await approvals.verify(approval, attempt, again)
-        return self._agreed(approval.id, differs, again), agreed
+        return self._agreed(agreed, differs, again), agreed
 
-    def _agreed(self, approval: str, differs: str | None, again: Decision) -> Decision:
+    def _agreed(self, agreed: Agreed, differs: str | None, again: Decision) -> Decision:
         """What a person agreed to runs only if nothing about it has changed since they were asked."""
         if again.effect is Effect.DENY:
             return again
+        if agreed.by not in approvers_of(self._scene.agent.id, self._bench.current()):
+            differs = self._both.gone or f"{agreed.by} may not answer for agent `{self._scene.agent.id}` any more"
         if differs:
-            return replace(again, effect=Effect.DENY, reason=f"approval {approval} no longer fits: {differs}")
+            return replace(again, effect=Effect.DENY, reason=f"approval {agreed.id} no longer fits: {differs}")
         return replace(again, effect=Effect.ALLOW)
 
     # ── write it down ────────────────────────────────────────────────────────────────────────────

@@ -227,7 +227,7 @@ class Intake:
 
     def delivering(self) -> list[str]:
         """Channels whose replies may still go out."""
-        return [*(key for key in self.roll.delivering() if key in self._channels), *self.retiring.keys()]
+        return [*(key for key in self.roll.delivering() if key in self._channels), *self.retiring.leaving()]
 
     def reaches(self, channel: str) -> bool:
         """Whether a question put on this channel will be seen; one that starts puts it as soon as it runs."""

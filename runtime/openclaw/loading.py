@@ -7,12 +7,11 @@ inside the project are not its own: those are loaded once per process, as anywhe
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,17 +30,22 @@ class Loading:
         self._roots = tuple(dict.fromkeys(each + os.sep for each in (self._root, str(root.resolve()))))
         self._read = read
         self._modules: dict[str, ModuleType] = {}  # what was loaded so far: tools of one project share their modules
+        self._begun = False
         self._environments: dict[str, bool] = {}
 
     @contextmanager
     def first(self) -> Iterator[None]:
         """The project's folder is searched first, and its modules are forgotten afterwards. One at a time."""
         finder = _Finder(self)
-        self._forget()  # what others loaded may be older
+        if not self._begun:
+            self._forget(set())  # what others loaded may be older
+        self._begun, before = True, set(sys.modules)
         sys.modules.update(self._modules)
         sys.path.insert(0, self._root)
         sys.meta_path.insert(0, finder)
-        importlib.invalidate_caches()
+        for path, known in list(sys.path_importer_cache.items()):
+            if isinstance(known, FileFinder) and (path + os.sep).startswith(self._roots):
+                known.invalidate_caches()  # of two saves within a tick of the clock it knows the first
         try:
             yield
         finally:
@@ -49,7 +53,7 @@ class Loading:
             if self._root in sys.path:
                 sys.path.remove(self._root)
             sys.path[:] = dict.fromkeys(sys.path)  # a module that adds to it does so each time
-            self._modules = self._forget()
+            self._modules = self._forget(before)
 
     def owns(self, path: str) -> bool:
         """Whether this file is the project's: in its folder, and not in an environment or among libraries there."""
@@ -69,13 +73,13 @@ class Loading:
             )
         return self._environments[folder]
 
-    def _forget(self) -> dict[str, ModuleType]:
-        """Takes the project's modules out of the process, and gives them."""
+    def _forget(self, before: set[str]) -> dict[str, ModuleType]:
+        """Takes the project's modules that were not there before out of the process, and gives them."""
         loaded = dict(sys.modules)
-        own = {name: module for name, module in loaded.items() if self._is_own(name, module)}
-        shared = {above for name in loaded.keys() - own.keys() for above in _above(name)}
-        for name in [name for name in own if name in shared and not hasattr(own[name], "__file__")]:
-            del own[name]  # a folder that installed modules have in common with the project
+        own = {name: loaded[name] for name in loaded.keys() - before if self._is_own(name, loaded[name])}
+        for name in [name for name, module in own.items() if getattr(module, "__file__", None) is None]:
+            if any(other.startswith(f"{name}.") for other in loaded.keys() - own.keys()):
+                del own[name]  # a folder that installed modules have in common with the project
         for name in own:
             sys.modules.pop(name, None)
             above, _, last = name.rpartition(".")
@@ -84,22 +88,14 @@ class Loading:
         return own
 
     def _is_own(self, name: str, module: ModuleType) -> bool:
-        if name.partition(".")[0] in _NEVER:
-            return False
         known: Mapping[str, Any] = getattr(module, "__dict__", {})  # asking the module itself may load things
         file = known.get("__file__")
         if isinstance(file, str):
-            return self.owns(file)
+            return file.startswith(self._roots) and name.partition(".")[0] not in _NEVER and self.owns(file)
         try:
-            return any(self.owns(folder + os.sep) for folder in known.get("__path__", ()))
+            return name not in _NEVER and any(self.owns(folder + os.sep) for folder in known.get("__path__", ()))
         except Exception:  # the folder above it is gone from sys.modules
             return False
-
-
-def _above(name: str) -> Iterator[str]:
-    """`a.b` and `a` of `a.b.c`."""
-    while name := name.rpartition(".")[0]:
-        yield name
 
 
 class _Finder:

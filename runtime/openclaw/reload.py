@@ -14,6 +14,7 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from openclaw import shrinking
@@ -282,17 +283,17 @@ class Reload:
         again = bool(cause) and cause == self._cause and attempt.trigger == "retry"
         if again and self.attempts[-1].trigger == "retry":
             self.attempts.pop()  # one that fails on and on would push out all that people did
+        mended = bool(self.attempts and self.attempts[-1].differs)
         self.attempts.append(attempt)
         self.counts.add(attempt)
         self._cause = cause
         self._retried = self._retried if attempt.trigger == "retry" else 0
         (self._failing.set if attempt.outcome == "failed" else self._failing.clear)()
-        _log(attempt, again)
-        for hearer in () if again else [*self._hearers]:
+        for hearer in [partial(_log, again=again, mended=mended), *(() if again else self._hearers)]:
             try:
                 hearer(attempt)
             except Exception:
-                log.exception("somebody who hears of reloads failed")
+                log.exception("somebody who hears of reload %d failed", attempt.number)
 
     # ── once more ────────────────────────────────────────────────────────────────────────────────
 
@@ -320,12 +321,13 @@ def _fault(error: Exception, words: str) -> str:
     return f"this is a fault of the runtime, {type(error).__name__} (reference {reference}); its log tells more"
 
 
-def _log(attempt: Attempt, again: bool) -> None:
-    """`told`: a terminal that shows the attempt itself need not show these lines, too."""
+def _log(attempt: Attempt, again: bool, mended: bool) -> None:
+    """`again`: it says what the one before it said; `mended`: disk and running differed before it. `told`: a terminal
+    that shows the attempt itself need not show these lines, too."""
     told = {"told": "reload"}
     match attempt.outcome:
         case "unchanged":
-            log.info("%s", attempt.words, extra=told)
+            log.log(logging.WARNING if mended else logging.INFO, "%s", attempt.words, extra=told)
         case "refused":
             errors = errors_of(attempt.diagnostics)
             more = f"\nand {len(errors) - TOLD} more" if len(errors) > TOLD else ""

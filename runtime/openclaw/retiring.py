@@ -53,8 +53,8 @@ class Retiring:
         self._runners = runners
         self._leaving: dict[str, Leaving] = {}  # by key; one that leaves hurries the one before it
 
-    def keys(self) -> list[str]:
-        """Of channels that may still deliver."""
+    def leaving(self) -> list[str]:
+        """Keys of channels that may still deliver."""
         return list(self._leaving)
 
     def hand_over(self, leaving: Leaving) -> None:
@@ -89,7 +89,7 @@ class Retiring:
         self.hurry(leaving.key)
         before = self._leaving.get(leaving.key)
         self._leaving[leaving.key] = leaving
-        task = asyncio.create_task(self._leave(leaving, longest, before))
+        task = asyncio.create_task(self._leave(leaving, longest, before), name=f"retiring {leaving.key}")
         self._runners.keep(f"retiring {id(leaving)}", task)
 
     async def _leave(self, leaving: Leaving, longest: float, before: Leaving | None) -> None:

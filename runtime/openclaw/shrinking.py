@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.folder import Folder, kind_of
-from openclaw.manifest.snapshot import Agent, Channel, Snapshot
+from openclaw.manifest.snapshot import Agent, Channel, Person, Room, Snapshot
 from openclaw.permissions import bounds
 from openclaw.permissions.policy import Effect, Origin, Policy, Rule
 from openclaw.plan.rules import place, rule_words
@@ -51,6 +51,11 @@ def shrunk(before: Folder, after: Folder) -> frozenset[str]:
 
 def _contents(folder: Folder) -> Mapping[str, bytes]:
     return {**{file: content for file, content in folder.more.items() if content is not None}, **folder.files}
+
+
+def is_cut(before: Folder, after: Folder) -> bool:
+    """Whether a manifest is gone, or only a beginning of it is left."""
+    return any(kind_of(file) is not None for file in shrunk(before, after))
 
 
 def _beginning(was: bytes, now: bytes) -> bool:
@@ -159,17 +164,22 @@ def _by_meaning(policy: Policy) -> dict[str, Rule]:
 
 
 def _of_people(old: Snapshot, new: Snapshot) -> Iterator[_Loss]:
-    """Who somebody is decides what is denied to them, and a place may admit only some agents."""
+    """Who somebody is decides what is denied to them, and a place may admit only some agents. Who is no owner and in
+    no group can be meant by name alone: a rule that names nobody is an error."""
     for name, person in old.people.items():
-        now = new.people.get(name)
-        if now is None or (now.ids, now.owner, now.groups) != (person.ids, person.owner, person.groups):
+        now, counts = new.people.get(name), person.owner or person.groups
+        if (counts and now is None) or (now is not None and _standing(now) != _standing(person)):
             yield _Loss(f"{'owner' if person.owner else 'person'} {name}", ("channels.yaml",))
     for name, room in old.rooms.items():
-        if new.rooms.get(name) != room:
+        if new.rooms.get(name, Room(room.name, room.id)) != room:
             yield _Loss(f"room {name}", ("channels.yaml",))
     for name, channel in old.channels.items():
         if name in new.channels and _guarding(channel) != _guarding(new.channels[name]):
             yield _Loss(f"whom and what channel {name} admits", ("channels.yaml",))
+
+
+def _standing(person: Person) -> Any:
+    return person.ids, person.owner, person.groups
 
 
 def _guarding(channel: Channel) -> Any:
@@ -180,8 +190,9 @@ def _guarding(channel: Channel) -> Any:
 
 
 def _of_agents(old: Snapshot, new: Snapshot) -> Iterator[_Loss]:
-    if old.default_agent.id != new.default_agent.id:
-        yield _Loss(f"the default agent {old.default_agent.id}", ("agents/",))
+    was, instead = old.default_agent, new.default_agent
+    if was.id != instead.id and (_bounds(was) != _bounds(instead) or not set(instead.tools) <= set(was.tools)):
+        yield _Loss(f"the default agent {was.id}, whose place {instead.id} would take", ("agents/",))
     for name, agent in old.agents.items():
         now = new.agents.get(name)
         if now is not None and _bounds(now) != _bounds(agent):

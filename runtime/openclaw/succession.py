@@ -38,20 +38,21 @@ class Succession:
 
     async def prepare(self) -> None:
         """Raises OpenClawError where a channel cannot be had as it is described now. Then `undo`."""
-        until = self._clock.monotonic() + PROBE
         self._changes = [Change(key, self._after.channels.get(key)) for key in self._intake.changed(self._after)]
+        wanted = [
+            (one, one.described) for one in self._changes if one.described and not self._intake.why_off(one.described)
+        ]
+        for change, described in wanted:
+            if described.options.kind not in LISTENING:
+                change.made = self._intake.make(described)
+                change.beside = _is_another_bot(self._intake.running(change.key), change.made)
+        for change, described in wanted:
+            if described.options.kind in LISTENING:
+                await self._listen(change, described)
+        until = self._clock.monotonic() + PROBE
         for change in self._changes:
-            if change.described is not None and not self._intake.why_off(change.described):
-                await self._prepare(change, change.described, until)
-
-    async def _prepare(self, change: Change, described: manifest.Channel, until: float) -> None:
-        if described.options.kind in LISTENING:
-            await self._listen(change, described)
-            return
-        change.made = self._intake.make(described)
-        change.beside = _is_another_bot(self._intake.running(change.key), change.made)
-        if isinstance(change.made, Probing):
-            await self._probe(change, change.made, max(until - self._clock.monotonic(), 0.0))
+            if isinstance(change.made, Probing):
+                await self._probe(change, change.made, max(until - self._clock.monotonic(), 0.0))
 
     # ── what listens ─────────────────────────────────────────────────────────────────────────────
 
@@ -104,7 +105,7 @@ class Succession:
         finally:
             timer.cancel()
             probing.cancel()
-            await asyncio.gather(probing, return_exceptions=True)
+            await asyncio.gather(probing, timer, return_exceptions=True)
 
     # ── the end of it ────────────────────────────────────────────────────────────────────────────
 

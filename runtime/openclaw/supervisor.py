@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 CLOSING = 10.0  # seconds that one adapter gets to close; an edit waits for it
 
+
 @dataclass(slots=True)
 class Adapter:
     """One open object and what it was opened for; equal descriptions share one object."""

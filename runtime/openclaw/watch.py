@@ -32,6 +32,7 @@ _READ = (".yaml", ".yml", ".md", *SUFFIXES)
 _NOISE = frozenset({"__pycache__", "node_modules", "4913"})  # the last is how vim tries a folder out
 _COUNTS = frozenset({".env", "..data"})
 
+_Identity = tuple[int, int]  # device and inode
 Matters = Callable[[str], bool]
 Events = Callable[[Collection[Path], bool, Matters], AsyncIterator[object]]
 """Tells of each burst of changes in some folders, with or without polling, of paths that matter."""
@@ -48,7 +49,7 @@ async def events(folders: Collection[Path], polling: bool, matters: Matters) -> 
         step=_STEP,
         debounce=_DEBOUNCE,
         force_polling=polling,
-        ignore_permission_denied=True,
+        ignore_permission_denied=False,  # it would also keep quiet about folders for which there are no more watches
     ):
         yield changes
 
@@ -104,7 +105,7 @@ class Watch:
 
     async def _while_armed(
         self,
-        armed: Mapping[Path, tuple[int, int]],
+        armed: Mapping[Path, _Identity],
         polling: bool,
         changed: Callable[[], Awaitable[None]],
         pump: asyncio.Task[None],
@@ -152,7 +153,7 @@ class Watch:
             await self._clock.sleep(QUIET)
         self._stirred.clear()
 
-    async def _pump(self, armed: Mapping[Path, tuple[int, int]], polling: bool) -> None:
+    async def _pump(self, armed: Mapping[Path, _Identity], polling: bool) -> None:
         own = frozenset(map(str, armed))
         try:
             async for _ in self._events(list(armed), polling, lambda path: path in own or matters(path, self._names())):
@@ -204,11 +205,13 @@ def matters(path: str, names: Collection[str]) -> bool:
     return name.lower().endswith(_READ) or where.is_symlink() or where.is_dir()
 
 
-def _identities(folders: Iterable[Path]) -> dict[Path, tuple[int, int]]:
-    """The folders that exist, with what tells a folder from another one put in its place."""
+def _identities(folders: Iterable[Path]) -> dict[Path, _Identity]:
+    """The folders that exist, with what tells a folder from another one put in its place. One that may not be read is
+    not watched, which would fail, until it may."""
     found = {}
     for folder in folders:
         with contextlib.suppress(OSError):
             status = folder.stat()
-            found[folder] = (status.st_dev, status.st_ino)
+            if os.access(folder, os.R_OK):
+                found[folder] = (status.st_dev, status.st_ino)
     return found

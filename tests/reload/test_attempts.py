@@ -218,7 +218,7 @@ def test_whoever_hears_of_attempts_and_breaks_harms_none(tmp_path: Path, caplog:
         assert [each.number for each in heard] == [1] and len(bench.reload.attempts) == 2
 
     on(Bench(tmp_path), scene)
-    assert "hears of reloads failed" in caplog.text
+    assert "hears of reload 1 failed" in caplog.text
 
 
 # ── once more ────────────────────────────────────────────────────────────────────────────────────

@@ -10,18 +10,23 @@ import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from doubles.house import AGENT, TOOLS, Process, Program, lived, project, until
 from doubles.house import TOKEN as OPERATOR
+from doubles.house import TOOLS, Process, Program, events, lived, project, until
 from doubles.messages_server import MessagesServer, Reply, thinking, tool
 from doubles.telegram_house import ANA, answered
 from doubles.telegram_server import TOKEN, TelegramServer
 from openclaw.app import App
+from openclaw.clock import ManualClock, settle
+from openclaw.idling import AFTER
+from openclaw.messages import Call, Compaction
 
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SIDE = "name: Side\ndescription: Talks\nmodel: smart\ntools: [add]\npolicy: works\nprefix: /side\n"
 ASKS = TOOLS.replace("default: deny", "default: ask").replace("[list_files, add]", "[list_files]")
 Scene = Callable[[App, Program], Awaitable[None]]
@@ -176,9 +181,11 @@ async def queued(operator: Program, *texts: str, **more: Any) -> list[str]:
 
 async def ended(operator: Program, id: str) -> dict[str, Any]:
     async with asyncio.timeout(60):
-        while (found := (await operator.http.get(f"/api/messages/{id}")).json())["status"] in ("queued", "running"):
+        while True:
+            found: dict[str, Any] = (await operator.http.get(f"/api/messages/{id}")).json()
+            if found["status"] not in ("queued", "running"):
+                return found
             await asyncio.sleep(0.01)
-    return found
 
 
 def test_what_waits_for_an_agent_that_is_removed_is_answered_in_order_by_the_default_one_with_a_word(
@@ -300,5 +307,259 @@ def test_whoever_may_not_ask_the_agents_that_are_left_is_told_so_and_nobody_answ
             told = await ended(operator, waiting)
         assert told["status"] == "failed" and len(model.requests) == 1
         assert told["error"].startswith("side is no longer here, and nobody else answers this here: agent `main`")
+
+    play(root, tmp_path / "state", scene)
+
+
+@pytest.mark.slow
+def test_what_waits_for_a_removed_agent_is_answered_once_although_the_runtime_is_killed_in_between(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    """Once while the removed agent's own turn runs, which had called a tool; once while another answers the rest."""
+    root, state = project(tmp_path / "project", model.url, files={"agents/side.yaml": SIDE}), tmp_path / "state"
+    ids: list[str] = []
+
+    async def first(process: Process) -> None:
+        async with Program(await process.address()) as operator:
+            model.say(Reply(tool("add", a=1, b=2)), Reply({"type": "text", "text": "let me see"}, until=never))
+            ids.extend(await queued(operator, "/side 0", sender="ana"))
+            await until(lambda: len(model.requests) == 2, "the second call of the model")
+            ids.extend(await queued(operator, *(f"/side {number}" for number in range(1, 6)), sender="ana"))
+            (root / "agents/side.yaml").unlink()
+            assert (await operator.http.post("/api/reload")).status_code == 200
+            process.process.kill()
+
+    async def second(process: Process) -> None:
+        await until(lambda: "3" in said_last(model), "the third of those that were moved")
+        process.process.kill()
+
+    async def third(process: Process) -> None:
+        async with Program(await process.address()) as operator:
+            told = [await ended(operator, id) for id in ids]
+        assert told[0]["error"].startswith("side is no longer here, and its answer to this was cut off.")
+        assert [found["reply"] for found in told[1:]] == [f"{NOTICE}{number}" for number in range(1, 6)]
+
+    never, slowly = threading.Event(), threading.Event()
+    try:
+        for scene in (first, second, third):
+            with Process(root, state) as process:
+                asyncio.run(asyncio.wait_for(scene(process), 100))
+                process.process.kill()
+                process.process.wait(15)
+            if scene is first:
+                model.say(echo("1"), echo("2"), Reply({"type": "text", "text": "never"}, until=slowly))
+    finally:
+        never.set()
+        slowly.set()
+
+
+def echo(text: str) -> Reply:
+    return Reply({"type": "text", "text": text})
+
+
+def said_last(model: MessagesServer) -> str:
+    return str(model.requests[-1].body["messages"][-1]["content"][-1].get("text"))
+
+
+# ── what runs ends as it began ───────────────────────────────────────────────────────────────────
+
+
+def test_a_live_session_takes_its_new_soul_and_tools_at_its_next_turn_without_the_thinking_so_far(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    root, go_on = project(tmp_path / "project", model.url), threading.Event()
+    model.say(
+        Reply(thinking("hm"), tool("add", a=1, b=2)), Reply(thinking("so"), echo("three").content[0], until=go_on)
+    )
+
+    async def scene(app: App, operator: Program) -> None:
+        asking = asyncio.create_task(operator.say("add", sender="ana"))
+        await until(lambda: len(model.requests) == 2, "the second call of the model")
+        (root / "agents/main.md").write_text("You are the second soul.\n")
+        swap(root / "agents/main.yaml", "[list_files, add]", "[list_files]")
+        await edited(app)
+        go_on.set()
+        assert (await asking).json()["reply"] == "three"
+        await operator.say("and now?", sender="ana")
+
+    play(root, tmp_path / "state", scene)
+    bodies = [request.body for request in model.requests]
+    souls = [body["system"][0]["text"].splitlines()[0] for body in bodies]
+    assert souls == ["You are the first soul."] * 2 + ["You are the second soul."]
+    tools = [[each["name"] for each in body["tools"]] for body in bodies]
+    assert tools == [["list_files", "add"]] * 2 + [["list_files"]]
+    before, after = bodies[1]["messages"], bodies[2]["messages"]
+    assert [len(before), len(after)] == [3, 5] and plainly(after)[:3] == plainly(before)
+    assert "thinking" in json.dumps(before) and "thinking" not in json.dumps(after)
+
+
+def plainly(messages: list[dict[str, Any]]) -> list[Any]:
+    """Without thinking, and without the marks of what is kept in the service's cache."""
+    return [
+        [{key: value for key, value in block.items() if key != "cache_control"} for block in turn["content"]]
+        for turn in [{**turn, "content": [b for b in turn["content"] if b["type"] != "thinking"]} for turn in messages]
+    ]
+
+
+BEATS = """\
+heartbeats:
+  beat: {cron: "0 3 1 1 *", prompt: look, agent: main, timezone: UTC, deliver: ["http:operator/ana"]}
+"""
+
+
+@pytest.mark.parametrize("edit", ["removed", "other prompt", "other agent"])
+def test_a_run_of_a_heartbeat_that_is_edited_meanwhile_ends_as_it_began_and_is_in_the_history(
+    tmp_path: Path, model: MessagesServer, edit: str
+) -> None:
+    manifest = tmp_path / "project/heartbeats.yaml"
+    files = {"heartbeats.yaml": BEATS, "agents/side.yaml": SIDE}
+    root, go_on = project(tmp_path / "project", model.url, files=files), threading.Event()
+    model.say(Reply(thinking("hm"), echo("all is well").content[0], until=go_on))
+
+    async def scene(app: App, operator: Program) -> None:
+        taken = (await operator.http.post("/api/heartbeats/beat/run")).json()
+        await until(lambda: model.requests, "the run")
+        match edit:
+            case "removed":
+                manifest.unlink()
+            case "other prompt":
+                swap(manifest, "prompt: look", "prompt: listen")
+            case "other agent":
+                swap(manifest, "agent: main", "agent: side")
+        await edited(app)
+        go_on.set()
+        told = await ended(operator, taken["id"])
+        assert (told["status"], told["reply"], told["agent"]) == ("done", "all is well", "main")
+        [run] = await app.store.marks.runs("beat", 9)
+        assert run.state == "done" and [str(each.to) for each in run.deliveries] == ["http:operator/ana"]
+        assert model.requests[0].body["messages"][-1]["content"][-1]["text"].endswith("look")
+        if edit != "removed":
+            again = (await operator.http.post("/api/heartbeats/beat/run")).json()
+            told = await ended(operator, again["id"])
+            expected = ("listen", "main") if edit == "other prompt" else ("look", "side")
+            assert (told["reply"].splitlines()[-1], told["agent"]) == expected
+
+    play(root, tmp_path / "state", scene)
+
+
+# ── questions ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_question_about_a_tool_that_is_taken_away_is_withdrawn_on_its_card_and_for_whoever_reads_along(
+    tmp_path: Path, model: MessagesServer, telegram: TelegramServer
+) -> None:
+    chats = CHATS.format(operator=OPERATOR, token=TOKEN, api=telegram.url)
+    root = project(tmp_path / "project", model.url, files={"tools.yaml": ASKS, "channels.yaml": chats})
+    why = "the tool `add` was taken away from agent `main`"
+
+    def card() -> dict[str, Any] | None:
+        return next((one for one in telegram.sent(ANA) if one.get("reply_markup")), None)
+
+    async def scene(app: App, operator: Program) -> None:
+        model.say(Reply(tool("add", a=2, b=3)))
+        telegram.say("add", by=ANA)
+        asked = await until(card, "a card")
+        [approval] = app.approvals.pending()
+        swap(root / "agents/main.yaml", ", add]", "]")
+        await edited(app)
+        late = await operator.http.post(f"/api/approvals/{approval.id}", json={"decision": "allow-once"})
+        assert late.status_code == 404 and f"was withdrawn: {why}" in late.json()["detail"]
+        await until(lambda: card() is None, "the end of the card")
+        [told] = [one["text"] for one in telegram.sent(ANA) if one["message_id"] == asked["message_id"]]
+        assert told.startswith(f"add: withdrawn: {why}\n")
+        reply = f"refused: the question was withdrawn: {why.replace('`', '')}"
+        await until(lambda: reply in telegram.texts(ANA), "the reply")
+
+    play(root, tmp_path / "state", scene)
+
+
+def test_whoever_waits_over_http_reads_why_a_question_was_withdrawn(tmp_path: Path, model: MessagesServer) -> None:
+    root = project(tmp_path / "project", model.url, files={"tools.yaml": ASKS, "agents/side.yaml": SIDE})
+
+    async def scene(app: App, operator: Program) -> None:
+        model.say(Reply(tool("add", a=2, b=3)))
+        body, headers = {"text": "/side add", "sender": "ana"}, {"Accept": "text/event-stream"}
+        found = []
+        async with operator.http.stream("POST", "/api/messages", json=body, headers=headers) as response:
+            async for name, told in events(response):
+                found.append((name, told))
+                if name == "approval" and told["status"] == "waiting":
+                    (root / "agents/side.yaml").unlink()
+                    await edited(app)
+        [settled] = [told for name, told in found if name == "approval" and told["status"] == "settled"]
+        assert (settled["answer"], settled["reason"]) == ("cancelled", "agent `side` was taken away")
+        assert found[-1][0] == "reply" and found[-1][1]["agent"] == "side"
+        assert "the question was withdrawn: agent `side` was taken away" in found[-1][1]["reply"]
+
+    play(root, tmp_path / "state", scene)
+
+
+@pytest.mark.parametrize("edit", ["key", "agent gone"])
+def test_a_summary_that_is_made_while_nothing_is_going_on_ends_with_the_model_it_began_with(
+    tmp_path: Path, model: MessagesServer, edit: str
+) -> None:
+    side = SIDE + "compaction: {at_tokens: 4000, keep_tokens: 1000}\n"
+    root = project(tmp_path / "project", model.url, files={"agents/side.yaml": side})
+    state, go_on, clock = tmp_path / "state", threading.Event(), ManualClock(NOON)
+    for number in range(3):
+        usage = {"input_tokens": 500 + 1300 * number, "output_tokens": 1300}
+        model.say(Reply({"type": "text", "text": f"{number} " * 2000}, usage=usage, piece=4000))
+    model.say(Reply({"type": "text", "text": "a summary of all that"}, until=go_on))
+
+    async def scene(app: App, operator: Program) -> None:
+        for number in range(3):
+            await operator.say(f"/side {number}", sender="ana")
+        await settle()
+        await clock.advance(AFTER + 1)
+        await until(lambda: len(model.requests) == 4, "the summary")
+        if edit == "key":
+            swap(root / "models.yaml", "test-key", "other-key")
+            (root / "agents/main.md").write_text("You are the second soul.\n")
+        else:
+            (root / "agents/side.yaml").unlink()
+        await edited(app)
+        go_on.set()
+        async with asyncio.timeout(60):
+            while not await summed_up(app, "agent:side:http:operator/ana"):  # noqa: ASYNC110 - a journal has no event
+                await asyncio.sleep(0.01)
+        assert (await operator.say("go on", sender="ana")).json()["reply"] == "go on"
+
+    async def whole() -> None:
+        async with lived(root, state, clock=clock) as (app, operator):
+            await asyncio.wait_for(scene(app, operator), 100)
+
+    asyncio.run(whole())
+    keys = [request.headers.get("x-api-key") for request in model.requests]
+    assert keys == ["test-key"] * 4 + ["other-key" if edit == "key" else "test-key"]
+
+
+async def summed_up(app: App, session: str) -> bool:
+    return any(isinstance(entry, Compaction) for entry in await app.store.journal.load(session))
+
+
+@pytest.mark.parametrize("name", ["beat", "reminder.1"])
+def test_a_run_that_waits_while_its_agent_is_taken_away_is_dropped_with_a_word(
+    tmp_path: Path, model: MessagesServer, name: str
+) -> None:
+    files = {"agents/side.yaml": SIDE, "heartbeats.yaml": BEATS.replace("agent: main", "agent: side")}
+    root, go_on = project(tmp_path / "project", model.url, files=files), threading.Event()
+    model.say(Reply(thinking("hm"), echo("all is well").content[0], until=go_on))
+
+    async def scene(app: App, operator: Program) -> None:
+        call = Call(agent="side", session="agent:side:http:operator/ana", sender="http:operator/ana", workspace=root)
+        await app.reminders.remind("look", call, after="1h", act=True)
+        first, second = [(await operator.http.post(f"/api/heartbeats/{name}/run")).json()["id"] for _ in range(2)]
+        await until(lambda: model.requests, "the first run")
+        (root / "heartbeats.yaml").unlink()
+        (root / "agents/side.yaml").unlink()
+        await edited(app)
+        go_on.set()
+        assert (await ended(operator, first))["reply"] == "all is well"
+        told = await ended(operator, second)
+        assert told["reply"] == "side is no longer here, so this was not done: look"
+        runs = await app.store.marks.runs(name, 9)
+        assert sorted(run.state for run in runs) == ["done", "failed"]
+        assert {str(place.to) for run in runs for place in run.deliveries} == {"http:operator/ana"}
+        assert len(model.requests) == 1 and await app.store.inbox.open() in ([], ["agent:main:http:operator/ana"])
 
     play(root, tmp_path / "state", scene)

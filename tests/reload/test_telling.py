@@ -26,7 +26,7 @@ from openclaw import cli
 from openclaw.app import App
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.permissions.policy import Condition, Effect, Policy, Rule
-from openclaw.plan.lost import judged, lost
+from openclaw.plan.lost import MOST, judged, lost
 from openclaw.reading import read
 
 NOBODY = "http://127.0.0.1:9"  # a model that is never asked
@@ -98,7 +98,7 @@ def test_what_joins_several_policies_is_told_once_and_of_agents_with_another_pol
     two = replace(old, policies={**old.policies, "more": replace(old.policies["works"], name="more"), "loose": loose})
     none = replace(two, policies={name: replace(each, rules=()) for name, each in two.policies.items()})
     rule = "deny run_command, commands [sudo] (works/no) removed"
-    assert lost(two, none) == (f"policy works; policy more: {rule}",)
+    assert lost(two, none) == (f"policies works, more: {rule}",)
     moved = replace(two, agents={"main": replace(two.agents["main"], policy="loose")})
     assert lost(two, moved) == (
         f"agent main, policy works -> loose: {rule}",
@@ -115,6 +115,30 @@ def test_what_an_agent_is_told_is_not_judged_and_a_tool_that_it_gets_is(tmp_path
     assert len(more.widened) == 1 and "run_command (main): it has this tool now" in more.widened[0]
     less = judged(old, replace(old, agents={"main": replace(main, tools=())}), now)
     assert not less.widened and less.tightened
+
+
+def test_of_very_many_decisions_that_widen_the_first_are_told_and_how_many_more_there_are(tmp_path: Path) -> None:
+    old, now = with_rules(tmp_path, [ALLOWS]), datetime(2026, 5, 4, tzinfo=UTC)
+    names = [f"p{number}" for number in range(MOST + 7)]
+    many = replace(
+        old,
+        policies={**old.policies, **{name: Policy(name, (replace(ASKS, policy=name, id=name),)) for name in names}},
+        agents={"main": old.agents["main"]}
+        | {
+            name: replace(old.agents["main"], id=name, default=False, policy=name, tools=("write_file",))
+            for name in names
+        },
+    )
+    new = replace(
+        many,
+        policies={
+            name: replace(each, rules=(Rule(Effect.ALLOW, ("write_file",), policy=name),)) if name in names else each
+            for name, each in many.policies.items()
+        },
+    )
+    found = judged(many, new, now)
+    assert len(found.widened) == MOST + 1 and re.search(r"^and [\d,]+ more like these$", found.widened[-1])
+    assert len(lost(many, new)) == len(names)
 
 
 def with_rules(tmp_path: Path, rules: list[Rule]) -> Snapshot:
@@ -200,6 +224,7 @@ def test_that_disk_and_running_differ_is_said_everywhere_until_they_do_not(
 
     in_a_runtime(tmp_path, scene)
     heads = [each.getMessage() for each in caplog.records if each.name == "openclaw.reload"]
+    assert re.match(r"reload 3 unchanged \(edit, \d+ ms\): nothing is different from what runs", heads[-1])
     assert any(re.match(r"reload 1 refused \(edit, \d+ ms\), nothing changed:\nagents/", each) for each in heads)
 
 
@@ -263,3 +288,43 @@ def test_without_a_terminal_the_log_tells_it(tmp_path: Path) -> None:
 
     with Process(root, tmp_path / "state") as process:
         asyncio.run(asyncio.wait_for(scene(process), 60))
+
+
+# ── the page ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_the_lines_that_the_page_shows_are_those_of_a_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The edits of docs/hot-reload.md, made in a project as `openclaw init` makes it."""
+    page = (Path(__file__).parents[2] / "docs" / "hot-reload.md").read_text("utf-8")
+    shown = [line for text in re.findall(r"```text log\n(.*?)```", page, re.DOTALL) for line in text.splitlines()]
+    monkeypatch.setenv("OPENCLAW_HTTP_PORT", "0")
+    root = tmp_path / "project"
+    root.mkdir()
+    assert cli.main(["-C", str(root), "init"]) == 0
+    seen: list[str] = []
+
+    async def whole() -> None:
+        async with lived(root, tmp_path / "state", demo=True) as (app, _):
+
+            async def save(file: str, edit: Callable[[str], str]) -> None:
+                await after(app, lambda: (root / file).write_text(edit((root / file).read_text("utf-8")), "utf-8"))
+
+            await save("agents/main.md", lambda text: text + "Be brief.\n")
+            await save("tools.yaml", lambda text: text.replace("[sudo, su, doas, pkexec]", "[sudo, su]"))
+            await save("tools.yaml", lambda text: text.replace("policies:\n", "polices:\n"))
+            seen.append(app.reload.differs)
+            await save("tools.yaml", lambda text: text.replace("polices:\n", "policies:\n"))
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+    logged = "\n".join(each.getMessage() for each in caplog.records if each.name == "openclaw.reload")
+    assert sorted(map(plainly, shown)) == sorted(map(plainly, logged.splitlines()))
+    [differs] = re.findall(r"```text differs\n(.*?)\n```", page)
+    assert plainly(differs) == plainly(seen[0])
+
+
+def plainly(line: str) -> str:
+    """Whatever the time was, and however long it took."""
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d+ ms", "*", line)

@@ -72,9 +72,9 @@ class Asking:
                     spawn(self._in_turn(approval.id, lambda: self._put_up(approval)))
                 case Settled(answer="cancelled") if operations.readiness().get("status") == "stopping":
                     pass  # it is asked again at the next start, on the card that stands there
-                case Settled(approval=id, answer=answer):
+                case Settled(approval=id, answer=answer, why=why):
                     self._over.add(id)
-                    if (task := spawn(self._in_turn(id, lambda: self._settle(id, answer)))) is not None:
+                    if (task := spawn(self._in_turn(id, lambda: self._settle(id, answer, why)))) is not None:
                         self._closing.add(task)
                         task.add_done_callback(self._closing.discard)
 
@@ -147,12 +147,12 @@ class Asking:
         person = int(place.person)
         return self._known.direct(person) or await self._writer.direct(person)
 
-    async def _settle(self, id: str, answer: str) -> None:
+    async def _settle(self, id: str, answer: str, why: str) -> None:
         self._locks.pop(id, None)
         self._over.discard(id)
         approval, who = self._open.pop(id, None), self._answerers.pop(id, "")
         cards = self._cards.of(id)
-        ending = f"**{OUTCOMES[answer]}**" + (f" by {who}" if who else "") + "."
+        ending = f"**{OUTCOMES[answer]}**" + (f" by {who}" if who else "") + (f": {why}." if why else ".")
         text = f"{(await self._pieces(approval))[-1]}\n{ending}" if approval else ending
         for card in cards:
             await self._end(card, text)

@@ -86,7 +86,7 @@ class Questions:
         settled = self._settled[approval.id]
         try:
             await asyncio.gather(*[self._put_up(approval, place) for place in places(approval, self._key)])
-            await self._close(approval, (await settled).answer)
+            await self._close(approval, await settled)
         finally:
             self._settled.pop(approval.id, None)
             self._following.pop(approval.id, None)
@@ -131,13 +131,14 @@ class Questions:
             await self._outlet.write(spot, piece)
         return await self._outlet.write(spot, last, keys=_keys(approval, token))
 
-    async def _close(self, approval: Approval, outcome: str) -> None:
+    async def _close(self, approval: Approval, settled: Settled) -> None:
         """Writes the outcome into the cards. Those that a stop leaves open wait for the question to be asked again."""
-        if outcome == "cancelled" and self._desk().readiness().get("status") == "stopping":
+        if settled.answer == "cancelled" and self._desk().readiness().get("status") == "stopping":
             return
         cards = self._cards.of(approval.id)
         by = self._pressers.get(approval.id, "")
-        told = words.card(approval, f"{DONE[outcome]}{f' by {by}' if by else ''}")[-1]
+        outcome = f"{DONE[settled.answer]}{f' by {by}' if by else ''}{f': {settled.why}' if settled.why else ''}"
+        told = words.card(approval, outcome)[-1]
         await self._cards.drop(cards)
         for card in cards:
             await self._finish(card, told)

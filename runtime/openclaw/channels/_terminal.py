@@ -183,9 +183,9 @@ class _Conversation:
         match progress:
             case Asked(approval=approval):
                 self._ask(approval)
-            case Settled(approval=id, answer=answer):
+            case Settled(approval=id, answer=answer, why=why):
                 self._questions.settled(id)
-                self._terminal.say(_paper.settled_line(answer))
+                self._terminal.say(_paper.settled_line(answer, why))
             case Finished(reply=reply):
                 self._questions.withdraw(reply.session)
             case _:

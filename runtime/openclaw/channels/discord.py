@@ -191,9 +191,7 @@ class Channel:
         self._content = False
 
     def _unread(self) -> OpenClawError:
-        return OpenClawError(
-            f"channel {self._key}: Discord does not let the bot read what does not mention it; {CURE}"
-        )
+        return OpenClawError(f"channel {self._key}: Discord does not let the bot read what does not mention it; {CURE}")
 
     def _closed(self, error: discord.ConnectionClosed) -> None:
         if error.code == REFUSED:

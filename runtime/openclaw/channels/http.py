@@ -113,6 +113,7 @@ class Channel:
             self._listen(edit.listener)
             if old is not None:
                 self._listeners.drop(old)
+            self._listeners.part()
             self._take(self._door, edit)
             log.warning("channel %s listens at %s now, and no longer at %s", self._key, self.address, before)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -161,15 +163,15 @@ class Desk:
 
     async def answer(self, request: Request, caller: Caller) -> Response:
         id = request.path_params["id"]
-        decision = (await self._taking.object(request, _DECISION_LIMIT)).get("decision")
+        decision: Any = (await self._taking.object(request, _DECISION_LIMIT)).get("decision")
         approval = next((one for one in self._operations.approvals() if one.id == id), None)
-        if approval is None:
-            raise unserved(404, "unknown_approval", f"no approval {id} is pending: it was answered, or has expired")
-        if decision not in approval.offers:
+        if approval is not None and decision not in approval.offers:
             raise unserved(422, "not_offered", f"`decision` must be one of: {', '.join(approval.offers)}")
         try:
             await self._operations.answer(id, decision, caller.answers_as or caller.sender)
         except ApprovalError as error:
+            if all(one.id != id for one in self._operations.approvals()):  # it was answered, withdrawn or has expired
+                raise unserved(404, "unknown_approval", str(error)) from error
             raise unserved(403, "not_approver", str(error)) from error
         return JSONResponse({"id": id, "decision": decision})
 

@@ -37,13 +37,12 @@ class Way:
     """A listening socket, and the connections that came by it."""
 
     def __init__(self) -> None:
-        self.left = False  # it is closed
-        self.closed: Callable[[], None] = lambda: None  # ends the accepting
+        self.left = False  # it is closed for good
+        self.server: asyncio.Server | None = None  # that accepts there
         self.lines: set[Any] = set()
 
     def leave(self) -> None:
         self.left = True
-        self.closed()
         for line in list(self.lines):
             line.leave()
 

@@ -1,7 +1,7 @@
 """The web server in our loop, at sockets that are exchanged while it serves.
 
-Law: what came by a socket outlives it. When one is closed, whoever stands in its queue is still let in; every
-connection that came by it finishes what it was asked, is answered once more at most, and ends.
+Law: what came by a socket outlives it. When one is closed, whoever stands in its queue is still let in; when it is
+parted with, every connection that came by it finishes what it was asked, is answered once more at most, and ends.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Server(uvicorn.Server):
         self.servers: list[asyncio.Server] = []
         self._listeners = listeners
         self._ways: dict[socket.socket, tuple[Way, asyncio.Task[None]]] = {}
+        self._closed: list[Way] = []  # by which something may have come that is still here
         self._letting_in: set[asyncio.Task[Any]] = set()
 
     @contextmanager
@@ -33,7 +34,8 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._listeners.opened, self._listeners.closing = self._open, self._leave
+        self._listeners.opened, self._listeners.closing = self._open, self._shut
+        self._listeners.parted = self._part
         for listener in self._listeners.sockets:
             self._open(listener)
         await asyncio.gather(*(opening for _, opening in self._ways.values()))
@@ -56,18 +58,22 @@ class Server(uvicorn.Server):
         loop, backlog = asyncio.get_running_loop(), self.config.backlog
         server = await loop.create_server(self._line(way), sock=listener, backlog=backlog, start_serving=False)
         self.servers.append(server)
-        way.closed = lambda: self._close(server)
+        way.server = server
         await server.start_serving()
 
-    def _close(self, server: asyncio.Server) -> None:
-        self.servers.remove(server)
-        server.close()
-
-    def _leave(self, listener: socket.socket) -> None:
+    def _shut(self, listener: socket.socket) -> None:
         way, opening = self._ways.pop(listener)
         opening.cancel()  # if it has not begun
         self._let_in(listener, way)
-        way.leave()
+        if way.server is not None:
+            self.servers.remove(way.server)
+            way.server.close()
+        self._closed.append(way)
+
+    def _part(self) -> None:
+        closed, self._closed = self._closed, []
+        for way in closed:
+            way.leave()
 
     def _let_in(self, listener: socket.socket, way: Way) -> None:
         """Those who stand in the queue: closing the socket would send them away without a word."""

@@ -7,7 +7,7 @@ accept the same folders. Without errors there is a snapshot, whole; with one the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,14 +20,18 @@ from openclaw.manifest.nodes import MapNode, plain
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules import RULES
 from openclaw.manifest.snapshot import Snapshot
+from openclaw.permissions.policy import Policy
 from openclaw.permissions.template import compile_template
 from openclaw.signature import Importer, ImportProblem, derive
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
+    """`prohibitions`: where there is no snapshot, what the manifests forbid all the same, by the name of a policy."""
+
     snapshot: Snapshot | None
     diagnostics: tuple[Diagnostic, ...]
+    prohibitions: Mapping[str, Policy] = field(default_factory=dict)
 
 
 def compile(
@@ -56,7 +60,7 @@ def compile_open(
     project.secrets = gathered.secrets
     diagnostics = _masked(project, first) if first else ()
     if any(said.severity == "error" for said in diagnostics):
-        return Compiled(None, diagnostics), project
+        return Compiled(None, diagnostics, policies.prohibitions(project, first)), project
     return Compiled(replace(snapshot(project), secrets=gathered.secrets), diagnostics), project
 
 

@@ -271,13 +271,26 @@ def _once(path: Path) -> tuple[bytes, bool]:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb") as opened:
+    try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
-        content = opened.read(MOST_BYTES)
+        content = _all(descriptor, before.st_size)
         after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
     return content, (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+
+def _all(descriptor: int, size: int) -> bytes:
+    """To the end or the bound, in pieces about as large as the file: making room for the bound takes longest."""
+    content = b""
+    while left := MOST_BYTES - len(content):
+        piece = os.read(descriptor, min(left, max(size + 1, 4096)))
+        if not piece:
+            break
+        content += piece
+    return content
 
 
 def _reason(failure: OSError) -> str:

@@ -23,6 +23,7 @@ from openclaw.plan.unasked import unasked
 
 _NOWHERE = Origin("", 0, 0)
 _LISTS = ("commands", "paths", "hosts", "sender", "channel", "room", "heartbeat")
+MOST: Final = 50  # sentences on decisions
 NAMED: Final = 5  # policies and agents that are named in one sentence
 
 
@@ -40,18 +41,22 @@ class Judged:
 def lost(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
     """Each ask and deny rule, and each default, that holds no more, or less widely, in a policy that is in use:
     `policy works: deny read_file, paths [**/*.key] (works/never-key, tools.yaml:9) removed`."""
-    where: dict[str, dict[str, None]] = {}
-    for title, before, after in _pairs(old, new):
-        for words in _lost(before, after):
-            where.setdefault(words, {})[title] = None
-    return tuple(f"{_list([*titles])}: {words}" for words, titles in where.items())
-
-
-def _pairs(old: Snapshot, new: Snapshot) -> Iterator[tuple[str, Policy, Policy]]:
-    """Policies that became others: by their own name, and for agents that were given another one."""
+    where: dict[str, list[str]] = {}
     for name, policy in new.policies.items():
         if name in old.policies and old.policies[name] != policy:
-            yield f"policy {name}", old.policies[name], policy
+            for words in dict.fromkeys(_lost(old.policies[name], policy)):
+                where.setdefault(words, []).append(name)
+    told = [f"{_policies(names)}: {words}" for words, names in where.items()]
+    moved = (f"{title}: {words}" for title, before, after in _moved(old, new) for words in _lost(before, after))
+    return (*told, *dict.fromkeys(moved))
+
+
+def _policies(names: Sequence[str]) -> str:
+    return f"{'policy' if len(names) == 1 else 'policies'} {_list(names)}"
+
+
+def _moved(old: Snapshot, new: Snapshot) -> Iterator[tuple[str, Policy, Policy]]:
+    """Of agents that were given another policy."""
     for id, agent in new.agents.items():
         before = old.agents.get(id)
         if before is not None and before.policy != agent.policy:
@@ -108,9 +113,9 @@ def _instead(rule: Rule, policy: Policy) -> str:
     return f"became {rule_words(same[0])}" if same else "removed"
 
 
-def _list(titles: Sequence[str]) -> str:
-    more = len(titles) - NAMED
-    return "; ".join(titles[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+def _list(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 # ── decisions ────────────────────────────────────────────────────────────────────────────────────
@@ -123,8 +128,13 @@ def judged(old: Snapshot, new: Snapshot, now: datetime, stirred: frozenset[str] 
         return Judged()
     before, after = Stated(old), Stated(new)
     found = [*judgements(old, new, now), *standings(before, after), *unasked(before, after)]
-    wider = tuple(_sentence(change) for change in found if change.widens)
-    return Judged(wider, tuple(_sentence(change) for change in found if not change.widens))
+    return Judged(*(_most([change for change in found if change.widens is wider]) for wider in (True, False)))
+
+
+def _most(changes: Sequence[Change]) -> tuple[str, ...]:
+    """With many policies of one make there are many alike, and each has been told as a rule already."""
+    more = [f"and {len(changes) - MOST:,} more like these"] if len(changes) > MOST else []
+    return (*map(_sentence, changes[:MOST]), *more)
 
 
 def _permitting(snapshot: Snapshot) -> Snapshot:

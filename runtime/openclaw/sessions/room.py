@@ -50,7 +50,19 @@ from openclaw.sessions.running import Answerer, Beats, Running
 from openclaw.sessions.settling import Settling
 from openclaw.sessions.standing import cut_off, standing, together, unbegun
 from openclaw.sessions.taken import Taken
-from openclaw.sessions.words import AWAY, CUT_OFF, DROPPED, NEW, NEWER, PARKED, notice, reply_to, wrong
+from openclaw.sessions.words import (
+    AWAY,
+    CUT_OFF,
+    DROPPED,
+    NEW,
+    NEWER,
+    PARKED,
+    UNDONE,
+    gone,
+    notice,
+    reply_to,
+    wrong,
+)
 from openclaw.transcript import Log, Transcript
 
 log = logging.getLogger(__name__)
@@ -249,6 +261,11 @@ class Sessions:
             await self._settle([queued], "parked", reply_to(queued, PARKED, failed=True))
         elif queued.message.told:
             await self._enter(queued)
+        elif self._is_orphaned(queued):
+            log.warning("the run of heartbeat %s is dropped: agent %s is gone", queued.message.name, queued.route.agent)
+            await self._settle(
+                [queued], "failed", reply_to(queued, gone(queued.route.agent, UNDONE + queued.route.text))
+            )
         elif await self._went_elsewhere(queued):
             pass
         elif _asks_for_new(queued):
@@ -258,6 +275,11 @@ class Sessions:
             await self._cut_off(queued)
         else:
             await self._answer(queued, await self._opened(queued))
+
+    def _is_orphaned(self, queued: Queued) -> bool:
+        """Whether it is a run of a heartbeat or reminder that went with its agent; whom it is for hears of that."""
+        of_heartbeat = queued.message.heartbeat is not None and self._beat(queued) is None
+        return of_heartbeat and queued.route.agent not in self._snapshot().agents
 
     async def _went_elsewhere(self, queued: Queued) -> bool:
         """Whether its agent is gone, or is back, and it waits elsewhere by now, or nobody answers it."""

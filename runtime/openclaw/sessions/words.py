@@ -18,6 +18,7 @@ CUT_OFF = (
 DROPPED = "This message was taken out of the queue by the operator; nobody answers it."
 NEWER = "a newer message came"
 AWAY = "its agent was taken away"
+UNDONE = "so this was not done: "  # and what it was
 
 
 def gone(agent: str, why: str) -> str:

@@ -47,7 +47,7 @@ export class StatusView {
   /** Draws anew only what differs from what is shown, so that nothing jumps and no opened part closes. */
   _draw(status, reloads, usage, pairings) {
     const parts = [
-      ["amiss", amiss(reloads), () => amiss(reloads) && el("p", { class: "banner inline" }, "The project on disk has errors. What was applied last keeps running.")],
+      ["amiss", amiss(reloads), () => amiss(reloads) && el("p", { class: "banner inline" }, amiss(reloads))],
       ["figures", status, () => figures(status)],
       ["pairings", pairings, () => this._pairings(pairings)],
       ["channels", status.receiving ?? status.channels, () => channels(status)],
@@ -68,7 +68,7 @@ export class StatusView {
   async _reload() {
     try {
       const attempt = await json("/api/reload", { method: "POST" });
-      toast(attempt.outcome === "unchanged" ? "Nothing to apply: what is on disk is running." : "Applied.");
+      toast(attempt.outcome === "unchanged" ? "Nothing to apply: what is on disk is running." : attempt.restart.length ? "Applied, but for what waits for a restart." : "Applied.");
     } catch (error) {
       toast(error.message, "bad");
     }
@@ -104,9 +104,13 @@ export class StatusView {
   }
 }
 
-/** Whether what is on disk is not what runs. */
-function amiss({ last_good, attempts }) {
-  return last_good || ["refused", "failed", "needs restart"].includes(attempts.at(-1)?.outcome);
+/** How what is on disk differs from what runs; empty where it does not. */
+function amiss({ last_good, differs, attempts }) {
+  if (!last_good && !differs) return "";
+  const last = attempts.at(-1)?.outcome;
+  if (last === "failed") return "The last edit could not be applied, and is tried again by itself.";
+  if (last === "needs restart") return "A part of the last edit waits for the runtime to be started again.";
+  return "The project on disk has errors. What was applied last keeps running.";
 }
 
 function card(title, ...children) {
