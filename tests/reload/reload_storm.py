@@ -28,7 +28,7 @@ from doubles.house import Process, Program, events
 from doubles.messages_server import MessagesServer, Reply
 from reload.r_house import figures
 from reload.reload_storm_judge import Edit, Found, Record, Said, judge, table
-from reload.reload_storm_project import BREAKS, SAID, Versions, answered, asked, version
+from reload.reload_storm_project import BREAKS, SAID, SHRUNK, Versions, answered, asked, version
 
 WARM = 20  # reloads before anything is measured
 TOGETHER = 12  # messages of one session; then the person begins another
@@ -109,7 +109,8 @@ class Storm:
     async def _edit(self, operator: Program) -> None:
         self._n += 1
         fault = self._chance.choice(BREAKS) if self._n % 2 else ""
-        trigger = self._chance.choices(["edit", "POST", "SIGHUP"], [4, 5, 1])[0]
+        watched = 1 if fault in SHRUNK else 12  # the watch waits for what shrank to be whole again
+        trigger = self._chance.choices(["edit", "POST", "SIGHUP"], [watched, 15, 3])[0]
         known = await self._last(operator)
         begun = time.monotonic()
         if not fault:

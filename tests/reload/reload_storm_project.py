@@ -65,6 +65,7 @@ async def count() -> str:
 '''
 FILES = ("agents/main.yaml", "agents/main.md", "tools.yaml", "marks.py")
 BREAKS = ("key", "syntax", "half", "empty", "policy", "soul", "code", "import", "agent")
+SHRUNK = ("half", "empty", "agent")
 SAID = re.compile(r"\bm-\d+-\d+\b")
 _MARKS = {
     name: re.compile(rf"this is {name} (\d+)", re.I)
