@@ -44,6 +44,7 @@ from openclaw.shortening import IDLE, Failures, Shortening, notes
 from openclaw.space import waited_for
 from openclaw.supervisor import Generation, Supervisor
 from openclaw.tally import Tally
+from openclaw.tighter import Both
 from openclaw.tools.memory import Memory
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
@@ -293,10 +294,17 @@ class Answering:
                 return await shortening.at_window()
 
         turn = Turn(models, log, calls.perform, agent.limits, steer, shorten)
+        turn.by_now = lambda voice: self._by_now(job, voice)
         turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
         text = await turn.run(self._said(job, await self._remembered(job, calls)), anew=job.beside.anew)
         told = notes(log.transcript, queued.id)
         return text if text.strip() == SILENT else "\n\n".join([text, *(f"({note})" for note in told)])
+
+    def _by_now(self, job: Job, voice: prompt.Voice) -> prompt.Voice:
+        """Thinking was given for these tools: with others it is left out, as where the tools are edited."""
+        both = Both(job.agent, job.generation.snapshot, self.supervisor.current.snapshot)
+        tools = tuple(map(both.looked_at, voice.tools))
+        return voice if tools == voice.tools else replace(voice, tools=tools, setup=f"{voice.setup} looked at")
 
     async def _remembered(self, job: Job, calls: Calls) -> prompt.Remembered | None:
         """What a conversation begins with: only what the agent might list for this sender without anybody's leave,

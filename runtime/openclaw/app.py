@@ -217,6 +217,9 @@ class App:
         if not self.can_ask:
             return False
         message, asker = queued.message, str(queued.message.sender)
+        left = not message.fetched and not self.intake.reaches(message.sender.channel)
+        if left and message.can_ask and asker in approvers:
+            return False  # it would be put where they wrote, and that channel was taken away meanwhile
         watched = self.sessions.watched(queued.id, message.sender.channel)
         sees = message.fetched or (watched and asker in approvers)
         return reachable(asker, approvers, self.intake.reaches, can_ask=message.can_ask, sees=sees)

@@ -48,7 +48,8 @@ class Applying:
 
     async def apply(self, snapshot: Snapshot, folder: Folder) -> None:
         """Puts a new snapshot in force, or raises OpenClawError with everything as it was. What is described as before
-        keeps running as it is; all else is had, and tried, before anything gives way."""
+        keeps running as it is; all else is had, and tried, before anything gives way. A mistake of ours in what follows
+        from the snapshot is raised at the very end: by then it is in force, which whoever tells of it must look at."""
         self._conceal(snapshot, folder)
         before = self._supervisor.current.snapshot
         succession, ahead = Succession(self._intake, before, snapshot, self._clock), None
@@ -59,12 +60,15 @@ class Applying:
             await succession.undo()
             raise
         self._supervisor.swap(ahead)
-        self._follow(succession, snapshot)
+        amiss = self._follow(succession, snapshot)
         await self._supervisor.sweep()
+        if amiss is not None:
+            raise amiss
 
-    def _follow(self, succession: Succession, snapshot: Snapshot) -> None:
-        """What comes after the swap, each for itself: a mistake of ours in one part must not keep another from it."""
-        gone = succession.leaving()
+    def _follow(self, succession: Succession, snapshot: Snapshot) -> Exception | None:
+        """What comes after the swap, each for itself: a mistake of ours in one part must not keep another from it. The
+        first of them."""
+        gone, amiss = succession.leaving(), None
 
         def void(approval: Approval) -> str:
             return self._stranded(approval, gone) or lapsed(approval, snapshot)
@@ -72,8 +76,10 @@ class Applying:
         for step in (self._heartbeats.replan, partial(self._approvals.withdraw, void), succession.put_in_force):
             try:
                 step()
-            except Exception:
+            except Exception as error:
                 log.exception("a part of the new configuration is not in force")
+                amiss = amiss or error
+        return amiss
 
     def _stranded(self, approval: Approval, gone: Mapping[str, str]) -> str:
         """Why nobody can answer it where it was put; "" where somebody can."""

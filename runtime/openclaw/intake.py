@@ -265,6 +265,8 @@ class Intake:
                 await after.wait()
             await channel.open()
             self.roll.begin(key, channel.pulse if isinstance(channel, Receiving) else None)
+            if isinstance(channel, Renewable):
+                self.roll.addresses[key] = channel
             await channel.run(self._post_of(key), self._wiring.operations)
             self._note_end(key, channel, "ended")
             described = self._snapshot().channels.get(key)
@@ -384,19 +386,24 @@ class Intake:
         request that it serves may be what asked for this. `longest`: seconds that what it took in may take."""
         key, made = change.key, change.made
         self._broken.pop(key, None)
-        gone = apart = self.retiring.hurry(key)
+        gone = apart = before = None if self._may_stay(change) else self.retiring.hurry(key)
         if (leaving := self._taken_out(key)) is not None:
             gone, apart = leaving.gone, leaving.apart
             if change.beside or (made is None and isinstance(leaving.channel, Probing | Renewable)):
                 self.retiring.let_finish(leaving, longest, succeeded=made is not None)
             else:
-                self.retiring.hand_over(leaving)
+                self.retiring.hand_over(leaving, after=before)
         if change.described is not None and (why := self.why_off(change.described)):
             self._note_off(key, why)
         elif made is not None:
             self._channels[key] = made
             self.roll.states[key] = "starting"
             self._start(key, after=None if change.beside or change.opened else gone, apart=apart)
+
+    def _may_stay(self, change: Change) -> bool:
+        """Whether who finishes under this key what it took in, goes on with that."""
+        made = change.made
+        return isinstance(made, Probing) and not change.beside and self.retiring.is_beside(change.key, made.account)
 
     def _taken_out(self, key: str) -> Leaving | None:
         channel = self._channels.pop(key, None)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_INSTALLED = frozenset({".venv", "site-packages", "dist-packages"})
 _NEVER = frozenset({"openclaw", "__main__"})
 
 Read = Callable[[str], bytes | None]

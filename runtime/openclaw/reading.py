@@ -15,7 +15,7 @@ from pathlib import Path
 from openclaw import adapters
 from openclaw.manifest import modules
 from openclaw.manifest.build import Compiled, compile
-from openclaw.manifest.folder import MOST_BYTES, Folder
+from openclaw.manifest.folder import MOST_CODE, Folder
 from openclaw.manifest.snapshot import Snapshot
 
 _MOST_WATCHED = 1000  # folders below agents/: a link may lead anywhere
@@ -71,7 +71,7 @@ def read(
 
 
 def _whole(content: bytes | None) -> bytes | None:
-    return content if content is not None and len(content) < MOST_BYTES else None
+    return content if content is not None and len(content) < MOST_CODE else None
 
 
 def look(root: Path, before: Collection[str]) -> Folder:

@@ -1,7 +1,7 @@
 """What a running process cannot take up from an edit, because it was settled when it began. The one list of it.
 
-Settled by the command, out of reach of every manifest: the project's and the state's folder, `--demo`, `--strict`, and
-the environment of the process. Everything that manifests say is taken up as it runs, but for what stands here.
+Out of reach of every manifest are the project's and the state's folder, `--demo`, `--strict`, the environment of the
+process, and libraries that were loaded. Everything that manifests say is taken up as it runs, but for what stands here.
 """
 
 from __future__ import annotations

@@ -51,22 +51,29 @@ class Retiring:
         self._inbox = inbox
         self._clock = clock
         self._runners = runners
-        self._leaving: dict[str, Leaving] = {}  # by key; one that leaves hurries the one before it
+        self._leaving: dict[str, Leaving] = {}  # by key: those that finish what they took in; one a key
 
     def leaving(self) -> list[str]:
         """Keys of channels that may still deliver."""
         return list(self._leaving)
 
-    def hand_over(self, leaving: Leaving) -> None:
-        """It ends as soon as it can: its successor begins when it is `gone`."""
+    def hand_over(self, leaving: Leaving, after: asyncio.Event | None = None) -> None:
+        """It ends as soon as it can: its successor, which takes over all that it owes, begins when it is `gone`."""
         leaving.enough.set()
-        self._begin(leaving, 0.0)
+        self._begin(leaving, 0.0, after)
 
     def let_finish(self, leaving: Leaving, longest: float, *, succeeded: bool) -> None:
         """It takes nothing more in, and delivers what it owes for at most `longest` seconds. `succeeded`: by another
         bot, which delivers what it takes in itself."""
         leaving.succeeded = succeeded
-        self._begin(leaving, longest)
+        before = self.hurry(leaving.key)
+        self._leaving[leaving.key] = leaving
+        self._begin(leaving, longest, before)
+
+    def is_beside(self, key: str, account: str) -> bool:
+        """Whether another bot finishes under this key what it took in, and need not end for this one."""
+        leaving = self._leaving.get(key)
+        return leaving is not None and leaving.succeeded and getattr(leaving.channel, "account", "") != account
 
     def hurry(self, key: str) -> asyncio.Event | None:
         """Whoever is on its way out under this key is waited for no longer; set once it is gone."""
@@ -85,14 +92,11 @@ class Retiring:
         leaving = self._leaving.get(key)
         return leaving is None or not leaving.owns(outgoing)
 
-    def _begin(self, leaving: Leaving, longest: float) -> None:
-        self.hurry(leaving.key)
-        before = self._leaving.get(leaving.key)
-        self._leaving[leaving.key] = leaving
+    def _begin(self, leaving: Leaving, longest: float, before: asyncio.Event | None) -> None:
         task = asyncio.create_task(self._leave(leaving, longest, before), name=f"retiring {leaving.key}")
         self._runners.keep(f"retiring {id(leaving)}", task)
 
-    async def _leave(self, leaving: Leaving, longest: float, before: Leaving | None) -> None:
+    async def _leave(self, leaving: Leaving, longest: float, before: asyncio.Event | None) -> None:
         try:
             if isinstance(leaving.channel, Renewable) and not leaving.enough.is_set():
                 leaving.channel.retire()
@@ -103,7 +107,7 @@ class Retiring:
             self._delivery.finish(leaving.key, leaving.channel)
             await _over(leaving.delivering)
             if before is not None:
-                await before.gone.wait()
+                await before.wait()
             leaving.apart.set()
             if not leaving.enough.is_set():
                 await self._deliver(leaving, longest)

@@ -15,9 +15,11 @@ from openclaw.manifest.builtins import FLOOR
 from openclaw.manifest.people import sender
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Address, CommandLine, Confinement, ToolSpec
-from openclaw.permissions.policy import Attempt, Decision, Policy
+from openclaw.permissions.decide import standing
+from openclaw.permissions.policy import Attempt, Decision, Effect, Policy
 
 AWAY = "taken away while this ran"
+UNASKED = "unasked"  # the mark of a tool that the model's service may use by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,14 @@ class Both:
         if tool.kind == "memory" and agent.memory != self.agent.memory:
             return f"{AWAY}: the memory of agent `{agent.id}` is another one now"
         return ""
+
+    def looked_at(self, tool: ToolSpec) -> ToolSpec:
+        """As the model is given it from now on: its service makes no call by itself that we have to look at now."""
+        if self.now is self.began or not tool.options.get(UNASKED):
+            return tool
+        if not self.away(tool) and standing(self.policy, tool.name) is Effect.ALLOW:
+            return tool
+        return replace(tool, options={key: value for key, value in tool.options.items() if key != UNASKED})
 
     @property
     def policy(self) -> Policy:

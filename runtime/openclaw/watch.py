@@ -17,8 +17,7 @@ from pathlib import Path
 
 from openclaw.clock import Clock
 from openclaw.errors import StorageFailed
-from openclaw.manifest.folder import is_leftover
-from openclaw.manifest.modules import SUFFIXES
+from openclaw.manifest.folder import CODE, is_leftover
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ CHECK = 2.0  # seconds between looks at the folders themselves; with polling, al
 AGAIN = 60.0  # seconds until it is tried again to be told of changes, and the longest between looks that fail
 _STEP, _DEBOUNCE = 10, 50  # milliseconds, of the library's own batching
 _MOST_GONE = 3  # times that a folder may be gone between finding and watching it
-_READ = (".yaml", ".yml", ".md", *SUFFIXES)
+_READ = (".yaml", ".yml", ".md", *CODE)
 _NOISE = frozenset({"__pycache__", "node_modules", "4913"})  # the last is how vim tries a folder out
 _COUNTS = frozenset({".env", "..data"})
 
@@ -100,8 +99,7 @@ class Watch:
             await self._while_armed(armed, polling, changed, pump)
         finally:
             pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await pump
+            await asyncio.gather(pump, return_exceptions=True)  # it has said what was amiss
 
     async def _while_armed(
         self,
@@ -163,7 +161,7 @@ class Watch:
             self._gone += 1
             if self._gone > _MOST_GONE:
                 self._poll(error, polling)
-        except (OSError, RuntimeError) as error:
+        except Exception as error:
             self._poll(error, polling)
 
     def _poll(self, error: Exception, polling: bool) -> None:
@@ -178,6 +176,7 @@ class Watch:
                 error,
                 CHECK,
                 AGAIN,
+                exc_info=None if isinstance(error, OSError | RuntimeError) else error,
             )
         self._again = self._clock.monotonic() + AGAIN
 

@@ -19,10 +19,12 @@ from doubles.desk import Desk
 from doubles.house import Hasty, Program, events, project, until
 from doubles.http_house import code, echoing
 from doubles.messages_server import MessagesServer, Reply
+from openclaw import cli
 from openclaw.app import App
 from openclaw.channels.http import Channel
 from openclaw.clock import Clock, SystemClock
 from openclaw.control import serve_at
+from openclaw.errors import OpenClawError
 from openclaw.ports import ChannelOptions
 from openclaw.project import Options
 
@@ -140,7 +142,11 @@ async def slow(model: MessagesServer, program: Program) -> tuple[str, threading.
 
 
 def test_a_port_is_exchanged_while_every_stream_and_every_question_on_the_old_one_gets_its_answer(
-    tmp_path: Path, model: MessagesServer, port: int, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    model: MessagesServer,
+    port: int,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def scene(site: Site) -> None:
         async with site.program(port) as program, site.program(free()) as after:
@@ -166,8 +172,10 @@ def test_a_port_is_exchanged_while_every_stream_and_every_question_on_the_old_on
             assert (await waits).json()["reply"] == "You said: and then?"
             assert site.app.intake.links() == [f"http://127.0.0.1:{new}/"]
             assert await site.app.addresses() == [f"http://127.0.0.1:{new}"]
-            status = (await after.http.get("/api/status")).json()
-            assert status["channels"]["http"] == "running"
+            receiving = (await after.http.get("/api/status")).json()["receiving"]["http"]
+            assert (receiving["condition"], receiving["address"]) == ("serving", f"http://127.0.0.1:{new}")
+            assert await asyncio.to_thread(cli.main, ["--state", str(tmp_path / "state"), "status"]) == 0
+            assert f"http serving at http://127.0.0.1:{new}" in capsys.readouterr().out
 
     run(tmp_path, model, scene, described(port=port))
     assert f"now, and no longer at http://127.0.0.1:{port}" in caplog.text
@@ -353,7 +361,7 @@ def test_tokens_limits_and_hooks_count_from_the_next_request_on_the_same_connect
                 headers = {"Authorization": f"Bearer {token}"}
                 response = await program.http.request(method, path, headers=headers, **more)
                 seen.append(line_of(response))
-                return response.status_code
+                return int(response.status_code)
 
             async def hook() -> int:
                 return await asked("POST", "/hooks/deploys", "a-secret-of-a-hook", json={})
@@ -441,7 +449,57 @@ def test_a_channel_that_retires_takes_nothing_more_in_and_ends_with_its_last_ans
     on_stage(scene)
 
 
+def test_a_place_that_cannot_be_had_leaves_the_channel_where_it_is_and_one_that_was_lost_is_taken_as_soon_as_it_is_free(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        port = stage.port
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.2", port))
+            taken.listen()
+            with pytest.raises(OpenClawError, match=f"cannot listen on 0.0.0.0:{port}"):
+                stage.channel.renew(stage.options(port=port, host="0.0.0.0"))
+        assert listens(port)
+        stage.channel.make_way()
+        assert not listens(port)
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
+            stage.channel.take_back()
+            stage.channel.take_back()
+            assert "it is tried again every 5 s" in caplog.text
+        async with Program(stage.channel.address, TOKEN) as program:
+            await until(lambda: listens(port), "the port")
+            assert (await program.http.get("/api/status")).is_success
+
+    on_stage(scene)
+
+
+def test_the_link_that_signs_a_person_in_follows_the_port(tmp_path: Path) -> None:
+    async def scene() -> None:
+        file, new = tmp_path / "http-token", free()
+        channel = Channel(options(0, token=None, token_file=str(file)), SystemClock())
+        await channel.open()
+        token = file.read_text().strip()
+        assert channel.link == f"{channel.address}/#token={token}" and not channel.address.endswith(f":{new}")
+        assert channel.renew(options(new, token=None, token_file=str(file)))
+        channel.settle()
+        assert channel.link == f"http://127.0.0.1:{new}/#token={token}"
+        await channel.close()
+        assert not listens(new)
+
+    asyncio.run(scene())
+
+
 # ── a channel alone ──────────────────────────────────────────────────────────────────────────────
+
+
+def options(port: int, host: str = "127.0.0.1", **more: Any) -> ChannelOptions:
+    described: Mapping[str, Any] = {
+        "host": host, "port": port, "token": TOKEN, "tokens": {}, "limits": {}, "hooks": {}, "notes": None, **more,
+    }  # fmt: skip
+    return ChannelOptions("http", "http", described)
 
 
 class Stage:
@@ -451,15 +509,11 @@ class Stage:
 
     def __init__(self) -> None:
         self.desk = Desk()
-        self.channel = Channel(self.options(port=0), SystemClock())
+        self.channel = Channel(self.options(port=0), Hasty())
         self.bearer = f"Authorization: Bearer {TOKEN}"
 
-    def options(self, *, port: int, token: str = TOKEN) -> ChannelOptions:
-        described: Mapping[str, Any] = {
-            "host": "127.0.0.1", "port": port, "token": token, "tokens": {}, "limits": {}, "hooks": {},
-            "serve": self._serve, "token_file": "/nowhere", "notes": None,
-        }  # fmt: skip
-        return ChannelOptions("http", "http", described)
+    def options(self, *, port: int, host: str = "127.0.0.1") -> ChannelOptions:
+        return options(port, host, serve=self._serve)
 
     async def _serve(self, *arguments: Any) -> None:
         listeners, post, operations, gate, options = arguments

@@ -437,3 +437,22 @@ def test_a_service_that_is_away_holds_up_no_edit_but_one_of_its_token(
             assert (await answered(bot, ANA, 2))[1] == "You said: and now?"
 
     asyncio.run(main())
+
+
+def test_what_is_asked_for_after_its_channel_left_is_refused_rather_than_waited_for(
+    tmp_path: Path, model: MessagesServer, bot: TelegramServer
+) -> None:
+    go_on = threading.Event()
+
+    async def main() -> None:
+        async with living(tmp_path, model, telegram(bot), clock=Hasty(), files={"tools.yaml": ASKS}) as live:
+            await polled(bot)
+            model.say(Reply({"type": "text", "text": "Let me see."}, tool("add", a=2, b=3), until=go_on))
+            bot.say("add two and three", by=ANA)
+            await until(lambda: model.requests, "the turn")
+            assert (await live.channels(HTTP, telegram(bot, more=", enabled: false"))).outcome == "applied"
+            assert str(live.state("telegram")).startswith("off")
+            go_on.set()
+            assert "nobody who may agree is reachable" in (await answered(bot, ANA))[-1]
+
+    asyncio.run(main())

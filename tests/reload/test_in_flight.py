@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from doubles.house import AGENT, MODELS, TOOLS, Process, Program, events, lived, project, until
 from doubles.house import TOKEN as OPERATOR
-from doubles.house import TOOLS, Process, Program, events, lived, project, until
 from doubles.messages_server import MessagesServer, Reply, thinking, tool
 from doubles.telegram_house import ANA, answered
 from doubles.telegram_server import TOKEN, TelegramServer
@@ -237,6 +237,7 @@ def test_on_telegram_too_what_waits_for_a_removed_agent_gets_one_reply_each_and_
     play(root, tmp_path / "state", scene)
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_back_before_its_messages_were_taken_up_answers_them_as_before(
     tmp_path: Path, model: MessagesServer
 ) -> None:
@@ -407,7 +408,9 @@ heartbeats:
 """
 
 
-@pytest.mark.parametrize("edit", ["removed", "other prompt", "other agent"])
+@pytest.mark.parametrize(
+    "edit", ["removed", *(pytest.param(edit, marks=pytest.mark.slow) for edit in ("other prompt", "other agent"))]
+)
 def test_a_run_of_a_heartbeat_that_is_edited_meanwhile_ends_as_it_began_and_is_in_the_history(
     tmp_path: Path, model: MessagesServer, edit: str
 ) -> None:
@@ -494,7 +497,7 @@ def test_whoever_waits_over_http_reads_why_a_question_was_withdrawn(tmp_path: Pa
     play(root, tmp_path / "state", scene)
 
 
-@pytest.mark.parametrize("edit", ["key", "agent gone"])
+@pytest.mark.parametrize("edit", ["key", pytest.param("agent gone", marks=pytest.mark.slow)])
 def test_a_summary_that_is_made_while_nothing_is_going_on_ends_with_the_model_it_began_with(
     tmp_path: Path, model: MessagesServer, edit: str
 ) -> None:
@@ -537,7 +540,7 @@ async def summed_up(app: App, session: str) -> bool:
     return any(isinstance(entry, Compaction) for entry in await app.store.journal.load(session))
 
 
-@pytest.mark.parametrize("name", ["beat", "reminder.1"])
+@pytest.mark.parametrize("name", [pytest.param("beat", marks=pytest.mark.slow), "reminder.1"])
 def test_a_run_that_waits_while_its_agent_is_taken_away_is_dropped_with_a_word(
     tmp_path: Path, model: MessagesServer, name: str
 ) -> None:
@@ -563,3 +566,32 @@ def test_a_run_that_waits_while_its_agent_is_taken_away_is_dropped_with_a_word(
         assert len(model.requests) == 1 and await app.store.inbox.open() in ([], ["agent:main:http:operator/ana"])
 
     play(root, tmp_path / "state", scene)
+
+
+def test_a_search_that_the_models_service_made_by_itself_is_looked_at_by_us_as_soon_as_an_edit_wants_that(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    files = {
+        "agents/main.yaml": AGENT.replace("add]", "add, web_search]"),
+        "tools.yaml": TOOLS.replace("add]}]", "add, web_search]}]"),
+        "models.yaml": MODELS.format(url=model.url, key="test-key").replace("[thinking", "[web_search, thinking"),
+    }
+    root = project(tmp_path / "project", model.url, files=files)
+
+    model.say(Reply(thinking("first"), tool("add", a=5, b=5)))
+
+    async def scene(app: App, operator: Program) -> None:
+        go_on = threading.Event()
+        model.say(Reply({"type": "text", "text": "let me see"}, tool("add", a=1, b=2), until=go_on))
+        asking = asyncio.create_task(operator.say("go"))
+        await until(lambda: len(model.requests) == 2, "the second call of the model")
+        swap(root / "tools.yaml", "add, web_search]}]", "add]}, {id: mine, ask: web_search}]")
+        await edited(app)
+        go_on.set()
+        await asking
+
+    play(root, tmp_path / "state", scene)
+    given = [[one for one in request.body["tools"] if one["name"] == "web_search"] for request in model.requests]
+    assert ["type" in one for [one] in given] == [True, True, False]
+    kinds = [{block["type"] for turn in one.body["messages"] for block in turn["content"]} for one in model.requests]
+    assert ["thinking" in found for found in kinds] == [False, True, False]

@@ -94,12 +94,17 @@ def test_it_lies_there_as_in_the_project_for_this_user_alone(root: Path, tmp_pat
 def test_nothing_is_written_where_nothing_changed_and_one_file_where_one_did(root: Path, tmp_path: Path) -> None:
     applied(root, tmp_path / "state")
     place = last_good(tmp_path / "state", root)
-    before = {path: path.stat() for path in place.rglob("*")}
+    before = identities(place)
     applied(root, tmp_path / "state")
-    assert {path: path.stat() for path in place.rglob("*")} == before
+    assert identities(place) == before
     applied(root, tmp_path / "state", **{"agents/main.md": "You are the second soul.\n"})
-    changed = {path.name for path in place.rglob("*") if path.is_file() and path.stat().st_ino != before[path].st_ino}
+    changed = {path.name for path, identity in identities(place).items() if identity != before.get(path)}
     assert changed == {"main.md", LIST}
+
+
+def identities(place: Path) -> dict[Path, tuple[int, int]]:
+    found = {path: path.stat() for path in place.rglob("*") if path.is_file()}
+    return {path: (status.st_ino, status.st_mtime_ns) for path, status in found.items()}
 
 
 def test_a_file_goes_where_a_folder_was_and_the_other_way_round(root: Path, tmp_path: Path) -> None:
@@ -388,6 +393,28 @@ def test_rules_that_belong_to_no_policy_that_is_known_or_to_the_floor_hold_every
     snapshot, notice = edited(f"{HEAD}{other}  works:\n    defualt: deny\n{RULES}")
     assert ids(snapshot) == {"never-key", "never", "no"}
     assert "2 deny rules (" in notice
+
+
+@pytest.mark.parametrize(
+    ("rules", "more"),
+    [
+        ("      - {id: new, deny: web_fetch}\n      - {oops\n", {"new"}),
+        (
+            "      - {id: new, deny: web_fetch}\n      - deny: write_file\n        id: open\n       paths: [x]\n",
+            {"new"},
+        ),
+        (
+            "      - id: new\n        deny: web_fetch\n      - {id: late, ask: web_search}\n     - oops\n",
+            {"new", "late"},
+        ),
+        ("      - deny: write_file\n        id: open\n\t\tpaths: [x]\n      - {id: behind, deny: web_fetch}\n", set()),
+    ],
+)
+def test_of_a_file_that_is_no_yaml_the_rules_before_the_mistake_hold_but_none_that_may_go_on(
+    edited: Callable[[str], tuple[Snapshot, str]], rules: str, more: set[str]
+) -> None:
+    snapshot, _ = edited(f"{HEAD}  works:\n    default: deny\n{RULES}{rules}")
+    assert ids(snapshot) == {"never-key", *more}
 
 
 def test_what_cannot_be_read_at_all_adds_nothing(edited: Callable[[str], tuple[Snapshot, str]]) -> None:

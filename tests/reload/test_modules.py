@@ -143,6 +143,19 @@ def test_a_module_that_comes_to_stand_in_for_another_is_seen_by_a_look(tmp_path:
         first = second
 
 
+def test_an_edit_at_the_end_of_a_large_module_is_an_edit(tmp_path: Path) -> None:
+    text = TOOL.format("#" * (1 << 21), "'first'")
+    root = made(tmp_path, {"sums.py": text, "own_compiled.so": "#" * (1 << 21)})
+    first = read(root, NOW)
+    assert function(first)(1, 2) == "first"
+    for name, edited in (("own_compiled.so", "#" * (1 << 21) + "!"), ("sums.py", text.replace("first", "other"))):
+        put(root, name, edited)
+        second = read(root, NOW)
+        assert contents_of(look(root, first.folder.more)) == second.contents != first.contents
+        first = second
+    assert function(first)(1, 2) == "other"
+
+
 def test_only_the_tools_that_changed_code_is_part_of_are_named(tmp_path: Path) -> None:
     tools = TOOLS.replace("policies:", '  sub: {python: "less:add"}\npolicies:')
     root = made(

@@ -16,6 +16,7 @@ import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,7 +58,7 @@ class Channel:
         self._listener: socket.socket | None = None  # None: not open, or it made way
         self._door: Door | None = None
         self._edit: _Edit | None = None
-        self._again: asyncio.TimerHandle | None = None
+        self._returning: asyncio.Task[None] | None = None
         self.address = ""  # once open
         self.link = ""  # once open: the web page, signed in where the token was generated here
 
@@ -139,13 +140,22 @@ class Channel:
             self._listen(_bind(self._key, self._door.host, self._door.port))
         except OpenClawError as error:
             log.error("%s; it is tried again every %g s", error, AGAIN)
-            self._again = asyncio.get_running_loop().call_later(AGAIN, self.take_back)
+            self._returning = self._returning or asyncio.create_task(self._return(self._door))
+
+    async def _return(self, door: Door) -> None:
+        """Tries to listen again until it does, there or where another edit puts it."""
+        while self._listener is None:
+            await self._clock.sleep(AGAIN)
+            with suppress(OpenClawError):
+                if self._listener is None:
+                    self._listen(_bind(self._key, door.host, door.port))
+        self._returning = None
 
     def retire(self) -> None:
         """Takes nothing more in, for good; `run` ends with the last request that is open."""
         self.forgo()
-        if self._again is not None:
-            self._again.cancel()
+        if self._returning is not None:
+            self._returning.cancel()
         self._listener = None
         self._listeners.end()
 

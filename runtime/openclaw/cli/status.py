@@ -54,8 +54,10 @@ def _edits(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _heard(channel: Mapping[str, Any]) -> str:
-    """A channel's condition, and where it can fall silent, when it last received."""
+    """A channel's condition, where it listens, and where it can fall silent, when it last received."""
     parts = [channel["condition"]]
+    if "address" in channel:
+        parts.append(f"at {channel['address']}")
     if "seconds_ago" in channel:
         parts.append(f"{channel['seconds_ago']:g} s ago")
     if channel.get("trouble"):

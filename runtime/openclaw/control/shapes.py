@@ -345,6 +345,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     },
     "Receiving": object_(
         {
+            "address": {**TEXT, "description": "Where it listens at present."},
             "last_received": {**TEXT, "format": "date-time"},
             "seconds_ago": NUMBER,
             "received": COUNT,

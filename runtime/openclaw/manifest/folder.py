@@ -23,6 +23,8 @@ from openclaw.manifest.near import near
 from openclaw.words import quote_line
 
 MOST_BYTES: Final = (1 << 20) + 1  # one more than a manifest may have, so that too much is noticed
+MOST_CODE: Final = 1 << 24  # bytes of a module; compiled ones are large
+CODE: Final = (".py", ".so", ".pyd", ".pyc")
 MOST_FOLDERS: Final = 16
 MOST_ENTRIES: Final = 10_000
 MOST_MODULES: Final = 1000
@@ -255,8 +257,9 @@ def no_text(name: str, file: str) -> Diagnostic | None:
 def _content(path: Path) -> bytes | str:
     """The bytes of a regular file, at most the bound; a reason where there are none to be had."""
     try:
+        most = MOST_CODE if path.name.endswith(CODE) else MOST_BYTES
         for _ in range(3):
-            content, whole = _once(path)
+            content, whole = _once(path, most)
             if whole:
                 break
         return content
@@ -266,7 +269,7 @@ def _content(path: Path) -> bytes | str:
         return "its name holds a character no file name can have"
 
 
-def _once(path: Path) -> tuple[bytes, bool]:
+def _once(path: Path, most: int) -> tuple[bytes, bool]:
     """One reading, and whether the file stood still meanwhile."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
@@ -275,17 +278,17 @@ def _once(path: Path) -> tuple[bytes, bool]:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
-        content = _all(descriptor, before.st_size)
+        content = _all(descriptor, before.st_size, most)
         after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
     return content, (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
 
-def _all(descriptor: int, size: int) -> bytes:
+def _all(descriptor: int, size: int, most: int) -> bytes:
     """To the end or the bound, in pieces about as large as the file: making room for the bound takes longest."""
     content = b""
-    while left := MOST_BYTES - len(content):
+    while left := most - len(content):
         piece = os.read(descriptor, min(left, max(size + 1, 4096)))
         if not piece:
             break

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
-from openclaw.manifest.folder import Folder
+from openclaw.manifest.folder import CODE, Folder
 
-SUFFIXES: Final = (".py", ".so", ".pyd", ".pyc")
 _MOST: Final = 500  # files that imports are followed in
 _UNWRITTEN: Final = (
     b"importlib", b"__import__", b"runpy", b"exec(", b"eval(", b"sys.path", b"pkgutil", b"zipimport", b"__path__",
@@ -23,7 +22,7 @@ _UNWRITTEN: Final = (
 
 
 def is_module(file: str) -> bool:
-    return file.endswith(SUFFIXES)
+    return file.endswith(CODE)
 
 
 def note(folder: Folder, module: str) -> None:
@@ -65,7 +64,7 @@ def _is_unwritten(content: bytes) -> bool:
 
 def _all(folder: Folder, *, deep: bool) -> list[str]:
     """Compiled ones hold no text to follow, but come before those of the same name that do."""
-    files = folder.modules(SUFFIXES, deep=deep)
+    files = folder.modules(CODE, deep=deep)
     for file in files:
         folder.read_file(file)
     return [_name(file) for file in files]

@@ -17,7 +17,7 @@ from openclaw.manifest.nodes import Node
 from openclaw.manifest.placeholders import Filled
 from openclaw.manifest.schema import Checked
 
-MOST_BYTES: Final = 4 << 20  # of text that is remembered; trees take some fifty times as much
+MOST_BYTES: Final = 1 << 20  # of text that is remembered; trees take some sixty times as much
 LONGEST: Final = 1 << 16  # of one file
 
 Fill = Callable[[str, Node], Filled]
