@@ -12,13 +12,11 @@ import contextlib
 import itertools
 import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +49,7 @@ STANDARD = {
     "tools.yaml": TOOLS,
     "sums.py": SUMS,
 }
+STRICTER = TOOLS.replace("rules:\n", "rules:\n      - {id: no-sums, deny: add, input: {a: {maximum: 9}}}\n")
 FIRST = "You are the first soul."
 _numbers = itertools.count(1)
 Attempt = dict[str, Any]
@@ -134,6 +133,7 @@ class House:
         self.root = project(base / root, model.url, files={**STANDARD, **(files or {})})
         self.given = {path: path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
         self._start, self._environment = start, environment
+        self.tidied = True
 
     def __enter__(self) -> Self:
         self.process = self._start(self.root, self.state, **self._environment)
@@ -215,13 +215,6 @@ def _port(place: str) -> int:
     return int(place.split(":")[1], 16)
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket() as taken:
-        taken.bind((host, 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 @dataclass(slots=True)
 class Scene:
     """One scenario in a house: an operator's program, and the attempts since it began."""
@@ -245,7 +238,8 @@ class Scene:
         return [attempt for attempt in found if attempt["number"] > self.begun]
 
     async def outcomes(self) -> list[str]:
-        return [attempt["outcome"] for attempt in await self.attempts()]
+        """Those of attempts that were any: a look may come late for what somebody asked for before."""
+        return [attempt["outcome"] for attempt in await self.attempts() if attempt["outcome"] != "unchanged"]
 
     async def until(self, there: Callable[[list[Attempt]], Any], what: str) -> list[Attempt]:
         end = time.monotonic() + 30
@@ -287,7 +281,7 @@ class Scene:
         """The soul that the model is told at the next message: read from what the model's double recorded."""
         word = f"who-{next(_numbers)}"
         assert (await self.say(f"{prefix} {word}".strip(), sender))["reply"] == word
-        return soul(self.asked(word)[-1])
+        return soul_of(self.asked(word)[-1])
 
     def asked(self, word: str) -> list[dict[str, Any]]:
         """The requests whose last message of a person has this word."""
@@ -362,7 +356,7 @@ class Slow:
 # ── what the model was told ──────────────────────────────────────────────────────────────────────
 
 
-def soul(body: Mapping[str, Any]) -> str:
+def soul_of(body: Mapping[str, Any]) -> str:
     return str(body["system"][0]["text"]).splitlines()[0]
 
 
@@ -386,48 +380,43 @@ def result(body: Mapping[str, Any]) -> tuple[bool, str]:
     return bool(block.get("is_error")), content if isinstance(content, str) else str(content)
 
 
-# ── how files are changed ────────────────────────────────────────────────────────────────────────
+# ── scenes ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def write(path: Path, text: str) -> Callable[[], object]:
-    return lambda: path.write_text(text, "utf-8")
+def soul(number: str) -> str:
+    return f"You are the {number} soul."
 
 
-def replaced(path: Path, text: str) -> Callable[[], object]:
-    """Beside it, and over it in one step."""
+def play(
+    table: Table,
+    house: House,
+    r: str,
+    what: str,
+    expected: str,
+    scene: Callable[[Scene], Awaitable[str]],
+    *,
+    held: bool = True,
+) -> None:
+    """One scene; what it gives is what was seen."""
 
-    def act() -> None:
-        fresh = path.with_name(f".{path.name}.tmp")
-        fresh.write_text(text, "utf-8")
-        fresh.replace(path)
+    async def whole() -> None:
+        async with Program(await house.process.address()) as operator:
+            if house.tidied:
+                house.tidy()
+            answer = await operator.http.post("/api/reload")
+            assert answer.status_code == 200, answer.text
+            on = Scene(house, operator, answer.json()["number"])
+            if held:
+                async with on.held():
+                    seen = await scene(on)
+            else:
+                seen = await scene(on)
+            table.show(r, what, expected, seen, await on.attempts(), on.ms)
 
-    return act
-
-
-VIM = shutil.which("vim")
-
-
-def vim(path: Path, script: str, *options: str) -> Callable[[], object]:
-    """Edits and saves as somebody at vim does; `options` are such as `backupcopy=no`."""
-    assert VIM
-    given = [word for option in options for word in ("-c", f"set {option}")]
-    command = [VIM, "-es", "-u", "NONE", "-i", "NONE", "-N", *given, "-c", script, "-c", "wq", str(path)]
-    return lambda: subprocess.run(command, check=True, timeout=30, stdin=subprocess.DEVNULL)
-
-
-def git(root: Path, *words: str) -> None:
-    name = ("-c", "user.name=N", "-c", "user.email=n@example.org", "-c", "init.defaultBranch=first")
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    subprocess.run(["git", *name, *words], cwd=root, check=True, capture_output=True, env=environment, timeout=60)
+    asyncio.run(asyncio.wait_for(whole(), 120))
+    assert house.model.violations == []
 
 
-@contextlib.contextmanager
-def touching(*paths: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Another process that touches each of these every 20 ms."""
-    touch = "[open(p, 'ab').close() or os.utime(p) for p in sys.argv[1:]]"
-    script = f"import os, sys, time\nwhile True:\n    {touch}\n    time.sleep(0.02)"
-    with subprocess.Popen([sys.executable, "-S", "-c", script, *map(str, paths)]) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def untouched(house: House) -> None:
+    """Its files are not as a house's files are, and stay as they are."""
+    house.tidied = False
