@@ -28,8 +28,8 @@ FLOORS: dict[int, set[str]] = {
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {
         "cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "reading", "lastgood",
-        "shrinking", "attempts", "restarts", "applying", "succession", "retiring", "lapsing", "pending", "parts",
-        "scenarios",
+        "shrinking", "attempts", "restarts", "applying", "succession", "retiring", "presence", "lapsing", "pending",
+        "parts", "scenarios",
     },
 }  # fmt: skip
 

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import stat
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,6 +38,7 @@ from openclaw.ports import (
     Renewable,
     Watcher,
 )
+from openclaw.presence import Notes, sits_out
 from openclaw.retiring import Leaving, Retiring
 from openclaw.runners import Runners
 
@@ -78,26 +76,6 @@ class Change:
     opened: bool = False
     beside: bool = False
     renewed: bool = False
-
-
-class Notes:
-    """What a channel keeps: documents among the marks, under the channel's own name."""
-
-    def __init__(self, marks: Marks, key: str) -> None:
-        self._marks = marks
-        self._key = key
-
-    async def get(self, name: str) -> Any:
-        return (await self._marks.get(self._name(name)))[0]
-
-    async def put(self, name: str, document: Any) -> None:
-        while True:  # the channel is the only writer; what else there was is older
-            _, version = await self._marks.get(self._name(name))
-            if await self._marks.put(self._name(name), document, version):
-                return
-
-    def _name(self, name: str) -> str:
-        return f"channel:{self._key}:{name}"
 
 
 class Intake:
@@ -159,7 +137,7 @@ class Intake:
 
     def why_off(self, channel: manifest.Channel) -> str | None:
         """Why a channel takes no part, though nothing is wrong with it; "" or None where it does."""
-        return channel.skipped or self._sits_out(channel.options)
+        return channel.skipped or sits_out(channel.options, demo=self._demo, attended=self._wiring.attended)
 
     def make(self, channel: manifest.Channel) -> Channel:
         """A new one, with no effect so far. Raises OpenClawError, also where its kind cannot be loaded."""
@@ -198,13 +176,6 @@ class Intake:
         from openclaw.control import serve_at
 
         await serve_at(listeners, post, operations, gate, self._clock, options)
-
-    def _sits_out(self, options: ChannelOptions) -> str | None:
-        if self._demo and not _for_the_demo(options):
-            return "the demo model only answers here and on loopback HTTP"
-        if options.kind == "repl" and not (self._wiring.attended or _has_input)():
-            return "the input is not a terminal"
-        return None
 
     async def addresses(self) -> list[str]:
         """Where programs reach this runtime. Opens what listens; what cannot is told when it runs."""
@@ -417,22 +388,3 @@ def _same(one: manifest.Channel | None, other: manifest.Channel | None) -> bool:
     if one is None or other is None:
         return False
     return one.options == other.options and one.skipped == other.skipped
-
-
-def _for_the_demo(options: ChannelOptions) -> bool:
-    """Nobody but whoever tries it should meet an assistant that only plays at being one."""
-    local = ("localhost", "127.0.0.1", "::1")
-    return options.kind == "repl" or (options.kind == "http" and options.options["host"] in local)
-
-
-def _has_input() -> bool:
-    """Whether the terminal channel can take part: a terminal, or lines piped in. /dev/null is neither."""
-    if sys.stdin is None or sys.stdin.closed:
-        return False
-    if sys.stdin.isatty():
-        return True
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)

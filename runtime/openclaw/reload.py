@@ -88,7 +88,9 @@ class Reload:
         self._in_force = Folder.of({})  # its bytes
         self._lock = asyncio.Lock()
         self._number = 0
+        self._unwhole: tuple[str, ...] = ()  # why only a start makes whole what is in force
         self._cause = ""  # of the latest attempt, where it failed
+        self._faulty = ""  # and how that was told, where it was a fault
         self._failing = asyncio.Event()
         self._retried = 0
         self._going_on: set[asyncio.Task[Attempt]] = set()
@@ -219,7 +221,11 @@ class Reload:
         held = shrinking.held(self._in_force, old, reading.folder, new) if trigger in UNASKED else None
         if held:
             return _Tried("refused", arrange([*said, *held.diagnostics]))
-        restart = self.settled(new, reading.folder)
+        return await self._put(reading, old, new)
+
+    async def _put(self, reading: Reading, old: Snapshot, new: Snapshot) -> _Tried:
+        """In the place of what is in force, unless that is the same."""
+        said, restart = reading.compiled.diagnostics, (*self._unwhole, *self.settled(new, reading.folder))
         if self._seen == self._applied:
             self.last_good = False
             return _Tried("needs restart" if restart else "unchanged", said, restart=restart, in_force=True)
@@ -236,7 +242,9 @@ class Reload:
         except StorageFailed:
             raise
         except Exception as error:
-            return self._half(error, done) if self._current() is new else replace(self._failed(error), diagnostics=said)
+            if self._current() is not new:
+                return replace(self._failed(error), diagnostics=said)
+            done = self._half(error, done)
         self._applied, self._in_force, self.last_good = self._seen, reading.folder, False
         return done
 
@@ -245,15 +253,17 @@ class Reload:
         if isinstance(error, OpenClawError):
             return _Tried("failed", error=str(error), cause=str(error))
         cause = repr(error)
-        if cause == self._cause:
-            return _Tried("failed", error=self.attempts[-1].error, cause=cause)
-        return _Tried("failed", error=_fault(error, "a reload failed"), cause=cause)
+        if cause != self._cause:
+            self._faulty = _fault(error, "a reload failed")
+        return _Tried("failed", error=self._faulty, cause=cause)
 
     def _half(self, error: Exception, done: _Tried) -> _Tried:
-        """It failed only after the swap: what is in force now must not be told as what was."""
+        """It failed only after the swap: what is in force now must not be told as what was. To apply the same once more
+        would find nothing different, so only a start makes it whole."""
         failed = self._failed(error)
+        self._unwhole = (f"not all that followed from reload {self._number} was done, for a fault of the runtime",)
         words = f"the manifests are in force, but not all that follows from them: {failed.error}"
-        return replace(done, outcome="failed", error=words, cause=failed.cause, folder=None)
+        return replace(done, outcome="failed", error=words, cause=failed.cause)
 
     async def _keep(self, tried: _Tried) -> str:
         """Puts aside what was applied, and says why it could not: it is in force all the same."""
@@ -288,7 +298,8 @@ class Reload:
         self.counts.add(attempt)
         self._cause = cause
         self._retried = self._retried if attempt.trigger == "retry" else 0
-        (self._failing.set if attempt.outcome == "failed" else self._failing.clear)()
+        failing = attempt.outcome == "failed" and not attempt.in_force
+        (self._failing.set if failing else self._failing.clear)()
         for hearer in [partial(_log, again=again, mended=mended), *(() if again else self._hearers)]:
             try:
                 hearer(attempt)

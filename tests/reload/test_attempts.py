@@ -123,7 +123,11 @@ def test_what_fails_after_the_swap_is_not_told_as_if_nothing_had_changed(tmp_pat
         assert (attempt.outcome, attempt.in_force, attempt.changes) == ("failed", True, ("agent main changed",))
         assert "in force" in attempt.words and "nothing changed" not in attempt.words
         bench.amiss = None
-        assert (await bench.reload.attempt("request")).outcome == "applied"  # and not "unchanged": it was not whole
+        await bench.clock.advance(1000)
+        assert len(bench.reload.attempts) == 1  # the same once more would find nothing to do
+        again = await bench.reload.attempt("request")
+        assert (again.outcome, again.in_force) == ("needs restart", True) and "reload 1" in again.restart[0]
+        assert "waits for a restart" in bench.reload.differs
 
     on(Bench(tmp_path), scene)
 

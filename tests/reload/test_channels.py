@@ -188,7 +188,7 @@ def test_another_bot_answers_what_it_hears_and_the_old_one_what_it_heard(
     tmp_path: Path, model: MessagesServer, bot: TelegramServer
 ) -> None:
     async def main(other: TelegramServer) -> None:
-        async with living(tmp_path, model, telegram(bot), clock=Hasty()) as live:
+        async with living(tmp_path, model, telegram(bot)) as live:
             bot.say("one", by=ANA, id=5)
             await answered(bot, ANA)
             go_on = slowly(model, "Slow and steady.")
@@ -224,7 +224,7 @@ def test_channels_that_are_taken_away_take_nothing_more_in_and_answer_what_they_
     tmp_path: Path, model: MessagesServer, bot: TelegramServer, guild: DiscordServer
 ) -> None:
     async def main() -> None:
-        async with living(tmp_path, model, telegram(bot), discord(guild), clock=Hasty()) as live:
+        async with living(tmp_path, model, telegram(bot), discord(guild)) as live:
             private = guild.direct(NADER)
             await until(lambda: guild.sessions, "a session")
             go_on = threading.Event()
@@ -253,6 +253,7 @@ def test_channels_that_are_taken_away_take_nothing_more_in_and_answer_what_they_
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_kind_that_cannot_be_had_takes_no_other_channel_with_it(
     tmp_path: Path, model: MessagesServer, bot: TelegramServer
 ) -> None:
@@ -287,6 +288,7 @@ def test_a_kind_that_cannot_be_had_takes_no_other_channel_with_it(
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_edits_of_other_things_leave_connections_places_and_questions_as_they_are(
     tmp_path: Path, model: MessagesServer, bot: TelegramServer, guild: DiscordServer
 ) -> None:
@@ -328,9 +330,7 @@ def test_a_question_that_was_put_on_a_channel_is_withdrawn_with_it_and_its_card_
     tmp_path: Path, model: MessagesServer, bot: TelegramServer, guild: DiscordServer
 ) -> None:
     async def main() -> None:
-        async with living(
-            tmp_path, model, telegram(bot), discord(guild), clock=Hasty(), files={"tools.yaml": ASKS}
-        ) as live:
+        async with living(tmp_path, model, telegram(bot), discord(guild), files={"tools.yaml": ASKS}) as live:
             private = guild.direct(NADER)
             await polled(bot)
             await until(lambda: guild.sessions, "a session")
@@ -417,6 +417,7 @@ def test_a_stop_ends_it_in_good_order(
     assert len(bot.called("sendMessage")) == 0
 
 
+@pytest.mark.slow
 def test_a_service_that_is_away_holds_up_no_edit_but_one_of_its_token(
     tmp_path: Path, model: MessagesServer, bot: TelegramServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -445,7 +446,7 @@ def test_what_is_asked_for_after_its_channel_left_is_refused_rather_than_waited_
     go_on = threading.Event()
 
     async def main() -> None:
-        async with living(tmp_path, model, telegram(bot), clock=Hasty(), files={"tools.yaml": ASKS}) as live:
+        async with living(tmp_path, model, telegram(bot), files={"tools.yaml": ASKS}) as live:
             await polled(bot)
             model.say(Reply({"type": "text", "text": "Let me see."}, tool("add", a=2, b=3), until=go_on))
             bot.say("add two and three", by=ANA)
@@ -454,5 +455,35 @@ def test_what_is_asked_for_after_its_channel_left_is_refused_rather_than_waited_
             assert str(live.state("telegram")).startswith("off")
             go_on.set()
             assert "nobody who may agree is reachable" in (await answered(bot, ANA))[-1]
+
+    asyncio.run(main())
+
+
+def test_a_question_stays_on_its_card_when_its_bot_is_described_anew(
+    tmp_path: Path, model: MessagesServer, bot: TelegramServer, guild: DiscordServer
+) -> None:
+    async def main() -> None:
+        async with living(tmp_path, model, telegram(bot), discord(guild), files={"tools.yaml": ASKS}) as live:
+            await polled(bot)
+            await until(lambda: guild.sessions, "a session")
+            model.say(Reply(tool("add", a=2, b=3)))
+            bot.say("add two and three", by=ANA)
+            await until(lambda: any(one.get("reply_markup") for one in bot.sent(ANA)), "the card on Telegram")
+            model.say(Reply(tool("add", a=2, b=4)))
+            guild.say(f"<@{BOT}> add two and four", channel=OPS)
+            await until(lambda: any(one["components"] for one in guild.sent(OPS)), "the card on Discord")
+            more = ", groups: all"
+            both = telegram(bot, more=more), discord(guild, more=f"{more}, message_content: true")
+            assert (await live.channels(HTTP, *both)).outcome == "applied"
+            await until(lambda: guild.sessions == 2, "the new session")
+            await until(lambda: len(bot.called("getMe")) == 3, "the new bot")
+            assert len(live.app.approvals.pending()) == 2
+            asked = next(one["message_id"] for one in bot.sent(ANA) if one.get("reply_markup"))
+            card = next(one["id"] for one in guild.sent(OPS) if one["components"])
+            bot.press(ANA, ANA, asked, "Allow once")
+            guild.press(card, "Allow once", by=NADER)
+            await until(lambda: "You said: 5" in bot.texts(ANA), "the answer on Telegram")
+            await until(lambda: "You said: 6" in [one["content"] for one in guild.sent(OPS)], "that on Discord")
+        assert (len(bot.sent(ANA)), len(guild.sent(OPS))) == (2, 2), "a card and an answer each, and no more"
 
     asyncio.run(main())
