@@ -23,7 +23,7 @@ from typing import Any
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "hot-reload-session.md"
-WIDTH, HEIGHT = 100, 40
+WIDTH, HEIGHT = 94, 40  # no line breaks where a digit more would move it
 FILES = {
     "agents/main.yaml": """\
 name: Main
