@@ -59,6 +59,7 @@ class Delivery:
         self._outbox = outbox
         self._clock = clock
         self._rounds: dict[str, list[_Round]] = {}
+        self._left: dict[str, dict[Address, float]] = {}  # places that rested when a round ended, for the next one
         self.told: Callable[[str], None] = lambda session: None  # what was delivered has entered this session's inbox
 
     def grown(self, channel: str) -> None:
@@ -73,6 +74,7 @@ class Delivery:
         try:
             async with asyncio.TaskGroup() as tasks:
                 rounds.append(state := _Round(channel, mine, tasks))
+                state.resting = self._left.pop(key, {})
                 try:
                     while not state.ending:
                         state.grown.clear()
@@ -84,6 +86,7 @@ class Delivery:
             raise group.exceptions[0] from None
         finally:
             rounds.remove(state)
+            self._left[key] = state.resting  # the outbox keeps them back, and does not say when it is time
 
     def finish(self, key: str, channel: Channel) -> None:
         """What is being handed over to this channel is the last: then `run` returns."""

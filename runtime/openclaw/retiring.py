@@ -130,6 +130,7 @@ class Retiring:
         run = partial(self._delivery.run, key, channel, leaving.owns)
         delivering = asyncio.create_task(self._runners.guarded(f"last deliveries to {key}", run))
         try:
+            await asyncio.sleep(0)  # it knows what it waits to try again only once it has begun
             while not leaving.enough.is_set() and await self._owes(leaving):
                 if self._clock.monotonic() >= until:
                     log.warning("channel %s ended with replies undelivered; they wait until it comes back", key)

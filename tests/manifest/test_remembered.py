@@ -87,7 +87,7 @@ def test_no_more_is_remembered_than_the_bound() -> None:
     assert len(known._known) == 5
 
 
-@pytest.mark.parametrize("fixture", FIXTURES[::12], ids=lambda path: path.stem)
+@pytest.mark.parametrize("fixture", FIXTURES[::24], ids=lambda path: path.stem)
 def test_a_project_that_is_known_compiles_to_the_same(fixture: Path) -> None:
     parts = [part.partition("\n") for part in fixture.read_text("utf-8").split("=== ")[1:]]
     files = {**PROJECT, **{name: text.encode() for name, _, text in parts if name != "expect"}}

@@ -487,3 +487,29 @@ def test_a_question_stays_on_its_card_when_its_bot_is_described_anew(
         assert (len(bot.sent(ANA)), len(guild.sent(OPS))) == (2, 2), "a card and an answer each, and no more"
 
     asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_what_a_channel_could_not_deliver_before_it_left_waits_until_it_comes_back(
+    tmp_path: Path, model: MessagesServer, bot: TelegramServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with living(tmp_path, model, telegram(bot), clock=Hasty()) as live:
+            await polled(bot)
+            bot.fail("sendMessage", 502, times=10_000)
+            bot.say("hello", by=ANA)
+            await until(lambda: bot.called("sendMessage", 502), "the first try")
+            shorter = AGENT + "limits: {turn: 1s}\n"
+            assert (await live.edit("agents/main.yaml", shorter)).outcome == "applied"
+            assert (await live.channels(HTTP)).outcome == "applied"
+            await until(lambda: not live.app.intake.retiring.leaving(), "its end")
+            assert bot.texts(ANA) == [] and "channel telegram ended with replies undelivered" in caplog.text
+            tries = len(bot.called("sendMessage"))
+            bot._failures.clear()
+            await live.app.clock.sleep(120)
+            assert len(bot.called("sendMessage")) == tries, "nobody delivers what belongs to no channel"
+            assert (await live.channels(HTTP, telegram(bot))).outcome == "applied"
+            [text] = await answered(bot, ANA)
+            assert "You said: hello" in text
+
+    asyncio.run(main())

@@ -13,7 +13,7 @@ import pytest
 from doubles.house import project
 from openclaw.clock import Clock, ManualClock, settle
 from openclaw.delivery import Delivery
-from openclaw.errors import OpenClawError
+from openclaw.errors import DeliveryError, OpenClawError
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.messages import Address, Reply
 from openclaw.ports import Operations, Outgoing, Place, Post
@@ -30,6 +30,7 @@ class Mail:
     def __init__(self, *, open: bool = True) -> None:
         self.begun: list[str] = []
         self.arrived: list[str] = []
+        self.away = False
         self.door = asyncio.Event()
         if open:
             self.door.set()
@@ -41,6 +42,8 @@ class Mail:
     async def close(self) -> None: ...
 
     async def send(self, reply: Reply) -> None:
+        if self.away:
+            raise DeliveryError("away", retry_after=30)
         self.begun.append(reply.text)
         await self.door.wait()
         self.arrived.append(f"{reply.text}{' again' * reply.repeated}")
@@ -63,6 +66,29 @@ def test_what_is_being_handed_over_is_the_last_and_the_next_channel_takes_the_re
         running = asyncio.create_task(delivery.run("mail", new))
         await settle()
         assert new.arrived == ["r1", "r2"]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_reply_that_rests_while_channels_change_is_tried_again_in_its_time() -> None:
+    async def main() -> None:
+        clock = ManualClock(NOW)
+        store, failing, new = Store("", clock), Mail(), Mail()
+        delivery = Delivery(store.outbox, clock)
+        failing.away = True
+        await store.outbox.put(Reply(Address("mail", "ana"), "r", "s", "main"))
+        running = asyncio.create_task(delivery.run("mail", failing))
+        await settle()
+        delivery.finish("mail", failing)
+        await asyncio.wait_for(running, 10)
+        running = asyncio.create_task(delivery.run("mail", new))
+        await settle()
+        assert (new.begun, await delivery.owes("mail", new, lambda _: True)) == ([], True)
+        await clock.advance(31)
+        await settle()
+        assert (new.arrived, await delivery.owes("mail", new, lambda _: True)) == (["r"], False)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -258,13 +258,13 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_where_the_system_tells_nothing_it_is_said_once_and_folders_are_polled_until_it_does(
     root: Path, caplog: pytest.LogCaptureFixture, amiss: Exception
 ) -> None:
-    looks, told = Looks(root / "agents" / "main.md"), Told(amiss, 3)
+    looks, told = Looks(root / "agents" / "main.md"), Told(amiss, 2)
 
     async def scene() -> None:
         await looks.until(lambda: bool(looks.seen), "the first look")
         looks.file.write_text("edited")
         await looks.until(lambda: looks.seen[-1] == "edited", "an edit while it is polled")
-        await looks.until(lambda: told.asked.count(False) == 4, "the system being asked again")
+        await looks.until(lambda: told.asked.count(False) == 3, "the system being asked again")
         await looks.until(lambda: len(warnings(caplog)) == 2, "its being said")
         looks.file.write_text("told")
         await looks.until(lambda: looks.seen[-1] == "told", "an edit that the system tells of")
