@@ -12,7 +12,8 @@ from itertools import pairwise
 
 from reload.reload_storm_project import Asked
 
-KB = 12_288  # by which memory may have grown
+KB = 12_288  # by which memory may have grown,
+KB_A_MESSAGE = 2  # and by what each message leaves, with reloads as without: rows and pages that are kept warm
 FEW = 2  # threads or tasks that one moment may have more than another
 POOLED = 20  # sockets, of as many sessions as talk: connections to the model that wait for the next request
 
@@ -124,7 +125,7 @@ def _session(session: str, words: Sequence[str], turns: Sequence[tuple[str, list
 
 def _grown(record: Record, found: Found) -> None:
     for name, after in record.after.items():
-        most = {"kB": KB, "fds": POOLED, "sockets": POOLED}.get(name, FEW)
+        most = {"kB": KB + KB_A_MESSAGE * len(record.said), "fds": POOLED, "sockets": POOLED}.get(name, FEW)
         if after - record.before[name] > most:
             found.grown.append(f"{name}: {record.before[name]} -> {after}")
 
