@@ -41,9 +41,9 @@ class Swapping:
         (self.root / "..next").replace(self.root / "..data")
 
     def run(self) -> None:
-        while not self._end.wait(0.013):
+        while not self._end.wait(0.13):
             self._swap("odd")
-            self._end.wait(0.011)
+            self._end.wait(0.11)
             self._swap("even")
 
     def stop(self) -> None:
