@@ -6,6 +6,7 @@ the network's or the caller's failure. Messages are lower case and name the thin
     OpenClawError                  exit 1
     ├── UsageError                 exit 2    wrong arguments, no such folder
     ├── ProjectInvalid             exit 3    carries the diagnostics
+    ├── ProjectUnsettled           exit 1    its files change while they are read, again and again
     ├── CredentialsError           exit 4    no key, or the key was refused
     ├── StateError                 exit 1    the state folder cannot be used
     │   ├── StateLocked                      another runtime holds it
@@ -48,6 +49,10 @@ class ProjectInvalid(OpenClawError):
     def __init__(self, message: str, diagnostics: Sequence[Any] = ()) -> None:
         super().__init__(message)
         self.diagnostics = tuple(diagnostics)
+
+
+class ProjectUnsettled(OpenClawError):
+    pass
 
 
 class CredentialsError(OpenClawError):

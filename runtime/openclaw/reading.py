@@ -1,18 +1,21 @@
 """A project as it was on disk at one moment: its manifests, what they mean, and where to watch for edits of it.
 
 Reads and compiles; applies nothing. Its law: what is compared and what is compiled are the same bytes, and the code of
-Python tools is among them.
+Python tools is among them; and there was a moment at which all of them were on disk, so that of two versions that
+follow one another it is one or the other.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from openclaw import adapters
+from openclaw.errors import ProjectUnsettled
 from openclaw.manifest import modules
 from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.folder import MOST_CODE, Folder
@@ -20,6 +23,7 @@ from openclaw.manifest.snapshot import Snapshot
 
 _MOST_WATCHED = 1000  # folders below agents/: a link may lead anywhere
 _MOST_LINKS = 40  # one after another, as the kernel has it
+_PAUSES = (0.02, 0.1, 0.2, 0.4)  # seconds until what became another while it was read is read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,22 @@ def read(
 ) -> Reading:
     """`imports_from`: where Python tools are, if not in `root`; `env_from`: where .env is, if not there either.
     `folder`: what was read of `root` just now, which is then not read again; the code of tools is what it holds, also
-    where they are imported from elsewhere."""
+    where they are imported from elsewhere. Raises ProjectUnsettled."""
+    given = folder is not None
+    reading = _once(root, now, imports_from, env_from, folder)
+    for pause in _PAUSES:
+        if reading.folder.still():
+            return reading
+        time.sleep(pause)
+        reading = _once(root, now, imports_from, env_from, Folder.read(root) if given else None)
+    if reading.folder.still():
+        return reading
+    raise ProjectUnsettled(f"the files of {root} change while they are read, {1 + len(_PAUSES)} times in a row")
+
+
+def _once(
+    root: Path, now: datetime, imports_from: Path | None, env_from: Path | None, folder: Folder | None
+) -> Reading:
     home = imports_from or root
     given = folder is not None
     folder = folder.again() if folder else Folder.read(root)
@@ -106,6 +125,12 @@ def _links(path: str) -> Iterator[str]:
             return
         path = target if target[:1] == "/" else f"{path.rpartition('/')[0]}/{target}"
         yield path
+
+
+def leading(path: Path) -> list[Path]:
+    """The folders to watch for a link to lead elsewhere, and the one it leads to; none, where it is no link."""
+    chain = [str(path), *_links(str(path))]
+    return [Path(each).parent for each in chain[:-1]]
 
 
 def below(folder: Path) -> list[Path]:

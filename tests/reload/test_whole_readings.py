@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from doubles.house import AGENT, lived, project
+from doubles.house import AGENT, SUMS, lived, project
+from openclaw import cli
 from openclaw.app import App
+from openclaw.errors import ProjectUnsettled
+from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Snapshot
+from openclaw.reading import read
 
 AGENTS, ATTEMPTS = 30, 40
 
@@ -57,7 +63,6 @@ def words(snapshot: Snapshot) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="nothing looks again between reading and the swap")
 def test_a_project_that_is_swapped_while_it_is_read_is_never_in_force_in_part(tmp_path: Path) -> None:
     swapping = Swapping(project(tmp_path / "project", "http://127.0.0.1:1"))
     thread = threading.Thread(target=swapping.run)
@@ -82,3 +87,75 @@ def test_a_project_that_is_swapped_while_it_is_read_is_never_in_force_in_part(tm
         asyncio.run(whole())
     finally:
         swapping.stop()
+
+
+def writing(root: Path, what: str) -> Path:
+    """A project whose code writes while the project is read: all manifests are read by then, and code is not."""
+    lines = ["from pathlib import Path", f"root = Path({str(root)!r})", *what.splitlines()]
+    (root / "sums.py").write_text("\n".join(lines) + "\n" + SUMS)
+    return root
+
+
+ANOTHER = """\
+for name in ("main.yaml", "main.md"):
+    path = root / "agents" / name
+    path.write_text(path.read_text().replace("Main", "Odd").replace("first", "odd"))
+"""
+ADDED = "(root / 'agents/side.yaml').write_text((root / 'agents/main.yaml').read_text().replace('default: true', ''))"
+RESTLESS = "with (root / 'agents/main.yaml').open('a') as end: end.write('# more\\n')"
+
+
+def test_what_became_another_while_it_was_read_is_read_again(tmp_path: Path) -> None:
+    root = writing(project(tmp_path, "http://127.0.0.1:1"), ANOTHER)
+    reading = read(root, datetime.now(UTC))
+    assert reading.compiled.snapshot is not None
+    main = reading.compiled.snapshot.agents["main"]
+    assert (main.name, main.soul) == ("Odd", "You are the odd soul.")
+    assert reading.folder.still()
+
+
+def test_a_file_that_came_while_the_others_were_read_is_read_as_well(tmp_path: Path) -> None:
+    root = writing(project(tmp_path, "http://127.0.0.1:1"), ADDED)
+    assert "agents/side.yaml" in read(root, datetime.now(UTC)).folder.files
+
+
+def test_a_project_that_never_keeps_still_is_not_applied_and_is_tried_again(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", "http://127.0.0.1:1")
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state") as (app, _):
+            before = app.supervisor.current
+            writing(root, RESTLESS)
+            tried = await app.reload.attempt("SIGHUP")
+            assert (tried.outcome, tried.in_force) == ("failed", False)
+            assert f"the files of {root} change while they are read, 5 times in a row; nothing changed" in tried.words
+            assert app.supervisor.current is before
+            (root / "sums.py").write_text(SUMS)
+            assert (await app.reload.attempt("SIGHUP")).outcome in ("applied", "unchanged")
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_a_start_on_a_project_that_never_keeps_still_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = writing(project(tmp_path / "project", "http://127.0.0.1:1"), RESTLESS)
+    assert cli.main(["-C", str(root), "--state", str(tmp_path / "state"), "run", "--demo"]) == 1
+    assert "change while they are read, 5 times in a row" in capsys.readouterr().err
+    with pytest.raises(ProjectUnsettled):
+        read(root, datetime.now(UTC))
+
+
+def test_only_another_content_counts_as_another(tmp_path: Path) -> None:
+    """Whatever times and inodes say: some disks make new ones up."""
+    root = project(tmp_path, "http://127.0.0.1:1")
+    folder = Folder.read(root)
+    manifest, soul = root / "agents/main.yaml", root / "agents/main.md"
+    manifest.write_bytes(manifest.read_bytes())
+    soul.rename(root / "before")
+    soul.write_bytes((root / "before").read_bytes())
+    assert folder.still()
+    state = soul.stat()
+    soul.write_bytes(soul.read_bytes().replace(b"first", b"other"))
+    os.utime(soul, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert not folder.still()

@@ -1,8 +1,9 @@
 """A project's files as bytes in memory: each read once, only regular ones, never more than a bound.
 
 Names that begin with a dot and editors' leftovers are skipped in silence; what looks like a manifest
-and is not read is told. A folder that cannot be read gives diagnostics, never an exception. Knows
-which file is of which kind, and nothing of their content.
+and is not read is told. A folder that cannot be read gives diagnostics, never an exception. Files are
+read one after another: whether there was a moment when all of them were so, `still` tells. Knows which
+file is of which kind, and nothing of their content.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -29,7 +31,9 @@ MOST_FOLDERS: Final = 16
 MOST_ENTRIES: Final = 10_000
 MOST_MODULES: Final = 1000
 TOP: Final = {f"{kind}.yaml": kind for kind in ("tools", "policies", "channels", "heartbeats", "models")}
+_YOUNG: Final = 2 * 10**9  # ns in which a file may be written again without its times showing it
 _Identity: TypeAlias = tuple[int, int]  # device and inode
+_Stamp: TypeAlias = tuple[int, ...] | None  # `_stamp`
 _LEFTOVER = re.compile(r"[.#~]|.*(?:~|#|\.bak|\.orig|\.rej|\.tmp|\.swp|\.swo)$")
 
 
@@ -58,18 +62,23 @@ class Folder:
     on_disk: bool = True
     known: Mapping[str, bytes | None] = field(default_factory=dict, repr=False)  # what was read of it already
     fetched: set[str] = field(default_factory=set, repr=False)  # of `more`: what holds secrets
+    begun: int = 0  # ns since 1970, when reading began; 0: it was not read from a disk as a whole
+    found: frozenset[str] = frozenset()  # names of `files`, and of those that could not be read
+    stamps: dict[str, _Stamp] = field(default_factory=dict, repr=False)  # of what was read, or was not to be had
+    listed: dict[tuple[tuple[str, ...], bool], list[str]] = field(default_factory=dict, repr=False)  # modules
 
     @classmethod
     def read(cls, root: Path) -> Folder:
         files: dict[str, bytes] = {}
         problems: list[Diagnostic] = []
+        begun, stamps = time.time_ns(), dict[str, _Stamp]()
         for file, path in _found(root, problems):
-            content = _content(path)
+            content, stamps[file] = _content(path)
             if isinstance(content, str):
                 problems.append(error("file", Span(file), f"{file} cannot be read: {content}"))
             else:
                 files[file] = content
-        return cls(str(root), files, tuple(problems))
+        return cls(str(root), files, tuple(problems), begun=begun, found=frozenset(stamps), stamps=stamps)
 
     @classmethod
     def of(cls, files: Mapping[str, bytes], root: str = "/project") -> Folder:
@@ -94,7 +103,9 @@ class Folder:
         return self.read_file(name)
 
     def _content(self, name: str) -> bytes | None:
-        content = _content(Path(self.root, name)) if self.on_disk else None
+        if not self.on_disk:
+            return None
+        content, self.stamps[name] = _content(Path(self.root, name))
         return content if isinstance(content, bytes) else None
 
     def modules(self, suffixes: tuple[str, ...], *, deep: bool) -> list[str]:
@@ -102,7 +113,31 @@ class Folder:
         virtual environment; at most as many as are looked at elsewhere."""
         if not self.on_disk:
             return [file for file in self.files if file.endswith(suffixes)]
+        if (suffixes, deep) not in self.listed:
+            self.listed[suffixes, deep] = self._modules(suffixes, deep)
+        return self.listed[suffixes, deep]
+
+    def _modules(self, suffixes: tuple[str, ...], deep: bool) -> list[str]:
         return sorted(islice(_modules(Path(self.root), suffixes, deep), MOST_MODULES))
+
+    def still(self) -> bool:
+        """Whether all of it is as it was when it was read: then there was a moment when it was so."""
+        if not self.begun:
+            return True
+        return (
+            self.found == {file for file, _ in _found(Path(self.root), [])}
+            and all(self._as_read(name, stamp) for name, stamp in self.stamps.items())
+            and all(self._modules(*asked) == modules for asked, modules in self.listed.items())
+        )
+
+    def _as_read(self, name: str, stamp: _Stamp) -> bool:
+        """Bytes are compared only where its stamp is another, or too young to tell."""
+        path = os.path.join(self.root, name)  # noqa: PTH118 - of every file at every reading
+        if stamp == _stamp(path) and (stamp is None or stamp[-1] < self.begun - _YOUNG):
+            return True
+        content = _content(Path(path))[0]
+        read = self.files.get(name, self.more.get(name, self.known.get(name)))
+        return (content if isinstance(content, bytes) else None) == read
 
     def environment(self, real: Mapping[str, str]) -> dict[str, str]:
         """The variables placeholders see: those of .env beneath the real ones."""
@@ -254,24 +289,28 @@ def no_text(name: str, file: str) -> Diagnostic | None:
     return error("file-name", Span(file), f"{quote_line(file)} is not read: its name is no UTF-8 text", "rename it")
 
 
-def _content(path: Path) -> bytes | str:
-    """The bytes of a regular file, at most the bound; a reason where there are none to be had."""
+def _content(path: Path) -> tuple[bytes | str, _Stamp]:
+    """The bytes of a regular file, at most the bound, or a reason where there are none to be had; and its stamp from
+    before they were read."""
+    stamp = None
     try:
         most = MOST_CODE if path.name.endswith(CODE) else MOST_BYTES
         for _ in range(3):
-            content, whole = _once(path, most)
+            state = path.stat()
+            stamp = _stamped(state)
+            content, whole = _once(path, state, most)
             if whole:
                 break
-        return content
+        return content, stamp
     except OSError as failure:
-        return _reason(failure)
+        return _reason(failure), stamp
     except ValueError:
-        return "its name holds a character no file name can have"
+        return "its name holds a character no file name can have", None
 
 
-def _once(path: Path, most: int) -> tuple[bytes, bool]:
+def _once(path: Path, state: os.stat_result, most: int) -> tuple[bytes, bool]:
     """One reading, and whether the file stood still meanwhile."""
-    if not stat.S_ISREG(path.stat().st_mode):
+    if not stat.S_ISREG(state.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
@@ -283,6 +322,18 @@ def _once(path: Path, most: int) -> tuple[bytes, bool]:
     finally:
         os.close(descriptor)
     return content, (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+
+def _stamp(path: str) -> _Stamp:
+    """What is another where a file became another; None where there is no file."""
+    try:
+        return _stamped(os.stat(path))  # noqa: PTH116 - of every file at every reading
+    except (OSError, ValueError):
+        return None
+
+
+def _stamped(state: os.stat_result) -> _Stamp:
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def _all(descriptor: int, size: int, most: int) -> bytes:
