@@ -280,7 +280,8 @@ class Desk(Beats):
 
     async def answer(self, approval: str, answer: Answer, by: Address) -> None:
         if approval not in self._pending:
-            raise ApprovalError(f"there is no pending approval {approval}")
+            known = any(id == approval for id, _, _ in self.answers)
+            raise ApprovalError(f"approval {approval} {'was answered before' if known else 'is not known'}")
         if str(by) not in self._pending[approval][0].approvers:
             raise ApprovalError(f"{by} may not answer this")
         if self.full:
