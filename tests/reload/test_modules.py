@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import os
 import py_compile
 import sys
@@ -20,6 +21,7 @@ import pytest
 from doubles.house import TOOLS, lived, project, until
 from openclaw import reading
 from openclaw.adapters import importer
+from openclaw.loading import Loading
 from openclaw.manifest import modules
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.reading import Reading, contents_of, look, read
@@ -320,3 +322,19 @@ def test_two_hundred_reloads_leave_one_version_alive(tmp_path: Path) -> None:
     gc.collect()
     assert [each for each in alive if each() is not None] == []
     assert (len(sys.modules), own(root)) == (count, [])
+
+
+def test_a_module_of_whoever_runs_us_from_the_projects_folder_stays_loaded(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/of_the_runner.py").write_text("LOADED = True\n")
+    sys.path.insert(0, str(tmp_path / "tests"))
+    try:
+        runner = importlib.import_module("of_the_runner")
+    finally:
+        sys.path.remove(str(tmp_path / "tests"))
+    try:
+        with Loading(tmp_path).first():
+            pass
+        assert sys.modules.get("of_the_runner") is runner
+    finally:
+        sys.modules.pop("of_the_runner", None)
