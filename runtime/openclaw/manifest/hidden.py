@@ -29,6 +29,7 @@ _NAMES: Final = re.compile(
     re.IGNORECASE,
 )
 _KEY: Final = re.compile(r"(?<![\w.-])[\"']?([A-Za-z_][\w.-]{0,80})[\"']?(?:[ \t]*|[ \t]*\r?\n[ \t]*)([:=])")
+_HOLDERS: Final = ("tokens", "hooks")  # of mappings that hold a secret each
 _HOLE: Final = re.compile(r"\$\{(?:file:[^}\s]*\}|[A-Za-z_]\w*(?:\}|:-|(?=[\s,\"']|\Z)))|\}")
 _ADDRESS: Final = re.compile(r"(?<=://)\S{1,300}@")  # a name and a password
 _HEADER: Final = re.compile(r"[|>][-+0-9]*[ \t]*(?:#[^\r\n]*)?\Z")
@@ -52,8 +53,9 @@ def stretches(kind: str | None, text: str, root: Callable[[], Node | None] = lam
     found = [*shaped(text), *(each.span() for each in _ADDRESS.finditer(text))]
     found += (each.span() for each in SHAPES[-1][0].finditer(text))  # the head of a key, whatever follows
     placed = list(_placed(kind, text))
-    if placed and (tree := root()) is not None:
-        placed += _scalars(kind, tree, ())
+    short = kind == "channels" and any(word in text for word in _HOLDERS)
+    if (placed or short) and (tree := root()) is not None:
+        placed += [*_scalars(kind, tree, ()), *(_bare(tree) if short else ())]
     return apart([*found, *(part for span in placed for part in _literal(text, *span))])
 
 
@@ -205,6 +207,14 @@ def _scalars(kind: str | None, node: Node, path: Path, hidden: bool = False) -> 
                 if hidden:
                     yield entry.key.start, entry.key.end
                 yield from _scalars(kind, entry.value, (*path, name), hidden or (not named and _is_telling(kind, name)))
+
+
+def _bare(node: Node, key: str = "") -> Iterator[tuple[int, int]]:
+    """What stands where a mapping with a secret in it belongs: it may be that secret."""
+    for name, entry in node.entries.items() if isinstance(node, MapNode) else ():
+        if key in _HOLDERS and isinstance(entry.value, Scalar):
+            yield entry.value.start, entry.value.end
+        yield from _bare(entry.value, name)
 
 
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────
