@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 KEPT = 50  # attempts that are remembered
 TOLD = 5  # errors of one attempt that the log shows
 AGAIN = (5.0, 15.0, 60.0)  # seconds until a failed attempt is made again; the last of them again and again
-UNASKED = ("edit", "retry")  # triggers that no person gave
+ASKED = "request"  # the trigger that a person gives who knows of what is held; SIGHUP comes of itself, too
 JUDGING = 5.0  # seconds that what an edit means for permissions may take to be found out
 
 Hearer = Callable[[Attempt], None]
@@ -218,7 +218,7 @@ class Reload:
         said, old, new = reading.compiled.diagnostics, self._current(), reading.compiled.snapshot
         if new is None:
             return _Tried("refused", said)
-        held = shrinking.held(self._in_force, old, reading.folder, new) if trigger in UNASKED else None
+        held = shrinking.held(self._in_force, old, reading.folder, new) if trigger != ASKED else None
         if held:
             return _Tried("refused", arrange([*said, *held.diagnostics]))
         return await self._put(reading, old, new)

@@ -23,6 +23,7 @@ from openclaw.manifest.build import compile
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.permissions.policy import Origin
+from openclaw.plan.lost import lost
 from openclaw.reading import read
 from openclaw.reload import Reload
 
@@ -87,8 +88,9 @@ def test_a_policy_that_is_cut_off_is_refused_and_the_place_and_the_way_on_are_to
         [said] = [each for each in attempt.diagnostics if each.severity == "error"]
         assert (said.code, said.file, said.line, said.column) == ("cut-off", "tools.yaml", 8, 59)
         assert "deny write_file, paths [**/*.key] (works/never-key, tools.yaml:9)" in said.message
-        assert said.help is not None and "/api/reload" in said.help and "SIGHUP" in said.help
+        assert said.help is not None and "/api/reload" in said.help
         assert "reload 1 refused" in await told(live) and "tools.yaml:8:59" in await told(live)
+        assert (await live.app.reload.attempt("SIGHUP")).outcome == "refused"  # it comes of a closed terminal, too
         asked = await live.operator.http.post("/api/reload")
         assert asked.json()["outcome"] == "applied" and live.rules() == {"some"}
         assert (await live.save("tools.yaml", ALLOWS + RULES)).outcome == "applied"
@@ -279,7 +281,25 @@ rooms:
   ops: {id: "http:9", agents: [main]}
   hall: {id: "http:8"}
 """
+TOOLS = """\
+tools:
+  pods:
+    description: Deletes a pod
+    shell: >-
+      kubectl delete pod web
+      --dry-run=client
+"""
+BEATS = """\
+heartbeats:
+  morning:
+    cron: "30 7 * * 1-5"
+    prompt: Say hi
+    deliver: http:operator/1234567
+# that is all
+"""
 LAID = {
+    "tools.yaml": TOOLS,
+    "heartbeats.yaml": BEATS,
     "agents/main.yaml": "name: M\ndescription: D\ntools: [read_file, write_file]\npolicy: careful\nmemory: off\n",
     "policies.yaml": POLICIES,
     "channels.yaml": PEOPLE,
@@ -345,6 +365,14 @@ CUT = [
     ("policies.yaml", "# mine\n" + POLICIES.partition("      - {id: no-key")[0], "deny write_file, paths [**/*.key]"),
     ("policies.yaml", "# mine\n" + POLICIES.partition("  floor:")[0].rstrip(), "deny web_fetch"),
     ("policies.yaml", None, None),
+    ("tools.yaml", TOOLS.partition("client")[0], "part of what tool pods runs"),
+    ("tools.yaml", "# mine\n" + TOOLS.partition("client")[0], "part of what tool pods runs"),
+    ("tools.yaml", TOOLS.partition("      --dry")[0], "part of what tool pods runs"),
+    ("tools.yaml", "# mine\n" + TOOLS.partition("      --dry")[0], "part of what tool pods runs"),
+    ("heartbeats.yaml", BEATS.partition("567")[0], "part of what heartbeat morning does"),
+    ("heartbeats.yaml", BEATS.partition(" all")[0], "the rest of this line"),
+    ("heartbeats.yaml", "# mine\n" + BEATS.partition(" all")[0], "the rest of this line"),
+    ("heartbeats.yaml", BEATS.partition("    deliver")[0], "part of what heartbeat morning does"),
     ("channels.yaml", PEOPLE.partition("rooms:")[0], "room ops"),
     ("channels.yaml", PEOPLE.partition("  ben:")[0], "person ben"),
     ("agents/main.yaml", LAID["agents/main.yaml"].partition("memory")[0], "what bounds agent main"),
@@ -367,7 +395,7 @@ MEANT = [
     {"policies.yaml": POLICIES + "# a word\n"},
     {"policies.yaml": POLICIES.rstrip("\n")},
     {"channels.yaml": PEOPLE.replace("[oncall]", "[nobody]")},
-    {"channels.yaml": PEOPLE.partition("rooms:")[0] + "rooms: {}\n"},
+    {"channels.yaml": PEOPLE.partition("rooms:")[0] + "rooms: {}\n# none\n"},
     {"agents/main.yaml": LAID["agents/main.yaml"].replace("memory: off", "memory: shared")},
     {"tools.yaml": "tools: {}\n"},
     {"channels.yaml": PEOPLE.partition("  hall:")[0]},
@@ -383,6 +411,139 @@ MEANT = [
 def test_what_a_person_says_is_not_held(files: Mapping[str, str | None]) -> None:
     assert compiled(after(files))[1] is not None
     assert judged(files) is None
+
+
+NARROW = """\
+# a comment
+policies:
+  careful:
+    rules:
+      - {allow: read_file}
+      - {deny: write_file, paths: ["**/*.key", "**/*.pem"]}
+    approvers: [ada]
+    default: deny
+    sandbox: required
+    trusted_repositories: [/srv/src/site]
+"""
+
+
+def narrowed(text: str, file: str = "policies.yaml") -> str:
+    """What is said of an edit of a file, beside agents of two folders."""
+    side = {"agents/team/_defaults.yaml": "limits: {turn: 5m}\n", "agents/team/side.yaml": TEAM}
+    main = LAID["agents/main.yaml"] + "default: true\n"
+    files = {**LAID, "policies.yaml": NARROW, "agents/main.yaml": main, **side}
+    (before, old), edited = compiled(files), {**files, file: text}
+    assert old is not None
+    folder, new = compiled({name: text for name, text in edited.items() if text})
+    assert new is not None
+    found = shrinking.held(before, old, folder, new)
+    return found.diagnostics[0].message if found else ""
+
+
+TEAM = "name: S\ndescription: D\ntools: [read_file]\npolicy: careful\n"
+
+
+@pytest.mark.parametrize("above", ["# a comment\n", "# another\n", "# of today\n# another\n"])
+@pytest.mark.parametrize("behind", ["approvers: [ada]", "default: deny", "sandbox: required"])
+def test_no_prohibition_goes_with_what_is_cut_off_behind_the_rules_whatever_was_edited_above_it(
+    above: str, behind: str
+) -> None:
+    text = above + NARROW.partition("\n")[2].partition(f"    {behind}")[0]
+    assert behind.partition(":")[0] in narrowed(text)
+    assert "trusted_repositories" not in narrowed(text)  # with them nothing is forbidden
+    assert not narrowed(f"{text}# that is all\n")
+    assert shrinking.shrunk(compiled({"policies.yaml": NARROW})[0], compiled({"policies.yaml": text})[0])
+
+
+@pytest.mark.parametrize("place", [3, 6, 8])
+def test_cut_anywhere_behind_an_edited_line_it_is_held_also_where_lines_stand_there_twice(place: int) -> None:
+    twice = NARROW + NARROW.partition("policies:\n")[2].replace("careful", "other")
+    (before, old), lines = compiled({**LAID, "policies.yaml": twice}), twice.splitlines(True)
+    assert old is not None
+    for end in range(place + 1, len(lines) - 1):
+        edited = [*lines[:place], lines[place].replace("\n", "  # edited\n"), *lines[place + 1 : end]]
+        folder, new = compiled({**LAID, "policies.yaml": "".join(edited)})
+        if new is not None and forbidden(new) != forbidden(old):
+            assert shrinking.held(before, old, folder, new), "".join(edited)
+
+
+def test_what_becomes_stricter_is_not_lost_however_the_file_ends() -> None:
+    stricter = NARROW.replace("**/*.pem", '**/*.pem", "**/*.crt').rstrip()
+    assert not narrowed(stricter)
+    assert "sandbox: required" in narrowed(stricter.replace("sandbox: required", "answer_within: 2m"))
+    assert "deny write_file" in narrowed(stricter.replace("**/*.pem", "**/*.csr"))
+
+
+def test_trusted_repositories_that_are_cut_within_a_line_are_told_and_held() -> None:
+    files = {**LAID, "policies.yaml": NARROW}
+    old, new = compiled(files)[1], compiled({**files, "policies.yaml": NARROW.replace("/src/site]", "]")})[1]
+    assert old is not None and new is not None
+    assert "policy careful: git may follow the configuration of /srv unasked" in lost(old, new)
+    block = NARROW.replace(" [/srv/src/site]", "\n      - /srv/src/site")
+    before = compiled({**LAID, "policies.yaml": block})
+    folder, cut = compiled({**LAID, "policies.yaml": block.partition("/src/")[0]})
+    assert before[1] is not None and cut is not None
+    held = shrinking.held(*before, folder, cut)
+    assert held is not None and "part of trusted_repositories" in held.diagnostics[0].message
+
+
+def test_a_file_of_an_agent_that_goes_takes_nothing_of_other_agents_with_it() -> None:
+    files = {**LAID, "agents/main.yaml": f"{LAID['agents/main.yaml']}limits: {{turn: 10m}}\ndefault: true\n"}
+    both = {**files, "agents/team/_defaults.yaml": "limits: {turn: 5m}\n", "agents/team/side.yaml": TEAM}
+    (before, old), long = compiled(both), files["agents/main.yaml"]
+    assert old is not None
+
+    def said(edited: Mapping[str, str]) -> str:
+        folder, new = compiled(edited)
+        assert new is not None
+        found = shrinking.held(before, old, folder, new)
+        return found.diagnostics[0].message if found else ""
+
+    gone = {name: text for name, text in both.items() if name != "agents/team/side.yaml"}
+    for turn in ("5m", "11m"):
+        assert not said({**gone, "agents/main.yaml": long.replace("10m", turn)})
+    renamed = {name: text for name, text in both.items() if name != "agents/main.yaml"}
+    renamed["channels.yaml"] = PEOPLE.replace("main", "chief")
+    assert not said({**renamed, "agents/chief.yaml": long.replace("10m", "11m")})
+    assert not said({**{n: text for n, text in both.items() if not n.endswith("_defaults.yaml")}, **_said(TEAM, "4m")})
+    assert "what bounds agent side" in said({n: text for n, text in both.items() if not n.endswith("_defaults.yaml")})
+    assert "whose place side would take" in said({**renamed, "channels.yaml": PEOPLE.replace("main", "side")})
+
+
+def _said(text: str, turn: str) -> dict[str, str]:
+    return {"agents/team/side.yaml": f"{text}limits: {{turn: {turn}}}\n"}
+
+
+def test_half_a_secret_is_not_taken() -> None:
+    channels = PEOPLE.replace("port: 0", 'port: 0, token: "${file:token}"')
+
+    def read_from(token: str) -> tuple[Folder, Snapshot | None]:
+        folder = replace(
+            Folder.of({n: t.encode() for n, t in {**LAID, "channels.yaml": channels}.items()}),
+            known={"token": token.encode()},
+        )
+        return folder, compile(folder, environment={}, importer=None, today=NOW).snapshot
+
+    before, old = read_from("t" * 40 + "\n")
+    assert old is not None
+    for token, held in (("t" * 20, True), ("t" * 39 + "u\n", False), ("u" * 40, False)):
+        folder, new = read_from(token)
+        assert new is not None and (shrinking.held(before, old, folder, new) is not None) == held
+
+
+@pytest.mark.parametrize("env", [None, "BE", "# of\n", ""])
+def test_values_that_go_missing_take_no_prohibition_with_them(env: str | None) -> None:
+    beats = BEATS.replace("    deliver", "    enabled: ${BEAT:-true}\n    deliver")
+    files = {**LAID, "heartbeats.yaml": beats, ".env": "# of today\nBEAT=false\n"}
+    before, after = (
+        Folder.of({name: text.encode() for name, text in each.items() if text is not None})
+        for each in (files, {**files, ".env": env})
+    )
+    old, new = (compile(each, environment={}, importer=None, today=NOW).snapshot for each in (before, after))
+    assert old is not None
+    if new is not None:
+        held = shrinking.held(before, old, after, new)
+        assert (held is not None) == (env != "# of\n")
 
 
 def test_rules_that_moved_to_another_file_are_not_lost() -> None:

@@ -458,12 +458,13 @@ def test_what_cannot_be_read_at_all_adds_nothing(edited: Callable[[str], tuple[S
 CUT = f"{HEAD}  works:\n    default: deny\n" + RULES.partition("      - {id: never-key")[0]
 
 
+@pytest.mark.parametrize(("above", "line"), [("", 7), ("# edited above\n", 8)])
 def test_a_start_on_half_a_file_runs_what_was_applied_last_as_well(
-    edited: Callable[[str], tuple[Snapshot, str]],
+    edited: Callable[[str], tuple[Snapshot, str]], above: str, line: int
 ) -> None:
-    snapshot, notice = edited(CUT)
+    snapshot, notice = edited(above + CUT)
     assert ids(snapshot) == {"never-key"}
-    assert "tools.yaml:7:33: the file ends early: missing from what was applied is deny write_file" in notice
+    assert f"tools.yaml:{line}:33: the file ends early: missing from what was applied is deny write_file" in notice
 
 
 def test_a_strict_start_on_half_a_file_does_not_run(

@@ -6,7 +6,7 @@ are; `judged` tries calls, says what an edit comes to, and may take a second.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -15,7 +15,7 @@ from openclaw.manifest.origins import Stated
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.permissions.policy import Condition, Effect, Origin, Policy, Rule
 from openclaw.plan.changes import Change
-from openclaw.plan.judging import judgements
+from openclaw.plan.judging import judgements, never
 from openclaw.plan.names import named
 from openclaw.plan.reach import standings
 from openclaw.plan.rules import place, rule_words
@@ -39,7 +39,8 @@ class Judged:
 
 
 def lost(old: Snapshot, new: Snapshot) -> tuple[str, ...]:
-    """Each ask and deny rule, and each default, that holds no more, or less widely, in a policy that is in use:
+    """Each ask and deny rule, each default and whose configuration git may not follow, where that holds no more, or
+    less widely, in a policy that is in use:
     `policy works: deny read_file, paths [**/*.key] (works/never-key, tools.yaml:9) removed`."""
     where: dict[str, list[str]] = {}
     for name, policy in new.policies.items():
@@ -70,10 +71,17 @@ def _lost(old: Policy, new: Policy) -> Iterator[str]:
     for rule in old.rules:
         if rule.effect is Effect.ALLOW or (_hashable(rule) and _bare(rule) in kept):
             continue
-        if not any(_covers(other, rule) for other in held):
+        if not any(covers(other, rule) for other in held):
             yield f"{_written(rule)} {_instead(rule, new)}"
     if old.default is Effect.DENY and new.default is not Effect.DENY:
         yield "default deny became ask"
+    yield from (f"git may follow the configuration of {root} unasked" for root in trusting(old, new))
+
+
+def trusting(old: Policy, new: Policy) -> Iterator[str]:
+    """The repositories whose own configuration git may follow from now on."""
+    known = old.trusted_repositories
+    yield from (str(root) for root in new.trusted_repositories if root not in known)
 
 
 def _hashable(rule: Rule) -> bool:
@@ -85,7 +93,7 @@ def _bare(rule: Rule) -> Rule:
     return replace(rule, origin=_NOWHERE, id=None, reason=None, policy="")
 
 
-def _covers(new: Rule, old: Rule) -> bool:
+def covers(new: Rule, old: Rule) -> bool:
     """Whether what one rule forbids the other forbids, at least as strictly, as far as can be read off."""
     return (
         new.effect >= old.effect
@@ -121,13 +129,20 @@ def _list(names: Sequence[str]) -> str:
 # ── decisions ────────────────────────────────────────────────────────────────────────────────────
 
 
-def judged(old: Snapshot, new: Snapshot, now: datetime, stirred: frozenset[str] = frozenset()) -> Judged:
+def judged(
+    old: Snapshot,
+    new: Snapshot,
+    now: datetime,
+    stirred: frozenset[str] = frozenset(),
+    over: Callable[[], bool] = never,
+) -> Judged:
     """What becomes of decisions, of who reaches whom, and of what runs unasked, as `openclaw plan` tells it.
-    `stirred`: Python tools whose code is another one. `now` is aware."""
+    `stirred`: Python tools whose code is another one. `now` is aware. Raises
+    TimeoutError soon after it is `over`: a thread that nobody waits for would keep the process from ending."""
     if not stirred and not any(named(_permitting(old), _permitting(new))):
         return Judged()
     before, after = Stated(old), Stated(new)
-    found = [*judgements(old, new, now), *standings(before, after), *unasked(before, after)]
+    found = [*judgements(old, new, now, over=over), *standings(before, after), *unasked(before, after)]
     return Judged(*(_most([change for change in found if change.widens is wider]) for wider in (True, False)))
 
 
@@ -154,4 +169,4 @@ def _sentence(change: Change) -> str:
     return f"{perhaps}{change.name}{whom}: {change.words}{instance}"
 
 
-__all__ = ["Judged", "judged", "lost"]
+__all__ = ["Judged", "covers", "judged", "lost", "trusting"]

@@ -23,9 +23,11 @@ CODES: Final[dict[str, Code]] = {
         good={"tools.yaml": f"# {'x' * 60}\n{TOOLS}"},
     ),
     "cut-off": Code(
-        "A file does not end where the applied one went on with prohibitions; half of a file never loosens anything.",
-        unshown="It is told by a running runtime alone, of a save after which a file is a beginning of what was "
-        "applied, or is gone, or breaks off, so that ask and deny rules, approvers, owners or limits are missing.",
+        "A file does not end where the applied one went on with prohibitions, nor within a line; half of a file never "
+        "loosens anything.",
+        unshown="It is told by a running runtime or at its start, of a save after which a file is gone or breaks off, so "
+        "that ask and deny rules, approvers, owners, limits or part of what runs unasked are missing, or ends within a "
+        "line of what was applied.",
     ),
     "encoding": Code(
         "Manifests are UTF-8 text without control characters.",
