@@ -205,11 +205,12 @@ def matters(path: str, names: Collection[str]) -> bool:
 
 
 def _identities(folders: Iterable[Path]) -> dict[Path, _Identity]:
-    """The folders that exist, with what tells a folder from another one put in its place. One that may not be read is
-    not watched, which would fail, until it may."""
+    """The folders that exist, with what tells a folder from another one put in its place. One that may not be read, or
+    that nothing can be asked about because of its name, is not watched: if it failed, no other would be."""
     found = {}
     for folder in folders:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # the latter of a name that no folder can have, or is no text
+            str(folder).encode()
             status = folder.stat()
             if os.access(folder, os.R_OK):
                 found[folder] = (status.st_dev, status.st_ino)

@@ -448,6 +448,12 @@ def test_of_a_file_that_is_no_yaml_the_rules_before_the_mistake_hold_but_none_th
     assert ids(snapshot) == {"never-key", *more}
 
 
+def test_so_they_do_in_a_large_file(edited: Callable[[str], tuple[Snapshot, str]]) -> None:
+    rules = "      - {id: new, deny: web_fetch}\n      - {oops\n"
+    snapshot, notice = edited("# of today\n" * 6000 + f"{HEAD}  works:\n    default: deny\n{RULES}{rules}")
+    assert ids(snapshot) == {"never-key", "new"} and "on top" in notice
+
+
 def test_what_cannot_be_read_at_all_adds_nothing(edited: Callable[[str], tuple[Snapshot, str]]) -> None:
     snapshot, notice = edited(f"{HEAD}  works: [\n")
     assert ids(snapshot) == {"never-key"} and "on top" not in notice

@@ -19,7 +19,9 @@ from doubles.house import Hasty, lived, project, until
 from openclaw.app import App
 from openclaw.clock import SystemClock
 from openclaw.errors import StorageFailed
+from openclaw.lastgood import last_good
 from openclaw.project import Options
+from openclaw.reading import contents_of, look, read
 from openclaw.watch import AGAIN, CHECK, Matters, Watch, events, matters
 
 NOBODY = "http://127.0.0.1:9"  # a model that is never asked
@@ -327,6 +329,34 @@ def test_a_folder_that_may_not_be_read_keeps_no_other_from_being_watched(
     assert told.asked == [False] * 2 and warnings(caplog) == []
 
 
+@pytest.mark.parametrize("name", ["fast.so", "old.pyc"])
+def test_a_look_finds_what_a_reading_found_also_beside_compiled_modules(tmp_path: Path, name: str) -> None:
+    """Else nothing that was edited would be an edit, again and again."""
+    root = project(tmp_path / "project", "http://127.0.0.1:9", files={"scripts/extra.py": "x = 1\n"})
+    (root / name).write_text("__import__ __path__")
+    found = read(root, SystemClock().now())
+    assert contents_of(look(root, found.folder.more)) == found.contents and name in found.contents
+
+
+@pytest.mark.parametrize("name", ["a\0b", "old\udcff"])
+def test_a_folder_whose_name_none_can_have_or_is_no_text_keeps_no_other_from_being_watched(
+    root: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """A manifest may name the one; the other may lie in the project."""
+    looks = Looks(root / "agents" / "main.md")
+    with contextlib.suppress(ValueError):
+        (root / "agents" / name).mkdir()
+
+    async def scene() -> None:
+        await looks.until(lambda: bool(looks.seen), "the first look")
+        looks.file.write_text("edited")
+        await looks.until(lambda: looks.seen[-1] == "edited", "an edit beside it")
+
+    folders = [root, root / "agents", root / "agents" / name]
+    asyncio.run(over(Watch(lambda: folders, Hasty(), events=events), looks.look, scene))
+    assert warnings(caplog) == []
+
+
 def test_a_look_that_fails_is_told_with_its_traceback_and_the_watch_goes_on(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -419,6 +449,41 @@ def test_what_is_saved_between_reading_the_project_and_watching_it_is_applied(tm
             await running
         [attempt] = app.reload.attempts
         assert (attempt.trigger, attempt.outcome) == ("edit", "applied")
+
+    asyncio.run(scene())
+
+
+def test_a_project_that_is_given_by_a_link_is_what_the_link_leads_to(tmp_path: Path) -> None:
+    """Each release with its own code, and of one at a time. What is protected and kept is that of the one in force."""
+    first, second = (project(tmp_path / "releases" / name, NOBODY) for name in ("1", "2"))
+    (second / "agents/main.md").write_text("You are the second soul.\n")
+    (second / "sums.py").write_text((second / "sums.py").read_text().replace("str(a + b)", "__file__"))
+    link, state = tmp_path / "current", tmp_path / "state"
+    link.symlink_to("releases/1")
+
+    def swap(to: str) -> None:
+        (tmp_path / "next").symlink_to(to)
+        (tmp_path / "next").replace(link)
+
+    async def scene() -> None:
+        async with lived(link, state) as (app, operator):
+            assert (await operator.http.get("/api/status")).json()["project"] == str(first)
+            assert tmp_path in app.reload.folders() and app.house.protected == (first, link, state)
+            swap("releases/2")
+            await until(lambda: app.reload.attempts, "the attempt")
+            [attempt] = app.reload.attempts
+            assert (attempt.trigger, attempt.outcome) == ("edit", "applied")
+            assert attempt.changes == ("agent main changed", "tool add changed")
+            function = app.supervisor.current.snapshot.tools["add"].options["function"]
+            assert function(1, 2) == str(second / "sums.py")
+            assert (await operator.http.get("/api/status")).json()["project"] == str(second)
+            assert app.house.protected == (second, link, state)
+            assert (last_good(state, second) / "agents/main.md").read_text() == "You are the second soul.\n"
+            (second / "agents/main.md").write_text("You are the third soul.\n")
+            await until(lambda: len(app.reload.attempts) == 2, "an edit of where it leads")
+            swap("releases/1")
+            await operator.http.post("/api/reload")  # whoever asks has it at once
+            assert app.supervisor.current.snapshot.agents["main"].soul == "You are the first soul."
 
     asyncio.run(scene())
 

@@ -33,7 +33,7 @@ def note(folder: Folder, module: str) -> None:
 def again(folder: Folder, before: Iterable[str]) -> None:
     """Reads what was read before, and modules that have come since and would be noted now."""
     names = list(before)
-    found = [content for name in names if (content := folder.read_file(name)) is not None and is_module(name)]
+    found = [content for name in names if (content := folder.read_file(name)) is not None and _is_followed(name)]
     if any(is_module(name) for name in names):
         _all(folder, deep=any(map(_is_unwritten, found)))
 
@@ -56,6 +56,11 @@ def _follow(folder: Folder, modules: list[str]) -> None:
             if _is_unwritten(content):
                 todo += _all(folder, deep=True)
             todo += [each for each in _imports(content, _package(file)) if each not in seen]
+
+
+def _is_followed(file: str) -> bool:
+    """Whether what it imports is looked for: a look that asked others, too, would never come to what a reading did."""
+    return file.endswith(".py")
 
 
 def _is_unwritten(content: bytes) -> bool:

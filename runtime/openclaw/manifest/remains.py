@@ -19,7 +19,7 @@ from openclaw.manifest.project import Project
 from openclaw.permissions.policy import Policy
 
 _FILES: Final = ("tools.yaml", "policies.yaml")
-_MOST_BYTES: Final = 60_000  # of a file of which a part is tried
+_MOST_BYTES: Final = 1_200_000  # that are tried in all, of a file of which a part is
 _MOST_TRIED: Final = 20  # lines that are left out, one more each time
 
 
@@ -29,7 +29,7 @@ def forbidden(project: Project, found: Iterable[Diagnostic]) -> Mapping[str, Pol
     policies: dict[str, Policy] = dict(prohibitions(project, told))
     for file in _FILES:
         content = project.folder.files.get(file, b"")
-        if file in project.roots or not 0 < len(content) <= _MOST_BYTES:
+        if file in project.roots or not content:
             continue
         first = min((said.line for said in told if said.file == file), default=1)
         for name, policy in _before(project, file, content, first).items():
@@ -41,7 +41,8 @@ def forbidden(project: Project, found: Iterable[Diagnostic]) -> Mapping[str, Pol
 def _before(project: Project, file: str, content: bytes, line: int) -> Mapping[str, Policy]:
     """Of a file's beginning, as much of it as is YAML; `line` holds the mistake."""
     lines = content.splitlines(keepends=True)[: line - 1]
-    for left_out in range(min(_MOST_TRIED, len(lines))):
+    tries = max(1, _MOST_BYTES // len(content))
+    for left_out in range(min(_MOST_TRIED, tries, len(lines))):
         part = b"".join(lines[: len(lines) - left_out])
         read = document.read(file, part)
         if read.root is not None and not read.diagnostics:
