@@ -72,11 +72,13 @@ class Project:
         if not self.broken:
             return ""
         first, more = self.broken[0], len(self.broken) - 1
-        parts = ["THE PROJECT ON DISK IS BROKEN; running what was applied last"]
+        less = {said.code for said in self.broken} == {"cut-off"}  # it is valid, and less
+        parts = [f"THE PROJECT ON DISK {'BREAKS OFF' if less else 'IS BROKEN'}; running what was applied last"]
         parts += ["with the code of Python tools as it was then"] if self.kept_code else []
         parts += [f"{_counted(self.laid)} of the broken edit {_are(self.laid)} in force on top"] if self.laid else []
         where = f"{quote_line(first.file)}:{first.line}:{first.column}: {first.message}"
-        return f"{', '.join(parts)}. {where}{f' (and {more} more)' if more else ''}"
+        cure = f"; {first.help}" if less and first.help else ""
+        return f"{', '.join(parts)}. {where}{cure}{f' (and {more} more)' if more else ''}"
 
 
 def _counted(rules: Sequence[Rule]) -> str:

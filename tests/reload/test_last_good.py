@@ -471,6 +471,18 @@ def test_a_start_on_half_a_file_runs_what_was_applied_last_as_well(
     snapshot, notice = edited(above + CUT)
     assert ids(snapshot) == {"never-key"}
     assert f"tools.yaml:{line}:33: the file ends early: missing from what was applied is deny write_file" in notice
+    assert "BREAKS OFF" in notice and "BROKEN" not in notice and "end the file with a new comment" in notice
+
+
+def test_a_start_after_edits_that_go_together_runs_those(root: Path, tmp_path: Path) -> None:
+    """As after a deployment: an agent was taken away, and another is bound more tightly, or less."""
+    main = FILES["agents/main.yaml"] + "limits: {turn: 10m}\n"
+    applied(root, tmp_path / "state", **{"agents/main.yaml": main, "agents/side.yaml": SIDE.replace("../", "")})
+    (root / "agents/side.yaml").unlink()
+    for turn in ("5m", "11m"):
+        (root / "agents/main.yaml").write_text(main.replace("10m", turn))
+        found = load(Options(root, tmp_path / "state", strict=True), ManualClock(NOW))
+        assert not found.notice and set(found.snapshot.agents) == {"main"}
 
 
 def test_a_strict_start_on_half_a_file_does_not_run(
