@@ -13,11 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 _INSTALLED = frozenset({".venv", "site-packages", "dist-packages"})
+_RUNNING = frozenset(  # the Python that runs this, and this package: no project's, though they may lie in its folder
+    real(folder)
+    for folder in (os.path.dirname(os.__file__), sys.prefix, sys.base_prefix, os.path.dirname(__file__))  # noqa: PTH120
+    for real in (os.path.abspath, os.path.realpath)
+)
 _NEVER = frozenset({"openclaw", "__main__"})
+_locks: dict[str, Any] = vars(sys.modules["_frozen_importlib"]).get("_module_locks", {})  # by module, while imported
 
 Read = Callable[[str], bytes | None]
 """A file of the project by its path there, with `/`; None where it is not known."""
@@ -40,7 +46,7 @@ class Loading:
         """The project's folder is searched first, and its modules are forgotten afterwards. One at a time."""
         finder = _Finder(self)
         if not self._begun:
-            self._forget(set())  # what others loaded may be older
+            self._forget({name for name in list(sys.modules) if not self._is_at_its_place(name)})  # may be older
         self._begun, before = True, set(sys.modules)
         sys.modules.update(self._modules)
         sys.path.insert(0, self._root)
@@ -58,8 +64,19 @@ class Loading:
             self._modules = self._forget(before)
 
     def owns(self, path: str) -> bool:
-        """Whether this file is the project's: in its folder, and not in an environment or among libraries there."""
+        """Whether this file is the project's: in its folder, and not in an environment, or of Python's, there."""
         return path.startswith(self._roots) and not self._is_installed(path.rpartition(os.sep)[0])
+
+    def place(self, frame: FrameType | None) -> tuple[str, int] | None:
+        """The file of the project and the line in it where this stands, or was called from."""
+        while frame is not None and not self.owns(frame.f_code.co_filename):
+            frame = frame.f_back
+        return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+
+    def let_go(self) -> None:
+        """Of an import that never ends: whoever imports the same once more would wait for it."""
+        for name in self._modules:
+            _locks.pop(name, None)
 
     def loader(self, name: str, path: str) -> SourceFileLoader:
         content = self._known(path)
@@ -85,7 +102,10 @@ class Loading:
         if folder not in self._environments:
             above, _, name = folder.rpartition(os.sep)
             self._environments[folder] = (
-                name in _INSTALLED or Path(folder, "pyvenv.cfg").exists() or self._is_installed(above)
+                name in _INSTALLED
+                or folder in _RUNNING
+                or Path(folder, "pyvenv.cfg").exists()
+                or self._is_installed(above)
             )
         return self._environments[folder]
 
@@ -102,6 +122,14 @@ class Loading:
             if above in loaded and above not in own:
                 loaded[above].__dict__.pop(last, None)  # else `from above import last` would find it
         return own
+
+    def _is_at_its_place(self, name: str) -> bool:
+        """Whether importing this name would find the project's file that was loaded as it. Whoever runs us from the
+        project's folder may have modules there under other names, which are no tools'."""
+        file = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
+        place = name.replace(".", os.sep)
+        stems = tuple(f"{root}{place}{end}" for root in self._roots for end in (".", f"{os.sep}__init__."))
+        return not isinstance(file, str) or file.startswith(stems)
 
     def _is_own(self, name: str, module: ModuleType) -> bool:
         known: Mapping[str, Any] = getattr(module, "__dict__", {})  # asking the module itself may load things
