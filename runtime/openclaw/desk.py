@@ -100,7 +100,9 @@ class Desk:
             "running": [queued.route.session for queued in self.sessions_room.running()],
             "approvals": len(self.approvals()),
             "disk": self.space.told() if self.space else {"full": False},
-            "last_reload": self.reloads()[-1] if self.reloads() else None,
+            "last_reload": self.reloading.attempts[-1].in_short()
+            if self.reloading and self.reloading.attempts
+            else None,
             "last_good": self.last_good,
             **self._reloaded(),
             "ready": self.readiness()["status"] == "ready",
@@ -341,7 +343,7 @@ class Desk:
 
     def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
         assert self.reloading is not None
-        return self.reloading.hear(lambda attempt: told(attempt.as_json()))
+        return self.reloading.hear(lambda attempt: told(attempt.in_short()))
 
 
 def _memory_json(memory: Remembered) -> Mapping[str, Any]:

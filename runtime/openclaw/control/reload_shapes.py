@@ -17,6 +17,25 @@ COUNTED: Final[Schema] = {
     "description": "Attempts since the start, by outcome.",
 }
 
+_ATTEMPT: Final[Mapping[str, Schema]] = {
+    "number": COUNT,
+    "trigger": {"enum": ["edit", "request", "SIGHUP", "retry"]},
+    "at": TIME,
+    "seconds": {**NUMBER, "description": "From reading the files to having them in force."},
+    "outcome": {
+        "enum": [*_OUTCOMES],
+        "description": "`refused`: the manifests have errors. `failed`: they are valid, and something could not be "
+        "done, which is tried again. `needs restart`: in force but for what `restart` says.",
+    },
+    "in_force": {**YES, "description": "What this attempt read is what runs, as far as it can."},
+    "words": {**TEXT, "description": "All of it in one line, as the log has it."},
+    "changes": {**list_(TEXT), "description": "What became different, in words."},
+    "widened": {**list_(TEXT), "description": "Rules that were lost, and what is judged less strictly now."},
+    "tightened": {**list_(TEXT), "description": "What is judged more strictly now."},
+    "restart": {**list_(TEXT), "description": "What waits for the next start."},
+    "error": TEXT,
+}
+
 RELOADS: Final[Mapping[str, Schema]] = {
     "Diagnostic": object_(
         code=TEXT,
@@ -30,24 +49,11 @@ RELOADS: Final[Mapping[str, Schema]] = {
         help=any_(TEXT),
         related=list_(object_(file=TEXT, line=COUNT, column=COUNT, message=TEXT)),
     ),
+    "AttemptInShort": object_(**_ATTEMPT),
     "Attempt": object_(
-        number=COUNT,
-        trigger={"enum": ["edit", "request", "SIGHUP", "retry"]},
-        at=TIME,
-        seconds={**NUMBER, "description": "From reading the files to having them in force."},
-        outcome={
-            "enum": [*_OUTCOMES],
-            "description": "`refused`: the manifests have errors. `failed`: they are valid, and something could not be "
-            "done, which is tried again. `needs restart`: in force but for what `restart` says.",
-        },
-        in_force={**YES, "description": "What this attempt read is what runs, as far as it can."},
-        words={**TEXT, "description": "All of it in one line, as the log has it."},
-        changes={**list_(TEXT), "description": "What became different, in words."},
-        widened={**list_(TEXT), "description": "Rules that were lost, and what is judged less strictly now."},
-        tightened={**list_(TEXT), "description": "What is judged more strictly now."},
-        restart={**list_(TEXT), "description": "What waits for the next start."},
-        diagnostics=list_(ref("Diagnostic")),
-        error=TEXT,
+        **_ATTEMPT,
+        diagnostics={**list_(ref("Diagnostic")), "description": "At most 100 of them, but in the answer to a request."},
+        left_out={**COUNT, "description": "Errors beyond those."},
     ),
     "Reloads": object_(
         last_good={**YES, "description": "The project on disk is broken; what was applied last is running."},

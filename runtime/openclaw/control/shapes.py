@@ -325,7 +325,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "approvals": COUNT,
             "inbox": object_(waiting=COUNT, running=COUNT, parked=COUNT, dead=COUNT),
             "disk": object_({"since": {**TEXT, "format": "date-time"}, "waiting": COUNT}, full=YES),
-            "last_reload": any_(ref("Attempt")),
+            "last_reload": any_(ref("AttemptInShort")),
             "last_good": YES,
             "differs": DIFFERS,
             "reloads": COUNTED,
