@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -55,10 +56,20 @@ _SEARCH = ToolCall("search", "memory_search", {"query": "everything"})  # which 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Where the runtime lives, as absolute paths."""
+    """Where the runtime lives, as absolute paths. `named`: its project as it was given; a link may come to lead
+    elsewhere."""
 
-    project: Path
+    named: Path
     state: Path
+
+    @property
+    def project(self) -> Path:
+        return Path(os.path.realpath(self.named))
+
+    @property
+    def protected(self) -> tuple[Path, ...]:
+        """What no tool touches unasked."""
+        return tuple(dict.fromkeys((self.project, self.named, self.state)))
 
     def workspace(self, agent: Agent) -> Path:
         """The agent's working folder, made if it is not there. Raises OSError, or DiskFull where there is no room."""
@@ -361,7 +372,7 @@ class Answering:
             room=job.room(snapshot),
             workspace=self.house.workspace(job.agent),
             memory=self.house.memory(job.agent, job.who),
-            protected=(self.house.project, self.house.state),
+            protected=self.house.protected,
             heartbeat=job.heartbeat,
             transcript=job.log.transcript,
             others=job.others,

@@ -80,7 +80,7 @@ class App:
         self.options = options
         self.parts = parts
         self.clock = clock or SystemClock()
-        self.house = House(options.project.resolve(), options.state)
+        self.house = House(options.project.absolute(), options.state)
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
         self.notices: list[str] = []
@@ -152,11 +152,11 @@ class App:
         self.heartbeats = self.desk.beating = beats
 
     def _prepare_reload(self, project: Project) -> None:
-        project_folder, state, read = self.house.project, self.house.state, self.parts.read
+        named, state, read = self.house.named, self.house.state, self.parts.read
         self.applying = Applying(
             self.supervisor, self.intake, self.approvals, self.heartbeats, self._conceal, self.demo, self.clock
         )
-        self.reload = Reload(project_folder, state, self.clock, self._snapshot, self.applying.apply, read)
+        self.reload = Reload(named, state, self.clock, self._snapshot, self.applying.apply, read)
         self.reload.broken, self.reload.settled = self._fail, partial(settled, self.options, self.demo)
         self.reload.begin(project.reading, last_good=bool(project.broken), exact=project.exact)
         self.desk.reloading = self.reload
@@ -284,7 +284,7 @@ class App:
             waited += STEP
 
     async def _undelivered(self) -> bool:
-        return any([await self.store.outbox.due(key) for key in self.intake.delivering()])
+        return await self.delivery.is_due(self.intake.delivering())
 
     async def _wake(self, session: str) -> None:
         try:

@@ -107,7 +107,7 @@ def load(options: Options, clock: Clock, read: Reader = read) -> Project:
     """
     if not options.project.is_dir():
         raise UsageError(f"there is no project folder {options.project}; `openclaw init DIR` makes one")
-    reading = read(options.project, clock.now(), None)
+    reading = read(options.project.resolve(), clock.now(), None)  # from one folder, wherever a link leads by then
     snapshot = reading.compiled.snapshot
     if snapshot is None:
         return _asked(_last_good(options, clock, reading.compiled, read), options)

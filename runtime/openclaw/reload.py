@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from openclaw import shrinking
 from openclaw.attempts import Attempt, Counts, Outcome, concealed, errors_of
@@ -29,7 +34,7 @@ from openclaw.manifest.snapshot import Snapshot
 from openclaw.parts import Reader
 from openclaw.plan.lost import Judged, judged, lost
 from openclaw.plan.names import named
-from openclaw.reading import Reading, Watched, below, contents_of, look, read, stirred, watched
+from openclaw.reading import Reading, Watched, below, contents_of, leading, look, read, stirred, watched
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +43,7 @@ TOLD = 5  # errors of one attempt that the log shows
 AGAIN = (5.0, 15.0, 60.0)  # seconds until a failed attempt is made again; the last of them again and again
 ASKED = "request"  # the trigger that a person gives who knows of what is held; SIGHUP comes of itself, too
 JUDGING = 5.0  # seconds that what an edit means for permissions may take to be found out
+LONG = 5.0  # seconds after which it is told that an attempt goes on
 
 Hearer = Callable[[Attempt], None]
 
@@ -88,6 +94,7 @@ class Reload:
         self._in_force = Folder.of({})  # its bytes
         self._lock = asyncio.Lock()
         self._number = 0
+        self._since: tuple[datetime, float] | None = None  # when the attempt that goes on began
         self._unwhole: tuple[str, ...] = ()  # why only a start makes whole what is in force
         self._cause = ""  # of the latest attempt, where it failed
         self._faulty = ""  # and how that was told, where it was a fault
@@ -113,10 +120,17 @@ class Reload:
     @property
     def differs(self) -> str:
         """How what is on disk differs from what runs, in a line for anybody; empty where it does not."""
-        said = self.attempts[-1].differs if self.attempts else ""
+        said = self._long or (self.attempts[-1].differs if self.attempts else "")
         if self.last_good:
             return f"the project on disk is broken; what was applied last is running{said and f'; {said}'}"
         return said
+
+    @property
+    def _long(self) -> str:
+        if self._since is None or self._clock.monotonic() - self._since[1] < LONG:
+            return ""
+        began = f"{self._since[0]:%Y-%m-%d %H:%M:%S} UTC"
+        return f"the files on disk may not be what runs: reload {self._number} began at {began} and goes on"
 
     def hear(self, hearer: Hearer) -> Callable[[], None]:
         """Tells of every attempt from now on; call what is returned to stop."""
@@ -127,8 +141,8 @@ class Reload:
 
     def folders(self) -> list[Path]:
         """What there is to watch: the root, every folder of agents, and those of files that manifests name."""
-        agents = below(self._root / "agents")
-        return list(dict.fromkeys([self._root, *agents, *self._watched.folders]))
+        home = self._home()
+        return list(dict.fromkeys([home, *leading(self._root), *below(home / "agents"), *self._watched.folders]))
 
     def names(self) -> frozenset[str]:
         """Names of what was read: a change of one of these counts, whatever it looks like."""
@@ -139,6 +153,10 @@ class Reload:
         folder, found = await self._settled()
         if found != self._seen:
             await self.attempt("edit", folder)
+
+    def _home(self) -> Path:
+        """Where the project is now. A link may lead elsewhere at any time, and a reading is of one folder."""
+        return Path(os.path.realpath(self._root))
 
     async def _settled(self) -> tuple[Folder | None, Mapping[str, str]]:
         """What is on disk, once a file of which only a beginning is left has had the time to be whole again."""
@@ -155,7 +173,7 @@ class Reload:
     def _looked(self) -> tuple[Folder, Mapping[str, str]]:
         """What cannot even be looked at is a content of its own: what is amiss there, an attempt will tell."""
         try:
-            folder = look(self._root, self._files)
+            folder = look(self._home(), self._files)
             self._watched = watched(folder)  # links may lead elsewhere, though the same is there
             return folder, contents_of(folder)
         except Exception as error:
@@ -180,7 +198,7 @@ class Reload:
         fresh = None if self._lock.locked() else folder  # whoever waits for others reads what is there afterwards
         async with self._lock:
             self._number += 1
-            at, started = self._clock.now(), self._clock.monotonic()
+            at, started = self._since = self._clock.now(), self._clock.monotonic()
             try:
                 tried = await self._try(trigger, fresh)
             except StorageFailed as error:
@@ -191,6 +209,7 @@ class Reload:
             seconds = self._clock.monotonic() - started
             kept = await self._keep(tried)
             means = await self._judge(tried)
+            self._since = None
             attempt = Attempt(
                 self._number,
                 trigger,
@@ -210,7 +229,9 @@ class Reload:
 
     async def _try(self, trigger: str, folder: Folder | None) -> _Tried:
         try:
-            reading = await asyncio.to_thread(self._read, self._root, self._clock.now(), folder=folder)
+            home = Path(folder.root) if folder else self._home()
+            reads = partial(self._read, home, self._clock.now(), folder=folder)
+            reading = await asyncio.get_running_loop().run_in_executor(_Apart(), reads)
         except Exception:
             _, self._seen = await asyncio.to_thread(self._looked)  # the same once more would come to the same
             raise
@@ -270,7 +291,7 @@ class Reload:
         if tried.folder is None:
             return ""
         try:
-            await asyncio.to_thread(keep, self._state, self._root, tried.folder)
+            await asyncio.to_thread(keep, self._state, self._home(), tried.folder)
         except OpenClawError as error:
             return str(error)
         except Exception as error:
@@ -318,6 +339,25 @@ class Reload:
             if self._failing.is_set() and self._number == number:
                 self._retried += 1
                 await self.attempt("retry")
+
+
+class _Apart(Executor):
+    """A thread for each call, which keeps no process from ending: the code of tools runs there."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # or else whoever cancels the waiting would take its result away
+
+        def run() -> None:
+            try:
+                found = work(*args, **more)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(found)
+
+        threading.Thread(target=run, daemon=True, name="openclaw-reading").start()
+        return future
 
 
 def differences(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozenset()) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.project import Options
 from openclaw.reading import Reading, read
-from openclaw.reload import AGAIN, KEPT, Reload
+from openclaw.reload import AGAIN, KEPT, LONG, Reload
 
 NOBODY = "http://127.0.0.1:9"  # a model that is never asked
 
@@ -38,6 +39,8 @@ class Bench:
         self.late = False  # and only after the swap
         self.unreadable: Exception | None = None  # that reading raises
         self.going_on: asyncio.Event | None = None  # that applying waits for
+        self.endless: threading.Event | None = None  # that reading waits for
+        self.read = 0
         self.ended: list[BaseException] = []
         reading = read(self.root, self.clock.now())
         assert reading.compiled.snapshot is not None
@@ -58,6 +61,9 @@ class Bench:
     def _read(self, root: Path, now: datetime, imports_from: Path | None = None, **more: Any) -> Reading:
         if self.unreadable is not None:
             raise self.unreadable
+        if self.endless is not None:
+            self.endless.wait(20)
+        self.read += 1
         return read(root, now, imports_from, **more)
 
     def edit(self, words: str) -> None:
@@ -204,6 +210,37 @@ def test_attempts_at_the_same_time_follow_one_another_and_apply_once(tmp_path: P
         assert bench.applied == 1
 
     on(Bench(tmp_path), scene)
+
+
+def test_an_attempt_that_takes_long_is_told_while_it_does(tmp_path: Path) -> None:
+    async def scene(bench: Bench) -> None:
+        bench.endless = threading.Event()
+        bench.edit("read late")
+        asked = asyncio.create_task(bench.reload.attempt("request"))
+        await settle()
+        assert bench.reload.differs == ""
+        await bench.clock.advance(LONG)
+        assert bench.reload.differs == (
+            "the files on disk may not be what runs: reload 1 began at 2026-05-04 12:00:00 UTC and goes on"
+        )
+        bench.endless.set()
+        assert (await asked).outcome == "applied" and bench.reload.differs == ""
+
+    on(Bench(tmp_path), scene)
+
+
+def test_what_reads_on_and_on_holds_up_no_end(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.endless = threading.Event()
+
+    async def scene(bench: Bench) -> None:
+        asked = asyncio.create_task(bench.reload.attempt("request"))
+        await settle()
+        asked.cancel()
+
+    on(bench, scene)
+    assert bench.read == 0
+    bench.endless.set()
 
 
 def test_whoever_hears_of_attempts_and_breaks_harms_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ import importlib
 import os
 import py_compile
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from openclaw import reading
 from openclaw.adapters import importer
 from openclaw.loading import Loading
 from openclaw.manifest import modules
+from openclaw.manifest.build import compile
+from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.reading import Reading, contents_of, look, read
 from openclaw.signature import ImportProblem
@@ -124,6 +127,48 @@ def test_a_broken_module_behind_a_tools_module_is_refused_at_its_line(tmp_path: 
         assert found.snapshot is None and said.code == "python-import" and words in said.message
         assert [(each.file, each.line) for each in said.related] == [("own_part.py", line)]
         assert own(root) == []
+
+
+def test_a_module_that_does_not_end_its_import_is_told_with_its_place_and_is_loaded_once_it_is_mended(
+    tmp_path: Path,
+) -> None:
+    """It is behind a tool's module; what ends late harms nothing, and other modules are not waited for any more."""
+    root = made(tmp_path, {"sums.py": TOOL.format("import own_part", "own_part.x"), "own_part.py": "x = 'first'\n"})
+    put(root, "own_other.py", TOOL.format("", "'other'"))
+    gate = sys.__dict__["own_gate"] = threading.Event()
+    try:
+        put(root, "own_part.py", "import sys\n\nsys.own_gate.wait(60)\nimport own_other\n")
+        hung = importer(root, within=0.3)
+        found = compile(Folder.read(root), environment={}, importer=hung, today=NOW)
+        [said] = [each for each in found.diagnostics if each.severity == "error"]
+        assert (said.code, said.message) == ("python-import", "module `sums` did not end its import in 0.3 s")
+        assert [(each.file, each.line) for each in said.related] == [("own_part.py", 3)]
+        assert own(root) == [] and isinstance(hung("own_other:add"), ImportProblem)
+        left = [each for each in threading.enumerate() if each.name == "openclaw-import sums"]
+        put(root, "own_part.py", "x = 'mended'\n")
+        assert loaded(root)(1, 2) == "mended"
+        assert [each.is_alive() for each in left] == [True]
+    finally:
+        gate.set()
+    left[0].join(30)
+    assert loaded(root)(1, 2) == "mended" and own(root) == []
+
+
+@pytest.mark.slow
+def test_a_runtime_refuses_what_does_not_end_its_import_and_takes_up_the_next_edit(tmp_path: Path) -> None:
+    root = made(tmp_path, {"sums.py": TOOL.format("", "'first'")})
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state") as (app, _):
+            put(root, "sums.py", TOOL.format("import threading\nthreading.Event().wait(300)", "'never'"))
+            await until(lambda: "goes on" in app.reload.differs, "the word that it takes long", 60)
+            await until(lambda: app.reload.attempts, "its end", 120)
+            assert app.reload.attempts[-1].outcome == "refused" and "did not end" in app.reload.attempts[-1].words
+            put(root, "sums.py", TOOL.format("", "'second'"))
+            await until(lambda: len(app.reload.attempts) == 2, "the next edit")
+            assert app.supervisor.current.snapshot.tools["add"].options["function"](1, 2) == "second"
+
+    asyncio.run(scene())
 
 
 def test_a_module_that_comes_to_stand_in_for_another_is_seen_by_a_look(tmp_path: Path) -> None:
