@@ -10,6 +10,8 @@ from pathlib import Path
 
 import openclaw
 from openclaw.loading import Loading
+from openclaw.manifest import modules
+from openclaw.manifest.folder import Folder
 
 
 def test_the_python_that_runs_us_is_no_projects_though_it_lies_in_the_projects_folder() -> None:
@@ -33,3 +35,17 @@ def test_a_project_that_is_where_python_is_keeps_what_is_its_own() -> None:
     """An environment that was made in the project's folder itself."""
     root = Path(sys.prefix)
     assert Loading(root).owns(str(root / "desk.py")) and Loading(root).owns(str(root / "part" / "desk.py"))
+
+
+def test_a_look_finds_what_a_reading_found_also_of_more_modules_than_are_followed(tmp_path: Path) -> None:
+    for number in range(520):
+        (tmp_path / f"m{number:03}.py").touch()
+    (tmp_path / "m519.py").write_text("import importlib\n")
+    (tmp_path / "deep" / "down").mkdir(parents=True)
+    (tmp_path / "deep" / "down" / "other.py").touch()
+    folder = Folder.read(tmp_path)
+    modules.note(folder, "m000")
+    assert "deep/down/other.py" in folder.sources
+    later = Folder.read(tmp_path)
+    modules.again(later, folder.more)
+    assert later.sources == folder.sources

@@ -28,14 +28,16 @@ def is_module(file: str) -> bool:
 def note(folder: Folder, module: str) -> None:
     """Reads all that a module may come to import, so that they are among the folder's sources."""
     _follow(folder, [module, *_all(folder, deep=False)])
+    _all(folder, deep=_is_any_unwritten(folder, list(folder.more)))  # also where following them came to its bound
 
 
 def again(folder: Folder, before: Iterable[str]) -> None:
     """Reads what was read before, and modules that have come since and would be noted now."""
     names = list(before)
-    found = [content for name in names if (content := folder.read_file(name)) is not None and _is_followed(name)]
+    for name in names:
+        folder.read_file(name)
     if any(is_module(name) for name in names):
-        _all(folder, deep=any(map(_is_unwritten, found)))
+        _all(folder, deep=_is_any_unwritten(folder, names))
 
 
 def made_of(folder: Folder, module: str) -> frozenset[str]:
@@ -58,9 +60,11 @@ def _follow(folder: Folder, modules: list[str]) -> None:
             todo += [each for each in _imports(content, _package(file)) if each not in seen]
 
 
-def _is_followed(file: str) -> bool:
-    """Whether what it imports is looked for: a look that asked others, too, would never come to what a reading did."""
-    return file.endswith(".py")
+def _is_any_unwritten(folder: Folder, names: Iterable[str]) -> bool:
+    """Asked by a reading and by a look: if they asked it of different files, a look would differ for ever. What is
+    compiled holds no text, whatever words are in it."""
+    found = (folder.read_file(name) for name in names if name.endswith(".py"))
+    return any(content is not None and _is_unwritten(content) for content in found)
 
 
 def _is_unwritten(content: bytes) -> bool:
