@@ -138,6 +138,22 @@ def test_what_fails_after_the_swap_is_not_told_as_if_nothing_had_changed(tmp_pat
     on(Bench(tmp_path), scene)
 
 
+def test_what_failed_after_the_swap_is_taken_back_by_taking_the_edit_back(tmp_path: Path) -> None:
+    async def scene(bench: Bench) -> None:
+        soul = bench.root / "agents/main.md"
+        before, was = soul.read_text(), bench.snapshot.agents["main"].soul
+        bench.amiss, bench.late = ImportError("no such channel"), True
+        await bench.failed()
+        assert bench.snapshot.agents["main"].soul != was
+        bench.amiss = None
+        soul.write_text(before)
+        await bench.reload.look()
+        assert bench.snapshot.agents["main"].soul == was
+        assert bench.reload.attempts[-1].changes == ("agent main changed",)
+
+    on(Bench(tmp_path), scene)
+
+
 def test_what_cannot_be_read_at_all_fails_once_for_each_content_and_is_read_when_it_can_be(tmp_path: Path) -> None:
     async def scene(bench: Bench) -> None:
         bench.unreadable = RecursionError("too deep")
