@@ -138,10 +138,10 @@ def _end_of(was: bytes, now: bytes | None) -> _End | None:
 
 def _behind(before: Lines, left: Lines, gone: Set[bytes]) -> _End | None:
     """How a file breaks off behind a line that was edited: more went at its end than came there. A comment says that it
-    is meant so."""
-    if left and left[-1][1].lstrip().startswith(b"#"):
-        return None
+    is meant so, and what has nothing in common with it was written anew."""
     known = {line for _, line in before}
+    if not left or left[-1][1].lstrip().startswith(b"#") or known.isdisjoint(line for _, line in left):
+        return None
     went = [*takewhile(lambda each: each[1] in gone, reversed(before))]
     came = [*takewhile(lambda each: each[1] not in known, reversed(left))]
     return _End(went[-1][0] - 1) if len(went) > len(came) else None
@@ -170,8 +170,14 @@ def _told(file: str, now: bytes | None, gone: list[_Loss]) -> Diagnostic:
         return error("cut-off", Span(file), f"{file} is gone, and with it {lost}", f"put it back; {_MEANT}")
     if not lost:
         lost = "the rest of this line"
-    cure = f"write the rest; if it is meant so, end the file with a new comment, or {_MEANT}"
+    comment = "end the file with a new comment, or " if _has_words(file) else ""
+    cure = f"write the rest; if it is meant so, {comment}{_MEANT}"
     return error("cut-off", _end(file, now), f"the file ends early: missing from what was applied is {lost}", cure)
+
+
+def _has_words(file: str) -> bool:
+    """Whether a comment may stand in it: of what holds one value all is that value."""
+    return kind_of(file) is not None or file == ".env"
 
 
 def _end(file: str, content: bytes) -> Span:

@@ -70,7 +70,7 @@ class Bench:
         (self.root / "agents/main.md").write_text(f"You are {words}.\n")
 
     def spoil(self) -> None:
-        (self.root / "agents/main.yaml").write_text("name: [")
+        (self.root / "agents/main.yaml").write_text("name: [\n")
 
     async def failed(self) -> list[Attempt]:
         """After an edit that fails, with the task that tries again under way."""

@@ -44,6 +44,7 @@ RULES = """\
 """
 FILES = {"tools.yaml": ALLOWS + RULES, "agents/main.yaml": AGENT.replace("add]", "add, write_file]")}
 NOBODY = "http://127.0.0.1:9"  # a model that is never asked
+LATE = ("edit", "unchanged")
 
 
 class Edited:
@@ -66,10 +67,15 @@ class Edited:
             (self.root / file).write_text(text)
 
     async def after(self, edit: Callable[[], object]) -> Attempt:
-        known = len(self.app.reload.attempts)
+        known = self._last()
         edit()
-        await until(lambda: len(self.app.reload.attempts) > known, "an attempt")
+        await until(lambda: self._last() > known, "an attempt")
         return self.app.reload.attempts[-1]
+
+    def _last(self) -> int:
+        """Its number. A look that comes late for what somebody asked for before, and finds nothing, is none."""
+        found = [each.number for each in self.app.reload.attempts if (each.trigger, each.outcome) != LATE]
+        return max(found, default=0)
 
 
 def in_a_runtime(tmp_path: Path, scene: Callable[[Edited], Awaitable[None]], files: Mapping[str, str] = FILES) -> None:
@@ -528,7 +534,10 @@ def test_half_a_secret_is_not_taken() -> None:
     assert old is not None
     for token, held in (("t" * 20, True), ("t" * 39 + "u\n", False), ("u" * 40, False)):
         folder, new = read_from(token)
-        assert new is not None and (shrinking.held(before, old, folder, new) is not None) == held
+        assert new is not None
+        found = shrinking.held(before, old, folder, new)
+        assert (found is not None) == held
+        assert found is None or "comment" not in str(found.diagnostics[0].help)
 
 
 @pytest.mark.parametrize("env", [None, "BE", "# of\n", ""])
