@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from doubles import warm
-from openclaw.cli._running import differs
+from openclaw.cli._running import PATIENCE, differs
 
 ROOT = Path(__file__).parent.parent.parent
 AGENT = "name: Jarvis\ndescription: Helps\ntools: [read_file]\npolicy: careful\n"
@@ -209,7 +209,8 @@ def test_a_runtime_that_has_not_seen_what_is_on_disk_is_told_where_the_environme
 )
 def test_other_runtimes_and_other_answers_are_nothing_to_speak_of(project: Path, answer: bytes | None) -> None:
     with listening(project / "state", answer) as asked:
-        assert differs(project / "state", project, "0" * 64) == ""
+        patience = PATIENCE if answer else 0.1  # for who says nothing
+        assert differs(project / "state", project, "0" * 64, patience) == ""
     assert asked[0].startswith(b"GET /api/status ")
 
 

@@ -522,8 +522,11 @@ def test_a_start_on_a_broken_project_says_everywhere_that_it_runs_what_was_appli
             assert (await operator.say("hello")).json()["reply"] == "hello"
             status = openclaw(root, state, "status")
             assert status.returncode == 0 and "what was applied last is running" in status.stdout
-            validated = openclaw(root, state, "validate")
-            assert validated.returncode == 1 and "openclaw: running: " in validated.stderr
+            async with asyncio.timeout(60):
+                validated = openclaw(root, state, "validate")
+                while "openclaw: running: " not in validated.stderr:  # it had no time to answer
+                    validated = await asyncio.to_thread(openclaw, root, state, "validate")
+            assert validated.returncode == 1
             written(root, FILES)
             async with asyncio.timeout(60):
                 while (await operator.http.get("/readyz")).json()["last_good"]:  # noqa: ASYNC110

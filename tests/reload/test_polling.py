@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from doubles.house import Hasty, lived, project, until
+from openclaw.app import App
 from openclaw.watch import is_polled
 
 NOBODY = "http://127.0.0.1:9"  # a model that is never asked
@@ -42,16 +43,19 @@ def test_the_second_of_two_quick_saves_is_applied_though_polling_cannot_tell_it_
     monkeypatch.setenv(FORCED, "1")
     root = project(tmp_path / "project", NOBODY)
     soul = root / "agents/main.md"
+    status = soul.stat()
+
+    def in_force(app: App) -> str:
+        return app.supervisor.current.snapshot.agents["main"].soul
 
     async def scene() -> None:
         async with lived(root, tmp_path / "state", clock=Hasty()) as (app, _):
-            soul.write_text("You are soul 1.\n")
-            await until(lambda: app.reload.attempts, "the first save")
-            status = soul.stat()
-            soul.write_text("You are soul 2.\n")
-            os.utime(soul, ns=(status.st_atime_ns, status.st_mtime_ns))
-            await until(lambda: len(app.reload.attempts) == 2, "the second save")
-            assert app.supervisor.current.snapshot.agents["main"].soul == "You are soul 2."
+            for number in (1, 2):
+                with soul.open("r+") as opened:  # as long as before, so that it is never seen half
+                    opened.write(f"You are the soul no. {number}.\n")
+                    opened.flush()
+                    os.utime(soul, ns=(status.st_atime_ns, status.st_mtime_ns))
+                await until(lambda number=number: in_force(app) == f"You are the soul no. {number}.", "the save")  # type: ignore[misc]
 
     asyncio.run(scene())
 

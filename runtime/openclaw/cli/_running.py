@@ -1,6 +1,6 @@
 """How a running runtime's state of a project differs from what is on disk, in one line: asked in passing.
 
-Law: it takes a moment at most and no library, and where nobody listens, or answers in another way, nothing is said.
+Law: it takes two seconds at most and no library, and where nobody listens, or answers in another way, nothing is said.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any, Final
 
 SOCKET: Final = "control.sock"  # as in openclaw.control, which brings asyncio along
 _LONGEST: Final = 100  # bytes of a path that the kernel takes
-PATIENCE: Final = 0.3  # seconds, for all of it
+PATIENCE: Final = 2.0  # seconds, for all of it: a runtime that is busy answers late, and where none is, nobody waits
 _MOST: Final = 1 << 20  # bytes of an answer
 _REQUEST: Final = b"GET /api/status HTTP/1.1\r\nHost: runtime\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
 
 
-def differs(state: Path, project: Path, digest: str | None) -> str:
+def differs(state: Path, project: Path, digest: str | None, patience: float = PATIENCE) -> str:
     """Empty where no runtime runs this project, or as it is on disk. `digest`: of what is on disk, where that is valid
     and was read as the runtime reads it."""
-    status = _status(state)
+    status = _status(state, patience)
     if status.get("project") != str(project):
         return ""
     words, last = status.get("differs"), status.get("last_success")
@@ -37,10 +37,10 @@ def differs(state: Path, project: Path, digest: str | None) -> str:
     return f"running: another version of this project (process {status.get('pid')}), which has not seen this one yet"
 
 
-def _status(state: Path) -> Mapping[str, Any]:
+def _status(state: Path, patience: float) -> Mapping[str, Any]:
     try:
         with _reachable(state / SOCKET) as name, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
-            found = json.loads(_answer(asked, name, time.monotonic() + PATIENCE))
+            found = json.loads(_answer(asked, name, time.monotonic() + patience))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, Mapping) else {}
@@ -59,7 +59,7 @@ def _reachable(path: Path) -> Iterator[str]:
 
 def _answer(asked: socket.socket, name: str, end: float) -> bytes:
     """The body of a good answer. Raises OSError or ValueError for any other, and when time is over."""
-    asked.settimeout(PATIENCE)
+    asked.settimeout(max(end - time.monotonic(), 0.001))
     asked.connect(name)
     asked.sendall(_REQUEST)
     got = b""
