@@ -284,7 +284,7 @@ class App:
             waited += STEP
 
     async def _undelivered(self) -> bool:
-        return any([await self.store.outbox.due(key) for key in self.intake.delivering()])
+        return await self.delivery.is_due(self.intake.delivering())
 
     async def _wake(self, session: str) -> None:
         try:

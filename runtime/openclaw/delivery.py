@@ -50,8 +50,8 @@ class _Round:
     ending: bool = False  # nothing more is begun
     limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SIDE_BY_SIDE))
     busy: set[Address] = field(default_factory=set)
-    passed: set[Address] = field(default_factory=set)  # had something due while they were busy
-    resting: dict[Address, float] = field(default_factory=dict)  # until when, monotonic
+    passed: set[Address] = field(default_factory=set)  # have to be looked at again once they are free
+    resting: dict[Address, float] = field(default_factory=dict)  # until when, monotonic; as the outbox said last
 
 
 class Delivery:
@@ -59,7 +59,6 @@ class Delivery:
         self._outbox = outbox
         self._clock = clock
         self._rounds: dict[str, list[_Round]] = {}
-        self._left: dict[str, dict[Address, float]] = {}  # places that rested when a round ended, for the next one
         self.told: Callable[[str], None] = lambda session: None  # what was delivered has entered this session's inbox
 
     def grown(self, channel: str) -> None:
@@ -74,7 +73,6 @@ class Delivery:
         try:
             async with asyncio.TaskGroup() as tasks:
                 rounds.append(state := _Round(channel, mine, tasks))
-                state.resting = self._left.pop(key, {})
                 try:
                     while not state.ending:
                         state.grown.clear()
@@ -86,33 +84,48 @@ class Delivery:
             raise group.exceptions[0] from None
         finally:
             rounds.remove(state)
-            self._left[key] = state.resting  # the outbox keeps them back, and does not say when it is time
 
-    def finish(self, key: str, channel: Channel) -> None:
-        """What is being handed over to this channel is the last: then `run` returns."""
-        for state in self._of(key, channel):
+    def finish(self, key: str, channel: Channel) -> bool:
+        """What is being handed over to this channel is the last: then `run` returns. False where it has not begun."""
+        for state in (found := self._of(key, channel)):
             state.ending = True
             state.grown.set()
+        return bool(found)
 
     def busy(self, key: str, channel: Channel) -> bool:
-        """Whether something is being handed over to this channel, or is about to be tried again."""
-        return any(state.busy or state.resting for state in self._of(key, channel))
+        """Whether something is being handed over to this channel."""
+        return any(state.busy for state in self._of(key, channel))
 
     async def owes(self, key: str, channel: Channel, mine: Share) -> bool:
-        """Whether any of this share is still to be delivered."""
-        return any(mine(outgoing) for outgoing in await self._outbox.due(key)) or self.busy(key, channel)
+        """Whether any of this share is still to be delivered, now or later."""
+        waiting = await self._outbox.undelivered(key)
+        return any(mine(outgoing) for outgoing, _ in waiting) or self.busy(key, channel)
 
     def _of(self, key: str, channel: Channel) -> list[_Round]:
         return [state for state in self._rounds.get(key, ()) if state.channel is channel]
 
     async def give_up(self, running: Callable[[], Collection[str]]) -> None:
-        """Until cancelled: what waited too long for a channel that does not run, or is gone, is dead."""
+        """Until cancelled: what waited too long for a channel that does not run, or is gone, is dead; so is what waited
+        for a bot that has its key no more."""
         while True:
             for channel in await self._outbox.channels():
-                for outgoing in await self._outbox.due(channel) if channel not in running() else ():
-                    if self._late(outgoing):
+                for outgoing in await self._outbox.due(channel):
+                    if self._late(outgoing) and (channel not in running() or self._is_nobodys(channel, outgoing)):
                         await self._too_late(outgoing)
             await self._clock.sleep(EVERY)
+
+    async def is_due(self, channels: Collection[str]) -> bool:
+        """Whether there is anything that one who delivers would hand over now."""
+        due = [(channel, outgoing) for channel in channels for outgoing in await self._outbox.due(channel)]
+        return any(self._is_whose(channel, outgoing) for channel, outgoing in due)
+
+    def _is_whose(self, channel: str, outgoing: Outgoing) -> bool:
+        """Whether one of those who deliver now takes it as its own."""
+        return any(state.mine(outgoing) for state in self._rounds.get(channel, ()))
+
+    def _is_nobodys(self, channel: str, outgoing: Outgoing) -> bool:
+        """Whether those who deliver leave it to a bot that is not at work."""
+        return bool(self._rounds.get(channel)) and not self._is_whose(channel, outgoing)
 
     def _late(self, outgoing: Outgoing) -> bool:
         return self._clock.now() - outgoing.since > LONGEST
@@ -136,19 +149,19 @@ class Delivery:
 
     async def _begin(self, key: str, state: _Round) -> None:
         """Starts on everything that is due at places that are free."""
-        now = self._clock.monotonic()
-        for spot in [spot for spot, until in state.resting.items() if until <= now]:
-            del state.resting[spot]
         busy = set(state.busy)  # whoever is now may have sent, by the time the rows are here, what they still hold
+        waiting = await self._outbox.undelivered(key)
+        now = self._clock.monotonic()
+        state.resting = {outgoing.reply.place: now + seconds for outgoing, seconds in waiting if seconds > 0}
         due: dict[Address, list[Outgoing]] = {}
-        for outgoing in filter(state.mine, await self._outbox.due(key)):
+        for outgoing in (outgoing for outgoing, seconds in waiting if seconds == 0 and state.mine(outgoing)):
             due.setdefault(outgoing.reply.place, []).append(outgoing)
         for spot, replies in due.items() if not state.ending else ():
             if spot in state.busy:
                 state.passed.add(spot)
             elif spot in busy:
                 state.grown.set()
-            elif spot not in state.resting:
+            else:
                 state.busy.add(spot)
                 state.tasks.create_task(self._to(spot, replies, state))
 
@@ -159,13 +172,12 @@ class Delivery:
                 for outgoing in replies:
                     if state.ending:
                         break
-                    pause = await self._one(outgoing, state.channel)
-                    if pause is not None:
-                        state.resting[spot] = self._clock.monotonic() + pause
+                    if await self._one(outgoing, state.channel) is not None:
+                        state.passed.add(spot)  # when it may go on, the outbox knows
                         break
         finally:
             state.busy.discard(spot)
-            if spot in state.passed or spot in state.resting:
+            if spot in state.passed:
                 state.passed.discard(spot)
                 state.grown.set()
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from openclaw import adapters
@@ -39,7 +38,7 @@ from openclaw.ports import (
     Watcher,
 )
 from openclaw.presence import Notes, sits_out
-from openclaw.retiring import Leaving, Retiring
+from openclaw.retiring import Leaving, Retiring, account
 from openclaw.runners import Runners
 
 log = logging.getLogger(__name__)
@@ -107,7 +106,7 @@ class Intake:
     def join(self, wiring: Wiring, runners: Runners) -> None:
         self._wiring = wiring
         self._runners = runners
-        self.retiring = Retiring(wiring.delivery, wiring.inbox, self._clock, runners)
+        self.retiring = Retiring(wiring.delivery, wiring.inbox, self._clock, runners, self.running)
 
     # ── which ────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,29 +215,29 @@ class Intake:
         for channel in self._channels.values():
             await channel.close()
 
-    def _start(self, key: str, after: asyncio.Event | None = None, apart: asyncio.Event | None = None) -> None:
-        """`after`: set once its predecessor is gone, where the two cannot be at work at the same time. `apart`: set
-        once that one hands nothing over any more but its own share."""
+    def _start(self, key: str, after: Sequence[asyncio.Event] = (), apart: Sequence[asyncio.Event] = ()) -> None:
+        """`after`: set once those are gone that cannot be at work at the same time. `apart`: set once all before it
+        hand nothing over any more but their own shares."""
         channel = self._channels[key]
         self._runners.start(f"channel {key}", lambda: self._channel(key, channel, after))
-        self._runners.start(f"delivery to {key}", lambda: self._deliver(key, channel, after or apart))
+        self._runners.start(f"delivery to {key}", lambda: self._deliver(key, channel, (*after, *apart)))
 
-    async def _deliver(self, key: str, channel: Channel, after: asyncio.Event | None) -> None:
-        if after is not None:
-            await after.wait()
-        await self._wiring.delivery.run(key, channel, partial(self.retiring.owns, key))
+    async def _deliver(self, key: str, channel: Channel, after: Sequence[asyncio.Event]) -> None:
+        for event in after:
+            await event.wait()
+        await self._wiring.delivery.run(key, channel, self.retiring.share(key, channel))
 
-    async def _channel(self, key: str, channel: Channel, after: asyncio.Event | None) -> None:
+    async def _channel(self, key: str, channel: Channel, after: Sequence[asyncio.Event]) -> None:
         """One channel. A command that brought its own waits for nothing else, so it ends with it, also where it
         fails."""
         try:
-            if after is not None:
-                await after.wait()
+            for event in after:
+                await event.wait()
             await channel.open()
             self.roll.begin(key, channel.pulse if isinstance(channel, Receiving) else None)
             if isinstance(channel, Renewable):
                 self.roll.addresses[key] = channel
-            await channel.run(self._post_of(key), self._wiring.operations)
+            await channel.run(self._post_of(key, channel), self._wiring.operations)
             self._note_end(key, channel, "ended")
             described = self._snapshot().channels.get(key)
             if self._given is not None or (described and described.options.kind == "repl"):
@@ -264,18 +263,15 @@ class Intake:
         if self._channels.get(key) is channel:
             self.roll.states[key] = state
 
-    def _post_of(self, key: str) -> Post:
+    def _post_of(self, key: str, channel: Channel) -> Post:
         described = self._snapshot().channels.get(key)
         kept = self._given is None and described is not None and described.options.kind in KEEPING
         post = self._patient if kept else self._wiring.post
 
-        async def taken(message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
-            found = await post(message, watch)
-            if isinstance(found, Accepted):
-                self.retiring.took(key, found.id)
-            return found
+        async def by_bot(message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
+            return await post(replace(message, bot=bot), watch)
 
-        return taken
+        return by_bot if (bot := account(channel)) else post
 
     async def _patient(self, message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
         """On a full disk a message waits where it is: its service keeps it until it is acknowledged."""
@@ -357,24 +353,18 @@ class Intake:
         request that it serves may be what asked for this. `longest`: seconds that what it took in may take."""
         key, made = change.key, change.made
         self._broken.pop(key, None)
-        gone = apart = before = None if self._may_stay(change) else self.retiring.hurry(key)
         if (leaving := self._taken_out(key)) is not None:
-            gone, apart = leaving.gone, leaving.apart
             if change.beside or (made is None and isinstance(leaving.channel, Probing | Renewable)):
-                self.retiring.let_finish(leaving, longest, succeeded=made is not None)
+                self.retiring.let_finish(leaving, longest)
             else:
-                self.retiring.hand_over(leaving, after=before)
+                self.retiring.hand_over(leaving)
         if change.described is not None and (why := self.why_off(change.described)):
             self._note_off(key, why)
         elif made is not None:
             self._channels[key] = made
             self.roll.states[key] = "starting"
-            self._start(key, after=None if change.beside or change.opened else gone, apart=apart)
-
-    def _may_stay(self, change: Change) -> bool:
-        """Whether who finishes under this key what it took in, goes on with that."""
-        made = change.made
-        return isinstance(made, Probing) and not change.beside and self.retiring.is_beside(change.key, made.account)
+            after, apart = self.retiring.make_room(key, made)
+            self._start(key, after=() if change.opened else after, apart=apart)
 
     def _taken_out(self, key: str) -> Leaving | None:
         channel = self._channels.pop(key, None)

@@ -95,6 +95,7 @@ class Message:
     deliver: tuple[Address, ...] = ()  # the reply goes there, and not back to the sender
     told: bool = False  # was said to this session's person already: it enters the transcript, and nobody answers
     untrusted: str = ""  # whose words the text itself holds, where they are a stranger's
+    bot: str = ""  # the account of the channel by which it came, where it has one; what answers it goes out by the same
 
     @property
     def text(self) -> str:
@@ -172,6 +173,7 @@ class Reply:
     told: Route | None = None  # what enters which session once it was delivered, so that it can be answered there
     account: Account | None = None
     untrusted: str = ""  # a heartbeat's: the strangers' material that was in its run
+    bot: str = ""  # the account by which it goes out; "": whoever has the channel's key
 
     @property
     def place(self) -> Address:

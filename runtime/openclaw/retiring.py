@@ -1,21 +1,22 @@
 """Channels on their way out: nothing more is taken in by them, and what they owe goes out before they let go.
 
 Law: no reply goes out twice, and none is lost. A channel that is taken away answers what it took in; one that another
-bot replaces does so too, beside its successor, and each of the two delivers the answers to what it took in itself.
+bot replaces does so too, beside its successors, and each delivers the answers to what came in by its own account.
 One whose successor is the same bot hands over at once: then nothing of it is at work any more. What is not delivered
-in time stays in the outbox. Knows no channel kind.
+in time stays in the outbox until that bot is back, also over a restart. Knows no channel kind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from openclaw.clock import Clock
-from openclaw.delivery import Delivery
-from openclaw.ports import Channel, Inbox, Outgoing, Renewable
+from openclaw.delivery import Delivery, Share
+from openclaw.ports import Channel, Inbox, Probing, Renewable
 from openclaw.runners import Runners
 
 log = logging.getLogger(__name__)
@@ -34,83 +35,99 @@ class Leaving:
     channel: Channel
     running: asyncio.Task[None] | None
     delivering: asyncio.Task[None] | None
-    succeeded: bool = False  # another one has its key
-    taken: set[str] = field(default_factory=set)  # inbox ids of what came through its successor
-    apart: asyncio.Event = field(default_factory=asyncio.Event)  # the successor may deliver its share
+    longest: float = 0.0  # seconds that what it owes may take
+    finishing: bool = False  # it delivers itself what answers the messages that it took in
+    apart: asyncio.Event = field(default_factory=asyncio.Event)  # it hands nothing over any more but its own share
     enough: asyncio.Event = field(default_factory=asyncio.Event)  # it is waited for no longer
     gone: asyncio.Event = field(default_factory=asyncio.Event)  # nothing of it is at work any more
 
-    def owns(self, outgoing: Outgoing) -> bool:
-        answers = outgoing.reply.answers
-        return not self.succeeded or (answers is not None and answers not in self.taken)
-
 
 class Retiring:
-    def __init__(self, delivery: Delivery, inbox: Inbox, clock: Clock, runners: Runners) -> None:
+    """`running` gives the channel that has a key now."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        inbox: Inbox,
+        clock: Clock,
+        runners: Runners,
+        running: Callable[[str], Channel | None],
+    ) -> None:
         self._delivery = delivery
         self._inbox = inbox
         self._clock = clock
         self._runners = runners
-        self._leaving: dict[str, Leaving] = {}  # by key: those that finish what they took in; one a key
+        self._running = running
+        self._leaving: dict[str, list[Leaving]] = {}  # by key, oldest first
 
     def leaving(self) -> list[str]:
-        """Keys of channels that may still deliver."""
-        return list(self._leaving)
+        """Keys of channels that finish what they took in."""
+        return [key for key, leaving in self._leaving.items() if any(one.finishing for one in leaving)]
 
-    def hand_over(self, leaving: Leaving, after: asyncio.Event | None = None) -> None:
+    def at_work(self, key: str) -> list[Channel]:
+        """All that are on their way out, oldest first."""
+        return [one.channel for one in self._of(key)]
+
+    def hand_over(self, leaving: Leaving) -> None:
         """It ends as soon as it can: its successor, which takes over all that it owes, begins when it is `gone`."""
         leaving.enough.set()
-        self._begin(leaving, 0.0, after)
+        self._begin(leaving)
 
-    def let_finish(self, leaving: Leaving, longest: float, *, succeeded: bool) -> None:
-        """It takes nothing more in, and delivers what it owes for at most `longest` seconds. `succeeded`: by another
-        bot, which delivers what it takes in itself."""
-        leaving.succeeded = succeeded
-        before = self.hurry(leaving.key)
-        self._leaving[leaving.key] = leaving
-        self._begin(leaving, longest, before)
+    def let_finish(self, leaving: Leaving, longest: float) -> None:
+        """It takes nothing more in, and delivers what it owes for at most `longest` seconds. One that never began,
+        because another of the same bot had to end first, leaves this to that one."""
+        same = [one for one in self._of(leaving.key) if _are_one(one.channel, leaving.channel)]
+        before = same[-1] if same and account(leaving.channel) else None
+        if before is not None and not before.apart.is_set():
+            before.longest, before.finishing = longest, True
+            before.enough.clear()
+            self.hand_over(leaving)
+            return
+        leaving.longest, leaving.finishing = longest, True
+        self._begin(leaving)
 
-    def is_beside(self, key: str, account: str) -> bool:
-        """Whether another bot finishes under this key what it took in, and need not end for this one."""
-        leaving = self._leaving.get(key)
-        return leaving is not None and leaving.succeeded and getattr(leaving.channel, "account", "") != account
+    def make_room(self, key: str, channel: Channel) -> tuple[list[asyncio.Event], list[asyncio.Event]]:
+        """What must have happened before this one takes messages in, and what else before it delivers: the same bot is
+        never at work twice, so that one which still finishes leaves the rest to it; another bot goes on beside it."""
+        leaving = self._of(key)
+        same = [one for one in leaving if _are_one(one.channel, channel)]
+        for one in same:
+            one.finishing = False
+            one.enough.set()
+        return [one.gone for one in same], [one.apart for one in leaving]
 
-    def hurry(self, key: str) -> asyncio.Event | None:
-        """Whoever is on its way out under this key is waited for no longer; set once it is gone."""
-        leaving = self._leaving.get(key)
-        if leaving is not None:
-            leaving.enough.set()
-        return leaving.gone if leaving is not None else None
+    def share(self, key: str, channel: Channel) -> Share:
+        """What this channel delivers: what answers a message goes out by the bot that was written to, and waits where
+        that is not at work."""
+        return lambda outgoing: self._owner(key, outgoing.reply.bot) is channel
 
-    def took(self, key: str, id: str) -> None:
-        """A message came in through the channel that has the key now."""
-        if (leaving := self._leaving.get(key)) is not None:
-            leaving.taken.add(id)
+    def _owner(self, key: str, bot: str) -> Channel | None:
+        running, leaving = self._running(key), reversed(self._of(key))
+        able = [*([running] if running is not None else []), *(one.channel for one in leaving if one.finishing)]
+        return next((one for one in able if not bot or account(one) in ("", bot)), None)
 
-    def owns(self, key: str, outgoing: Outgoing) -> bool:
-        """Whether the channel that has the key now delivers this: the share of its successor's."""
-        leaving = self._leaving.get(key)
-        return leaving is None or not leaving.owns(outgoing)
+    def _of(self, key: str) -> list[Leaving]:
+        return self._leaving.get(key, [])
 
-    def _begin(self, leaving: Leaving, longest: float, before: asyncio.Event | None) -> None:
-        task = asyncio.create_task(self._leave(leaving, longest, before), name=f"retiring {leaving.key}")
+    def _begin(self, leaving: Leaving) -> None:
+        self._leaving.setdefault(leaving.key, []).append(leaving)
+        task = asyncio.create_task(self._leave(leaving), name=f"retiring {leaving.key}")
         self._runners.keep(f"retiring {id(leaving)}", task)
 
-    async def _leave(self, leaving: Leaving, longest: float, before: asyncio.Event | None) -> None:
+    async def _leave(self, leaving: Leaving) -> None:
         try:
             if isinstance(leaving.channel, Renewable) and not leaving.enough.is_set():
                 leaving.channel.retire()
-                await self._answered(leaving, longest)
+                await self._answered(leaving, leaving.longest)
             for _ in range(TOLD):
                 await asyncio.sleep(0)
             await _ended(leaving.running, leaving.key)
-            self._delivery.finish(leaving.key, leaving.channel)
+            if not self._delivery.finish(leaving.key, leaving.channel) and leaving.delivering is not None:
+                leaving.delivering.cancel()  # it waits for others still
             await _over(leaving.delivering)
-            if before is not None:
-                await before.wait()
             leaving.apart.set()
             if not leaving.enough.is_set():
-                await self._deliver(leaving, longest)
+                await self._deliver(leaving)
         finally:
             await self._let_go(leaving)
 
@@ -125,12 +142,11 @@ class Retiring:
                 waiting.cancel()
                 enough.cancel()
 
-    async def _deliver(self, leaving: Leaving, longest: float) -> None:
-        key, channel, until = leaving.key, leaving.channel, self._clock.monotonic() + longest
-        run = partial(self._delivery.run, key, channel, leaving.owns)
+    async def _deliver(self, leaving: Leaving) -> None:
+        key, channel, until = leaving.key, leaving.channel, self._clock.monotonic() + leaving.longest
+        run = partial(self._delivery.run, key, channel, self.share(key, channel))
         delivering = asyncio.create_task(self._runners.guarded(f"last deliveries to {key}", run))
         try:
-            await asyncio.sleep(0)  # it knows what it waits to try again only once it has begun
             while not leaving.enough.is_set() and await self._owes(leaving):
                 if self._clock.monotonic() >= until:
                     log.warning("channel %s ended with replies undelivered; they wait until it comes back", key)
@@ -143,10 +159,12 @@ class Retiring:
             await asyncio.gather(delivering, return_exceptions=True)
 
     async def _owes(self, leaving: Leaving) -> bool:
+        key, channel = leaving.key, leaving.channel
         for row in await self._inbox.line(MOST):
-            if row.message.sender.channel == leaving.key and row.id not in leaving.taken and not row.message.fetched:
+            message = row.message
+            if message.sender.channel == key and not message.fetched and self._owner(key, message.bot) is channel:
                 return True
-        return await self._delivery.owes(leaving.key, leaving.channel, leaving.owns)
+        return await self._delivery.owes(key, channel, self.share(key, channel))
 
     async def _let_go(self, leaving: Leaving) -> None:
         for task in (leaving.running, leaving.delivering):
@@ -157,11 +175,20 @@ class Retiring:
         except Exception:
             log.exception("closing channel %s failed", leaving.key)
         finally:
-            if self._leaving.get(leaving.key) is leaving:
-                del self._leaving[leaving.key]
+            self._leaving[leaving.key].remove(leaving)
             leaving.apart.set()
             leaving.gone.set()
-            self._delivery.grown(leaving.key)  # what it left is its successor's
+            self._delivery.grown(leaving.key)  # what it left may be its successor's
+
+
+def account(channel: Channel) -> str:
+    """By which its service knows the bot; "" where it has none."""
+    return channel.account if isinstance(channel, Probing) else ""
+
+
+def _are_one(one: Channel, other: Channel) -> bool:
+    """Whether the two must not be at work at the same time."""
+    return account(one) == account(other) or not (account(one) and account(other))
 
 
 async def _ended(task: asyncio.Task[None] | None, key: str) -> None:

@@ -121,6 +121,10 @@ class Outbox(Protocol):
     async def due(self, channel: str) -> Sequence[Outgoing]:
         """Undelivered replies of one channel whose time has come, oldest first."""
 
+    async def undelivered(self, channel: str) -> Sequence[tuple[Outgoing, float]]:
+        """All of one channel, oldest first, each with the seconds until its time comes: 0 for what is due. One that is
+        to be tried again keeps back what else there is for its place."""
+
     async def channels(self) -> Sequence[str]:
         """Those that have undelivered replies."""
 

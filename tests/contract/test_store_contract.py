@@ -551,7 +551,10 @@ def test_no_reply_overtakes_an_earlier_one_to_the_same_place(play):
         await outbox.put(reply(chat="room", text="in a room"))
         await outbox.retry(first, 30)
         assert [out.reply.text for out in await outbox.due("telegram")] == ["to bob", "in a room"]
-        await rig.clock.advance(31)
+        await rig.clock.advance(10)
+        waiting = [(out.reply.text, round(seconds)) for out, seconds in await outbox.undelivered("telegram")]
+        assert waiting == [("first", 20), ("second", 20), ("to bob", 0), ("in a room", 0)]
+        await rig.clock.advance(21)
         assert [out.reply.text for out in await outbox.due("telegram")] == ["first", "second", "to bob", "in a room"]
 
     play(steps)

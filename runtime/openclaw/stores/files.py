@@ -115,6 +115,9 @@ class Outbox:
         """A reply handed to a channel before, with no word on how that ended, comes again as repeated."""
         return await self._disk.run(self._rows.due, channel)
 
+    async def undelivered(self, channel: str) -> Sequence[tuple[Outgoing, float]]:
+        return await self._disk.run(self._rows.undelivered, channel)
+
     async def channels(self) -> Sequence[str]:
         return await self._disk.run(self._rows.channels)
 
