@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from openclaw import shrinking
-from openclaw.attempts import Attempt, Counts, Outcome, concealed, errors_of
+from openclaw.attempts import Attempt, Counts, Outcome, concealed, errors_of, hidden
 from openclaw.clock import Clock
 from openclaw.errors import OpenClawError, StorageFailed
 from openclaw.lastgood import keep
@@ -35,6 +35,7 @@ from openclaw.parts import Reader
 from openclaw.plan.lost import Judged, judged, lost
 from openclaw.plan.names import named
 from openclaw.reading import Reading, Watched, below, contents_of, leading, look, read, stirred, watched
+from openclaw.secrecy import SECRETS, ambient
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ KEPT = 50  # attempts that are remembered
 TOLD = 5  # errors of one attempt that the log shows
 AGAIN = (5.0, 15.0, 60.0)  # seconds until a failed attempt is made again; the last of them again and again
 ASKED = "request"  # the trigger that a person gives who knows of what is held; SIGHUP comes of itself, too
+PEOPLES = (ASKED, "SIGHUP")  # triggers after which somebody looks for a line in the log
 JUDGING = 5.0  # seconds that what an edit means for permissions may take to be found out
 LONG = 5.0  # seconds after which it is told that an attempt goes on
 
@@ -116,6 +118,7 @@ class Reload:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        SECRETS.drop(self)
 
     @property
     def differs(self) -> str:
@@ -151,6 +154,10 @@ class Reload:
     async def look(self) -> None:
         """What the watch calls: an attempt if any content is different from the last time."""
         folder, found = await self._settled()
+        while found != self._seen and self._lock.locked():
+            async with self._lock:
+                pass  # what is read there now may be the same
+            folder, found = await self._settled()
         if found != self._seen:
             await self.attempt("edit", folder)
 
@@ -217,7 +224,7 @@ class Reload:
                 seconds,
                 tried.outcome,
                 concealed(tried.changes),
-                tried.diagnostics,
+                await asyncio.to_thread(hidden, tried.diagnostics),
                 concealed([tried.error or kept])[0],
                 concealed(tried.lost + means.widened),
                 concealed(means.tightened),
@@ -238,6 +245,7 @@ class Reload:
         self._note(reading)
         said, old, new = reading.compiled.diagnostics, self._current(), reading.compiled.snapshot
         if new is None:
+            SECRETS.hold(self, ambient(reading.folder.environment(os.environ)))
             return _Tried("refused", said)
         held = shrinking.held(self._in_force, old, reading.folder, new) if trigger != ASKED else None
         if held:
@@ -284,7 +292,7 @@ class Reload:
         failed = self._failed(error)
         self._unwhole = (f"not all that followed from reload {self._number} was done, for a fault of the runtime",)
         words = f"the manifests are in force, but not all that follows from them: {failed.error}"
-        return replace(done, outcome="failed", error=words, cause=failed.cause)
+        return replace(done, outcome="failed", error=words, restart=self._unwhole, cause=failed.cause)
 
     async def _keep(self, tried: _Tried) -> str:
         """Puts aside what was applied, and says why it could not: it is in force all the same."""
@@ -302,20 +310,23 @@ class Reload:
         """What it means for permissions, beside the rules that were lost; nobody waits long for it."""
         if tried.old is None or tried.new is None:
             return Judged()
-        judging = asyncio.to_thread(judged, tried.old, tried.new, self._clock.now(), tried.stirred)
+        over = threading.Event()
+        judging = asyncio.to_thread(judged, tried.old, tried.new, self._clock.now(), tried.stirred, over.is_set)
         try:
             return await asyncio.wait_for(judging, JUDGING)
         except TimeoutError:
             return Judged((f"perhaps: to judge all calls takes more than {JUDGING:g} s; rules alone were compared",))
         except Exception as error:
             return Judged((f"perhaps: {_fault(error, 'a reload could not be judged')}",))
+        finally:
+            over.set()
 
     def _conclude(self, attempt: Attempt, cause: str) -> None:
         again = bool(cause) and cause == self._cause and attempt.trigger == "retry"
         if again and self.attempts[-1].trigger == "retry":
             self.attempts.pop()  # one that fails on and on would push out all that people did
         mended = bool(self.attempts and self.attempts[-1].differs)
-        self.attempts.append(attempt)
+        self.attempts.append(attempt.remembered())
         self.counts.add(attempt)
         self._cause = cause
         self._retried = self._retried if attempt.trigger == "retry" else 0
@@ -378,7 +389,8 @@ def _log(attempt: Attempt, again: bool, mended: bool) -> None:
     told = {"told": "reload"}
     match attempt.outcome:
         case "unchanged":
-            log.log(logging.WARNING if mended else logging.INFO, "%s", attempt.words, extra=told)
+            asked = attempt.trigger in PEOPLES or mended
+            log.log(logging.WARNING if asked else logging.INFO, "%s", attempt.words, extra=told)
         case "refused":
             errors = errors_of(attempt.diagnostics)
             more = f"\nand {len(errors) - TOLD} more" if len(errors) > TOLD else ""

@@ -87,6 +87,12 @@ class Bench:
         return [*self.reload.attempts]
 
 
+async def quiet() -> None:
+    """Until no attempt that was begun goes on, whoever began it."""
+    while begun := [task for task in asyncio.all_tasks() if task.get_name().startswith("reload (")]:
+        await asyncio.gather(*begun)
+
+
 def on(bench: Bench, scene: Callable[[Bench], Awaitable[None]]) -> None:
     async def whole() -> None:
         again = asyncio.create_task(bench.reload.retry())
@@ -130,6 +136,7 @@ def test_what_fails_after_the_swap_is_not_told_as_if_nothing_had_changed(tmp_pat
         assert "in force" in attempt.words and "nothing changed" not in attempt.words
         bench.amiss = None
         await bench.clock.advance(1000)
+        await quiet()
         assert len(bench.reload.attempts) == 1  # the same once more would find nothing to do
         again = await bench.reload.attempt("request")
         assert (again.outcome, again.in_force) == ("needs restart", True) and "reload 1" in again.restart[0]
@@ -313,11 +320,11 @@ def test_another_edit_begins_anew_and_a_refused_one_is_not_tried_again(tmp_path:
         assert [each.trigger for each in bench.reload.attempts] == ["edit", "retry", "edit"]
         assert (await bench.after(5))[-1].trigger == "retry"
         bench.spoil()
-        await bench.reload.look()
+        await bench.reload.attempt("edit")
         assert bench.reload.attempts[-1].outcome == "refused"
         known = len(bench.reload.attempts)
         await bench.clock.advance(1000)
-        await asyncio.sleep(0)
+        await quiet()
         assert len(bench.reload.attempts) == known and not bench.applied
 
     on(Bench(tmp_path), scene)
@@ -326,7 +333,10 @@ def test_another_edit_begins_anew_and_a_refused_one_is_not_tried_again(tmp_path:
 def test_a_failure_that_lasts_is_logged_once_and_pushes_nothing_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    heard: list[str] = []
+
     async def scene(bench: Bench) -> None:
+        bench.reload.hear(lambda attempt: heard.append(attempt.outcome))
         bench.edit("first")
         await bench.reload.look()
         bench.amiss = OSError("a fault that lasts")
@@ -338,6 +348,7 @@ def test_a_failure_that_lasts_is_logged_once_and_pushes_nothing_out(
         assert len(errors) == 1  # one reference for one fault
 
     on(Bench(tmp_path), scene)
+    assert heard == ["applied", "failed"]
     assert len([each for each in caplog.records if each.exc_info]) == 1
     assert len([each for each in caplog.records if each.levelname == "ERROR"]) == 2  # the fault, and the attempt
 
