@@ -38,19 +38,30 @@ Events = Callable[[Collection[Path], bool, Matters], AsyncIterator[object]]
 
 
 async def events(folders: Collection[Path], polling: bool, matters: Matters) -> AsyncIterator[object]:
-    """Raises OSError or RuntimeError where the system has no more watches to give."""
+    """Raises OSError or RuntimeError where the system has no more watches to give, and UnicodeError once something
+    became of a file whose name is no text."""
     from watchfiles import awatch
 
-    async for changes in awatch(
-        *folders,
-        watch_filter=lambda _, path: matters(path),
-        recursive=False,
-        step=_STEP,
-        debounce=_DEBOUNCE,
-        force_polling=polling,
-        ignore_permission_denied=False,  # it would also keep quiet about folders for which there are no more watches
-    ):
-        yield changes
+    try:
+        async for changes in awatch(
+            *folders,
+            watch_filter=lambda _, path: matters(path),
+            recursive=False,
+            step=_STEP,
+            debounce=_DEBOUNCE,
+            force_polling=polling,
+            ignore_permission_denied=False,  # else nothing is said of folders for which there are no more watches
+        ):
+            yield changes
+    except ExceptionGroup as group:  # of the library's own task
+        raise _told(group) from None
+
+
+def _told(error: Exception) -> Exception:
+    """What is really amiss."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return UnicodeError(str(error)) if "decode path" in str(error) else error
 
 
 class Watch:
@@ -157,6 +168,8 @@ class Watch:
             async for _ in self._events(list(armed), polling, lambda path: path in own or matters(path, self._names())):
                 self._gone = 0
                 self._stirred.set()
+        except UnicodeError:
+            pass  # what else was told with it is lost: it begins again, with a look
         except FileNotFoundError as error:  # between finding it and watching it
             self._gone += 1
             if self._gone > _MOST_GONE:

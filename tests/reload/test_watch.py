@@ -11,20 +11,22 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from doubles.house import Hasty, lived, project, until
 from openclaw.app import App
-from openclaw.clock import SystemClock
+from openclaw.clock import ManualClock, SystemClock
 from openclaw.errors import StorageFailed
 from openclaw.lastgood import last_good
 from openclaw.project import Options
 from openclaw.reading import contents_of, look, read
-from openclaw.watch import AGAIN, CHECK, Matters, Watch, events, matters
+from openclaw.watch import AGAIN, CHECK, QUIET, Matters, Watch, events, matters
 
 NOBODY = "http://127.0.0.1:9"  # a model that is never asked
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 class Looks:
@@ -93,13 +95,35 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_a_burst_is_one_look_and_what_is_saved_during_a_look_is_seen_by_the_next(root: Path) -> None:
-    async def scene(looks: Looks) -> None:
+    """Time stands still but for one quiet after the other: however long a burst takes, nobody looks before."""
+    clock, looks = ManualClock(NOW), Looks(root / "agents" / "main.md")
+
+    async def look() -> None:
+        await looks.look()
+        if looks.seen[-1] == "last":
+            looks.file.write_text("later")
+
+    async def passed() -> None:
+        """Until there is another look."""
+        known = len(looks.seen)
+        async with asyncio.timeout(60):
+            while len(looks.seen) == known:
+                await asyncio.sleep(0.01)
+                await clock.advance(QUIET)
+
+    async def scene() -> None:
+        await passed()
         for number in range(50):
             (root / "agents" / f"a{number}.md").write_text("x")
+            await asyncio.sleep(0.001)
         looks.file.write_text("last")
-        await looks.until(lambda: looks.seen[-1] == "last", "the burst")
+        assert looks.seen == ["0"]
+        await passed()
+        while looks.seen[-1] != "later":
+            await passed()
+        assert looks.seen[:2] == ["0", "last"] and set(looks.seen[2:]) <= {"later"}
 
-    assert len(watched(root, scene)) < 10
+    asyncio.run(over(Watch(lambda: [root, root / "agents"], clock), look, scene))
 
 
 def test_a_folder_that_is_never_quiet_is_looked_at_all_the_same_and_not_all_the_time(root: Path) -> None:
@@ -307,6 +331,22 @@ def test_a_folder_that_goes_while_it_is_being_watched_is_no_failure(
 
     asyncio.run(over(Watch(lambda: [root, root / "agents"], Hasty(), events=told), looks.look, scene))
     assert told.asked == [False] * 3 and warnings(caplog) == []
+
+
+def test_a_file_whose_name_is_no_text_ends_no_watch_and_is_nothing_to_speak_of(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks, told = Looks(root / "agents" / "main.md"), Told(OSError(), 0)
+
+    async def scene() -> None:
+        await looks.until(lambda: bool(looks.seen), "the first look")
+        Path(os.fsdecode(os.fsencode(root / "agents") + b"/caf\xe9.txt")).write_text("menu")
+        await looks.until(lambda: len(told.asked) > 1, "its being watched again")
+        looks.file.write_text("edited")
+        await looks.until(lambda: looks.seen[-1] == "edited", "an edit after it")
+
+    asyncio.run(over(Watch(lambda: [root, root / "agents"], Hasty(), events=told), looks.look, scene))
+    assert True not in told.asked and warnings(caplog) == []
 
 
 def test_a_folder_that_may_not_be_read_keeps_no_other_from_being_watched(
