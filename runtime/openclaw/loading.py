@@ -7,11 +7,13 @@ inside the project are not its own: those are loaded once per process, as anywhe
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
+from importlib.machinery import ExtensionFileLoader, FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -22,11 +24,40 @@ _RUNNING = frozenset(  # the Python that runs this, and this package: no project
     for folder in (os.path.dirname(os.__file__), sys.prefix, sys.base_prefix, os.path.dirname(__file__))  # noqa: PTH120
     for real in (os.path.abspath, os.path.realpath)
 )
+_QUOTED = re.compile(rb"""['"]([A-Za-z_][A-Za-z0-9_.]*)['"]""")
 _NEVER = frozenset({"openclaw", "__main__"})
 _locks: dict[str, Any] = vars(sys.modules["_frozen_importlib"]).get("_module_locks", {})  # by module, while imported
+_compiled: dict[str, str] = {}  # the digests of compiled modules as they were loaded: they stay until the process ends
 
 Read = Callable[[str], bytes | None]
 """A file of the project by its path there, with `/`; None where it is not known."""
+
+
+def replaced(root: Path) -> list[str]:
+    """Compiled modules of the project that are other files now than those this process loaded: of such ones the system
+    gives the first to whoever loads another from the same place."""
+    within = str(root.absolute()) + os.sep
+    ours = [(path, digest) for path, digest in list(_compiled.items()) if path.startswith(within)]
+    return sorted(path[len(within) :] for path, digest in ours if _digest(path) not in ("", digest))
+
+
+def _mended(list_: list[Any], before: list[Any], now: Any, ours: Any) -> list[Any]:
+    """The process's list as a project's code leaves it, with all that was in it before and once what was added to it,
+    for that is added each time; without what we put there ourselves."""
+    left = [*now] if isinstance(now, list) else []
+    if ours in left:
+        left.remove(ours)
+    left += before
+    list_[:] = [each for place, each in enumerate(left) if each not in left[:place]]
+    return list_
+
+
+def _digest(path: str) -> str:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 class Loading:
@@ -38,6 +69,7 @@ class Loading:
         self._read = read
         self._only = only
         self._modules: dict[str, ModuleType] = {}  # what was loaded so far: tools of one project share their modules
+        self._quoted: set[str] = set()  # what stands in quotes in them
         self._begun = False
         self._environments: dict[str, bool] = {}
 
@@ -49,18 +81,19 @@ class Loading:
             self._forget({name for name in list(sys.modules) if not self._is_at_its_place(name)})  # may be older
         self._begun, before = True, set(sys.modules)
         sys.modules.update(self._modules)
+        path, finders = (sys.path, [*sys.path]), (sys.meta_path, [*sys.meta_path])
         sys.path.insert(0, self._root)
         sys.meta_path.insert(0, finder)
-        for path, known in list(sys.path_importer_cache.items()):
-            if isinstance(known, FileFinder) and (path + os.sep).startswith(self._roots):
+        for folder, known in list(sys.path_importer_cache.items()):
+            if isinstance(known, FileFinder) and (folder + os.sep).startswith(self._roots):
                 known.invalidate_caches()  # of two saves within a tick of the clock it knows the first
         try:
             yield
         finally:
-            sys.meta_path.remove(finder)
-            if self._root in sys.path:
-                sys.path.remove(self._root)
-            sys.path[:] = dict.fromkeys(sys.path)  # a module that adds to it does so each time
+            sys.meta_path = _mended(*finders, sys.meta_path, finder)
+            sys.path = _mended(*path, sys.path, self._root)
+            for name in finder.compiled.keys() & sys.modules.keys():
+                _compiled.setdefault(*finder.compiled[name])
             self._modules = self._forget(before)
 
     def owns(self, path: str) -> bool:
@@ -82,7 +115,7 @@ class Loading:
         content = self._known(path)
         if content is None and self._only:
             raise self._other(name, path)
-        return _Source(name, path, content)
+        return _Source(name, path, content, self._quoted)
 
     def check(self, name: str, path: str) -> None:
         """Of what is not loaded from bytes: raises ImportError where it is not what may be imported."""
@@ -137,7 +170,10 @@ class Loading:
         if isinstance(file, str):
             return file.startswith(self._roots) and name.partition(".")[0] not in _NEVER and self.owns(file)
         try:
-            return name not in _NEVER and any(self.owns(folder + os.sep) for folder in known.get("__path__", ()))
+            return name not in _NEVER and (
+                any(self.owns(folder + os.sep) for folder in known.get("__path__", ()))
+                or (known.get("__spec__") is None and name in self._quoted)  # made by hand
+            )
         except Exception:  # the folder above it is gone from sys.modules
             return False
 
@@ -147,6 +183,7 @@ class _Finder:
 
     def __init__(self, loading: Loading) -> None:
         self._loading = loading
+        self.compiled: dict[str, tuple[str, str]] = {}  # path and digest of what was found, whether it loads or not
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         for finder in list(sys.meta_path):
@@ -157,18 +194,23 @@ class _Finder:
                     spec.loader, spec.cached = self._loading.loader(spec.loader.name, spec.loader.path), None
                 elif spec.has_location and spec.origin and self._loading.owns(spec.origin):
                     self._loading.check(name, spec.origin)
+                    if isinstance(spec.loader, ExtensionFileLoader):
+                        self.compiled[name] = spec.origin, _digest(spec.origin)
                 return spec
         return None
 
 
 class _Source(SourceFileLoader):
-    def __init__(self, name: str, path: str, content: bytes | None) -> None:
+    def __init__(self, name: str, path: str, content: bytes | None, quoted: set[str]) -> None:
         super().__init__(name, path)
         self._content = content
+        self._quoted = quoted
 
     def get_data(self, path: str) -> bytes:
         content, self._content = self._content, None  # once: whoever asks later wants what is on disk
-        return super().get_data(path) if content is None or path != self.path else content
+        found = super().get_data(path) if content is None or path != self.path else content
+        self._quoted.update(map(bytes.decode, _QUOTED.findall(found)))
+        return found
 
     def path_stats(self, path: str) -> Mapping[str, Any]:
         raise OSError("its bytecode is not asked for: of two saves within a second it may be that of the first")
