@@ -159,7 +159,7 @@ class Reload:
                 pass  # what is read there now may be the same
             folder, found = await self._settled()
         if found != self._seen:
-            await self.attempt("edit", folder)
+            await self.attempt("start" if self.last_good and not self._number else "edit", folder)
 
     def _home(self) -> Path:
         """Where the project is now. A link may lead elsewhere at any time, and a reading is of one folder."""

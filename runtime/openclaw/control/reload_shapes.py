@@ -19,7 +19,7 @@ COUNTED: Final[Schema] = {
 
 _ATTEMPT: Final[Mapping[str, Schema]] = {
     "number": COUNT,
-    "trigger": {"enum": ["edit", "request", "SIGHUP", "retry"]},
+    "trigger": {"enum": ["start", "edit", "request", "SIGHUP", "retry"]},
     "at": TIME,
     "seconds": {**NUMBER, "description": "From reading the files to having them in force."},
     "outcome": {

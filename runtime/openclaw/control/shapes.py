@@ -63,7 +63,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "not_offered": "this decision is not among those offered",
     "not_approver": "the token's holder may not answer this",
     "reload_refused": "the manifests have errors; nothing changed",
-    "reload_failed": "the manifests are valid and could not be applied; it is tried again by itself",
+    "reload_failed": "valid manifests were not applied, which is tried again by itself, or not wholly, with `in_force`",
     "hung_up": "the stream ended before the answer; fetch it",
     "storage_failed": "nothing could be written",
     "unavailable": "this cannot be done now",
