@@ -46,13 +46,13 @@ class Succession:
             if described.options.kind not in LISTENING:
                 change.made = self._intake.make(described)
                 change.beside = _is_another_bot(self._intake.running(change.key), change.made)
-        for change, described in wanted:
-            if described.options.kind in LISTENING:
-                await self._listen(change, described)
         until = self._clock.monotonic() + PROBE
         for change in self._changes:
             if isinstance(change.made, Probing):
                 await self._probe(change, change.made, max(until - self._clock.monotonic(), 0.0))
+        for change, described in wanted:  # last: from here on programs are let in that nobody serves before the swap
+            if described.options.kind in LISTENING:
+                await self._listen(change, described)
 
     # ── what listens ─────────────────────────────────────────────────────────────────────────────
 

@@ -25,6 +25,7 @@ from openclaw.attempts import Attempt
 from openclaw.clock import Clock
 from openclaw.parts import Kinds, Parts
 from openclaw.project import Options
+from reload.r_hands import free_port
 
 HTTP = f"http: {{kind: http, port: 0, token: {OPERATOR}}}"
 SIDE = AGENT.replace("default: true\n", "").replace("Main", "Side").replace("main.md", "side.md")
@@ -379,6 +380,27 @@ def test_a_bot_of_discord_is_tried_before_the_one_that_runs_gives_way(
             await until(lambda: len(guild.sent(private)) == 2, "the answer")
             assert guild.connections == 2
         assert [one["content"] for one in guild.sent(private)] == ["You said: are you there?", "You said: and now?"]
+
+    asyncio.run(main())
+
+
+def test_nobody_is_let_in_at_a_new_port_while_a_service_is_asked(
+    tmp_path: Path, model: MessagesServer, bot: TelegramServer
+) -> None:
+    async def main() -> None:
+        async with living(tmp_path, model, telegram(bot)) as live:
+            await polled(bot)
+            bot.hold("getMe")
+            port, asked = free_port(), len(bot.called("getMe"))
+            moved = HTTP.replace("port: 0", f"port: {port}")
+            asking = asyncio.create_task(live.channels(moved, telegram(bot, more=", groups: all")))
+            await until(lambda: len(bot.called("getMe")) > asked, "the question at the service")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", port)
+            bot.release("getMe")
+            assert (await asking).outcome == "applied"
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
 
     asyncio.run(main())
 
