@@ -13,14 +13,11 @@ from typing import Final
 
 from openclaw.manifest import document, placeholders, schema
 from openclaw.manifest.document import Document
-from openclaw.manifest.nodes import Node
 from openclaw.manifest.placeholders import Filled
 from openclaw.manifest.schema import Checked
 
 MOST_BYTES: Final = 1 << 20  # of text that is remembered; trees take some sixty times as much
 LONGEST: Final = 1 << 16  # of one file
-
-Fill = Callable[[str, Node], Filled]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
