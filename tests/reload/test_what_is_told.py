@@ -95,14 +95,14 @@ def test_judging_ends_soon_after_nobody_waits_for_it_any_more(tmp_path: Path) ->
 class Small:
     """A project on disk, and a reload whose snapshots come into force when they may."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, *, last_good: bool = False) -> None:
         self.root, self.clock = project(tmp_path / "project", NOBODY), ManualClock(NOON)
         reading = read(self.root, NOON)
         assert reading.compiled.snapshot is not None
         self.snapshot, self.may, self.begun = reading.compiled.snapshot, asyncio.Event(), asyncio.Event()
         self.amiss: Exception | None = None  # that is raised after the swap
         self.reload = Reload(self.root, tmp_path / "state", self.clock, lambda: self.snapshot, self._apply)
-        self.reload.begin(reading)
+        self.reload.begin(reading, last_good=last_good)
 
     async def _apply(self, snapshot: Snapshot, _: Folder) -> None:
         self.begun.set()
@@ -160,6 +160,22 @@ def test_what_failed_behind_the_swap_is_told_as_in_force_and_asks_for_a_restart_
         assert (attempt.outcome, attempt.in_force) == ("failed", True)
         assert attempt.restart and attempt.restart[0] in attempt.words
         assert small.reload.differs.startswith("the files on disk are in force, but not all that follows: reload 1")
+        await small.reload.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_what_a_start_on_a_broken_project_finds_is_no_edit(tmp_path: Path) -> None:
+    async def scene() -> None:
+        small = Small(tmp_path, last_good=True)
+        (small.root / "agents/main.yaml").write_text("unknown: 1\n")
+        await small.reload.look()
+        (small.root / "agents/main.yaml").write_text("unknown: 2\n")
+        await small.reload.look()
+        assert [(each.trigger, each.outcome) for each in small.reload.attempts] == [
+            ("start", "refused"),
+            ("edit", "refused"),
+        ]
         await small.reload.close()
 
     asyncio.run(asyncio.wait_for(scene(), 60))
