@@ -226,7 +226,7 @@ def test_only_the_tools_that_changed_code_is_part_of_are_named(tmp_path: Path) -
 # ── what runs is what was read ───────────────────────────────────────────────────────────────────
 
 
-def test_what_runs_is_what_was_read_whatever_is_on_disk_by_then(tmp_path: Path) -> None:
+def test_what_was_looked_at_and_became_another_meanwhile_is_read_anew_whole(tmp_path: Path) -> None:
     root = made(
         tmp_path, {"sums.py": TOOL.format("import own_part", "own_part.word"), "own_part.py": "word = 'read'\n"}
     )
@@ -235,21 +235,8 @@ def test_what_runs_is_what_was_read_whatever_is_on_disk_by_then(tmp_path: Path) 
     put(root, "own_part.py", "word = 'late'\n")
     put(root, "agents/main.md", "You are late.\n")
     found = read(root, NOW, folder=folder)
-    assert function(found)(1, 2) == "read"
-    assert found.contents == before.contents != contents_of(look(root, found.folder.more))
-    assert function(read(root, NOW))(1, 2) == "late"
-
-
-def test_a_reading_that_is_given_what_was_read_reads_nothing_again(tmp_path: Path) -> None:
-    root = made(tmp_path, {})
-    before = read(root, NOW)
-    folder = look(root, before.folder.more)
-    for name in folder.files:
-        (root / name).unlink()
-    put(root, "sums.py", "not even code")
-    again = read(root, NOW, folder=folder)
-    assert (function(again)(1, 2), again.contents) == ("3", before.contents)
-    assert again.folder.more.keys() == before.folder.more.keys()  # and what nobody asks for any more is not of it
+    assert (function(found)(1, 2), snapshot(found).agents["main"].soul) == ("late", "You are late.\n")
+    assert before.contents != found.contents == contents_of(look(root, found.folder.more))
 
 
 def test_code_and_variables_may_come_from_elsewhere(tmp_path: Path) -> None:
