@@ -235,7 +235,7 @@ def test_what_was_looked_at_and_became_another_meanwhile_is_read_anew_whole(tmp_
     put(root, "own_part.py", "word = 'late'\n")
     put(root, "agents/main.md", "You are late.\n")
     found = read(root, NOW, folder=folder)
-    assert (function(found)(1, 2), snapshot(found).agents["main"].soul) == ("late", "You are late.\n")
+    assert (function(found)(1, 2), snapshot(found).agents["main"].soul) == ("late", "You are late.")
     assert before.contents != found.contents == contents_of(look(root, found.folder.more))
 
 
