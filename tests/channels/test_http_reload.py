@@ -230,7 +230,7 @@ def test_a_busy_port_changes_nothing_names_the_place_and_leaks_nothing(
                 before = sockets()
                 for _ in range(10):
                     why = await site.edit(described(port=busy, token=f"{TOKEN}-new"), outcome="failed")
-                    assert sockets() == before
+                    await until(lambda: sockets() <= before, "the end of what it tried")
             assert f"channel http cannot listen on 127.0.0.1:{busy}" in why
             assert "another program, perhaps another runtime, listens there" in why
             again = await program.http.get("/api/status")
@@ -306,7 +306,7 @@ def test_where_the_wider_address_cannot_be_had_it_listens_again_where_it_did(
             assert listens(port)
             async with site.program(port) as fresh:
                 assert (await fresh.http.get("/api/status")).is_success
-            await until(lambda: sockets() == before, "the end of the connections")
+            await until(lambda: sockets() <= before, "the end of the connections")
 
     run(tmp_path, model, scene, described(port=port))
 

@@ -242,7 +242,7 @@ class Scene:
         return [attempt["outcome"] for attempt in await self.attempts() if attempt["outcome"] != "unchanged"]
 
     async def until(self, there: Callable[[list[Attempt]], Any], what: str) -> list[Attempt]:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not there(found := await self.attempts()):
             assert time.monotonic() < end, f"{what} did not come; attempts: {found}"
             await asyncio.sleep(0.01)
@@ -413,7 +413,7 @@ def play(
                 seen = await scene(on)
             table.show(r, what, expected, seen, await on.attempts(), on.ms)
 
-    asyncio.run(asyncio.wait_for(whole(), 120))
+    asyncio.run(asyncio.wait_for(whole(), 170))
     assert house.model.violations == []
 
 

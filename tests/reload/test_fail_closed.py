@@ -44,7 +44,6 @@ RULES = """\
 """
 FILES = {"tools.yaml": ALLOWS + RULES, "agents/main.yaml": AGENT.replace("add]", "add, write_file]")}
 NOBODY = "http://127.0.0.1:9"  # a model that is never asked
-LATE = ("edit", "unchanged")
 
 
 class Edited:
@@ -67,15 +66,14 @@ class Edited:
             (self.root / file).write_text(text)
 
     async def after(self, edit: Callable[[], object]) -> Attempt:
-        known = self._last()
-        edit()
-        await until(lambda: self._last() > known, "an attempt")
-        return self.app.reload.attempts[-1]
+        known = {attempt.number for attempt in self.app.reload.attempts}
 
-    def _last(self) -> int:
-        """Its number. A look that comes late for what somebody asked for before, and finds nothing, is none."""
-        found = [each.number for each in self.app.reload.attempts if (each.trigger, each.outcome) != LATE]
-        return max(found, default=0)
+        def new() -> list[Attempt]:
+            return [each for each in self.app.reload.attempts if each.number not in known]
+
+        edit()
+        await until(new, "an attempt")
+        return new()[-1]
 
 
 def in_a_runtime(tmp_path: Path, scene: Callable[[Edited], Awaitable[None]], files: Mapping[str, str] = FILES) -> None:
