@@ -14,6 +14,7 @@ NOBODY = "http://127.0.0.1:9"  # a model that is never asked
 WRITER = """\
 import os, sys
 path, pieces = sys.argv[1], 7
+sys.stdin.readline()
 for number in range(40):
     text = ("description: Talks " + "very " * 40 + str(number) + ".\\n" + sys.argv[2]).encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
@@ -51,6 +52,8 @@ def test_what_is_written_in_pieces_is_applied_whole_and_half_of_it_is_refused(tm
                     applied.append(app.supervisor.current.snapshot.agents["main"].description)
 
             app.reload.hear(hear)
+            go_on.write("\n")  # a start on half a project is another matter
+            go_on.flush()
             for last in (19, 39):
                 await told("half")
                 await until(lambda: app.reload.attempts and app.reload.attempts[-1].outcome == "refused", "the refusal")
