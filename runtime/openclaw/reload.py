@@ -25,7 +25,7 @@ from typing import Any
 from openclaw import shrinking
 from openclaw.attempts import Attempt, Counts, Outcome, concealed, errors_of, hidden
 from openclaw.clock import Clock
-from openclaw.errors import OpenClawError, StorageFailed
+from openclaw.errors import CredentialsError, OpenClawError, StorageFailed
 from openclaw.lastgood import keep
 from openclaw.manifest.diagnostic import Diagnostic, arrange
 from openclaw.manifest.folder import Folder
@@ -61,6 +61,7 @@ class _Tried:
     restart: tuple[str, ...] = ()
     error: str = ""
     cause: str = ""  # of a failure: the same for the same
+    final: bool = False  # to try again would come to the same
     in_force: bool = False
     folder: Folder | None = None
     old: Snapshot | None = None
@@ -231,7 +232,7 @@ class Reload:
                 tried.restart,
                 tried.in_force,
             )
-            self._conclude(attempt, tried.cause)
+            self._conclude(attempt, tried)
             return attempt
 
     async def _try(self, trigger: str, folder: Folder | None) -> _Tried:
@@ -280,7 +281,8 @@ class Reload:
     def _failed(self, error: Exception) -> _Tried:
         """What is no failure that was thought of has a reference, under which the log tells the rest."""
         if isinstance(error, OpenClawError):
-            return _Tried("failed", error=str(error), cause=str(error))
+            final = isinstance(error, CredentialsError)  # a service that is asked on and on locks a bot out
+            return _Tried("failed", error=str(error), cause=str(error), final=final)
         cause = repr(error)
         if cause != self._cause:
             self._faulty = _fault(error, "a reload failed")
@@ -321,7 +323,8 @@ class Reload:
         finally:
             over.set()
 
-    def _conclude(self, attempt: Attempt, cause: str) -> None:
+    def _conclude(self, attempt: Attempt, tried: _Tried) -> None:
+        cause = tried.cause
         again = bool(cause) and cause == self._cause and attempt.trigger == "retry"
         if again and self.attempts[-1].trigger == "retry":
             self.attempts.pop()  # one that fails on and on would push out all that people did
@@ -330,7 +333,7 @@ class Reload:
         self.counts.add(attempt)
         self._cause = cause
         self._retried = self._retried if attempt.trigger == "retry" else 0
-        failing = attempt.outcome == "failed" and not attempt.in_force
+        failing = attempt.outcome == "failed" and not attempt.in_force and not tried.final
         (self._failing.set if failing else self._failing.clear)()
         for hearer in [partial(_log, again=again, mended=mended), *(() if again else self._hearers)]:
             try:

@@ -17,7 +17,7 @@ from doubles.house import CHANNELS, Hasty, Program, lived, project, until
 from openclaw.app import App
 from openclaw.attempts import Attempt
 from openclaw.clock import ManualClock, settle
-from openclaw.errors import OpenClawError, StorageFailed
+from openclaw.errors import CredentialsError, OpenClawError, StorageFailed
 from openclaw.lastgood import last_good
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Snapshot
@@ -326,6 +326,19 @@ def test_another_edit_begins_anew_and_a_refused_one_is_not_tried_again(tmp_path:
         await bench.clock.advance(1000)
         await quiet()
         assert len(bench.reload.attempts) == known and not bench.applied
+
+    on(Bench(tmp_path), scene)
+
+
+def test_a_token_that_is_refused_is_not_tried_again(tmp_path: Path) -> None:
+    async def scene(bench: Bench) -> None:
+        bench.amiss = CredentialsError("the bot's token is refused")
+        await bench.failed()
+        await bench.clock.advance(1000)
+        await quiet()
+        assert [each.outcome for each in bench.reload.attempts] == ["failed"]
+        bench.amiss = None
+        assert (await bench.reload.attempt("request")).outcome == "applied"
 
     on(Bench(tmp_path), scene)
 
