@@ -104,13 +104,9 @@ export class StatusView {
   }
 }
 
-/** How what is on disk differs from what runs; empty where it does not. */
-function amiss({ last_good, differs, attempts }) {
-  if (!last_good && !differs) return "";
-  const last = attempts.at(-1)?.outcome;
-  if (last === "failed") return "The last edit could not be applied, and is tried again by itself.";
-  if (last === "needs restart") return "A part of the last edit waits for the runtime to be started again.";
-  return "The project on disk has errors. What was applied last keeps running.";
+/** How what is on disk differs from what runs, in the runtime's own words; empty where it does not. */
+function amiss({ differs }) {
+  return differs && `${differs[0].toUpperCase()}${differs.slice(1)}.`;
 }
 
 function card(title, ...children) {
