@@ -232,6 +232,9 @@ class Calls:
         both, scene = self._both, self._scene
         if away := both.away(attempt.tool, listed=self._listed):
             return Decision(Effect.DENY, away)
+        narrowed = both.narrowed(attempt.tool)
+        if narrowed and (wrong := input_problem(narrowed, completed(narrowed, attempt.input))):
+            return Decision(Effect.DENY, f"the tool was edited while this ran: {wrong}")
         asked = [attempt, *(_by(other, attempt) for other in scene.others())]
         rooms = scene.rooms or (lambda snapshot: scene.room)
         found = [decide(*each, self._bench.facts) for one in asked for each in both.judged(one, rooms)]

@@ -50,6 +50,16 @@ class Both:
             return f"{AWAY}: the memory of agent `{agent.id}` is another one now"
         return ""
 
+    def narrowed(self, tool: ToolSpec) -> ToolSpec | None:
+        """What of the input is described otherwise now, as a tool that asks for nothing else; None where nothing is.
+        What was added, dropped or renamed is for the next turn."""
+        now = self.now.tools.get(tool.name)
+        if now is None or now.input_schema == tool.input_schema:
+            return None
+        before, after = (one.input_schema.get("properties", {}) for one in (tool, now))
+        changed = {name: after[name] for name in before if name in after and after[name] != before[name]}
+        return replace(now, input_schema={"type": "object", "properties": changed}) if changed else None
+
     def looked_at(self, tool: ToolSpec) -> ToolSpec:
         """As the model is given it from now on: its service makes no call by itself that we have to look at now."""
         if self.now is self.began or not tool.options.get(UNASKED):
@@ -77,6 +87,10 @@ class Both:
 
     def _by_now(self, attempt: Attempt, room: str | None) -> Attempt:
         who, tool = sender(Address.parse(attempt.sender), self.now), self.now.tools.get(attempt.tool.name)
+        if tool is not None:  # what is a path or an address by now is judged as one
+            known = attempt.tool.input_schema.get("properties", {})
+            judged = {name: kind for name, kind in tool.judged.items() if name in known}
+            attempt = replace(attempt, tool=replace(attempt.tool, judged={**judged, **attempt.tool.judged}))
         writes = attempt.tool.options.get("writes")
         if writes and tool is not None and tool.options.get("writes") != writes:
             tool = replace(attempt.tool, options={**attempt.tool.options, "writes": tool.options.get("writes")})

@@ -119,6 +119,50 @@ def test_a_tool_that_is_taken_from_the_agent_or_from_the_project_is_not_called_b
     assert audit(state, "ran") == []
 
 
+PAYS = """\
+tools:
+  pay:
+    description: pays
+    shell: echo paid {amount} to {who}
+    input:
+      amount: {type: integer, description: how much}
+      who: {type: string, description: whom}
+policies:
+  works:
+    default: ask
+    rules: [{allow: [list_files, pay]}, {deny: pay, paths: ["**/*.key"]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("how much}", "how much, maximum: 50}", "the tool was edited while this ran: amount: 1000 is greater"),
+        ("type: string", "type: path", "denied by works/"),
+    ],
+)
+def test_a_turn_that_runs_is_held_to_what_a_tool_takes_by_now(
+    tmp_path: Path, model: MessagesServer, old: str, new: str, told: str
+) -> None:
+    root = project(tmp_path / "project", model.url, files={"tools.yaml": PAYS})
+    swap(root / "agents/main.yaml", ", add]", ", pay]")
+
+    async def scene(app: App, operator: Program) -> None:
+        async with held(app, operator, model, tool("pay", amount=1000, who="the.key")) as asking:
+            swap(root / "tools.yaml", old, new)
+            await edited(app)
+        reply = (await asking).json()["reply"]
+        assert told in reply and "paid" not in reply
+        swap(root / "tools.yaml", new, old)
+        await edited(app)
+        async with held(app, operator, model, tool("pay", amount=1000, who="me")) as asking:
+            swap(root / "tools.yaml", "description: whom}", "description: to whom, default: you}")
+            await edited(app)
+        assert "paid 1000 to me" in (await asking).json()["reply"], "what fits runs as it began"
+
+    play(root, tmp_path / "state", scene)
+
+
 def test_a_turn_of_an_agent_that_is_gone_ends_under_the_floor_and_the_policy_of_that_name_in_force(
     tmp_path: Path, model: MessagesServer
 ) -> None:
