@@ -16,7 +16,7 @@ import pytest
 import openclaw
 from openclaw.adapters import importer
 from openclaw.loading import Loading, replaced
-from openclaw.manifest import modules
+from openclaw.manifest import listing, modules
 from openclaw.manifest.folder import Folder
 
 TOOL = '''\
@@ -130,3 +130,36 @@ def test_a_compiled_module_that_was_replaced_is_told_until_the_first_is_there_ag
     assert (answer(root), replaced(root)) == ("first", ["own_fast.so"])
     build("first")
     assert (answer(root), replaced(root)) == ("first", [])
+
+
+# ── where they are looked for ────────────────────────────────────────────────────────────────────
+
+TWICE = """
+import sys
+from openclaw.manifest.listing import modules
+looks = []
+sys.addaudithook(lambda event, _: looks.append(event) if event == "os.scandir" else None)
+first = list(modules(sys.argv[1], (".py",), deep=True))
+listed = len(looks)
+assert first == list(modules(sys.argv[1], (".py",), deep=True)) and "os.py" in first and "json/decoder.py" in first
+print(listed > 5, len(looks) - listed)
+"""
+
+
+def test_folders_that_did_not_change_are_not_listed_again() -> None:
+    library = str(Path(os.__file__).parent)
+    done = subprocess.run([sys.executable, "-c", TWICE, library], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["True", "0"], "")
+
+
+def test_modules_are_found_near_ones_first_and_none_that_is_hidden_or_installed(tmp_path: Path) -> None:
+    files = ("a/b/deep.py", "z.py", "a/__init__.py", "a/near.py", ".git/x.py", "a/site-packages/x.py", "env/x.py")
+    for file in (*files, "env/pyvenv.cfg", "a/note.md", "node_modules/x.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "round").symlink_to(tmp_path)
+    root = str(tmp_path)
+    assert list(listing.modules(root, (".py",), deep=True)) == ["z.py", "a/__init__.py", "a/near.py", "a/b/deep.py"]
+    assert list(listing.modules(root, (".py",), deep=False)) == ["z.py", "a/__init__.py"]
+    (tmp_path / "a" / "b" / "new.py").touch()
+    assert "a/b/new.py" in listing.modules(root, (".py",), deep=True)

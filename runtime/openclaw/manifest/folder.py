@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from openclaw.manifest import listing
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.near import near
 from openclaw.words import quote_line
@@ -109,8 +110,8 @@ class Folder:
         return content if isinstance(content, bytes) else None
 
     def modules(self, suffixes: tuple[str, ...], *, deep: bool) -> list[str]:
-        """The project's files of code: those at its top and the packages there, or all. Not what is hidden or a
-        virtual environment; at most as many as are looked at elsewhere."""
+        """The project's files of code: those at its top and the packages there, or all. Not what is hidden or
+        installed there; at most as many as are looked at elsewhere."""
         if not self.on_disk:
             return [file for file in self.files if file.endswith(suffixes)]
         if (suffixes, deep) not in self.listed:
@@ -118,7 +119,7 @@ class Folder:
         return self.listed[suffixes, deep]
 
     def _modules(self, suffixes: tuple[str, ...], deep: bool) -> list[str]:
-        return sorted(islice(_modules(Path(self.root), suffixes, deep), MOST_MODULES))
+        return sorted(islice(listing.modules(self.root, suffixes, deep=deep), MOST_MODULES))
 
     def still(self) -> bool:
         """Whether all of it is as it was when it was read: then there was a moment when it was so."""
@@ -158,21 +159,6 @@ class _Walk:
 
     problems: list[Diagnostic]
     left: int = MOST_ENTRIES
-
-
-def _modules(root: Path, suffixes: tuple[str, ...], deep: bool) -> Iterator[str]:
-    for path, folders, files in os.walk(root):
-        here = os.path.relpath(path, root)
-        depth = 0 if here == "." else here.count(os.sep) + 1
-        environment = depth > 0 and "pyvenv.cfg" in files
-        folders[:] = [] if environment or (depth and not deep) else [name for name in sorted(folders) if _walked(name)]
-        for name in [] if environment else sorted(files):
-            if name.endswith(suffixes) and (deep or depth == 0 or name == "__init__.py"):
-                yield name if here == "." else f"{here}/{name}".replace(os.sep, "/")
-
-
-def _walked(name: str) -> bool:
-    return not name.startswith(".") and name not in ("__pycache__", "node_modules")
 
 
 def _found(root: Path, problems: list[Diagnostic]) -> Iterator[tuple[str, Path]]:
