@@ -81,6 +81,7 @@ class Watch:
         self._stirred = asyncio.Event()
         self._polling = is_polled(os.environ)  # as whoever started this wants it, or the system must have it
         self._again: float | None = None  # where the system refused to tell of changes: when it is asked again
+        self._unheard = False  # whether there is a folder that cannot be watched because of its name
         self._gone = 0
         self._failed = 0  # looks, one after another
         self._next = 0.0  # when to look again after those
@@ -98,7 +99,7 @@ class Watch:
 
     async def _armed(self, changed: Callable[[], Awaitable[None]]) -> None:
         """Until a folder was replaced, the watch broke off, or another way to watch is due."""
-        armed = _identities(self._folders())
+        armed = self._there()
         polling = self._polling or not self._is_due()
         pump = asyncio.create_task(self._pump(armed, polling))
         try:
@@ -126,8 +127,13 @@ class Watch:
             if pump.done():
                 await self._clock.sleep(CHECK if polling else 0)
                 return
-            if _identities(self._folders()) != armed or (polling and not self._polling and self._is_due()):
+            if self._there() != armed or (polling and not self._polling and self._is_due()):
                 return
+
+    def _there(self) -> dict[Path, _Identity]:
+        folders = list(self._folders())
+        self._unheard = not all(map(_is_text, folders))
+        return _identities(folders)
 
     def _is_due(self) -> bool:
         return self._again is None or self._clock.monotonic() >= self._again
@@ -153,7 +159,8 @@ class Watch:
             waiting.cancel()
             timer.cancel()
         late = self._failed > 0 and self._clock.monotonic() >= self._next
-        return self._stirred.is_set() or polling or late  # polling may miss the second of two quick saves
+        # polling may miss the second of two quick saves
+        return self._stirred.is_set() or polling or self._unheard or late
 
     async def _quiet(self) -> None:
         started = self._clock.monotonic()
@@ -222,9 +229,12 @@ def _identities(folders: Iterable[Path]) -> dict[Path, _Identity]:
     that nothing can be asked about because of its name, is not watched: if it failed, no other would be."""
     found = {}
     for folder in folders:
-        with contextlib.suppress(OSError, ValueError):  # the latter of a name that no folder can have, or is no text
-            str(folder).encode()
+        with contextlib.suppress(OSError, ValueError):  # the latter of a name that no folder can have
             status = folder.stat()
-            if os.access(folder, os.R_OK):
+            if _is_text(folder) and os.access(folder, os.R_OK):
                 found[folder] = (status.st_dev, status.st_ino)
     return found
+
+
+def _is_text(folder: Path) -> bool:
+    return str(folder).isascii() or os.fsencode(folder).decode("utf-8", "replace") == str(folder)

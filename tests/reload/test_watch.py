@@ -397,6 +397,23 @@ def test_a_folder_whose_name_none_can_have_or_is_no_text_keeps_no_other_from_bei
     assert warnings(caplog) == []
 
 
+def test_a_project_whose_own_path_is_no_text_is_looked_at_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    agents = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")) / "agents"
+    agents.mkdir(parents=True)
+    looks = Looks(agents / "main.md")
+    looks.file.write_text("first")
+
+    async def scene() -> None:
+        await looks.until(lambda: bool(looks.seen), "the first look")
+        looks.file.write_text("edited")
+        await looks.until(lambda: looks.seen[-1] == "edited", "an edit")
+
+    asyncio.run(over(Watch(lambda: [agents.parent, agents], Hasty(), events=events), looks.look, scene))
+    assert warnings(caplog) == []
+
+
 def test_a_look_that_fails_is_told_with_its_traceback_and_the_watch_goes_on(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
