@@ -25,6 +25,7 @@ from reload.r_house import FIRST, LOOKS, STRICTER, Cold, House, Scene, Table, do
 
 PRELOADED = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 slow = pytest.mark.slow
+POOLED = 8  # threads and connections that are made as they are needed, and kept
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_r15_another_port_the_same_port_elsewhere_and_a_port_that_is_taken(
 
 
 async def until_serves(program: Program) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while True:
         try:
             if (await program.http.get("/healthz")).is_success:
@@ -128,23 +129,24 @@ def test_r16_a_heartbeat_due_in_the_second_of_a_reload_fires_once(
 
     async def scene(on: Scene) -> str:
         file, n, fired = on.root / "heartbeats.yaml", 0, list[dict[str, Any]]()
-        end = time.monotonic() + 90
+        end = time.monotonic() + 120
         while not fired:
             assert time.monotonic() < end, "no minute came"
             n += 1
             file.write_text(BEAT.format(n=n))
             assert (await on.post()).json()["outcome"] in ("applied", "unchanged")
             fired = on.asked("beat of ")
-        for _ in range(10):
-            n += 1
-            await on.after(write(file, BEAT.format(n=n)))
+        async with on.held():  # not all the time: a minute may be longer than a model is waited for
+            for _ in range(10):
+                n += 1
+                await on.after(write(file, BEAT.format(n=n)))
         runs = (await on.operator.http.get("/api/heartbeats/history?heartbeat=beat")).json()["runs"]
         instants = [run["scheduled"] for run in runs]
         assert len(instants) == len(set(instants)) == len(on.asked("beat of ")), runs
         return f"{len(instants)} fire, {n} reloads"
 
     with house:
-        play(table, house, "R16", "a heartbeat's edits over its minute", "fires once", scene)
+        play(table, house, "R16", "a heartbeat's edits over its minute", "fires once", scene, held=False)
 
 
 @slow
@@ -155,7 +157,7 @@ def test_r17_a_restart_on_a_broken_file_runs_what_was_applied_last(
     with House(tmp_path, model) as house:
         asyncio.run(house.process.address())
         house.process.process.terminate()
-        assert house.process.process.wait(15) == 0
+        assert house.process.process.wait(60) == 0
         (house.root / "tools.yaml").write_text(worse)
         strict = warm.run([*house.command, "run", "--strict"], cwd=tmp_path, env=house.plain, timeout=60)
         assert strict.returncode == 3 and b"tools.yaml" in strict.stderr
@@ -177,7 +179,7 @@ def test_r17_a_restart_on_a_broken_file_runs_what_was_applied_last(
                 table.show("R17", "restart on a broken tools.yaml", "last good, loudly; --strict: exit 3", seen,
                       await on.attempts(), on.ms)  # fmt: skip
 
-        asyncio.run(asyncio.wait_for(scene(), 60))
+        asyncio.run(asyncio.wait_for(scene(), 150))
 
 
 @slow
@@ -197,7 +199,7 @@ def test_r18_many_reloads_leave_nothing_behind(tmp_path: Path, table: Table, mod
 
         before, after = await rounds(60), await rounds(140)
         for name in ("fds", "threads", "sockets"):
-            assert after[name] <= before[name] + 1, (before, after)
+            assert after[name] <= before[name] + POOLED, (before, after)
         assert after["kB"] - before["kB"] < 8192, (before, after)
         return f"{before} -> {after}"
 
@@ -238,7 +240,7 @@ def test_r20_where_files_are_polled_the_last_of_two_quick_saves_wins(
             file.write_text(f"{soul(f'later {n}')}\n")
             saved = time.monotonic()
             while await on.told() != soul(f"later {n}"):
-                assert time.monotonic() < saved + 30
+                assert time.monotonic() < saved + 60
             on.ms.append((time.monotonic() - saved) * 1000)
         return "the last one"
 
@@ -278,13 +280,13 @@ def test_r21_an_edit_between_reading_and_watching_is_not_missed(
         (house.root / ".go-on").touch()
         async with Program(await house.process.address()) as operator:
             on = Scene(house, operator, 0)
-            await on.until(lambda found: [a for a in found if a["outcome"] == "applied"], "the edit")
-            assert await on.told() == soul("second")
+            while await on.told() != soul("second"):  # noqa: ASYNC110 - the start itself may have read it, once more
+                await asyncio.sleep(0.1)
             table.show("R21", "edited while the start imports a module", "live", "live without another save",
                   await on.attempts(), on.ms)  # fmt: skip
 
     with house:
-        asyncio.run(asyncio.wait_for(scene(), 60))
+        asyncio.run(asyncio.wait_for(scene(), 150))
 
 
 @slow
@@ -297,7 +299,7 @@ def test_r22_after_a_bad_first_start_it_comes_up_when_it_is_mended(
     whole = (house.root / "agents/main.yaml").read_text()
     (house.root / "agents/main.yaml").write_text("name: [\n")
     with house:
-        assert house.process.process.wait(30) == 3
+        assert house.process.process.wait(90) == 3
         assert "agents/main.yaml" in house.process.log
         (house.root / "agents/main.yaml").write_text(whole)
         house.again()
@@ -319,4 +321,4 @@ def test_r22_after_a_bad_first_start_it_comes_up_when_it_is_mended(
                 table.show("R22", "bad first start, mended", "comes up", "exit 3; with last good: same process, live",
                       await on.attempts(), on.ms)  # fmt: skip
 
-        asyncio.run(asyncio.wait_for(scene(), 60))
+        asyncio.run(asyncio.wait_for(scene(), 150))
