@@ -173,10 +173,13 @@ class Process:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(5)
+                self.process.wait(30)
+                raise
+        if kind is None:
+            assert "something did not end when it was asked to" not in self.log, self.log
 
     @property
     def log(self) -> str:
@@ -190,5 +193,5 @@ class Process:
             found = [line for line in self.log.splitlines() if line.startswith("HTTP at ")]
             return found[0].split()[2].rstrip(",") if found else None
 
-        where: str = await until(told, "the address")
+        where: str = await until(told, "the address", 90)
         return where
