@@ -36,6 +36,7 @@ from openclaw.stores._portable import continued, parsed
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory, Remembered
+from openclaw.words import printable
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,8 @@ class Desk:
         return {
             "version": openclaw.__version__,
             "pid": os.getpid(),
-            "project": str(self.house.project),
-            "state": str(self.house.state),
+            "project": printable(str(self.house.project)),
+            "state": printable(str(self.house.state)),
             "demo": self.demo,
             "uptime_seconds": round(self.clock.monotonic() - self.started, 1),
             "snapshot": {"digest": generation.snapshot.digest[:12], "generation": generation.number},

@@ -18,6 +18,7 @@ import pytest
 
 from doubles.house import Hasty, lived, project, until
 from openclaw.app import App
+from openclaw.cli._running import differs
 from openclaw.clock import ManualClock, SystemClock
 from openclaw.errors import StorageFailed
 from openclaw.lastgood import last_good
@@ -580,5 +581,17 @@ def test_an_edit_of_what_a_link_leads_to_is_applied_wherever_it_is(tmp_path: Pat
             (tmp_path / "far/next").replace(tmp_path / "far/soul")
             await until(lambda: "same.txt" in app.reload.names(), "the link being followed")
             assert await after(lambda: same.write_text("You are three.\n")) == ("applied", ("agent main changed",))
+
+    asyncio.run(scene())
+
+
+def test_a_project_whose_own_path_is_no_text_says_how_it_is_doing(tmp_path: Path) -> None:
+    root = project(Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")), NOBODY)
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state") as (_, program):
+            answer = await program.http.get("/api/status")
+            assert (answer.status_code, answer.json()["project"]) == (200, f"{tmp_path}/caf\ufffd")
+            assert "another version" in await asyncio.to_thread(differs, tmp_path / "state", root, "0")
 
     asyncio.run(scene())

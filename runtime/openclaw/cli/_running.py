@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from openclaw.words import printable
+
 SOCKET: Final = "control.sock"  # as in openclaw.control, which brings asyncio along
 _LONGEST: Final = 100  # bytes of a path that the kernel takes
 PATIENCE: Final = 2.0  # seconds, for all of it: a runtime that is busy answers late, and where none is, nobody waits
@@ -25,7 +27,7 @@ def differs(state: Path, project: Path, digest: str | None, patience: float = PA
     """Empty where no runtime runs this project, or as it is on disk. `digest`: of what is on disk, where that is valid
     and was read as the runtime reads it."""
     status = _status(state, patience)
-    if status.get("project") != str(project):
+    if status.get("project") != printable(str(project)):
         return ""
     words, last = status.get("differs"), status.get("last_success")
     if isinstance(words, str) and words:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from openclaw.cli import place
 from openclaw.errors import ProjectInvalid, StateError, UsageError
+from openclaw.words import printable
 
 if TYPE_CHECKING:
     from openclaw.manifest.folder import Folder
@@ -77,7 +78,7 @@ def _running(args: argparse.Namespace) -> str | None:
 
     with _client.running(args.state) as runtime:
         status = runtime.get("status") if runtime is not None else None
-    if status is None or Path(status["project"]) != args.project.resolve():
+    if status is None or status["project"] != printable(str(args.project.resolve())):
         return None
     return f"the running runtime (process {status['pid']})"
 

@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 from openclaw.manifest import listing
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.near import near
-from openclaw.words import quote_line
+from openclaw.words import printable, quote_line
 
 MOST_BYTES: Final = (1 << 20) + 1  # one more than a manifest may have, so that too much is noticed
 MOST_CODE: Final = 1 << 24  # bytes of a module; compiled ones are large
@@ -261,11 +261,6 @@ def _is_folder(entry: os.DirEntry[str], file: str, problems: list[Diagnostic]) -
     except OSError as failure:
         problems.append(error("file", Span(file), f"{file} cannot be read: {_reason(failure)}"))
         return False
-
-
-def printable(name: str) -> str:
-    """A name as every output can hold it."""
-    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def no_text(name: str, file: str) -> Diagnostic | None:
