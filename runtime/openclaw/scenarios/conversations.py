@@ -21,7 +21,7 @@ from openclaw.messages import Address, Answered, Approval, Finished, Message, Pr
 from openclaw.moments import duration
 from openclaw.providers.steps import Answer, Steps
 from openclaw.reading import Reading
-from openclaw.reload import Attempt
+from openclaw.reload import ASKED, Attempt
 from openclaw.scenarios import lives
 from openclaw.scenarios.document import Conversation, Correction, Failure, Outcome, Place, Step, Used
 from openclaw.scenarios.expectations import held
@@ -287,7 +287,7 @@ class _Course:
         if not self.files.edits:  # rules that decide from now on may stand elsewhere
             self.rules = self._decided()
         self.files.edits.update(edits)
-        attempt = await self.now.lives.app.reload.attempt("a step")
+        attempt = await self.now.lives.app.reload.attempt(ASKED)  # a step writes whole files
         await self.now.lives.rest()
         sound = attempt.outcome == "applied"
         self.now.loose = Loose(self.at, "reload", attempt.outcome, _words(attempt), sound)

@@ -23,8 +23,7 @@ CODES: Final[dict[str, Code]] = {
         good={"tools.yaml": f"# {'x' * 60}\n{TOOLS}"},
     ),
     "cut-off": Code(
-        "A file does not end where the applied one went on with prohibitions, nor within a line; half of a file never "
-        "loosens anything.",
+        "A file does not end where the applied one went on with prohibitions, nor within a line of it.",
         unshown="It is told by a running runtime or at its start, of a save after which a file is gone or breaks off, so "
         "that ask and deny rules, approvers, owners, limits or part of what runs unasked are missing, or ends within a "
         "line of what was applied.",
