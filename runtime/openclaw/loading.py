@@ -78,7 +78,7 @@ class Loading:
         """The project's folder is searched first, and its modules are forgotten afterwards. One at a time."""
         finder = _Finder(self)
         if not self._begun:
-            self._forget({name for name in list(sys.modules) if not self._is_at_its_place(name)})  # may be older
+            self._forget({name for name, module in list(sys.modules.items()) if self._is_others(name, module)})
         self._begun, before = True, set(sys.modules)
         sys.modules.update(self._modules)
         path, finders = (sys.path, [*sys.path]), (sys.meta_path, [*sys.meta_path])
@@ -156,13 +156,16 @@ class Loading:
                 loaded[above].__dict__.pop(last, None)  # else `from above import last` would find it
         return own
 
-    def _is_at_its_place(self, name: str) -> bool:
-        """Whether importing this name would find the project's file that was loaded as it. Whoever runs us from the
-        project's folder may have modules there under other names, which are no tools'."""
-        file = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
+    def _is_others(self, name: str, module: ModuleType) -> bool:
+        """Whether importing this name would not find the project's file that was loaded as it. Whoever runs us from
+        the project's folder may have modules there under other names, which are no tools'."""
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if not isinstance(file, str) or not file.startswith(self._roots):
+            return isinstance(file, str)
         place = name.replace(".", os.sep)
-        stems = tuple(f"{root}{place}{end}" for root in self._roots for end in (".", f"{os.sep}__init__."))
-        return not isinstance(file, str) or file.startswith(stems)
+        return not file.startswith(
+            tuple(f"{root}{place}{end}" for root in self._roots for end in (".", f"{os.sep}__init__."))
+        )
 
     def _is_own(self, name: str, module: ModuleType) -> bool:
         known: Mapping[str, Any] = getattr(module, "__dict__", {})  # asking the module itself may load things
