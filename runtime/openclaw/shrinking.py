@@ -256,7 +256,7 @@ def _of_people(old: Snapshot, new: Snapshot) -> Iterator[_Loss]:
         if new.rooms.get(name, Room(room.name, room.id)) != room:
             yield _Loss(f"room {name}", ("channels.yaml",))
     for name, channel in old.channels.items():
-        if name in new.channels and _guarding(channel) != _guarding(new.channels[name]):
+        if name in new.channels and _admits_more(channel, new.channels[name]):
             yield _Loss(f"whom and what channel {name} admits", ("channels.yaml",))
 
 
@@ -264,11 +264,32 @@ def _standing(person: Person) -> Any:
     return person.ids, person.owner, person.groups
 
 
-def _guarding(channel: Channel) -> Any:
-    """What keeps somebody or something out."""
-    keys = ("strangers", "groups", "tokens", "hooks", "limits")
-    options = {key: value for key, value in channel.options.options.items() if key in keys}
-    return channel.agent, channel.agents, channel.allow, channel.skipped, options
+def _admits_more(old: Channel, new: Channel) -> bool:
+    """Whether somebody or something may come in, or to an agent, that could not before. A sender, a token or a hook
+    that is gone takes nothing with it but itself: whoever withdraws one wants it gone at once."""
+    before, after = old.options.options, new.options.options
+    return (
+        _is_wider(old.allow, new.allow)
+        or _is_wider(old.agents, new.agents)
+        or (old.skipped is not None and old.skipped != new.skipped)
+        or old.agent != new.agent
+        or any(before.get(key) != after.get(key) for key in ("strangers", "groups", "limits"))
+        or any(
+            _entries(before, key).get(name, one) != one
+            for key in ("tokens", "hooks")
+            for name, one in _entries(after, key).items()
+        )
+    )
+
+
+def _is_wider(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> bool:
+    """None stands for all that come into question."""
+    return old is not None and (new is None or not set(new) <= set(old))
+
+
+def _entries(options: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = options.get(key) or {}
+    return found
 
 
 def _of_agents(old: Snapshot, new: Snapshot, before: Folder, after: Folder) -> Iterator[_Loss]:

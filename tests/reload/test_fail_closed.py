@@ -417,6 +417,48 @@ def test_what_a_person_says_is_not_held(files: Mapping[str, str | None]) -> None
     assert judged(files) is None
 
 
+WAYS_IN = """\
+people: {ada: {ids: ["http:operator/ada"], owner: true}}
+channels:
+  bot:
+    kind: telegram
+    token: 1:a
+  http:
+    kind: http
+    port: 0
+    tokens:
+      shop: {secret: "${A_TOKEN:-1123456789abcdef}", scopes: [chat]}
+      guest: {secret: "${B_TOKEN:-2123456789abcdef}", scopes: [chat]}
+"""
+SENDERS = """\
+people: {ada: {ids: ["http:operator/ada"], owner: true}}
+channels:
+  http: {kind: http, port: 0}
+  bot:
+    kind: telegram
+    token: 1:a
+    allow:
+    - 5
+    - 6
+"""
+
+
+@pytest.mark.parametrize(("text", "last"), [(WAYS_IN, "      guest"), (SENDERS, "    - 6")], ids=["token", "sender"])
+def test_what_is_withdrawn_at_the_end_of_a_file_is_withdrawn_at_once(text: str, last: str) -> None:
+    before, old = compiled(after({"channels.yaml": text}))
+    now, new = compiled(after({"channels.yaml": text.partition(last)[0]}))
+    assert old is not None and new is not None
+    assert shrinking.held(before, old, now, new) is None
+
+
+def test_a_list_of_senders_that_goes_missing_is_held() -> None:
+    before, old = compiled(after({"channels.yaml": SENDERS}))
+    now, new = compiled(after({"channels.yaml": SENDERS.partition("    allow")[0]}))
+    assert old is not None and new is not None
+    found = shrinking.held(before, old, now, new)
+    assert found is not None and "whom and what channel bot admits" in found.diagnostics[0].message
+
+
 NARROW = """\
 # a comment
 policies:
