@@ -24,7 +24,7 @@ from typing import Any
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "hot-reload-session.md"
-WIDTH, HEIGHT = 94, 40  # no line breaks where a digit more would move it
+WIDTH, HEIGHT = 140, 40  # what holds a duration must not be wrapped, for its digits differ
 FILES = {
     "agents/main.yaml": """\
 name: Main
