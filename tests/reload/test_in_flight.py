@@ -22,6 +22,8 @@ from doubles.messages_server import MessagesServer, Reply, thinking, tool
 from doubles.telegram_house import ANA, answered
 from doubles.telegram_server import TOKEN, TelegramServer
 from openclaw.app import App
+from openclaw.clock import ManualClock, settle
+from openclaw.idling import AFTER
 from openclaw.messages import Call, Compaction
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -537,6 +539,42 @@ def test_whoever_waits_over_http_reads_why_a_question_was_withdrawn(tmp_path: Pa
         assert "the question was withdrawn: agent `side` was taken away" in found[-1][1]["reply"]
 
     play(root, tmp_path / "state", scene)
+
+
+def test_a_summary_that_is_made_while_nothing_is_going_on_ends_with_the_model_it_began_with(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    side = SIDE + "compaction: {at_tokens: 4000, keep_tokens: 1000}\n"
+    root = project(tmp_path / "project", model.url, files={"agents/side.yaml": side})
+    state, go_on, clock = tmp_path / "state", threading.Event(), ManualClock(NOON)
+    for number in range(3):
+        usage = {"input_tokens": 500 + 1300 * number, "output_tokens": 1300}
+        model.say(Reply({"type": "text", "text": f"{number} " * 2000}, usage=usage, piece=4000))
+    model.say(Reply({"type": "text", "text": "a summary of all that"}, until=go_on))
+
+    async def scene(app: App, operator: Program) -> None:
+        for number in range(3):
+            await operator.say(f"/side {number}", sender="ana")
+        await until(lambda: not app.sessions.busy, "the end of the last turn")  # from then on it counts as quiet
+        await settle()
+        await clock.advance(AFTER + 1)
+        await until(lambda: len(model.requests) == 4, "the summary")
+        swap(root / "models.yaml", "test-key", "other-key")
+        (root / "agents/main.md").write_text("You are the second soul.\n")
+        await edited(app)
+        go_on.set()
+        async with asyncio.timeout(60):
+            while not await summed_up(app, "agent:side:http:operator/ana"):  # noqa: ASYNC110 - a journal has no event
+                await asyncio.sleep(0.01)
+        assert (await operator.say("go on", sender="ana")).json()["reply"] == "go on"
+
+    async def whole() -> None:
+        async with lived(root, state, clock=clock) as (app, operator):
+            await asyncio.wait_for(scene(app, operator), 100)
+
+    asyncio.run(whole())
+    keys = [request.headers.get("x-api-key") for request in model.requests]
+    assert keys == ["test-key"] * 4 + ["other-key"]
 
 
 async def summed_up(app: App, session: str) -> bool:
