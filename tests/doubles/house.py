@@ -77,6 +77,20 @@ def project(root: Path, url: str, *, key: str = "test-key", files: Mapping[str, 
     return root
 
 
+class Leaping(SystemClock):
+    """A clock that can be put ahead; whoever sleeps beyond that wakes up."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        end = self.monotonic() + seconds
+        while (left := end - self.monotonic()) > 0:
+            await super().sleep(min(left, 0.05))
+
+
 class Hasty(SystemClock):
     """A clock on which time runs fifty times as fast, until it is told to walk."""
 

@@ -6,27 +6,25 @@ The whole runtime inside the test's loop, the model's double holding an answer b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from doubles.house import AGENT, MODELS, TOOLS, Process, Program, events, lived, project, until
+from doubles.house import AGENT, MODELS, TOOLS, Leaping, Process, Program, events, lived, project, until
 from doubles.house import TOKEN as OPERATOR
 from doubles.messages_server import MessagesServer, Reply, thinking, tool
 from doubles.telegram_house import ANA, answered
 from doubles.telegram_server import TOKEN, TelegramServer
 from openclaw.app import App
-from openclaw.clock import ManualClock, settle
 from openclaw.idling import AFTER
 from openclaw.messages import Call, Compaction
 
-NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SIDE = "name: Side\ndescription: Talks\nmodel: smart\ntools: [add]\npolicy: works\nprefix: /side\n"
 ASKS = TOOLS.replace("default: deny", "default: ask").replace("[list_files, add]", "[list_files]")
 Scene = Callable[[App, Program], Awaitable[None]]
@@ -546,7 +544,7 @@ def test_a_summary_that_is_made_while_nothing_is_going_on_ends_with_the_model_it
 ) -> None:
     side = SIDE + "compaction: {at_tokens: 4000, keep_tokens: 1000}\n"
     root = project(tmp_path / "project", model.url, files={"agents/side.yaml": side})
-    state, go_on, clock = tmp_path / "state", threading.Event(), ManualClock(NOON)
+    state, go_on, clock = tmp_path / "state", threading.Event(), Leaping()
     for number in range(3):
         usage = {"input_tokens": 500 + 1300 * number, "output_tokens": 1300}
         model.say(Reply({"type": "text", "text": f"{number} " * 2000}, usage=usage, piece=4000))
@@ -556,9 +554,12 @@ def test_a_summary_that_is_made_while_nothing_is_going_on_ends_with_the_model_it
         for number in range(3):
             await operator.say(f"/side {number}", sender="ana")
         await until(lambda: not app.sessions.busy, "the end of the last turn")  # from then on it counts as quiet
-        await settle()
-        await clock.advance(AFTER + 1)
-        await until(lambda: len(model.requests) == 4, "the summary")
+        for _ in range(5):  # when it begins to count as quiet is the runtime's affair
+            clock.ahead += AFTER + 1
+            with contextlib.suppress(AssertionError):
+                await until(lambda: len(model.requests) == 4, "the summary", 15)
+                break
+        assert len(model.requests) == 4
         swap(root / "models.yaml", "test-key", "other-key")
         (root / "agents/main.md").write_text("You are the second soul.\n")
         await edited(app)
