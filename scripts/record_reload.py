@@ -120,7 +120,7 @@ class Screen:
 
     def __init__(self, folder: Path, command: list[str]) -> None:
         self._base = ["tmux", "-S", str(folder / "tmux"), "-f", os.devnull]
-        left_out = ("ANTHROPIC_", "OPENCLAW_", "TMUX")
+        left_out = ("ANTHROPIC_", "OPENCLAW_", "TMUX", "COLUMNS", "LINES")
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
         self._environment |= {"NO_COLOR": "1", "LC_ALL": "C.UTF-8", "TERM": "xterm", "HOME": str(folder)}
         self._tmux("new-session", "-d", "-s", "s", "-x", str(WIDTH), "-y", str(HEIGHT), shlex.join(command))
