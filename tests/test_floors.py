@@ -16,18 +16,18 @@ FLOORS: dict[int, set[str]] = {
         "words", "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
         "note", "commands", "asking", "secrecy", "audit", "storing", "abilities",
     },
-    1: {"permissions", "schedule", "signature", "script", "moments"},
+    1: {"permissions", "schedule", "signature", "script", "moments", "listeners"},
     2: {"manifest", "bundle", "timetable"},
-    3: {"router", "plan", "prompt", "transcript", "plain", "essentials"},
+    3: {"router", "plan", "prompt", "transcript", "plain", "essentials", "tighter", "shrinking", "attempts", "lapsing"},
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
         "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "idling",
-        "space", "tidying", "summing",
+        "space", "tidying", "summing", "loading",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {
         "cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "reading", "lastgood",
-        "applying", "lapsing", "pending", "parts", "scenarios",
+        "restarts", "applying", "succession", "retiring", "presence", "pending", "parts", "scenarios",
     },
 }  # fmt: skip
 
@@ -45,6 +45,8 @@ NEIGHBOURS = {
     ("plain", "transcript"),  # both show entries
     ("essentials", "plain"),
     ("plan", "router"),  # who reaches whom is as the router admits
+    ("shrinking", "plan"),  # what an edit takes away is told as plans tell it
+    ("adapters", "loading"),  # a kind of the project is its own module
     ("supervisor", "adapters"),  # opens what it finds by name
 }
 FREE = {0, 2, 6}  # the words, the compiler's own rooms, and the top, where everything meets

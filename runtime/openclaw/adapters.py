@@ -1,8 +1,8 @@
 """Finds code by name: the kinds of our own folders, and the Python tools of a project. The only importing by name.
 
 A kind is a file: `channels/telegram.py` is the kind `telegram`, imported when a manifest chooses it and never
-before. A project's own modules are loaded afresh at every call and never left in `sys.modules`, so that an
-edited file is an edited tool and a replaced one can be collected.
+before. A project's own modules are loaded afresh by every importer and never left in `sys.modules`; one that does not
+end its import is left to itself, in the thread that it was begun in.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import openclaw
 from openclaw.errors import UsageError
+from openclaw.loading import Loading, Read
 from openclaw.marker import MARK
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _CLASSES = {
     "doorbells": "Doorbell",
 }
 _importing = threading.Lock()  # sys.path and sys.modules are the process's
+IMPORTING = 30.0  # seconds that a module of a project may take to be imported, with all that it imports
 
 
 def kinds(folder: str) -> tuple[str, ...]:
@@ -56,19 +57,54 @@ def report(format: str) -> Any:
     return importlib.import_module(f"openclaw.manifest.reports.{format}")
 
 
-def importer(root: Path) -> Importer:
-    """Loads `module:function` from the project folder or from what is installed; problems are values."""
+def importer(root: Path, read: Read | None = None, only: bool = False, within: float = IMPORTING) -> Importer:
+    """Loads `module:function` from the project folder or from what is installed; problems are values. Each importer
+    loads a module once. `read`: what is run of the project's files, if not what is on disk; `only`: and nothing else
+    of them. After a module that did not end `within` seconds none is loaded any more."""
+    loading = Loading(root, read, only)
+    endless: list[ImportProblem] = []
 
     def load(reference: str) -> Callable[..., Any] | ImportProblem:
+        if endless:
+            return endless[0]
         module_name, _, name = reference.partition(":")
-        with _importing, _project_first(root):
-            try:
-                module = importlib.import_module(module_name)
-            except BaseException as error:  # whatever a project's module raises, even SystemExit, is its mistake
-                return _import_problem(module_name, error, root)
-        return _marked(module, module_name, name)
+        work = _Import(module_name, name, loading)
+        with _importing:
+            with loading.first():
+                work.start()
+                work.join(within)
+                found = work.found
+                if found is None:
+                    endless.append(_endless(module_name, within, loading, work))
+            if found is None:
+                loading.let_go()
+        return endless[0] if found is None else found
 
     return load
+
+
+class _Import(threading.Thread):
+    """An import in a thread of its own, which keeps no process from ending: nobody can end an import."""
+
+    def __init__(self, module: str, name: str, loading: Loading) -> None:
+        super().__init__(daemon=True, name=f"openclaw-import {module}")
+        self.found: Callable[..., Any] | ImportProblem | None = None
+        self._of = module, name, loading
+
+    def run(self) -> None:
+        module, name, loading = self._of
+        try:
+            self.found = _marked(importlib.import_module(module), module, name)
+        except BaseException as error:  # whatever a project's module raises, even SystemExit, is its mistake
+            self.found = _import_problem(module, error, loading)
+
+
+def _endless(module_name: str, within: float, loading: Loading, work: threading.Thread) -> ImportProblem:
+    from openclaw.signature import ImportProblem
+
+    frame = sys._current_frames().get(work.ident or 0)
+    file, line = loading.place(frame) or (None, None)
+    return ImportProblem("endless", f"module `{module_name}` did not end its import in {within:g} s", (), file, line)
 
 
 def _marked(module: ModuleType, module_name: str, name: str) -> Callable[..., Any] | ImportProblem:
@@ -86,24 +122,7 @@ def _marked(module: ModuleType, module_name: str, name: str) -> Callable[..., An
     return function
 
 
-@contextmanager
-def _project_first(root: Path) -> Iterator[None]:
-    """The project's folder is searched first, writes no bytecode, and its modules are forgotten afterwards."""
-    before, bytecode = set(sys.modules), sys.dont_write_bytecode
-    sys.path.insert(0, str(root))
-    sys.dont_write_bytecode = True
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = bytecode
-        sys.path.remove(str(root))
-        for name in set(sys.modules) - before:
-            if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(root):
-                del sys.modules[name]
-
-
-def _import_problem(module_name: str, error: BaseException, root: Path) -> ImportProblem:
+def _import_problem(module_name: str, error: BaseException, loading: Loading) -> ImportProblem:
     from openclaw.signature import ImportProblem
 
     if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
@@ -111,7 +130,7 @@ def _import_problem(module_name: str, error: BaseException, root: Path) -> Impor
     import traceback
 
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)]
+    own = [frame for frame in frames if loading.owns(frame.filename)]
     file, line = (own[-1].filename, own[-1].lineno) if own else (None, None)
     if isinstance(error, SyntaxError) and error.filename:
         file, line = error.filename, error.lineno

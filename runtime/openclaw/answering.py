@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from openclaw import commands, compaction, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock, Waits
-from openclaw.errors import DiskFull
+from openclaw.errors import AgentGone, DiskFull
 from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
@@ -44,6 +45,7 @@ from openclaw.shortening import IDLE, Failures, Shortening, notes
 from openclaw.space import waited_for
 from openclaw.supervisor import Generation, Supervisor
 from openclaw.tally import Tally
+from openclaw.tighter import Both
 from openclaw.tools.memory import Memory
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
@@ -54,10 +56,20 @@ _SEARCH = ToolCall("search", "memory_search", {"query": "everything"})  # which 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Where the runtime lives, as absolute paths."""
+    """Where the runtime lives, as absolute paths. `named`: its project as it was given; a link may come to lead
+    elsewhere."""
 
-    project: Path
+    named: Path
     state: Path
+
+    @property
+    def project(self) -> Path:
+        return Path(os.path.realpath(self.named))
+
+    @property
+    def protected(self) -> tuple[Path, ...]:
+        """What no tool touches unasked."""
+        return tuple(dict.fromkeys((self.project, self.named, self.state)))
 
     def workspace(self, agent: Agent) -> Path:
         """The agent's working folder, made if it is not there. Raises OSError, or DiskFull where there is no room."""
@@ -120,10 +132,9 @@ class Job:
         """Whether its words enter the conversation now: nothing there is to be taken up."""
         return self.beside.anew or not self.log.transcript.latest(self.queued.id)
 
-    @property
-    def room(self) -> str | None:
-        """Where it was said, or where the reminder was set up."""
-        message, snapshot = self.queued.message, self.generation.snapshot
+    def room(self, snapshot: Snapshot) -> str | None:
+        """Where it was said, or where the reminder was set up, as this snapshot calls it."""
+        message = self.queued.message
         if self.beat is not None and self.beat.asked_by is not None:
             return next((room.name for room in snapshot.rooms.values() if room.id in self.beat.deliver), None)
         here = room(message, snapshot)
@@ -213,7 +224,10 @@ class Answering:
         self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher, beside: Beside
     ) -> Job:
         beat = self.beats.of(queued.message)
-        agent = _as_asked(generation.snapshot.agents[queued.route.agent], beat, generation.snapshot)
+        agent = generation.snapshot.agents.get(queued.route.agent)
+        if agent is None:
+            raise AgentGone(f"there is no agent {queued.route.agent} any more")
+        agent = _as_asked(agent, beat, generation.snapshot)
         models = Models(speak(agent, generation), self.cooling, tell)
         waits = Waits(self.clock)
         log = replace(self._log(queued, transcript), journal=waited_for(self.journal, waits))
@@ -265,7 +279,7 @@ class Answering:
         if check is None:
             return None
         spec = job.generation.snapshot.tools[check.tool]
-        calls = self._calls(job, (spec,))
+        calls = self._calls(job, (spec,), listed=False)
         call = ToolCall(f"check-{job.queued.id}", check.tool, check.input)
         return await self.beats.checks.judge(beat, job.queued.id, lambda: calls.check(call, check.secrets), job.waits)
 
@@ -291,10 +305,17 @@ class Answering:
                 return await shortening.at_window()
 
         turn = Turn(models, log, calls.perform, agent.limits, steer, shorten)
+        turn.by_now = lambda voice: self._by_now(job, voice)
         turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
         text = await turn.run(self._said(job, await self._remembered(job, calls)), anew=job.beside.anew)
         told = notes(log.transcript, queued.id)
         return text if text.strip() == SILENT else "\n\n".join([text, *(f"({note})" for note in told)])
+
+    def _by_now(self, job: Job, voice: prompt.Voice) -> prompt.Voice:
+        """Thinking was given for these tools: with others it is left out, as where the tools are edited."""
+        both = Both(job.agent, job.generation.snapshot, self.supervisor.current.snapshot)
+        tools = tuple(map(both.looked_at, voice.tools))
+        return voice if tools == voice.tools else replace(voice, tools=tools, setup=f"{voice.setup} looked at")
 
     async def _remembered(self, job: Job, calls: Calls) -> prompt.Remembered | None:
         """What a conversation begins with: only what the agent might list for this sender without anybody's leave,
@@ -341,20 +362,21 @@ class Answering:
         id, strangers = self.chance.fresh(), prompt.untrusted(message)
         return UserEntry(id, now, tuple(said), queued.id, strangers, (job.queued.id,))
 
-    def _calls(self, job: Job, specs: tuple[ToolSpec, ...]) -> Calls:
+    def _calls(self, job: Job, specs: tuple[ToolSpec, ...], *, listed: bool = True) -> Calls:
         snapshot = job.generation.snapshot
         scene = Scene(
             agent=job.agent,
             session=job.queued.route.session,
             message=job.queued.message,
             sender=job.who,
-            room=job.room,
+            room=job.room(snapshot),
             workspace=self.house.workspace(job.agent),
             memory=self.house.memory(job.agent, job.who),
-            protected=(self.house.project, self.house.state),
+            protected=self.house.protected,
             heartbeat=job.heartbeat,
             transcript=job.log.transcript,
             others=job.others,
+            rooms=job.room,
         )
         bench = Bench(
             snapshot=snapshot,
@@ -366,7 +388,7 @@ class Answering:
             reachable=lambda approvers: self.reachable(job.queued, approvers),
             audit=self.audit,
         )
-        return Calls(scene, bench, specs, job.tell, job.waits)
+        return Calls(scene, bench, specs, job.tell, job.waits, listed=listed)
 
     async def _in_time(self, job: Job) -> tuple[Verdict | None, str]:
         """The outcome, cut off when the turn took longer than it may; waiting for people or the disk does not count."""

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from openclaw.answering import Answering, House
 from openclaw.applying import Applying
@@ -33,14 +34,14 @@ from openclaw.lastgood import keep
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import reachable
 from openclaw.manifest.snapshot import Snapshot
-from openclaw.messages import quote_line
 from openclaw.pairing import Pairings
 from openclaw.parts import REAL, Parts
 from openclaw.permissions.facts import Disk
 from openclaw.ports import Channel, Doorbell, Place, Queued, Store
 from openclaw.project import Options, Project, load
-from openclaw.reload import Attempt, Reload
+from openclaw.reload import Reload
 from openclaw.reminders import Reminders
+from openclaw.restarts import settled
 from openclaw.runners import Runner, Runners
 from openclaw.secrecy import SECRETS, Masking, ambient
 from openclaw.sessions import Sessions
@@ -79,7 +80,7 @@ class App:
         self.options = options
         self.parts = parts
         self.clock = clock or SystemClock()
-        self.house = House(options.project.resolve(), options.state)
+        self.house = House(options.project.absolute(), options.state)
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
         self.notices: list[str] = []
@@ -151,21 +152,19 @@ class App:
         self.heartbeats = self.desk.beating = beats
 
     def _prepare_reload(self, project: Project) -> None:
-        project_folder, state, read = self.house.project, self.house.state, self.parts.read
+        named, state, read = self.house.named, self.house.state, self.parts.read
         self.applying = Applying(
-            self.supervisor, self.intake, self.approvals, self.heartbeats, self._conceal, self.demo
+            self.supervisor, self.intake, self.approvals, self.heartbeats, self._conceal, self.demo, self.clock
         )
-        self.reload = Reload(project_folder, state, self.clock, self._snapshot, self.applying.apply, read)
-        self.reload.begin(project.reading, last_good=bool(project.broken))
+        self.reload = Reload(named, state, self.clock, self._snapshot, self.applying.apply, read)
+        self.reload.broken, self.reload.settled = self._fail, partial(settled, self.options, self.demo)
+        self.reload.begin(project.reading, last_good=bool(project.broken), exact=project.exact)
         self.desk.reloading = self.reload
-        if project.broken:
-            first = project.broken[0]
-            self.notices.append(
-                f"THE PROJECT ON DISK IS BROKEN; running what was applied last. "
-                f"{quote_line(first.file)}:{first.line}:{first.column}: {first.message}"
-            )
+        if project.notice:
+            log.error("%s", project.notice)
+            self.notices.append(project.notice)
         else:
-            keep(self.house.state, self.house.project, project.reading.folder)
+            keep(self.house.state, self.house.project, project.reading.folder, verify=True)
 
     def _prepare_intake(self) -> None:
         self.intake = Intake(self.house, self.roll, self.clock, self._snapshot, self._given, demo=self.demo)
@@ -173,7 +172,8 @@ class App:
         self.intake.full = lambda: self.space.since is not None
         self.intake.watched = "watchdog" not in self.parts.without
         kind, attended = self.parts.kind, self.parts.attended
-        wiring = Wiring(self.sessions.post, self.desk, self.delivery, self.store.marks, kind, attended)
+        marks, inbox = self.store.marks, self.store.inbox
+        wiring = Wiring(self.sessions.post, self.desk, self.delivery, marks, inbox, kind, attended)
         self.intake.join(wiring, self.runners)
         self.intake.choose()
         self.notices += self.intake.notices
@@ -217,6 +217,9 @@ class App:
         if not self.can_ask:
             return False
         message, asker = queued.message, str(queued.message.sender)
+        left = not message.fetched and not self.intake.reaches(message.sender.channel)
+        if left and message.can_ask and asker in approvers:
+            return False  # it would be put where they wrote, and that channel was taken away meanwhile
         watched = self.sessions.watched(queued.id, message.sender.channel)
         sees = message.fetched or (watched and asker in approvers)
         return reachable(asker, approvers, self.intake.reaches, can_ask=message.can_ask, sees=sees)
@@ -229,6 +232,11 @@ class App:
     def serves_person(self) -> bool:
         """Whether somebody at this terminal takes part."""
         return self.intake.serves_person
+
+    async def look_again(self) -> None:
+        """What SIGHUP asks for. How it went, the attempt tells; what ends the whole runtime, `broken` has heard."""
+        with contextlib.suppress(StorageFailed):
+            await self.reload.attempt("SIGHUP")
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────
 
@@ -246,6 +254,7 @@ class App:
         finally:
             self.space.end()
             await self.runners.end()
+            await self.reload.close()
             await self.intake.close()
         if self.failure is not None:
             raise self.failure
@@ -262,7 +271,8 @@ class App:
             tasks["idling"] = self.idling.run
             tasks["given up"] = lambda: self.delivery.give_up(self.roll.delivering)
             tasks["tidying"] = Tidying(self.store, self.clock, lambda: bool(self.sessions.running())).run
-            tasks["watch"] = lambda: Watch(self.reload.folders, self.clock).run(self.reload.look)
+            tasks["retry"] = self.reload.retry
+            tasks["watch"] = lambda: Watch(self.reload.folders, self.clock, self.reload.names).run(self.reload.look)
         return {name: runner for name, runner in tasks.items() if name not in self.parts.without}
 
     async def _wind_down(self) -> None:
@@ -274,7 +284,7 @@ class App:
             waited += STEP
 
     async def _undelivered(self) -> bool:
-        return any([await self.store.outbox.due(key) for key in self.intake.delivering()])
+        return await self.delivery.is_due(self.intake.delivering())
 
     async def _wake(self, session: str) -> None:
         try:
@@ -344,10 +354,10 @@ def stop_on_signals(app: App) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    again: set[asyncio.Task[Attempt]] = set()
+    again: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
-        task = loop.create_task(app.reload.attempt("SIGHUP"))
+        task = loop.create_task(app.look_again())
         again.add(task)
         task.add_done_callback(again.discard)
 

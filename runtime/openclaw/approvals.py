@@ -65,6 +65,7 @@ class Approvals:
         self._writing: dict[str, _Question] = {}  # those whose answer is being written down
         self._granted: OrderedDict[str, binding.Binding] = OrderedDict()
         self._settled: OrderedDict[str, str] = OrderedDict()  # what a late answer is told
+        self._withdrawn: OrderedDict[str, str] = OrderedDict()  # why; only of those that were, while they were open
         self._denied: OrderedDict[tuple[str, str], str] = OrderedDict()  # a "no" holds for the session; by whom
         self._answered_by: OrderedDict[str, str] = OrderedDict()
         self._remembered: dict[str, dict[str, Any]] = {}  # by standing digest
@@ -139,7 +140,7 @@ class Approvals:
             if self._open.pop(approval.id, None) is not None:
                 self._note(approval.id, "was withdrawn")
             question.settled.cancel()  # nobody waits for it any more
-            self._tell(approval, Settled(approval.id, outcome))
+            self._tell(approval, Settled(approval.id, outcome, self.withdrawn(approval.id)))
 
     async def _outcome(self, question: _Question) -> Outcome:
         approval = question.approval
@@ -181,14 +182,29 @@ class Approvals:
 
     def cancel(self, which: Callable[[Approval], bool] = lambda _: True, *, reason: str) -> None:
         """Withdraws every open question of these; `reason` is what a late answer is told."""
+        self.withdraw(lambda approval: reason if which(approval) else "")
+
+    def withdraw(self, why: Callable[[Approval], str]) -> None:
+        """Withdraws every open question that there is a reason for, which whoever asked, where it was put and a late
+        answer are told; also those whose answer is being written down at this moment."""
         for id, question in list(self._open.items()):
-            if which(question.approval):
+            if reason := why(question.approval):
                 del self._open[id]
-                self._note(id, f"was withdrawn: {reason}")
+                self._withdraw(id, reason)
                 question.settled.set_result("cancelled")
-        for question in self._writing.values():
-            if which(question.approval):
+        for id, question in self._writing.items():
+            if question.over is None and (reason := why(question.approval)):
                 question.over = "cancelled", f"was withdrawn: {reason}"
+                self._withdrawn[id] = reason
+
+    def _withdraw(self, id: str, reason: str) -> None:
+        self._note(id, f"was withdrawn: {reason}")
+        self._withdrawn[id] = reason
+        _trim(self._withdrawn)
+
+    def withdrawn(self, id: str) -> str:
+        """Why the question was withdrawn; "" where it was not."""
+        return self._withdrawn.get(id, "")
 
     # ── answering ────────────────────────────────────────────────────────────────────────────────
 
@@ -222,6 +238,8 @@ class Approvals:
             raise
         finally:
             del self._writing[id]
+        if answer != "deny" and question.over is not None and question.over[0] == "cancelled":
+            await self._too_late(question, answer)
         if answer == "deny":
             self._denied[approval.session, approval.digest] = str(by)
             _trim(self._denied)
@@ -230,6 +248,14 @@ class Approvals:
             _trim(self._granted)
         if not question.settled.done():
             question.settled.set_result(answer)
+
+    async def _too_late(self, question: _Question, answer: Answer) -> None:
+        """The question was withdrawn while its answer was being written down: nothing of that counts."""
+        id, digest = question.approval.id, question.record["digest"]
+        self._put_back(question)
+        if answer == "allow-always":
+            await self._change(lambda entries: [entry for entry in entries if entry["digest"] != digest])
+        raise ApprovalError(f"approval {id} {self._settled.get(id, 'is not open any more')}")
 
     def _put_back(self, question: _Question) -> None:
         """It may be answered again, if somebody waits for that and it did not end meanwhile."""

@@ -113,6 +113,7 @@ class AtOnce:
                 f"messages: {pending['waiting']} waiting, {pending['parked']} put aside; "
                 f"replies given up: {pending['dead']}",
                 *(["THE DISK IS FULL: nothing new is taken in"] if status["disk"]["full"] else []),
+                *([f"edits: {status['differs']}"] if status["differs"] else []),
             ]
         )
 

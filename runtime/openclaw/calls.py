@@ -36,16 +36,19 @@ from openclaw.messages import (
     quote_line,
 )
 from openclaw.permissions import record
-from openclaw.permissions.decide import Attempt, Decision, Effect, Policy, decide, unasked
+from openclaw.permissions.binding import bind
+from openclaw.permissions.decide import Attempt, Decision, Effect, decide, unasked
 from openclaw.permissions.facts import Facts
 from openclaw.permissions.taint import strangers
 from openclaw.ports import Audit, Begin, Tools, Watcher
 from openclaw.secrecy import NOTE, SECRETS, masked
+from openclaw.tighter import Both, tightest
 from openclaw.transcript import Transcript
 
 log = logging.getLogger(__name__)
 
 GRACE = 30.0  # seconds a tool gets beyond its own timeout before it is cut off from outside
+REMEMBERED = "remembered"  # an answer that was given for ever before
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Scene:
     transcript: Transcript = field(default_factory=Transcript)  # of the session, as it grows
     others: Callable[[], Iterable[Sender]] = tuple  # who is answered with the sender by now: what one of them may not,
     # is not done
+    rooms: Callable[[Snapshot], str | None] | None = None  # what the room is called in another snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +95,22 @@ class Agreed:
 
 class Calls:
     def __init__(
-        self, scene: Scene, bench: Bench, specs: tuple[ToolSpec, ...], tell: Watcher, waits: Waits | None = None
+        self,
+        scene: Scene,
+        bench: Bench,
+        specs: tuple[ToolSpec, ...],
+        tell: Watcher,
+        waits: Waits | None = None,
+        *,
+        listed: bool = True,
     ) -> None:
-        """`waits`: where the time goes in which people are waited for."""
+        """`waits`: where the time goes in which people are waited for. `listed`: these are tools of the agent's list,
+        as a heartbeat's check needs not be."""
         self._scene = scene
         self._bench = bench
         self._specs = {spec.name: spec for spec in specs}
         self._tell = tell
+        self._listed = listed
         self._asking = asyncio.Lock()  # one question at a time
         self._waits = waits or Waits(bench.clock)
 
@@ -138,14 +151,15 @@ class Calls:
         spec, input = self._specs[call.name], completed(self._specs[call.name], call.input)
         if wrong := input_problem(spec, input, secrets):
             return self._unmade(call, f"not run: {wrong}")
-        attempt = self._attempt(spec, input)
+        attempt, under = self._attempt(spec, input), self._bench.current()
         decision = await self._decide(attempt)
         if decision.effect is not Effect.ALLOW:
-            decision = replace(decision, reason=f"it is not allowed without asking ({decision.reason})")
-            self._note_decided(attempt, replace(decision, effect=Effect.DENY), call.id)
-            return ToolResult(SECRETS.mask(f"not run: {decision.reason}"), is_error=True)
+            return self._unallowed(attempt, decision, call.id)
         self._note_decided(attempt, decision, call.id)
         await self._bench.audit.written()  # as an intent would be, which a check has none of
+        decision = await self._by_now(attempt, decision, under, None)
+        if decision.effect is not Effect.ALLOW:
+            return self._unallowed(attempt, decision, call.id)
         try:
             return _masked(await self._run(spec, attempt, decision, call.id, secrets))
         except (asyncio.CancelledError, StorageFailed):
@@ -153,6 +167,11 @@ class Calls:
         except Exception as error:  # its words may quote the input
             log.error("the check %s failed: %s", call.name, type(error).__name__, exc_info=not secrets)
             return ToolResult(f"it failed inside the runtime: {type(error).__name__}", is_error=True)
+
+    def _unallowed(self, attempt: Attempt, decision: Decision, id: str) -> ToolResult:
+        why = f"it is not allowed without asking ({decision.reason})"
+        self._note_decided(attempt, replace(decision, effect=Effect.DENY, reason=why), id)
+        return ToolResult(SECRETS.mask(f"not run: {why}"), is_error=True)
 
     async def _perform(self, call: ToolCall, begin: Begin) -> ToolResult:
         spec = self._specs.get(call.name)
@@ -162,12 +181,16 @@ class Calls:
         input = completed(spec, call.input)
         if wrong := input_problem(spec, input):
             return self._unmade(call, f"not run: {wrong}")
-        attempt = self._attempt(spec, input)
+        attempt, under = self._attempt(spec, input), self._bench.current()
         decision, agreed = await self._permitted(attempt, await self._decide(attempt), call.id)
         self._note_decided(attempt, decision, call.id, agreed)
         if decision.effect is Effect.DENY:
-            return ToolResult(SECRETS.mask(f"refused: {decision.reason}"), is_error=True)
+            return _refused(decision)
         await begin()
+        decision = await self._by_now(attempt, decision, under, agreed)
+        if decision.effect is Effect.DENY:
+            self._note_decided(attempt, decision, call.id, agreed)
+            return _refused(decision)
         result = await self._run(spec, attempt, decision, call.id)
         shown = _masked(result)
         same = (shown.text, shown.plain) == (result.text, result.plain)
@@ -199,46 +222,74 @@ class Calls:
             return await asyncio.to_thread(self._decided, attempt)
         return self._decided(attempt)
 
+    @property
+    def _both(self) -> Both:
+        return Both(self._scene.agent, self._bench.snapshot, self._bench.current())
+
     def _decided(self, attempt: Attempt) -> Decision:
         """Under the snapshot the turn began with and under the one in force; the stricter of the two holds, and of
         equals that of the one in force: a person is asked by the policy that is known as theirs now."""
-        pinned, facts = self._bench.snapshot.policies[self._scene.agent.policy], self._bench.facts
-        now = self._policy()
-        policies = (now,) if now is pinned else (now, pinned)
-        asked = [attempt, *(_by(other, attempt) for other in self._scene.others())]
-        found = [decide(one, policy, facts) for one in asked for policy in policies]
-        return max(found, key=lambda decision: decision.effect)
+        both, scene = self._both, self._scene
+        if away := both.away(attempt.tool, listed=self._listed):
+            return Decision(Effect.DENY, away)
+        narrowed = both.narrowed(attempt.tool)
+        if narrowed and (wrong := input_problem(narrowed, completed(narrowed, attempt.input))):
+            return Decision(Effect.DENY, f"the tool was edited while this ran: {wrong}")
+        asked = [attempt, *(_by(other, attempt) for other in scene.others())]
+        rooms = scene.rooms or (lambda snapshot: scene.room)
+        found = [decide(*each, self._bench.facts) for one in asked for each in both.judged(one, rooms)]
+        return tightest(found)
 
-    def _policy(self) -> Policy:
-        """The agent's policy in force, or the one that the turn began with, where there is no such agent any more."""
-        current = self._bench.current()
-        agent = current.agents.get(self._scene.agent.id)
-        if agent is None:
-            return self._bench.snapshot.policies[self._scene.agent.policy]
-        return current.policies[agent.policy]
+    async def _by_now(self, attempt: Attempt, decision: Decision, under: Snapshot, agreed: Agreed | None) -> Decision:
+        """The decision as it is at the very moment of the effect. An edit may have come since it was first looked for
+        `under` a snapshot: while a person, the disk or the walls were waited for."""
+        while (now := self._bench.current()) is not under:
+            under, again = now, await self._decide(attempt)
+            decision = self._overtaken(attempt, decision, again, agreed)
+            if decision.effect is Effect.DENY:
+                break
+        return decision
+
+    def _overtaken(self, attempt: Attempt, decision: Decision, again: Decision, agreed: Agreed | None) -> Decision:
+        if again.effect is Effect.DENY:
+            return again
+        if agreed is not None and agreed.answer != REMEMBERED:
+            session = self._scene.session
+            differs = bind(attempt, decision, session).difference(bind(attempt, again, session))
+            return self._agreed(agreed, differs, again)
+        if again.effect is Effect.ALLOW or self._remembered(attempt, again) is not None:
+            return replace(again, effect=Effect.ALLOW)
+        why = f"{again.reason}; the manifests were edited at this moment, so call it again and a person is asked"
+        return replace(again, effect=Effect.DENY, reason=why)
 
     async def _permitted(self, attempt: Attempt, decision: Decision, id: str) -> tuple[Decision, Agreed | None]:
         """The decision with nothing left to be asked, and the answer that it rests on."""
         if decision.effect is not Effect.ASK:
             return decision, None
-        remembered = self._bench.approvals.allows(attempt, decision)
-        if remembered is not None:
-            agreed = Agreed(str(remembered["id"]), "remembered", str(remembered.get("by", "")))
+        agreed = self._remembered(attempt, decision)
+        if agreed is not None:
             return replace(decision, effect=Effect.ALLOW), agreed
         return await self._ask(attempt, decision, id)
 
+    def _remembered(self, attempt: Attempt, decision: Decision) -> Agreed | None:
+        """What somebody agreed to for ever, who may agree to it still."""
+        found = self._bench.approvals.allows(attempt, decision)
+        if found is None or found.get("by") not in approvers_of(self._scene.agent.id, self._bench.current()):
+            return None
+        return Agreed(str(found["id"]), REMEMBERED, str(found["by"]))
+
     async def _ask(self, attempt: Attempt, decision: Decision, id: str) -> tuple[Decision, Agreed | None]:
         """Puts the question to a person. What comes back allows or denies, and carries what was agreed to."""
-        bench = self._bench
-        approvers = approvers_of(self._scene.agent.id, bench.current()) or approvers_of(
-            self._scene.agent.id, bench.snapshot
-        )
+        bench, both = self._bench, self._both
+        if both.gone:
+            return replace(decision, effect=Effect.DENY, reason=f"{both.gone}, and nobody is asked for it"), None
+        approvers = approvers_of(self._scene.agent.id, both.now)
         if not bench.reachable(approvers):
             return unasked(decision), None
         approval = bench.approvals.build(
             attempt,
             decision,
-            self._policy(),
+            both.policy,
             session=self._scene.session,
             asked_for=str(self._scene.sender.address),
             approvers=approvers,
@@ -246,24 +297,33 @@ class Calls:
             topic=self._scene.message.topic,
             there=self._scene.message.can_ask,
         )
-        self._note_decided(attempt, decision, id, asked=approval)
         async with self._asking:
-            with self._waits.waiting():
-                answer = await bench.approvals.ask(approval, announce=lambda asked: self._tell(Asked(asked)))
-            self._tell(Settled(approval.id, answer))
-        agreed = Agreed(approval.id, answer, bench.approvals.answered_by(approval))
-        if answer not in ("allow-once", "allow-always"):
-            return replace(decision, effect=Effect.DENY, reason=_declined(answer)), agreed
-        again = await self._decide(attempt)
-        differs = await bench.approvals.verify(approval, attempt, again)
-        return self._agreed(approval.id, differs, again), agreed
+            if bench.current() is both.now:
+                self._note_decided(attempt, decision, id, asked=approval)
+                return await self._answered(attempt, decision, approval)
+        return await self._permitted(attempt, await self._decide(attempt), id)  # edited before it could be put
 
-    def _agreed(self, approval: str, differs: str | None, again: Decision) -> Decision:
+    async def _answered(self, attempt: Attempt, decision: Decision, approval: Approval) -> tuple[Decision, Agreed]:
+        approvals = self._bench.approvals
+        with self._waits.waiting():
+            answer = await approvals.ask(approval, announce=lambda asked: self._tell(Asked(asked)))
+        why = approvals.withdrawn(approval.id)
+        self._tell(Settled(approval.id, answer, why))
+        agreed = Agreed(approval.id, answer, approvals.answered_by(approval))
+        if answer not in ("allow-once", "allow-always"):
+            return replace(decision, effect=Effect.DENY, reason=_declined(answer, why)), agreed
+        again = await self._decide(attempt)
+        differs = await approvals.verify(approval, attempt, again)
+        return self._agreed(agreed, differs, again), agreed
+
+    def _agreed(self, agreed: Agreed, differs: str | None, again: Decision) -> Decision:
         """What a person agreed to runs only if nothing about it has changed since they were asked."""
         if again.effect is Effect.DENY:
             return again
+        if agreed.by not in approvers_of(self._scene.agent.id, self._bench.current()):
+            differs = self._both.gone or f"{agreed.by} may not answer for agent `{self._scene.agent.id}` any more"
         if differs:
-            return replace(again, effect=Effect.DENY, reason=f"approval {approval} no longer fits: {differs}")
+            return replace(again, effect=Effect.DENY, reason=f"approval {agreed.id} no longer fits: {differs}")
         return replace(again, effect=Effect.ALLOW)
 
     # ── write it down ────────────────────────────────────────────────────────────────────────────
@@ -350,11 +410,15 @@ def _masked(result: ToolResult) -> ToolResult:
     return replace(result, text=SECRETS.mask(result.text), plain=plain)
 
 
-def _declined(answer: str) -> str:
+def _refused(decision: Decision) -> ToolResult:
+    return ToolResult(SECRETS.mask(f"refused: {decision.reason}"), is_error=True)
+
+
+def _declined(answer: str, why: str) -> str:
     return {
         "deny": "the person said no; do not try it again in another way",
         "expired": "nobody answered in time, which counts as no",
-    }.get(answer, "the question was withdrawn")
+    }.get(answer, f"the question was withdrawn{f': {why}' if why else ''}")
 
 
 # ── the input ────────────────────────────────────────────────────────────────────────────────────

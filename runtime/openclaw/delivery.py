@@ -2,7 +2,8 @@
 
 The law: a reply is lost never, and sent twice only with a mark. Before a channel is called the outbox knows
 that it will be; what a crash leaves in that state goes out again as `repeated`. One slow or failing channel
-holds up no other, and no slow place on a channel the others there. Knows no channel kind.
+holds up no other, and no slow place on a channel the others there. Where two of one key deliver, each has its own
+share of the replies. Knows no channel kind.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeAlias
 
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError
@@ -29,52 +31,101 @@ PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds after the first, second, ... fai
 SHORTEST = 0.2  # seconds
 SIDE_BY_SIDE = 16  # places of one channel that are written to at the same time
 
+Share: TypeAlias = Callable[[Outgoing], bool]
+"""Whether a reply is delivered here: looked at each time, and no reply may be two channels' at once."""
+
+
+def everything(outgoing: Outgoing) -> bool:
+    return True
+
 
 @dataclass(slots=True)
 class _Round:
     """What one channel's deliveries are at: places that are written to, that must rest, and that wait for more."""
 
     channel: Channel
-    grown: asyncio.Event
+    mine: Share
     tasks: asyncio.TaskGroup
+    grown: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: bool = False  # nothing more is begun
     limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SIDE_BY_SIDE))
     busy: set[Address] = field(default_factory=set)
-    passed: set[Address] = field(default_factory=set)  # had something due while they were busy
-    resting: dict[Address, float] = field(default_factory=dict)  # until when, monotonic
+    passed: set[Address] = field(default_factory=set)  # have to be looked at again once they are free
+    resting: dict[Address, float] = field(default_factory=dict)  # until when, monotonic; as the outbox said last
 
 
 class Delivery:
     def __init__(self, outbox: Outbox, clock: Clock) -> None:
         self._outbox = outbox
         self._clock = clock
-        self._grown: dict[str, asyncio.Event] = {}
+        self._rounds: dict[str, list[_Round]] = {}
         self.told: Callable[[str], None] = lambda session: None  # what was delivered has entered this session's inbox
 
     def grown(self, channel: str) -> None:
         """The channel's outbox has a new reply."""
-        self._grown.setdefault(channel, asyncio.Event()).set()
+        for state in self._rounds.get(channel, ()):
+            state.grown.set()
 
-    async def run(self, key: str, channel: Channel) -> None:
-        """Delivers one channel's replies until cancelled: to each place in order, to several places at once."""
-        grown = self._grown.setdefault(key, asyncio.Event())
+    async def run(self, key: str, channel: Channel, mine: Share = everything) -> None:
+        """Delivers one channel's replies until cancelled, or until it is told to `finish`: to each place in order, to
+        several places at once."""
+        rounds = self._rounds.setdefault(key, [])
         try:
             async with asyncio.TaskGroup() as tasks:
-                state = _Round(channel, grown, tasks)
-                while True:
-                    grown.clear()
-                    await self._begin(key, state)
-                    await self._wait(grown, min(state.resting.values(), default=None))
+                rounds.append(state := _Round(channel, mine, tasks))
+                try:
+                    while not state.ending:
+                        state.grown.clear()
+                        await self._begin(key, state)
+                        await self._wait(state.grown, min(state.resting.values(), default=None))
+                finally:
+                    state.ending = True
         except BaseExceptionGroup as group:  # a disk that refused to write; the first says it all
             raise group.exceptions[0] from None
+        finally:
+            rounds.remove(state)
+
+    def finish(self, key: str, channel: Channel) -> bool:
+        """What is being handed over to this channel is the last: then `run` returns. False where it has not begun."""
+        for state in (found := self._of(key, channel)):
+            state.ending = True
+            state.grown.set()
+        return bool(found)
+
+    def busy(self, key: str, channel: Channel) -> bool:
+        """Whether something is being handed over to this channel."""
+        return any(state.busy for state in self._of(key, channel))
+
+    async def owes(self, key: str, channel: Channel, mine: Share) -> bool:
+        """Whether any of this share is still to be delivered, now or later."""
+        waiting = await self._outbox.undelivered(key)
+        return any(mine(outgoing) for outgoing, _ in waiting) or self.busy(key, channel)
+
+    def _of(self, key: str, channel: Channel) -> list[_Round]:
+        return [state for state in self._rounds.get(key, ()) if state.channel is channel]
 
     async def give_up(self, running: Callable[[], Collection[str]]) -> None:
-        """Until cancelled: what waited too long for a channel that does not run, or is gone, is dead."""
+        """Until cancelled: what waited too long for a channel that does not run, or is gone, is dead; so is what waited
+        for a bot that has its key no more."""
         while True:
             for channel in await self._outbox.channels():
-                for outgoing in await self._outbox.due(channel) if channel not in running() else ():
-                    if self._late(outgoing):
+                for outgoing in await self._outbox.due(channel):
+                    if self._late(outgoing) and (channel not in running() or self._is_nobodys(channel, outgoing)):
                         await self._too_late(outgoing)
             await self._clock.sleep(EVERY)
+
+    async def is_due(self, channels: Collection[str]) -> bool:
+        """Whether there is anything that one who delivers would hand over now."""
+        due = [(channel, outgoing) for channel in channels for outgoing in await self._outbox.due(channel)]
+        return any(self._is_whose(channel, outgoing) for channel, outgoing in due)
+
+    def _is_whose(self, channel: str, outgoing: Outgoing) -> bool:
+        """Whether one of those who deliver now takes it as its own."""
+        return any(state.mine(outgoing) for state in self._rounds.get(channel, ()))
+
+    def _is_nobodys(self, channel: str, outgoing: Outgoing) -> bool:
+        """Whether those who deliver leave it to a bot that is not at work."""
+        return bool(self._rounds.get(channel)) and not self._is_whose(channel, outgoing)
 
     def _late(self, outgoing: Outgoing) -> bool:
         return self._clock.now() - outgoing.since > LONGEST
@@ -98,19 +149,19 @@ class Delivery:
 
     async def _begin(self, key: str, state: _Round) -> None:
         """Starts on everything that is due at places that are free."""
-        now = self._clock.monotonic()
-        for spot in [spot for spot, until in state.resting.items() if until <= now]:
-            del state.resting[spot]
         busy = set(state.busy)  # whoever is now may have sent, by the time the rows are here, what they still hold
+        waiting = await self._outbox.undelivered(key)
+        now = self._clock.monotonic()
+        state.resting = {outgoing.reply.place: now + seconds for outgoing, seconds in waiting if seconds > 0}
         due: dict[Address, list[Outgoing]] = {}
-        for outgoing in await self._outbox.due(key):
+        for outgoing in (outgoing for outgoing, seconds in waiting if seconds == 0 and state.mine(outgoing)):
             due.setdefault(outgoing.reply.place, []).append(outgoing)
-        for spot, replies in due.items():
+        for spot, replies in due.items() if not state.ending else ():
             if spot in state.busy:
                 state.passed.add(spot)
             elif spot in busy:
                 state.grown.set()
-            elif spot not in state.resting:
+            else:
                 state.busy.add(spot)
                 state.tasks.create_task(self._to(spot, replies, state))
 
@@ -119,13 +170,14 @@ class Delivery:
         try:
             async with state.limit:
                 for outgoing in replies:
-                    pause = await self._one(outgoing, state.channel)
-                    if pause is not None:
-                        state.resting[spot] = self._clock.monotonic() + pause
+                    if state.ending:
+                        break
+                    if await self._one(outgoing, state.channel) is not None:
+                        state.passed.add(spot)  # when it may go on, the outbox knows
                         break
         finally:
             state.busy.discard(spot)
-            if spot in state.passed or spot in state.resting:
+            if spot in state.passed:
                 state.passed.discard(spot)
                 state.grown.set()
 

@@ -17,6 +17,7 @@ from typing import Any
 import openclaw
 from openclaw.answering import House
 from openclaw.approvals import Approvals
+from openclaw.attempts import Counts
 from openclaw.clock import Clock
 from openclaw.commands import COMMANDS
 from openclaw.errors import DiskFull
@@ -35,6 +36,7 @@ from openclaw.stores._portable import continued, parsed
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory, Remembered
+from openclaw.words import printable
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +89,8 @@ class Desk:
         return {
             "version": openclaw.__version__,
             "pid": os.getpid(),
-            "project": str(self.house.project),
-            "state": str(self.house.state),
+            "project": printable(str(self.house.project)),
+            "state": printable(str(self.house.state)),
             "demo": self.demo,
             "uptime_seconds": round(self.clock.monotonic() - self.started, 1),
             "snapshot": {"digest": generation.snapshot.digest[:12], "generation": generation.number},
@@ -99,10 +101,19 @@ class Desk:
             "running": [queued.route.session for queued in self.sessions_room.running()],
             "approvals": len(self.approvals()),
             "disk": self.space.told() if self.space else {"full": False},
-            "last_reload": self.reloads()[-1] if self.reloads() else None,
+            "last_reload": self.reloading.attempts[-1].in_short()
+            if self.reloading and self.reloading.attempts
+            else None,
             "last_good": self.last_good,
+            **self._reloaded(),
             "ready": self.readiness()["status"] == "ready",
         }
+
+    def _reloaded(self) -> Mapping[str, Any]:
+        counts = self.reloading.counts if self.reloading else Counts()
+        succeeded = counts.succeeded.isoformat() if counts.succeeded else None
+        differs = self.reloading.differs if self.reloading else ""
+        return {"differs": differs, "reloads": counts.as_json(), "last_success": succeeded}
 
     @property
     def last_good(self) -> bool:
@@ -121,7 +132,7 @@ class Desk:
         amiss = ["the disk is full; nothing new is taken in"] if self.space and self.space.since else []
         resting = len(self.space.resting) if self.space and not self.space.since else 0
         amiss += [f"{resting} sessions wait for room where they work"] if resting else []
-        amiss += ["the project on disk is broken; what was applied last is running"] if self.last_good else []
+        amiss += [self.reloading.differs] if self.reloading and self.reloading.differs else []
         amiss += [f"channel {key} failed" for key in sorted(conditions) if conditions[key] == "failed"]
         amiss += [f"channel {key} does not receive" for key in sorted(conditions) if conditions[key] == "silent"]
         return {**found, "detail": "; ".join(amiss)} if amiss else found
@@ -330,6 +341,10 @@ class Desk:
     async def reload(self) -> Mapping[str, Any]:
         assert self.reloading is not None
         return (await self.reloading.attempt("request")).as_json()
+
+    def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
+        assert self.reloading is not None
+        return self.reloading.hear(lambda attempt: told(attempt.in_short()))
 
 
 def _memory_json(memory: Remembered) -> Mapping[str, Any]:

@@ -6,11 +6,13 @@ the network's or the caller's failure. Messages are lower case and name the thin
     OpenClawError                  exit 1
     ├── UsageError                 exit 2    wrong arguments, no such folder
     ├── ProjectInvalid             exit 3    carries the diagnostics
+    ├── ProjectUnsettled           exit 1    its files change while they are read, again and again
     ├── CredentialsError           exit 4    no key, or the key was refused
     ├── StateError                 exit 1    the state folder cannot be used
     │   ├── StateLocked                      another runtime holds it
     │   └── StateTooNew                      written by a newer version; left as it is
     ├── DiskFull                   exit 1    nothing was written; to be tried again when there is room
+    ├── AgentGone                  exit 1    it was taken away between queue and turn; the message is routed anew
     ├── QueueFull                  exit 1    a session has as much waiting as it may; nothing was taken
     ├── StorageFailed              exit 1    a write or fsync failed; the process must end and start again from disk
     ├── ProviderError              exit 1    the model did not answer
@@ -49,6 +51,10 @@ class ProjectInvalid(OpenClawError):
         self.diagnostics = tuple(diagnostics)
 
 
+class ProjectUnsettled(OpenClawError):
+    pass
+
+
 class CredentialsError(OpenClawError):
     exit_code = 4
 
@@ -70,6 +76,10 @@ class StateTooNew(StateError):
 
 
 class DiskFull(OpenClawError):
+    pass
+
+
+class AgentGone(OpenClawError):
     pass
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from openclaw.clock import Clock
-from openclaw.ports import Pulse
+from openclaw.ports import Pulse, Renewable
 
 TRYING = 9  # times its patience that a channel may go on trying by itself beyond it
 
@@ -25,6 +25,7 @@ class Roll:
     clock: Clock
     states: dict[str, str] = field(default_factory=dict)
     pulses: dict[str, Pulse] = field(default_factory=dict)
+    addresses: dict[str, Renewable] = field(default_factory=dict)  # those that say where they listen
     since: dict[str, float] = field(default_factory=dict)  # monotonic: when it began to run
     restarts: dict[str, int] = field(default_factory=dict)  # how often it had to be started anew
 
@@ -38,6 +39,7 @@ class Roll:
         self.states.pop(key, None)
         self.pulses.pop(key, None)
         self.since.pop(key, None)
+        self.addresses.pop(key, None)
 
     def delivering(self) -> list[str]:
         """Channels whose replies may still go out."""
@@ -78,6 +80,8 @@ class Roll:
 
     def _told(self, key: str) -> Mapping[str, Any]:
         found: dict[str, Any] = {"condition": self.condition(key), "restarts": self.restarts.get(key, 0)}
+        if key in self.addresses:
+            found["address"] = self.addresses[key].address
         pulse = self.pulses.get(key)
         if pulse is None:
             return found

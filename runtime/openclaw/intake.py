@@ -1,18 +1,14 @@
 """The channels of one runtime: which take part, how each is started, what replaces what, and who looks after them.
 
-Law: one channel's end is its own, but for the terminal's: the person left. What can be had before an old channel
-gives way is had first. One that falls silent, or breaks, is started anew; one that says why it cannot go on waits
-for an edit. Knows no channel kind but by what the house gives it.
+Law: one channel's end is its own, but for the terminal's: the person left. One that falls silent, or breaks, is
+started anew; one that says why it cannot go on waits for an edit. What an edit makes of them is made ready in
+`succession.py`, and who leaves does so in `retiring.py`. Knows no channel kind but by what the house gives it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import stat
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +19,7 @@ from openclaw.clock import Clock
 from openclaw.delivery import Delivery
 from openclaw.errors import DiskFull, OpenClawError, StorageFailed
 from openclaw.health import Roll
+from openclaw.listeners import Listeners
 from openclaw.manifest import snapshot as manifest
 from openclaw.manifest.people import TERMINAL
 from openclaw.manifest.snapshot import Snapshot
@@ -31,13 +28,17 @@ from openclaw.ports import (
     Channel,
     ChannelOptions,
     Gate,
+    Inbox,
     Marks,
     Operations,
     Post,
+    Probing,
     Receiving,
     Renewable,
     Watcher,
 )
+from openclaw.presence import Notes, sits_out
+from openclaw.retiring import Leaving, Retiring, account
 from openclaw.runners import Runners
 
 log = logging.getLogger(__name__)
@@ -58,28 +59,22 @@ class Wiring:
     operations: Operations
     delivery: Delivery
     marks: Marks
+    inbox: Inbox
     kind: Callable[[str, str], Any] = adapters.kind  # finds them
     attended: Callable[[], bool] | None = None  # whether somebody sits at the terminal; None: looks whether one can
 
 
-class Notes:
-    """What a channel keeps: documents among the marks, under the channel's own name."""
+@dataclass(slots=True)
+class Change:
+    """What an edit makes of one channel. `made`: its successor, `opened` where that could be done already; `beside`:
+    that is another bot, which the old one need not give way to. `renewed`: the running one takes the description."""
 
-    def __init__(self, marks: Marks, key: str) -> None:
-        self._marks = marks
-        self._key = key
-
-    async def get(self, name: str) -> Any:
-        return (await self._marks.get(self._name(name)))[0]
-
-    async def put(self, name: str, document: Any) -> None:
-        while True:  # the channel is the only writer; what else there was is older
-            _, version = await self._marks.get(self._name(name))
-            if await self._marks.put(self._name(name), document, version):
-                return
-
-    def _name(self, name: str) -> str:
-        return f"channel:{self._key}:{name}"
+    key: str
+    described: manifest.Channel | None
+    made: Channel | None = None
+    opened: bool = False
+    beside: bool = False
+    renewed: bool = False
 
 
 class Intake:
@@ -111,6 +106,7 @@ class Intake:
     def join(self, wiring: Wiring, runners: Runners) -> None:
         self._wiring = wiring
         self._runners = runners
+        self.retiring = Retiring(wiring.delivery, wiring.inbox, self._clock, runners, self.running)
 
     # ── which ────────────────────────────────────────────────────────────────────────────────────
 
@@ -123,16 +119,40 @@ class Intake:
         for key, channel in self._snapshot().channels.items():
             self._choose(key, channel)
 
-    def _choose(self, key: str, channel: manifest.Channel, made: Channel | None = None) -> None:
-        if why := channel.skipped or self._sits_out(channel.options):
-            self.roll.states[key] = f"off: {why}"
-            self.notices.append(f"channel {key} is off: {why}")
+    def _choose(self, key: str, channel: manifest.Channel) -> None:
+        if why := self.why_off(channel):
+            self._note_off(key, why)
             return
-        options = self._options(channel)
-        self._channels[key] = made or self._wiring.kind("channels", options.kind)(options, self._clock)
-        self.roll.states[key] = "starting"
+        try:
+            self._channels[key] = self.make(channel)
+            self.roll.states[key] = "starting"
+        except OpenClawError as error:  # it takes no other with it
+            self.roll.states[key] = f"failed: {error}"
+            log.error("%s", error)
 
-    def _options(self, channel: manifest.Channel) -> ChannelOptions:
+    def _note_off(self, key: str, why: str) -> None:
+        self.roll.states[key] = f"off: {why}"
+        self.notices.append(f"channel {key} is off: {why}")
+
+    def why_off(self, channel: manifest.Channel) -> str | None:
+        """Why a channel takes no part, though nothing is wrong with it; "" or None where it does."""
+        return channel.skipped or sits_out(channel.options, demo=self._demo, attended=self._wiring.attended)
+
+    def make(self, channel: manifest.Channel) -> Channel:
+        """A new one, with no effect so far. Raises OpenClawError, also where its kind cannot be loaded."""
+        options = self.options(channel)
+        try:
+            made: Channel = self._wiring.kind("channels", options.kind)(options, self._clock)
+        except OpenClawError:
+            raise
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}".rstrip(": ")
+            said = f"channel {options.key} cannot be made: its kind `{options.kind}` fails: {why}"
+            raise OpenClawError(said) from error
+        return made
+
+    def options(self, channel: manifest.Channel) -> ChannelOptions:
+        """What it is described as, and what its kind needs of the house."""
         return replace(channel.options, options={**channel.options.options, **self._extras(channel.options)})
 
     def _extras(self, options: ChannelOptions) -> dict[str, Any]:
@@ -146,7 +166,7 @@ class Intake:
 
     async def _serve_http(
         self,
-        listener: socket.socket,
+        listeners: Listeners,
         post: Post,
         operations: Operations,
         gate: Gate,
@@ -154,14 +174,7 @@ class Intake:
     ) -> None:
         from openclaw.control import serve_at
 
-        await serve_at(listener, post, operations, gate, self._clock, options)
-
-    def _sits_out(self, options: ChannelOptions) -> str | None:
-        if self._demo and not _for_the_demo(options):
-            return "the demo model only answers here and on loopback HTTP"
-        if options.kind == "repl" and not (self._wiring.attended or _has_input)():
-            return "the input is not a terminal"
-        return None
+        await serve_at(listeners, post, operations, gate, self._clock, options)
 
     async def addresses(self) -> list[str]:
         """Where programs reach this runtime. Opens what listens; what cannot is told when it runs."""
@@ -184,7 +197,7 @@ class Intake:
 
     def delivering(self) -> list[str]:
         """Channels whose replies may still go out."""
-        return [key for key in self.roll.delivering() if key in self._channels]
+        return [*(key for key in self.roll.delivering() if key in self._channels), *self.retiring.leaving()]
 
     def reaches(self, channel: str) -> bool:
         """Whether a question put on this channel will be seen; one that starts puts it as soon as it runs."""
@@ -202,27 +215,35 @@ class Intake:
         for channel in self._channels.values():
             await channel.close()
 
-    def _start(self, key: str, after: asyncio.Task[None] | None = None) -> None:
-        """`after`: its predecessor, where the two cannot be at work at the same time."""
+    def _start(self, key: str, after: Sequence[asyncio.Event] = (), apart: Sequence[asyncio.Event] = ()) -> None:
+        """`after`: set once those are gone that cannot be at work at the same time. `apart`: set once all before it
+        hand nothing over any more but their own shares."""
         channel = self._channels[key]
         self._runners.start(f"channel {key}", lambda: self._channel(key, channel, after))
-        self._runners.start(f"delivery to {key}", lambda: self._wiring.delivery.run(key, channel))
+        self._runners.start(f"delivery to {key}", lambda: self._deliver(key, channel, (*after, *apart)))
 
-    async def _channel(self, key: str, channel: Channel, after: asyncio.Task[None] | None) -> None:
+    async def _deliver(self, key: str, channel: Channel, after: Sequence[asyncio.Event]) -> None:
+        for event in after:
+            await event.wait()
+        await self._wiring.delivery.run(key, channel, self.retiring.share(key, channel))
+
+    async def _channel(self, key: str, channel: Channel, after: Sequence[asyncio.Event]) -> None:
         """One channel. A command that brought its own waits for nothing else, so it ends with it, also where it
         fails."""
         try:
-            if after is not None:
-                await asyncio.wait({after})
+            for event in after:
+                await event.wait()
             await channel.open()
             self.roll.begin(key, channel.pulse if isinstance(channel, Receiving) else None)
-            await channel.run(self._post_of(key), self._wiring.operations)
-            self.roll.states[key] = "ended"
+            if isinstance(channel, Renewable):
+                self.roll.addresses[key] = channel
+            await channel.run(self._post_of(key, channel), self._wiring.operations)
+            self._note_end(key, channel, "ended")
             described = self._snapshot().channels.get(key)
             if self._given is not None or (described and described.options.kind == "repl"):
                 self.left()
         except OpenClawError as error:
-            self.roll.states[key] = f"failed: {error}"
+            self._note_end(key, channel, f"failed: {error}")
             if isinstance(error, StorageFailed) or self._given is not None:
                 self._runners.fail(error)
             elif isinstance(error, DiskFull):  # it says nothing against the channel, which goes on when there is room
@@ -231,16 +252,26 @@ class Intake:
             else:
                 log.error("channel %s: %s", key, error)
         except Exception as error:
-            self.roll.states[key] = f"failed: {type(error).__name__}"
+            self._note_end(key, channel, f"failed: {type(error).__name__}")
             if self._given is None:
                 self._note_broken(key)
                 raise
             self._runners.fail(error)
 
-    def _post_of(self, key: str) -> Post:
+    def _note_end(self, key: str, channel: Channel, state: str) -> None:
+        """Of one that was taken away, or has a successor, nothing is told."""
+        if self._channels.get(key) is channel:
+            self.roll.states[key] = state
+
+    def _post_of(self, key: str, channel: Channel) -> Post:
         described = self._snapshot().channels.get(key)
         kept = self._given is None and described is not None and described.options.kind in KEEPING
-        return self._patient if kept else self._wiring.post
+        post = self._patient if kept else self._wiring.post
+
+        async def by_bot(message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
+            return await post(replace(message, bot=bot), watch)
+
+        return by_bot if (bot := account(channel)) else post
 
     async def _patient(self, message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
         """On a full disk a message waits where it is: its service keeps it until it is acknowledged."""
@@ -280,9 +311,24 @@ class Intake:
         described = self._snapshot().channels.get(key)
         if described is not None and key in self._channels:
             self.roll.restarts[key] = self.roll.restarts.get(key, 0) + 1
-            self._replace(key, described, None)
+            try:
+                made = self.make(described)
+            except OpenClawError as error:  # what it was made of is not there any more
+                log.error("%s", error)
+                return
+            self.replace(Change(key, described, made), 0.0)
 
     # ── edits ────────────────────────────────────────────────────────────────────────────────────
+
+    def running(self, key: str) -> Channel | None:
+        return self._channels.get(key)
+
+    def all(self) -> list[Channel]:
+        return list(self._channels.values())
+
+    def taking_part(self) -> list[str]:
+        """Their keys."""
+        return list(self._channels)
 
     def changed(self, snapshot: Snapshot) -> list[str]:
         """Channels that are not described as they run now."""
@@ -291,56 +337,40 @@ class Intake:
         old = self._snapshot().channels
         return [key for key in {**old, **snapshot.channels} if not _same(old.get(key), snapshot.channels.get(key))]
 
-    async def ahead(self, key: str, channel: manifest.Channel | None, fresh: dict[str, Channel | None]) -> None:
-        """Lets the running channel take its new description, or opens its successor beside it. `fresh`, by key: what
-        was opened; None where the running one took the change."""
-        if channel is None or channel.skipped or channel.options.kind not in LISTENING:
-            return
-        options, running = self._options(channel), self._channels.get(key)
-        if isinstance(running, Renewable) and running.renew(options):
-            fresh[key] = None
-            return
-        made: Channel = self._wiring.kind("channels", options.kind)(options, self._clock)
-        fresh[key] = made
-        await made.open()
+    def serves(self, key: str) -> bool:
+        """Whether it is at work, or will be as soon as its service answers."""
+        return key in self._channels and self.roll.states.get(key) in ("running", "starting")
 
-    async def undo(self, fresh: Mapping[str, Channel | None]) -> None:
-        old = self._snapshot().channels
-        for key, made in fresh.items():
-            running = self._channels.get(key)
-            if made is not None:
-                await made.close()
-            elif isinstance(running, Renewable):
-                running.renew(self._options(old[key]))
-
-    def replace(self, key: str, channel: manifest.Channel | None, fresh: Mapping[str, Channel | None]) -> None:
-        """Puts the new description in force, now that the snapshot is."""
+    def renewed(self, key: str) -> None:
+        """What the running channel was made ready for counts from now on."""
         self._broken.pop(key, None)
-        if key not in fresh or fresh[key] is not None:
-            self._replace(key, channel, fresh.get(key))
+        running = self._channels[key]
+        if isinstance(running, Renewable):
+            running.settle()
 
-    def _replace(self, key: str, channel: manifest.Channel | None, made: Channel | None) -> None:
-        """Swaps the channel. The old one is not waited for: a request that it serves may be what asked for this."""
-        named = (f"channel {key}", f"delivery to {key}")
-        old = [task for name in named if (task := self._runners.take(name))]
-        for task in old:
-            task.cancel()
-        gone = asyncio.create_task(_retired(old, self._channels.pop(key, None)))
-        self._runners.keep(f"retiring {id(gone)}", gone)
+    def replace(self, change: Change, longest: float) -> None:
+        """Puts a new description in force, now that the snapshot is; cannot fail. The old channel is not waited for: a
+        request that it serves may be what asked for this. `longest`: seconds that what it took in may take."""
+        key, made = change.key, change.made
+        self._broken.pop(key, None)
+        if (leaving := self._taken_out(key)) is not None:
+            if change.beside or (made is None and isinstance(leaving.channel, Probing | Renewable)):
+                self.retiring.let_finish(leaving, longest)
+            else:
+                self.retiring.hand_over(leaving)
+        if change.described is not None and (why := self.why_off(change.described)):
+            self._note_off(key, why)
+        elif made is not None:
+            self._channels[key] = made
+            self.roll.states[key] = "starting"
+            after, apart = self.retiring.make_room(key, made)
+            self._start(key, after=() if change.opened else after, apart=apart)
+
+    def _taken_out(self, key: str) -> Leaving | None:
+        channel = self._channels.pop(key, None)
+        running, delivering = self._runners.take(f"channel {key}"), self._runners.take(f"delivery to {key}")
         self.roll.forget(key)
-        if channel is not None:
-            self._choose(key, channel, made)
-            if key in self._channels:
-                self._start(key, after=None if made else gone)
-
-
-async def _retired(tasks: Sequence[asyncio.Task[None]], channel: Channel | None) -> None:
-    """Waits for the end of what was cancelled, then lets go of the channel."""
-    try:
-        await asyncio.gather(*tasks, return_exceptions=True)
-    finally:
-        if channel is not None:
-            await channel.close()
+        return Leaving(key, channel, running, delivering) if channel is not None else None
 
 
 def _same(one: manifest.Channel | None, other: manifest.Channel | None) -> bool:
@@ -348,22 +378,3 @@ def _same(one: manifest.Channel | None, other: manifest.Channel | None) -> bool:
     if one is None or other is None:
         return False
     return one.options == other.options and one.skipped == other.skipped
-
-
-def _for_the_demo(options: ChannelOptions) -> bool:
-    """Nobody but whoever tries it should meet an assistant that only plays at being one."""
-    local = ("localhost", "127.0.0.1", "::1")
-    return options.kind == "repl" or (options.kind == "http" and options.options["host"] in local)
-
-
-def _has_input() -> bool:
-    """Whether the terminal channel can take part: a terminal, or lines piped in. /dev/null is neither."""
-    if sys.stdin is None or sys.stdin.closed:
-        return False
-    if sys.stdin.isatty():
-        return True
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)

@@ -95,6 +95,7 @@ class Message:
     deliver: tuple[Address, ...] = ()  # the reply goes there, and not back to the sender
     told: bool = False  # was said to this session's person already: it enters the transcript, and nobody answers
     untrusted: str = ""  # whose words the text itself holds, where they are a stranger's
+    bot: str = ""  # the account of the channel by which it came, where it has one; what answers it goes out by the same
 
     @property
     def text(self) -> str:
@@ -103,11 +104,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who answers a message: agent id, session key, and the text without the prefix that chose the agent."""
+    """Who answers a message: agent id, session key, and the text without the prefix that chose the agent. `instead` is
+    the agent that it was taken in for, where that was gone before it came to answer."""
 
     agent: str
     session: str
     text: str
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ class Reply:
     told: Route | None = None  # what enters which session once it was delivered, so that it can be answered there
     account: Account | None = None
     untrusted: str = ""  # a heartbeat's: the strangers' material that was in its run
+    bot: str = ""  # the account by which it goes out; "": whoever has the channel's key
 
     @property
     def place(self) -> Address:
@@ -395,6 +399,7 @@ class Asked:
 class Settled:
     approval: str  # its id
     answer: Answer | Literal["expired", "cancelled"]
+    why: str = ""  # it was withdrawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from openclaw import adapters
+from openclaw.manifest.folder import Folder
 from openclaw.names import CHANCE, Chance
 from openclaw.permissions.facts import Facts
 from openclaw.reading import Reading, read
@@ -19,8 +20,19 @@ from openclaw.reading import Reading, read
 Kinds = Callable[[str, str], Any]
 """The class of one kind, by its folder and its name: of stores, providers, tools, channels, doorbells."""
 
-Reader = Callable[[Path, datetime, Path | None], Reading]
-"""Reads and compiles a project; the third is where its Python tools are, if not there."""
+
+class Reader(Protocol):
+    """Reads and compiles a project, as `openclaw.reading.read` does."""
+
+    def __call__(
+        self,
+        root: Path,
+        now: datetime,
+        imports_from: Path | None = None,
+        *,
+        env_from: Path | None = None,
+        folder: Folder | None = None,
+    ) -> Reading: ...
 
 
 @dataclass(frozen=True, slots=True)

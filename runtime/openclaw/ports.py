@@ -323,6 +323,9 @@ class Operations(Protocol):
     async def reload(self) -> Mapping[str, Any]:
         """Applies what is on disk now, or says why not."""
 
+    def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
+        """Tells of every attempt from now on, as `reloads` lists them; call what is returned to stop."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -380,7 +383,8 @@ class Channel(Protocol):
     async def open(self) -> None: ...
 
     async def run(self, post: Post, operations: Operations) -> None:
-        """Takes messages in until cancelled, or until the person leaves (the REPL)."""
+        """Takes messages in until cancelled, or until the person leaves (the REPL). Replies can be sent before it, and
+        after it until `close`."""
 
     async def send(self, reply: Reply) -> None:
         """Delivers one reply whole; raises DeliveryError."""
@@ -428,14 +432,42 @@ class Receiving(Channel, Protocol):
 
 
 @runtime_checkable
-class Renewable(Channel, Protocol):
-    """A channel that listens at an address, and can take another description without letting go of it.
+class Probing(Channel, Protocol):
+    """A channel of a service that knows a bot by its token."""
 
-    Its `open` may be called again, and then does nothing.
+    account: str  # the same for every token of one bot: two of one account must not receive at the same time
+
+    async def probe(self) -> str:
+        """Asks the service whether it would let this bot in, beside whatever is at work there; opens nothing and notes
+        nothing. "" where it would, or words why it does not answer. Raises OpenClawError where it would not."""
+
+
+@runtime_checkable
+class Renewable(Channel, Protocol):
+    """A channel that listens at an address, and takes any other description while everything that is open goes on:
+    `renew`, then `settle` once the snapshot is in force, or `forgo` where it will not be.
+
+    Its `open` may be called again, and then does nothing. But for `renew` none of these raises.
     """
 
     address: str  # once open
     link: str  # once open: what a person opens in a browser
 
     def renew(self, options: ChannelOptions) -> bool:
-        """False where only a new channel can serve this. Raises OpenClawError, with everything as it was."""
+        """Makes ready for it. False where only a new channel can serve this. Raises OpenClawError, with everything as
+        it was."""
+
+    def settle(self) -> None:
+        """What was made ready counts from here on."""
+
+    def forgo(self) -> None:
+        """Lets go of what was made ready."""
+
+    def make_way(self) -> None:
+        """Listens no longer, for another channel that wants the place."""
+
+    def take_back(self) -> None:
+        """Listens again where it made way."""
+
+    def retire(self) -> None:
+        """Takes nothing more in, for good; `run` ends with the last request that is open."""

@@ -1,61 +1,136 @@
-"""A project as it was on disk at one moment: its manifests, what they mean, and digests of all it was made of.
+"""A project as it was on disk at one moment: its manifests, what they mean, and where to watch for edits of it.
 
-Reads and compiles; applies nothing. Its law: a digest is of the bytes that were there before they were used.
+Reads and compiles; applies nothing. Its law: what is compared and what is compiled are the same bytes, and the code of
+Python tools is among them; and there was a moment at which all of them were on disk, so that of two versions that
+follow one another it is one or the other.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from openclaw import adapters
+from openclaw.errors import ProjectUnsettled
+from openclaw.manifest import modules
 from openclaw.manifest.build import Compiled, compile
-from openclaw.manifest.folder import Folder
-from openclaw.messages import ToolSpec
-from openclaw.signature import ImportProblem
+from openclaw.manifest.folder import MOST_CODE, Folder
+from openclaw.manifest.snapshot import Snapshot
 
 _MOST_WATCHED = 1000  # folders below agents/: a link may lead anywhere
+_MOST_LINKS = 40  # one after another, as the kernel has it
+_PAUSES = (0.02, 0.1, 0.2, 0.4)  # seconds until what became another while it was read is read again
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Where edits of a project show, beside its root and agents/: `folders` of files that manifests name and of those
+    that links lead to, and the `names` of all that was read, which count whatever they look like."""
+
+    folders: tuple[Path, ...] = ()
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The project as it was on disk at one moment, and what it means. `code` are the files of the modules that were
-    asked for, with their digests before they were loaded; None for one that is not there."""
+    """The project as it was on disk at one moment, and what it means."""
 
     folder: Folder
     compiled: Compiled
-    code: Mapping[str, str | None] = field(default_factory=dict)
+    watched: Watched = Watched()
 
     @property
     def contents(self) -> Mapping[str, str]:
-        return contents_of(self.folder, self.code)
+        return contents_of(self.folder)
 
 
-def contents_of(folder: Folder, code: Mapping[str, str | None]) -> Mapping[str, str]:
+def contents_of(folder: Folder) -> Mapping[str, str]:
     """A digest for every file that was read, and what could not be."""
-    problems = {f"{problem.file} (problem)": problem.message for problem in folder.problems}
-    return {**folder.sources, **problems, **{path: digest for path, digest in code.items() if digest is not None}}
+    return {**folder.sources, **{f"{problem.file} (problem)": problem.message for problem in folder.problems}}
 
 
-def read(root: Path, now: datetime, imports_from: Path | None = None) -> Reading:
-    """`imports_from`: where Python tools and .env are, if not in `root`."""
-    home, code = imports_from or root, dict[str, str | None]()
-    folder, load = Folder.read(root), adapters.importer(home)
-    if home != root and (own := Folder.read(home).files.get(".env")) is not None:
+def read(
+    root: Path,
+    now: datetime,
+    imports_from: Path | None = None,
+    *,
+    env_from: Path | None = None,
+    folder: Folder | None = None,
+) -> Reading:
+    """`imports_from`: where Python tools are, if not in `root`; `env_from`: where .env is, if not there either.
+    `folder`: what was read of `root` just now, which is then not read again; the code of tools is what it holds, also
+    where they are imported from elsewhere. Raises ProjectUnsettled."""
+    given = folder is not None
+    reading = _once(root, now, imports_from, env_from, folder)
+    for pause in _PAUSES:
+        if reading.folder.still():
+            return reading
+        time.sleep(pause)
+        reading = _once(root, now, imports_from, env_from, Folder.read(root) if given else None)
+    if reading.folder.still():
+        return reading
+    raise ProjectUnsettled(f"the files of {root} change while they are read, {1 + len(_PAUSES)} times in a row")
+
+
+def _once(
+    root: Path, now: datetime, imports_from: Path | None, env_from: Path | None, folder: Folder | None
+) -> Reading:
+    home = imports_from or root
+    given = folder is not None
+    folder = folder.again() if folder else Folder.read(root)
+    place = env_from or home
+    if place != root and (own := Folder(str(place), {}).read_file(".env")) is not None:
         folder = replace(folder, files={**folder.files, ".env": own})  # is never kept, for it holds secrets
-
-    def importer(reference: str) -> Callable[..., Any] | ImportProblem:
-        for path in module_files(home, reference.partition(":")[0]):
-            code.setdefault(str(path), digest(path))
-        return load(reference)
-
+    code = folder if home == root or given else Folder(str(home), {})
+    importer = adapters.importer(home, lambda name: _whole(code.read_file(name)), only=code is folder and home != root)
     compiled = compile(folder, environment=os.environ, importer=importer, today=now)
-    return Reading(folder, compiled, code)
+    return Reading(folder, compiled, watched(folder))
+
+
+def _whole(content: bytes | None) -> bytes | None:
+    return content if content is not None and len(content) < MOST_CODE else None
+
+
+def look(root: Path, before: Collection[str]) -> Folder:
+    """The bytes that would be compiled now. `before`: what was read beyond the manifests last time, found or not."""
+    folder = Folder.read(root)
+    modules.again(folder, before)
+    return folder
+
+
+# ── where to watch ───────────────────────────────────────────────────────────────────────────────
+
+
+def watched(folder: Folder) -> Watched:
+    root = Path(folder.root)
+    named = {(root / name).parent for name in folder.more}
+    found = (*folder.files, *folder.more)
+    linked = [each for name in found for each in _links(name if name[:1] == "/" else f"{folder.root}/{name}")]
+    told = (problem.file for problem in folder.problems)
+    names = {part for name in (*found, *linked, *told) for part in name.split("/")}
+    folders = dict.fromkeys([*sorted(named), *(Path(each).parent for each in linked)])
+    return Watched(tuple(folders), frozenset(names))
+
+
+def _links(path: str) -> Iterator[str]:
+    """Where a link leads, and where that one does; nothing, if it is none."""
+    for _ in range(_MOST_LINKS):
+        try:
+            target = os.readlink(path)  # noqa: PTH115 - of every file at every look
+        except (OSError, ValueError):
+            return
+        path = target if target[:1] == "/" else f"{path.rpartition('/')[0]}/{target}"
+        yield path
+
+
+def leading(path: Path) -> list[Path]:
+    """The folders to watch for a link to lead elsewhere, and the one it leads to; none, where it is no link."""
+    chain = [str(path), *_links(str(path))]
+    return [Path(each).parent for each in chain[:-1]]
 
 
 def below(folder: Path) -> list[Path]:
@@ -77,20 +152,14 @@ def below(folder: Path) -> list[Path]:
 # ── the code of Python tools ─────────────────────────────────────────────────────────────────────
 
 
-def module_of(spec: ToolSpec) -> str:
-    return str(spec.options.get("reference", "")).partition(":")[0]
-
-
-def module_files(root: Path, module: str) -> set[Path]:
-    """Where one of the project's own modules is, or would be; in a package, its neighbours too."""
-    path = root.joinpath(*module.split("."))
-    found = {place for place in (path.with_suffix(".py"), path / "__init__.py") if place.is_file()}
-    neighbours = {each for place in found if place.parent != root for each in place.parent.glob("*.py")}
-    return found | neighbours or {path.with_suffix(".py")}
-
-
-def digest(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
+def stirred(folder: Folder, snapshot: Snapshot, changed: Collection[str]) -> frozenset[str]:
+    """The Python tools that these changed files are part of: all of them, where that cannot be told of a file."""
+    code = frozenset(filter(modules.is_module, changed))
+    tools = {name: spec for name, spec in snapshot.tools.items() if spec.kind == "python"} if code else {}
+    made = {
+        name: modules.made_of(folder, str(spec.options.get("reference", "")).partition(":")[0])
+        for name, spec in tools.items()
+    }
+    if code - frozenset().union(*made.values()):
+        return frozenset(tools)
+    return frozenset(name for name, files in made.items() if files & code)

@@ -7,6 +7,7 @@ the message is refused, never passed on to another agent.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from openclaw.manifest.people import person, room
@@ -31,6 +32,18 @@ def route(message: Message, snapshot: Snapshot, choice: str | None = None, *, pa
     if not _admits(message, snapshot, agent.id):
         return Refused("agent", f"agent `{agent.id}` does not answer here")
     return Route(agent.id, session_key(message, snapshot, agent.id), text)
+
+
+def route_instead(
+    message: Message, was: Route, snapshot: Snapshot, choice: str | None = None, *, paired: bool = False
+) -> Route | Refused:
+    """Who answers a message that was taken in for an agent that is gone: whoever answers what its sender says there
+    next. The prefix that named the gone agent is no part of it."""
+    routed = route(replace(message, agent=None), snapshot, choice, paired=paired)
+    if isinstance(routed, Refused):
+        return routed
+    text = was.text if routed.text == message.text else routed.text
+    return replace(routed, text=text, instead=was.instead or was.agent)
 
 
 def unfit(message: Message) -> Refused | None:

@@ -23,14 +23,19 @@ class Runners:
         """`fail` is told what ends the whole runtime."""
         self.fail = fail
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._over = False
 
     def start(self, name: str, runner: Runner) -> None:
-        self._tasks[name] = asyncio.create_task(self._guarded(name, runner), name=name)
+        """Begins nothing once the end has come."""
+        if not self._over:
+            self._tasks[name] = asyncio.create_task(self.guarded(name, runner), name=name)
 
     def keep(self, name: str, task: asyncio.Task[None]) -> None:
         """Waits for this one too at the end, unless it has ended by then."""
         self._tasks[name] = task
         task.add_done_callback(lambda _: self._tasks.pop(name, None))
+        if self._over:
+            task.cancel()
 
     def take(self, name: str) -> asyncio.Task[None] | None:
         """Hands a task over to whoever ends it; None where there is none."""
@@ -38,12 +43,15 @@ class Runners:
 
     async def end(self) -> None:
         """Everything at once, and waits for it."""
-        tasks, self._tasks = list(self._tasks.values()), {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._over = True
+        while self._tasks:  # one that ends may leave something to be waited for
+            tasks, self._tasks = list(self._tasks.values()), {}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _guarded(self, name: str, runner: Runner) -> None:
+    async def guarded(self, name: str, runner: Runner) -> None:
+        """Runs it inside a boundary: what it fails of is told, and goes no further."""
         try:
             await runner()
         except StorageFailed as error:

@@ -61,7 +61,7 @@ class SignatureProblem:
 class ImportProblem:
     """Why `module:function` names no tool. `candidates` are near names; file and line lead to the fault."""
 
-    kind: Literal["no_module", "import_failed", "no_attribute", "not_callable", "not_marked"]
+    kind: Literal["no_module", "import_failed", "endless", "no_attribute", "not_callable", "not_marked"]
     message: str
     candidates: tuple[str, ...] = ()
     file: str | None = None

@@ -71,6 +71,10 @@ class Inbox(Protocol):
     async def release(self, *ids: str) -> None:
         """Gives unsettled messages back untaken (a graceful stop): the attempt does not count."""
 
+    async def move(self, id: str, route: Route) -> None:
+        """An unsettled message goes another way: there it waits at the place that its age gives it, and where it was
+        taken up, that does not count. Idempotent."""
+
     async def waiting(self, session: str | None = None) -> int:
         """How many messages nobody has taken up yet, of one session or of all."""
 
@@ -116,6 +120,10 @@ class Outbox(Protocol):
 
     async def due(self, channel: str) -> Sequence[Outgoing]:
         """Undelivered replies of one channel whose time has come, oldest first."""
+
+    async def undelivered(self, channel: str) -> Sequence[tuple[Outgoing, float]]:
+        """All of one channel, oldest first, each with the seconds until its time comes: 0 for what is due. One that is
+        to be tried again keeps back what else there is for its place."""
 
     async def channels(self) -> Sequence[str]:
         """Those that have undelivered replies."""

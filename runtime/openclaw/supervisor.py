@@ -1,12 +1,13 @@
 """Holds the snapshot in force with the adapters that are open for it, and replaces both at once.
 
-New beside old, swap one reference, retire: `apply` opens what is new, and a failure there changes nothing. A
-turn takes a lease and keeps its generation until it ends; an adapter is closed when no generation that anybody
-can reach needs it any more. Knows no channel: those are the app's.
+New beside old, swap one reference, retire: `prepare` opens what is new, and a failure there changes nothing; `swap`
+cannot fail. A turn takes a lease and keeps its generation until it ends; an adapter is closed when no generation
+that anybody can reach needs it any more. Knows no channel: those are the app's.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ from openclaw.messages import ToolSpec
 from openclaw.ports import Place, Provider, Tools
 
 log = logging.getLogger(__name__)
+
+CLOSING = 10.0  # seconds that one adapter gets to close; an edit waits for it
 
 
 @dataclass(slots=True)
@@ -58,6 +61,16 @@ class Generation:
         return [*self.providers.values(), *self.tools.values()]
 
 
+@dataclass(slots=True, eq=False)
+class Ahead:
+    """A generation before it is in force: `fresh` was opened for it, `kept` is open for others and must stay so."""
+
+    generation: Generation
+    model: Callable[[Model], Model]
+    fresh: list[Adapter] = field(default_factory=list)
+    kept: list[Adapter] = field(default_factory=list)
+
+
 class Supervisor:
     def __init__(
         self,
@@ -73,6 +86,7 @@ class Supervisor:
         self._model = model
         self._current: Generation | None = None
         self._retired: list[Generation] = []
+        self._ahead: list[Ahead] = []
 
     @property
     def current(self) -> Generation:
@@ -80,31 +94,49 @@ class Supervisor:
         return self._current
 
     async def apply(self, snapshot: Snapshot, model: Callable[[Model], Model] | None = None) -> Generation:
-        """Makes `snapshot` the one in force. When anything cannot be opened, nothing has changed. `model`: from now
-        on instead of the one given at first, because a key may be another one now."""
+        """Makes `snapshot` the one in force. When anything cannot be opened, nothing has changed."""
+        ahead = await self.prepare(snapshot, model)
+        self.swap(ahead)
+        await self.sweep()
+        return ahead.generation
+
+    async def prepare(self, snapshot: Snapshot, model: Callable[[Model], Model] | None = None) -> Ahead:
+        """Opens what `snapshot` needs and is not open yet; `swap` it, or `forgo` it. When anything cannot be opened,
+        nothing has changed. `model`: from then on instead of the one given at first, because a key may be another one
+        now."""
         old, model = self._current, model or self._model
         known = [adapter for generation in self._alive() for adapter in generation.adapters()]
         wanted = _wanted(snapshot, model)
-        fresh: list[Adapter] = []
+        models = {alias: model(one) for alias, one in snapshot.models.items()}
+        number = old.number + 1 if old else 1
+        ahead = Ahead(Generation(number, snapshot, models, {}, {}), model)
+        self._ahead.append(ahead)  # from here on nothing is closed that it means to keep
+        ahead.kept = [same for adapter in wanted.values() if (same := _served(adapter, known)) is not None]
         try:
             for name, adapter in wanted.items():
-                same = next((k for k in [*known, *fresh] if k.serves(adapter)), None)
+                same = _served(adapter, [*known, *ahead.fresh])
                 if same is None:
                     await self._open(adapter)
-                    fresh.append(adapter)
+                    ahead.fresh.append(adapter)
                 wanted[name] = same or adapter
         except BaseException:
-            await _close(fresh)
+            await self.forgo(ahead)
             raise
-        self._model = model
-        models = {alias: model(one) for alias, one in snapshot.models.items()}
-        self._current = Generation(
-            old.number + 1 if old else 1, snapshot, models, _part(wanted, "providers"), _part(wanted, "tools")
-        )
-        if old is not None:
-            self._retired.append(old)
-        await self._sweep()
-        return self._current
+        ahead.generation.providers, ahead.generation.tools = _part(wanted, "providers"), _part(wanted, "tools")
+        return ahead
+
+    def swap(self, ahead: Ahead) -> None:
+        """Puts it in force. Cannot fail; `sweep` then closes what nobody needs any more."""
+        self._ahead.remove(ahead)
+        self._model = ahead.model
+        if self._current is not None:
+            self._retired.append(self._current)
+        self._current = ahead.generation
+
+    async def forgo(self, ahead: Ahead) -> None:
+        """Closes what was opened for it, and what was kept open for it alone."""
+        self._ahead.remove(ahead)
+        await _close(_distinct([*ahead.fresh, *_not_among(self._reachable(), ahead.kept)]))
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Generation]:
@@ -115,7 +147,7 @@ class Supervisor:
             yield generation
         finally:
             generation.leases -= 1
-            await self._sweep()
+            await self.sweep()
 
     async def close(self) -> None:
         await _close(_distinct(adapter for generation in self._alive() for adapter in generation.adapters()))
@@ -124,15 +156,19 @@ class Supervisor:
     def _alive(self) -> list[Generation]:
         return [*self._retired, *([self._current] if self._current else [])]
 
-    async def _sweep(self) -> None:
-        """Closes what no lease and no current snapshot can reach."""
+    def _reachable(self) -> list[Adapter]:
+        """What some generation needs, or one that is being prepared."""
+        alive = [adapter for generation in self._alive() for adapter in generation.adapters()]
+        return [*alive, *(adapter for ahead in self._ahead for adapter in [*ahead.kept, *ahead.fresh])]
+
+    async def sweep(self) -> None:
+        """Closes what no lease and no current snapshot can reach. What fails to close is told in the log."""
         gone = [generation for generation in self._retired if not generation.leases]
         if not gone:
             return
         self._retired = [generation for generation in self._retired if generation.leases]
-        reachable = [adapter for generation in self._alive() for adapter in generation.adapters()]
         dropped = _distinct(adapter for generation in gone for adapter in generation.adapters())
-        await _close(adapter for adapter in dropped if not any(adapter is kept for kept in reachable))
+        await _close(_not_among(self._reachable(), dropped))
 
     async def _open(self, adapter: Adapter) -> None:
         made = self._kind(adapter.folder, adapter.kind)
@@ -164,6 +200,15 @@ def _part(wanted: Mapping[tuple[str, str], Adapter], folder: str) -> dict[str, A
     return {name: adapter for (part, name), adapter in wanted.items() if part == folder}
 
 
+def _served(adapter: Adapter, by: Iterable[Adapter]) -> Adapter | None:
+    return next((one for one in by if one.serves(adapter)), None)
+
+
+def _not_among(kept: Iterable[Adapter], adapters: Iterable[Adapter]) -> list[Adapter]:
+    known = {id(adapter) for adapter in kept}
+    return [adapter for adapter in adapters if id(adapter) not in known]
+
+
 def _distinct(adapters: Iterable[Adapter]) -> list[Adapter]:
     return list({id(adapter): adapter for adapter in adapters}.values())
 
@@ -171,6 +216,7 @@ def _distinct(adapters: Iterable[Adapter]) -> list[Adapter]:
 async def _close(adapters: Iterable[Adapter]) -> None:
     for adapter in adapters:
         try:
-            await adapter.opened.close()
+            async with asyncio.timeout(CLOSING):
+                await adapter.opened.close()
         except Exception:
             log.exception("closing %s %s failed", adapter.folder, adapter.kind)

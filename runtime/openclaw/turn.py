@@ -118,6 +118,9 @@ class Turn:
         self._steer = steer
         self._shorten = shorten
         self._shortened = False
+        self.by_now: Callable[[Voice], Voice] = lambda voice: (
+            voice
+        )  # as an edit leaves it to be asked, before each call
         self.left: Mapping[str, str] = {}  # by the call's id, what was found of it when the runtime started again
 
     async def run(self, said: UserEntry, *, anew: bool = False) -> str:
@@ -228,6 +231,7 @@ class Turn:
             raise TurnFailed(_told(error, self._log.clock.now()), fault=error.fault) from error
 
     def _request(self, voice: Voice) -> Request:
+        voice = self.by_now(voice)
         return Request(
             model=voice.model,
             system=voice.system,

@@ -6,6 +6,7 @@ which must be quick, waits only for these.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,11 @@ def escape(part: str) -> str:
 
 def unescape(part: str) -> str:
     return unquote(part)
+
+
+def printable(name: str) -> str:
+    """A file's name as every output can hold it."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
 
 
 def quote_line(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from doubles import discord_shapes as shapes
+from doubles.desk import Desk
 from doubles.discord_house import Kept, Stage, play
 from doubles.discord_server import ANA, BOT, GENERAL, NADER, OPS, TALK, DiscordServer
 from doubles.house import until
@@ -475,6 +476,42 @@ def test_the_bot_types_and_its_draft_grows_into_the_answer() -> None:
             await stage.desk.stop(f"agent:main:discord:{NADER}")
             [answer] = await stage.said(private, "Stopped.")
             assert answer["id"] == draft["id"]
+
+    play(scenario)
+
+
+def test_no_draft_overtakes_an_answer_that_was_had_before_its_chat_was_on_disk() -> None:
+    class Slow(Kept):
+        gate: asyncio.Event | None = None
+
+        async def put(self, name: str, document: Any) -> None:
+            if self.gate is not None:
+                await self.gate.wait()
+            await super().put(name, document)
+
+    async def scenario(server: DiscordServer) -> None:
+        clock, notes, private = ManualClock(SystemClock().now()), Slow(), server.direct(NADER)
+        held: list[Reply] = []
+
+        async def hold(reply: Reply) -> None:
+            held.append(reply)
+
+        def typed() -> int:
+            return len(server.made("POST", f"/channels/{private}/typing"))
+
+        async with Stage(server, notes=notes, clock=clock, desk=Desk(clock, hold)) as stage:
+            notes.gate = asyncio.Event()
+            server.say("first", channel=private)
+            await until(lambda: held, "an answer")
+            notes.gate.set()
+            before = typed()
+            server.say("wait", channel=private)
+            await stage.posted(2)
+            await passing(clock, lambda: typed() >= before + 3)
+            assert server.sent(private) == []
+            await stage.channel.send(held[0])
+            await passing(clock, lambda: len(server.sent(private)) == 2)
+            await stage.said(private, "You said: first", "Working on …")
 
     play(scenario)
 

@@ -97,7 +97,7 @@ def test_what_there_is_can_be_read(tmp_path: Path, model: MessagesServer) -> Non
             assert "T03:00:00" in listed[0]["next"] and listed[1]["next"] is None
             status = (await watcher.http.get("/api/status")).json()
             assert status["ready"] is True and status["channels"] == {"http": "running"}
-            assert (await watcher.http.get("/api/reload")).json() == {"last_good": False, "attempts": []}
+            assert (await watcher.http.get("/api/reload")).json() == {"last_good": False, "differs": "", "attempts": []}
             assert code(await watcher.http.post("/api/reload")) == (403, "scope")
 
     run(tmp_path, model, scene, **{"heartbeats.yaml": beats})

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from doubles.house import AGENT, TOOLS, Program
+from doubles.house import AGENT, TOOLS, Program, until
 from doubles.http_house import as_, code, echoing, ended, run
 from doubles.messages_server import MessagesServer, Reply, tool
 from openclaw.app import App
 from openclaw.control.static import POLICY, Static
 from openclaw.messages import Address
+from openclaw.reload import KEPT
 
 
 @pytest.fixture
@@ -112,6 +114,43 @@ def test_usage_and_figures_tell_what_was_done(tmp_path: Path, model: MessagesSer
     run(tmp_path, model, scene)
 
 
+def test_reloads_are_counted_alike_for_every_scraper_however_many_and_over_a_replaced_channel(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    manifest, listening = tmp_path / "project/agents/main.yaml", tmp_path / "project/channels.yaml"
+
+    async def scene(app: App, operator: Program) -> None:
+        async with as_(operator, "watcher-secret") as watcher:
+            start = figures((await watcher.http.get("/metrics")).text)
+            whole = manifest.read_text("utf-8")
+            manifest.write_text("name: [", "utf-8")
+            for _ in range(KEPT + 1):
+                await app.reload.attempt("request")
+            one, other = [figures((await each.http.get("/metrics")).text) for each in (watcher, operator)]
+        assert one[("openclaw_reloads_total", "refused")] == other[("openclaw_reloads_total", "refused")] > KEPT
+        assert one[("openclaw_last_reload_successful", "")] == 0
+        at = ("openclaw_last_reload_timestamp_seconds", "")
+        assert one[at] == start[at]  # of the last that went well
+        manifest.write_text(whole, "utf-8")
+        assert (await operator.http.post("/api/reload")).json()["outcome"] == "unchanged"
+        mended = figures((await operator.http.get("/metrics")).text)
+        assert mended[at] > start[at] and mended[("openclaw_last_reload_successful", "")] == 1
+        await operator.http.post("/api/reload")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        listening.write_text(listening.read_text("utf-8").replace("port: 0", f"port: {port}"), "utf-8")
+        await until(lambda: app.reload.attempts[-1].outcome == "applied", "the other port")
+        async with Program(f"http://127.0.0.1:{port}") as moved:
+            after = figures((await moved.http.get("/metrics")).text)
+        for outcome in ("applied", "unchanged", "refused", "failed", "needs restart"):
+            counted = after[("openclaw_reloads_total", outcome)]
+            assert counted == app.reload.counts.by_outcome[outcome], outcome
+        assert after[("openclaw_reloads_total", "refused")] == one[("openclaw_reloads_total", "refused")]
+
+    run(tmp_path, model, scene)
+
+
 def test_every_figure_is_documented_and_every_documented_one_is_served(tmp_path: Path, model: MessagesServer) -> None:
     page = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
 
@@ -135,9 +174,7 @@ def figures(text: str) -> dict[tuple[str, str], float]:
 # ── the page ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_page_and_its_parts_are_served_strictly_and_nothing_else_is(
-    tmp_path: Path, model: MessagesServer
-) -> None:
+def test_the_page_and_its_parts_are_served_strictly_and_nothing_else_is(tmp_path: Path, model: MessagesServer) -> None:
     async def scene(app: App, operator: Program) -> None:
         async with as_(operator, None) as anybody:
             page = await anybody.http.get("/")

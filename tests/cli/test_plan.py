@@ -191,6 +191,10 @@ def test_it_compares_with_what_runs_and_then_with_what_ran_last(tmp_path: Path) 
     assert after.stdout.startswith("compared with what was applied last: 1 change; no permission widens\n")
     assert "tools: + read_file (agents/main.yaml:6)" in beside.stdout
     assert beside.stdout.splitlines()[1:] == after.stdout.splitlines()[1:]
+    [kept] = state.glob("last-good/*/tools.yaml")
+    kept.write_bytes(kept.read_bytes().replace(b"deny", b"ask "))
+    damaged = plan(root, state=state)
+    assert damaged.returncode == 1 and "is damaged; start the runtime on a valid project" in damaged.stderr
 
 
 @pytest.mark.slow

@@ -75,7 +75,9 @@ def test_approvals_are_listed_answered_and_revoked(live: Served, tmp_path: Path)
     assert openclaw(tmp_path, "approvals", "answer", pending["id"], "maybe").returncode == 2
     assert openclaw(tmp_path, "approvals", "answer", pending["id"], "allow-once").returncode == 0
     late = openclaw(tmp_path, "approvals", "answer", pending["id"], "deny")
-    assert late.returncode == 1 and "was answered, or has expired" in late.stderr
+    assert (late.returncode, late.stderr) == (1, f"openclaw: approval {pending['id']} was answered before\n")
+    unknown = openclaw(tmp_path, "approvals", "answer", "a0", "deny")
+    assert (unknown.returncode, unknown.stderr) == (1, "openclaw: approval a0 is not known\n")
     assert openclaw(tmp_path, "approvals", "revoke", "r1").stdout == "r1 is revoked\n"
     assert openclaw(tmp_path, "approvals", "list").stdout == "Nothing is pending and nothing is remembered.\n"
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from doubles import warm
+from openclaw.cli._running import PATIENCE, differs
 
 ROOT = Path(__file__).parent.parent.parent
 AGENT = "name: Jarvis\ndescription: Helps\ntools: [read_file]\npolicy: careful\n"
@@ -128,3 +133,98 @@ def test_a_folder_that_cannot_be_one_is_wrong_usage(project: Path, words: tuple[
         assert done.returncode == 2, done.stderr
         assert done.stdout == "" and "Traceback" not in done.stderr
         assert "is empty" in done.stderr if not name else "file name too long" in done.stderr
+
+
+# ── beside a runtime ─────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def listening(place: Path, answer: bytes | None) -> Iterator[list[bytes]]:
+    """Somebody on the control socket who says `answer` to whatever is asked; None: nothing."""
+    asked: list[bytes] = []
+    place.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(place / "control.sock"))
+        server.listen()
+
+        def serve() -> None:
+            with suppress(OSError):
+                connection, _ = server.accept()
+                with connection:
+                    asked.append(connection.recv(65536))
+                    if answer is not None:
+                        connection.sendall(answer)
+                    else:
+                        connection.recv(1)  # until the other side has had enough
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield asked
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+
+
+def said(**status: object) -> bytes:
+    body = json.dumps(status).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+REFUSED = "the files on disk are not what runs: reload 12 refused at 2026-06-01 12:00:00 UTC"
+
+
+def test_a_runtime_that_runs_another_state_of_the_project_is_told_in_a_line_at_the_end(project: Path) -> None:
+    answer = said(project=str(project), differs=REFUSED, last_success="2026-06-01T11:00:00+00:00")
+    with listening(project / "state", answer):
+        done = openclaw("validate", "--no-env", cwd=project)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines() == [
+        "openclaw: no problems in 2 manifests",
+        f"openclaw: running: {REFUSED}; applied last: 2026-06-01T11:00:00+00:00",
+    ]
+
+
+def test_a_runtime_that_has_not_seen_what_is_on_disk_is_told_where_the_environment_was_looked_at(
+    project: Path,
+) -> None:
+    answer = said(project=str(project), differs="", snapshot={"digest": "0123456789ab"}, pid=7)
+    with listening(project / "state", answer):
+        assert "running: another version of this project (process 7)" in openclaw("validate", cwd=project).stderr
+    (project / "state/control.sock").unlink()
+    with listening(project / "state", answer):
+        assert "running" not in openclaw("validate", "--no-env", cwd=project).stderr
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        said(project="/elsewhere", differs=REFUSED),
+        said(project=None),
+        b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[1,2]",
+        b"hello",
+        None,
+    ],
+)
+def test_other_runtimes_and_other_answers_are_nothing_to_speak_of(project: Path, answer: bytes | None) -> None:
+    with listening(project / "state", answer) as asked:
+        patience = PATIENCE if answer else 0.1  # for who says nothing
+        assert differs(project / "state", project, "0" * 64, patience) == ""
+    assert asked[0].startswith(b"GET /api/status ")
+
+
+def test_a_socket_that_nobody_listens_on_is_no_runtime(project: Path) -> None:
+    with listening(project / "state", b""):
+        pass
+    assert (project / "state/control.sock").exists()
+    assert openclaw("validate", cwd=project).stderr == "openclaw: no problems in 2 manifests\n"
+
+
+def test_other_formats_and_exit_codes_are_as_without_a_runtime(project: Path) -> None:
+    (project / "agents/main.yaml").write_text(AGENT.replace("careful", "carefull"))
+    with listening(project / "state", said(project=str(project), differs=REFUSED)) as asked:
+        done = openclaw("validate", "--format", "json", cwd=project)
+        assert (done.returncode, asked, len(json.loads(done.stdout))) == (1, [], 1)
+        told = openclaw("validate", cwd=project)
+    assert told.returncode == 1 and told.stderr.endswith(f"\nopenclaw: running: {REFUSED}\n")

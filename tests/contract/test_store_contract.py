@@ -179,6 +179,30 @@ def test_a_settled_message_is_not_released(play):
     play(steps)
 
 
+def test_a_message_that_goes_another_way_waits_there_at_its_age_and_was_not_attempted(play):
+    async def steps(rig):
+        elsewhere = Route("side", "agent:side:telegram:7", "hello", instead="main")
+        inbox = rig.store.inbox
+        for id, way in (("1", route()), ("2", route("agent:side:telegram:7")), ("3", route())):
+            await inbox.accept(message(id), way)
+        queued = await inbox.next(route().session)
+        await inbox.move(queued.id, elsewhere)
+        await inbox.move(queued.id, elsewhere)
+        assert (await inbox.find(queued.id)).state == "queued" and (await inbox.find(queued.id)).route == elsewhere
+        inbox = (await rig.restart()).inbox
+        assert [await inbox.waiting(one) for one in (route().session, elsewhere.session)] == [1, 2]
+        taken = await inbox.next(elsewhere.session)
+        assert (taken.message.id, taken.route, taken.attempts) == ("1", elsewhere, 1)
+        assert [one.message.id for one in await inbox.join(elsewhere.session, 9)] == ["2"]
+        assert (await inbox.next(route().session)).message.id == "3"
+        assert not (await inbox.accept(message("1"), route())).new
+        await inbox.settle(taken.id, "done", None)
+        await inbox.move(taken.id, route())
+        assert (await inbox.find(taken.id)).route == elsewhere
+
+    play(steps)
+
+
 def test_a_session_takes_at_most_so_many_waiting_messages_but_knows_those_it_has(play):
     async def steps(rig):
         inbox = rig.store.inbox
@@ -527,7 +551,10 @@ def test_no_reply_overtakes_an_earlier_one_to_the_same_place(play):
         await outbox.put(reply(chat="room", text="in a room"))
         await outbox.retry(first, 30)
         assert [out.reply.text for out in await outbox.due("telegram")] == ["to bob", "in a room"]
-        await rig.clock.advance(31)
+        await rig.clock.advance(10)
+        waiting = [(out.reply.text, round(seconds)) for out, seconds in await outbox.undelivered("telegram")]
+        assert waiting == [("first", 20), ("second", 20), ("to bob", 0), ("in a room", 0)]
+        await rig.clock.advance(21)
         assert [out.reply.text for out in await outbox.due("telegram")] == ["first", "second", "to bob", "in a room"]
 
     play(steps)

@@ -12,30 +12,15 @@ from typing import Any
 
 import pytest
 
-from doubles.house import AGENT, CHANNELS, Process, Program, events, lived, project, until
+from doubles.house import AGENT, CHANNELS, Leaping, Process, Program, events, lived, project, until
 from doubles.messages_server import MessagesServer, Reply
 from doubles.telegram_server import TOKEN as BOT
 from doubles.telegram_server import TelegramServer
-from openclaw.clock import SystemClock
 
 EVENTS = {"Accept": "text/event-stream"}
 LONG = "It goes on and on." * 1000  # no page that is there already has room for it
 LATER = {"Prefer": "respond-async"}
 TELEGRAM = '  telegram: {{kind: telegram, token: "{bot}", api_base: "{url}", allow: [7]}}\n'
-
-
-class Leaping(SystemClock):
-    """A clock that can be put ahead; whoever sleeps beyond that wakes up."""
-
-    ahead = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
-
-    async def sleep(self, seconds: float) -> None:
-        end = self.monotonic() + seconds
-        while (left := end - self.monotonic()) > 0:
-            await super().sleep(min(left, 0.05))
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ class Desk(Beats):
         self.approvers: tuple[str, ...] = ("repl:local",)
         self.offers: tuple[Answer, ...] = ("allow-once", "allow-always", "deny")
         self.lines: tuple[str, ...] = ()
+        self.hearers: list[Callable[[Mapping[str, Any]], None]] = []
         self.kept: list[dict[str, Any]] = [{"id": "r1", "tool": "run_command", "lines": ["make test"]}]
         self.strangers: set[Address] = set()
         self.busy = False  # takes nothing more
@@ -267,6 +268,10 @@ class Desk(Beats):
     async def reload(self) -> Mapping[str, Any]:
         return {"outcome": "unchanged"}
 
+    def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
+        self.hearers.append(told)
+        return lambda: self.hearers.remove(told)
+
     def commands(self) -> Sequence[tuple[str, str]]:
         return [("/help", "what you can type"), ("/agent", "choose one"), ("/research", "Finds things out")]
 
@@ -275,7 +280,8 @@ class Desk(Beats):
 
     async def answer(self, approval: str, answer: Answer, by: Address) -> None:
         if approval not in self._pending:
-            raise ApprovalError(f"there is no pending approval {approval}")
+            known = any(id == approval for id, _, _ in self.answers)
+            raise ApprovalError(f"approval {approval} {'was answered before' if known else 'is not known'}")
         if str(by) not in self._pending[approval][0].approvers:
             raise ApprovalError(f"{by} may not answer this")
         if self.full:

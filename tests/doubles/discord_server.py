@@ -51,7 +51,6 @@ __all__ = ["ANA", "BOT", "GENERAL", "GUILD", "NADER", "OPS", "TALK", "Call", "Di
 PATIENCE = 15.0  # seconds for the first answer to an interaction; the service has 3, and a busy machine needs more
 
 T = TypeVar("T")
-READS_CONTENT = 1 << 19  # of an application: the intent is switched on in the developer portal
 TOKEN = "MTA.double.secret-of-the-bot"
 BASE = "/api/v10"
 
@@ -258,8 +257,7 @@ class DiscordServer(Gateway):
             case "GET", ["users", id]:
                 return 200, shapes.user(id)
             case "GET", ["oauth2", "applications", "@me"] | ["applications", "@me"]:
-                able = {"flags": READS_CONTENT if self.message_content else 0}
-                return 200, {**shapes.application(self.application, NADER), **able}
+                return 200, shapes.application(self.application, NADER, self.message_content)
             case "GET", ["gateway"] | ["gateway", "bot"]:
                 return 200, {"url": self.gateway, "shards": 1}
             case "POST", ["users", "@me", "channels"] if str(body["recipient_id"]) in self._channels:

@@ -58,7 +58,7 @@ def whole_member(who: Json) -> Json:
     return {**member(who["id"]), "user": who, "permissions": "2147483647"}
 
 
-def application(id: str, owner: str) -> Json:
+def application(id: str, owner: str, message_content: bool) -> Json:
     return {
         "id": id,
         "name": "openclaw",
@@ -69,7 +69,7 @@ def application(id: str, owner: str) -> Json:
         "verify_key": "00" * 32,
         "owner": user(owner),
         "team": None,
-        "flags": 0,
+        "flags": 1 << 19 if message_content else 0,
     }
 
 

@@ -77,6 +77,20 @@ def project(root: Path, url: str, *, key: str = "test-key", files: Mapping[str, 
     return root
 
 
+class Leaping(SystemClock):
+    """A clock that can be put ahead; whoever sleeps beyond that wakes up."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        end = self.monotonic() + seconds
+        while (left := end - self.monotonic()) > 0:
+            await super().sleep(min(left, 0.05))
+
+
 class Hasty(SystemClock):
     """A clock on which time runs fifty times as fast, until it is told to walk."""
 
@@ -173,10 +187,13 @@ class Process:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(5)
+                self.process.wait(30)
+                raise
+        if kind is None:
+            assert "something did not end when it was asked to" not in self.log, self.log
 
     @property
     def log(self) -> str:
@@ -190,5 +207,5 @@ class Process:
             found = [line for line in self.log.splitlines() if line.startswith("HTTP at ")]
             return found[0].split()[2].rstrip(",") if found else None
 
-        where: str = await until(told, "the address")
+        where: str = await until(told, "the address", 90)
         return where

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from openclaw import shrinking
 from openclaw.cli import _examples
 from openclaw.manifest.build import compile
 from openclaw.manifest.codes import CODES, Code, sound
 from openclaw.manifest.codes.code import shown
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
+from openclaw.manifest.snapshot import Snapshot
 
 SHOWN = sorted(code for code, told in CODES.items() if told.bad)
 
@@ -56,7 +58,17 @@ def test_what_no_text_can_show_is_told_all_the_same(tmp_path: Path) -> None:
     many = "".join(f"key_{n}: 1\n" for n in range(1100))
     (tmp_path / "many/agents/main.yaml").write_text(sound.AGENT + many)
     assert _judged(tmp_path / "many")[-1].code == "too-many"
-    assert unshown == {"file", "too-many"}, "show here what a new one stands for"
+    edit = Folder.of({name: text.encode() for name, text in sound.over(sound.rules("{deny: web_fetch}")).items()})
+    cut = Folder.of({name: text.encode() for name, text in sound.SOUND.items()})
+    held = shrinking.held(edit, _valid(edit), cut, _valid(cut))
+    assert held is not None and [each.code for each in held.diagnostics] == ["cut-off"]
+    assert unshown == {"file", "too-many", "cut-off"}, "show here what a new one stands for"
+
+
+def _valid(folder: Folder) -> Snapshot:
+    compiled = compile(folder, environment={}, importer=None, today=sound.TODAY)
+    assert compiled.snapshot is not None
+    return compiled.snapshot
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -46,6 +46,8 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "two lines": ("channels.yaml", f"{TELEGRAM}token: @\n      @\n    bad: 1\n"),
     "twice": ("channels.yaml", f"{TELEGRAM}token: @\n    token: @\n"),
     "list": ("channels.yaml", f"{TELEGRAM}token: [@, b]\n"),
+    "no mapping": ("channels.yaml", "channels:\n  h:\n    kind: http\n    port: 1\n    tokens: {shop: @}\n"),
+    "no hook": ("channels.yaml", "channels:\n  h:\n    kind: http\n    port: 1\n    hooks:\n      shop: '@'\n"),
     "items": ("channels.yaml", f"{TELEGRAM}token:\n      - @\n      - b\n"),
     "mapping": ("channels.yaml", f"{TELEGRAM}token: {{@: b}}\n"),
     "block mapping": ("channels.yaml", f"{TELEGRAM}token:\n      a: @\n"),

@@ -18,7 +18,7 @@ from openclaw.manifest.build import compile
 from openclaw.manifest.diagnostic import MOST_TOLD
 from openclaw.manifest.folder import Folder
 
-SECONDS = 6
+SECONDS = 15  # of a processor; one that nobody else uses takes 1 to 3 for most, and up to 6
 MEGABYTES = 300
 AGENT = b"name: Jarvis\ndescription: Helps\ntools: [read_file]\npolicy: careful\n"
 POLICIES = b"policies:\n  careful:\n    rules:\n      - allow: [read_file]\n"

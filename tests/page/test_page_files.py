@@ -11,7 +11,7 @@ import pytest
 from openclaw.control import static
 from openclaw.control.static import FOLDER, KINDS
 
-MOST = 145_000  # bytes, all of it, uncompressed
+MOST = 150_000  # bytes, all of it, uncompressed
 FILES = sorted(FOLDER.iterdir())
 MODULES = [path for path in FILES if path.suffix == ".js"]
 ALLOWED_ADDRESSES = ("http://www.w3.org/2000/svg",)  # a name, and nothing that is fetched

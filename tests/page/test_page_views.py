@@ -127,7 +127,7 @@ def test_a_broken_edit_is_told_with_its_place_and_cure_and_a_good_one_with_its_c
         told = stage.page.locator(".diagnostic.error")
         await expect(told).to_contain_text("agents/scout.yaml:6:9")
         await expect(told).to_contain_text("works")
-        await expect(stage.page.locator(".banner.inline")).to_contain_text("has errors")
+        await expect(stage.page.locator(".banner.inline")).to_contain_text("The files on disk are not what")
         agent.write_text(AGENTS["agents/scout.yaml"].replace("Finds things out", "Finds all things"), "utf-8")
         await expect(stage.page.locator(".changes").first).to_contain_text("scout")
         await expect(stage.page.locator(".banner.inline")).to_be_hidden()

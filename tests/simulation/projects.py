@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+from openclaw.manifest.folder import Folder
 from openclaw.reading import Reading, read
 from simulation.virtual_loop import MORNING
 
@@ -116,5 +117,13 @@ class Shelf:
         self.root, self._readings = readings()
         self.variant = self.good = 0
 
-    def read(self, root: Path, now: datetime, imports_from: Path | None) -> Reading:
+    def read(
+        self,
+        root: Path,
+        now: datetime,
+        imports_from: Path | None = None,
+        *,
+        env_from: Path | None = None,
+        folder: Folder | None = None,
+    ) -> Reading:
         return self._readings[self.variant if imports_from is None else self.good]

@@ -27,7 +27,7 @@ from openclaw.ports import Operations
 
 log = logging.getLogger(__name__)
 
-Spawn = Callable[[Coroutine[Any, Any, None]], object]
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None] | None]
 
 ROOM = 200  # characters kept free for how it ended
 AGAIN, LOOK = 10.0, 0.25  # seconds that a press on a card of an earlier run waits for its question, and between looks
@@ -59,6 +59,7 @@ class Asking:
         self._open: dict[str, Approval] = {}
         self._locks: dict[str, asyncio.Lock] = {}  # what happens to one question happens in order
         self._over: set[str] = set()  # settled, and what that means for the cards is still to be done
+        self._closing: set[asyncio.Task[None]] = set()  # writes how it ended
         self._answerers: dict[str, str] = {}  # how whoever pressed is called, by question
 
     def listen(self, operations: Operations, spawn: Spawn) -> Callable[[], None]:
@@ -71,11 +72,18 @@ class Asking:
                     spawn(self._in_turn(approval.id, lambda: self._put_up(approval)))
                 case Settled(answer="cancelled") if operations.readiness().get("status") == "stopping":
                     pass  # it is asked again at the next start, on the card that stands there
-                case Settled(approval=id, answer=answer):
+                case Settled(approval=id, answer=answer, why=why):
                     self._over.add(id)
-                    spawn(self._in_turn(id, lambda: self._settle(id, answer)))
+                    if (task := spawn(self._in_turn(id, lambda: self._settle(id, answer, why)))) is not None:
+                        self._closing.add(task)
+                        task.add_done_callback(self._closing.discard)
 
         return operations.questions(self._key, hear)
+
+    async def close(self, within: float) -> None:
+        """What has been settled by now is written into its cards, if that takes no longer than `within` seconds."""
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=within)
 
     async def _in_turn(self, id: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async with self._locks.setdefault(id, asyncio.Lock()):
@@ -139,12 +147,12 @@ class Asking:
         person = int(place.person)
         return self._known.direct(person) or await self._writer.direct(person)
 
-    async def _settle(self, id: str, answer: str) -> None:
+    async def _settle(self, id: str, answer: str, why: str) -> None:
         self._locks.pop(id, None)
         self._over.discard(id)
         approval, who = self._open.pop(id, None), self._answerers.pop(id, "")
         cards = self._cards.of(id)
-        ending = f"**{OUTCOMES[answer]}**" + (f" by {who}" if who else "") + "."
+        ending = f"**{OUTCOMES[answer]}**" + (f" by {who}" if who else "") + (f": {why}." if why else ".")
         text = f"{(await self._pieces(approval))[-1]}\n{ending}" if approval else ending
         for card in cards:
             await self._end(card, text)

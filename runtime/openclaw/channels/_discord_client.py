@@ -122,6 +122,13 @@ class Client(discord.Client):
             with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):  # it is dead, after all
                 await self.ws.close(code=4000)
 
+    async def hang_up(self, within: float) -> None:
+        """Ends the connection on which events come; requests can still be made."""
+        if self.ws is not None and self.ws.open:
+            with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError, TimeoutError):
+                async with asyncio.timeout(within):
+                    await self.ws.close(code=1000)
+
     async def leave(self, within: float) -> None:
         """Ends the connection; a network that is gone holds it up no longer than `within` seconds."""
         try:

@@ -168,6 +168,9 @@ class Intake:
         message = await self._message(heard, where)
         stream = Stream(self._writer, self._places, self._clock, self._key, where, heard.id)
         result = await self.room.post(message, stream.watch)
+        if isinstance(result, Accepted) and result.new:  # before anything is waited for: its turn may end meanwhile
+            self._replies.expect(result.id, stream)
+            stream.begin(result.id, self.room.spawn)
         if person is not None and isinstance(result, Refused) and result.code == "sender":
             await self._refuse(result, message, where, heard.id)
             self._places.passed(heard.channel, heard.id)  # a stranger's chat is worth no place that lasts
@@ -175,9 +178,6 @@ class Intake:
             return True
         await self._places.begin(heard.channel, heard.id, person)
         match result:
-            case Accepted(id=id, new=True):
-                self._replies.expect(id, stream)
-                stream.begin(id, self.room.spawn)
             case Answered(text=text):
                 await self.tell(where, text, heard.id)
             case Refused(code="stopping"):

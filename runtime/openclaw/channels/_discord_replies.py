@@ -89,7 +89,7 @@ class Replies:
     def _over(self, key: str) -> None:
         """What comes after it in the same place may be shown."""
         if (stream := self._streams.get(key)) is not None:
-            stream.delivered = True
+            stream.arrived = True
 
     async def _deliver(self, key: str, reply: Reply, tried: _Tried) -> None:
         rendered = render(reply) if len(reply.text) <= SHORT else await asyncio.to_thread(render, reply)

@@ -17,7 +17,18 @@ from openclaw.channels._discord_words import tail
 from openclaw.channels._discord_writing import Writer
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError
-from openclaw.messages import Approval, Asked, Finished, Progress, Retrying, Settled, TextDelta, ToolStarted, Waiting
+from openclaw.messages import (
+    Approval,
+    Asked,
+    Finished,
+    Progress,
+    Reply,
+    Retrying,
+    Settled,
+    TextDelta,
+    ToolStarted,
+    Waiting,
+)
 
 FIRST = 0.4  # seconds from the first word to the first draft, so that a notification shows more than one letter
 EDIT = 1.25
@@ -47,7 +58,8 @@ class Stream:
         self._type_at = 0.0
         self.place = spot.channel
         self.behind: Stream | None = None  # the answer before it in the same place
-        self.delivered = False
+        self.arrived = False  # its reply stands there, or never will
+        self._finished: Reply | None = None
 
     def watch(self, event: Progress) -> None:
         match event:
@@ -66,7 +78,7 @@ class Stream:
                 self._asked(approval)
             case Finished(reply=reply):
                 self._over.set()
-                self.delivered = self.delivered or reply.answers != self._id  # it was answered together with another
+                self._finished = reply
             case _:
                 return
         self._changed.set()
@@ -79,6 +91,13 @@ class Stream:
         else:
             self._text = WAITING
         self._asking = self._again = True
+
+    @property
+    def delivered(self) -> bool:
+        """Whether nothing more of it comes. The reply to another one is that other's: they were answered together. It
+        may be told before this one's own id is."""
+        together = self._finished is not None and self._finished.answers != self._id
+        return self.arrived or (together and self._id != "")
 
     def begin(self, id: str, spawn: Callable[..., asyncio.Task[None] | None]) -> None:
         """The message was accepted under this id."""

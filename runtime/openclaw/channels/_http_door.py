@@ -34,12 +34,13 @@ class Token:
 
 
 class Door:
-    """The gate of one channel. `tokens` are exchanged while it stands."""
+    """The gate of one channel. `tokens`, `host` and `port` are exchanged while it stands; what came by an earlier port
+    is known by that."""
 
     def __init__(self, host: str, port: int, clock: Clock) -> None:
         self.tokens: tuple[Token, ...] = ()
-        self._host = host
-        self._port = port
+        self.host = host
+        self.port = port
         self._clock = clock
         self._failed: dict[str, deque[float]] = {}
 
@@ -59,11 +60,11 @@ class Door:
         return any(token.caller is caller for token in self.tokens)
 
     def foreign(self, request: Any) -> Problem | None:
-        host = request.headers.get("host", "")
-        if not self._ours(host):
+        host, port = request.headers.get("host", ""), self._port(request)
+        if not self._ours(host, port):
             return Problem(421, "wrong_host", "this host name is not served here")
         origin = request.headers.get("origin")
-        if origin is not None and not self._own_page(origin, host):
+        if origin is not None and not self._own_page(origin, host, port):
             return Problem(403, "wrong_origin", "requests of other web sites are not served")
         return None
 
@@ -82,13 +83,18 @@ class Door:
             failures.popleft()
         failures.append(now)
 
-    def _ours(self, host: str) -> bool:
+    def _port(self, request: Any) -> int:
+        """The one by which this request came."""
+        _, port = request.scope.get("server") or ("", None)
+        return port or self.port
+
+    def _ours(self, host: str, own: int) -> bool:
         name, port = _split(f"//{host}")
         if self._wide:  # reached under names we cannot know; the token is long, and needed
             return bool(name)
-        return port in (self._port, None) and self._named(name)
+        return port in (own, None) and self._named(name)
 
-    def _own_page(self, origin: str, host: str) -> bool:
+    def _own_page(self, origin: str, host: str, own: int) -> bool:
         """Whether the page that asks came from here. A port that is left out is that of the scheme, not ours."""
         scheme = origin.partition(":")[0]
         usual = _PORTS.get(scheme)
@@ -96,14 +102,14 @@ class Door:
         if self._wide:  # perhaps behind a proxy: the page and what it asks for are of one name
             asked, at = _split(f"//{host}")
             return bool(name) and (name, port or usual) == (asked, at or usual)
-        return scheme == "http" and (port or usual) == self._port and self._named(name)
+        return scheme == "http" and (port or usual) == own and self._named(name)
 
     @property
     def _wide(self) -> bool:
-        return self._host in ("0.0.0.0", "::")
+        return self.host in ("0.0.0.0", "::")
 
     def _named(self, name: str) -> bool:
-        return name in ("localhost", self._host) or loopback(name)
+        return name in ("localhost", self.host) or loopback(name)
 
     def _known(self, authorization: str) -> Caller | None:
         scheme, _, value = authorization.partition(" ")

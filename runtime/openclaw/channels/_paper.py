@@ -219,7 +219,7 @@ def question(offers: tuple[Answer, ...]) -> str:
     return f"{paint('Allow this?', 'yellow', 'bold')}  {offered} {paint('› ', 'cyan')}"
 
 
-def settled_line(answer: Answer | Literal["expired", "cancelled"]) -> str:
+def settled_line(answer: Answer | Literal["expired", "cancelled"], why: str = "") -> str:
     words = {
         "allow-once": ("✓ allowed once", "green"),
         "allow-always": ("✓ allowed from now on", "green"),
@@ -228,4 +228,4 @@ def settled_line(answer: Answer | Literal["expired", "cancelled"]) -> str:
         "cancelled": ("✗ cancelled", "red"),
     }
     text, colour = words[answer]
-    return "  " + paint(text, colour) + "\n"
+    return "  " + paint(f"{text}: {quote_line(why)}" if why else text, colour) + "\n"

@@ -219,8 +219,10 @@ class _Turn:
                 self._pipes.notice(f"openclaw: {line}: {outcome}, {seconds:.1f} s{why}")
             case Asked(approval=approval):
                 self._pipes.asked(approval, self._operations)
-            case Settled(approval=id):
+            case Settled(approval=id, why=why):
                 self._pipes.settled(id)
+                if why:
+                    self._pipes.notice(f"openclaw: the question was withdrawn: {quote_line(why)}")
             case Retrying(reason=reason, seconds=seconds):
                 self._pipes.notice(f"openclaw: {quote_line(reason)}; trying again in {seconds:.0f} s")
             case Waiting(words=words):

@@ -38,7 +38,7 @@ DONE = {
 PATIENCE = 10.0  # seconds that a press waits for its question to be asked again after a restart
 LOOK = 0.25  # seconds between two looks whether it was
 ALERT = 200  # characters that an alert may have
-Spawn = Callable[[Coroutine[Any, Any, None]], object]
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None] | None]
 
 
 class Questions:
@@ -54,6 +54,7 @@ class Questions:
         self._spawn = spawn
         self._cards = Cards(notes, clock)
         self._settled: dict[str, asyncio.Future[Settled]] = {}  # by approval
+        self._following: dict[str, asyncio.Task[None]] = {}  # what puts it up and closes it, by approval
         self._pressers: dict[str, str] = {}  # who answered, by approval
         self._operations: Operations | None = None
 
@@ -65,11 +66,18 @@ class Questions:
         self._operations = operations
         return operations.questions(self._key, self._watch)
 
+    async def close(self, within: float) -> None:
+        """What has been settled by now is written into its cards, if that takes no longer than `within` seconds."""
+        ending = [task for id, task in self._following.items() if id in self._settled and self._settled[id].done()]
+        if ending:
+            await asyncio.wait(ending, timeout=within)
+
     def _watch(self, event: Progress) -> None:
         match event:
             case Asked(approval=approval) if approval.id not in self._settled:
                 self._settled[approval.id] = asyncio.get_running_loop().create_future()
-                self._spawn(self._follow(approval))
+                if (task := self._spawn(self._follow(approval))) is not None:
+                    self._following[approval.id] = task
             case Settled(approval=id) if id in self._settled and not self._settled[id].done():
                 self._settled[id].set_result(event)
 
@@ -78,9 +86,10 @@ class Questions:
         settled = self._settled[approval.id]
         try:
             await asyncio.gather(*[self._put_up(approval, place) for place in places(approval, self._key)])
-            await self._close(approval, (await settled).answer)
+            await self._close(approval, await settled)
         finally:
             self._settled.pop(approval.id, None)
+            self._following.pop(approval.id, None)
             self._pressers.pop(approval.id, None)
 
     # ── putting up ───────────────────────────────────────────────────────────────────────────────
@@ -122,13 +131,14 @@ class Questions:
             await self._outlet.write(spot, piece)
         return await self._outlet.write(spot, last, keys=_keys(approval, token))
 
-    async def _close(self, approval: Approval, outcome: str) -> None:
+    async def _close(self, approval: Approval, settled: Settled) -> None:
         """Writes the outcome into the cards. Those that a stop leaves open wait for the question to be asked again."""
-        if outcome == "cancelled" and self._desk().readiness().get("status") == "stopping":
+        if settled.answer == "cancelled" and self._desk().readiness().get("status") == "stopping":
             return
         cards = self._cards.of(approval.id)
         by = self._pressers.get(approval.id, "")
-        told = words.card(approval, f"{DONE[outcome]}{f' by {by}' if by else ''}")[-1]
+        outcome = f"{DONE[settled.answer]}{f' by {by}' if by else ''}{f': {settled.why}' if settled.why else ''}"
+        told = words.card(approval, outcome)[-1]
         await self._cards.drop(cards)
         for card in cards:
             await self._finish(card, told)

@@ -20,7 +20,7 @@ from telegram import Update
 from openclaw.channels import _telegram_client as client
 from openclaw.channels._telegram_reading import WANTED, Groups, Heard, Me, Meaning, Passed, Pressed, read
 from openclaw.clock import Clock
-from openclaw.errors import OpenClawError, StorageFailed
+from openclaw.errors import StorageFailed
 from openclaw.ports import Notes, Operations, Pulse
 
 log = logging.getLogger(__name__)
@@ -59,11 +59,6 @@ class Intake:
         kept = await self._notes.get("updates")
         if isinstance(kept, list):
             self._seen = dict.fromkeys(number for number in kept if type(number) is int)
-        if self._webhook and not self._webhook.get("secret"):
-            raise OpenClawError(
-                f"channel {self._key} cannot start: a webhook without a secret would believe anybody; give it "
-                "`secret`, 16 random characters or more"
-            )
 
     async def run(self, take: Take, operations: Operations, ready: Callable[[], Awaitable[None]]) -> None:
         """Takes updates until cancelled. Raises InvalidToken. `ready` is awaited when the service answers."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
@@ -30,6 +31,8 @@ from openclaw.ports import ChannelOptions, Operations, Post
 _HINT = "/help lists the commands, Alt-Enter starts a new line, /quit or Ctrl-D leaves."
 _TICK = 0.5  # seconds between redraws of the clock while a turn runs
 _TWICE = 2.0  # seconds within which a second Ctrl-C leaves
+_EDITS = {"applied": "green", "unchanged": "dim", "needs restart": "yellow"}  # what else comes of one is amiss
+_LOOSER = 5  # sentences on what an edit loosens that are shown
 
 
 class Terminal:
@@ -135,9 +138,11 @@ class _Conversation:
             self._terminal.say(_paper.paint(_HINT, "dim") + "\n")
             ticking = self._tasks.create_task(self._tick())
             silence = self._operations.listen(self._options.key, self._overhear)
+            deaf = self._operations.hear_reloads(self._reloaded)
             try:
                 await self._lines()
             finally:
+                deaf()
                 silence()
                 ticking.cancel()
                 self._questions.close()
@@ -178,13 +183,21 @@ class _Conversation:
         match progress:
             case Asked(approval=approval):
                 self._ask(approval)
-            case Settled(approval=id, answer=answer):
+            case Settled(approval=id, answer=answer, why=why):
                 self._questions.settled(id)
-                self._terminal.say(_paper.settled_line(answer))
+                self._terminal.say(_paper.settled_line(answer, why))
             case Finished(reply=reply):
                 self._questions.withdraw(reply.session)
             case _:
                 pass
+
+    def _reloaded(self, attempt: Mapping[str, Any]) -> None:
+        """What became of an edit, and what it loosens."""
+        self._terminal.interrupted()
+        style = _EDITS.get(attempt["outcome"], "red")
+        self._terminal.say(_paper.paint(_paper.wrapped(attempt["words"]).rstrip("\n"), style) + "\n")
+        for words in _several(attempt["widened"]):
+            self._terminal.say(_paper.paint(_paper.wrapped(f"WIDENS: {words}").rstrip("\n"), "yellow") + "\n")
 
     # ── the keys' desk ───────────────────────────────────────────────────────────────────────────
 
@@ -268,6 +281,17 @@ class _Conversation:
                 self._redraw()
 
 
+def _several(sentences: Sequence[str]) -> Iterator[str]:
+    yield from sentences[:_LOOSER]
+    if len(sentences) > _LOOSER:
+        yield f"and {len(sentences) - _LOOSER:,} more; `GET /api/reload` has all"
+
+
+def _untold(record: logging.LogRecord) -> bool:
+    """Not what is shown here as a notice."""
+    return not hasattr(record, "told")
+
+
 @contextmanager
 def _above_the_prompt() -> Iterator[None]:
     """Whatever is printed or logged appears above the prompt; standard error that goes elsewhere keeps going there."""
@@ -275,12 +299,16 @@ def _above_the_prompt() -> Iterator[None]:
     with patch_stdout(raw=True):
         if not errors.isatty():
             sys.stderr = errors
+        elsewhere = sys.stderr is errors
         streams = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
         handlers = [handler for handler in streams if handler.stream is errors]
         for handler in handlers:
             handler.setStream(sys.stderr)
+            if not elsewhere:
+                handler.addFilter(_untold)
         try:
             yield
         finally:
             for handler in handlers:
+                handler.removeFilter(_untold)
                 handler.setStream(errors)

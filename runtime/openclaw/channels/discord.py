@@ -31,6 +31,7 @@ from openclaw.channels._discord_reading import DECISIONS, Groups, spot
 from openclaw.channels._discord_replies import Replies
 from openclaw.channels._discord_slash import Slash
 from openclaw.channels._discord_writing import Slip, Writer
+from openclaw.channels._own import Own
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, OpenClawError, StorageFailed
 from openclaw.messages import Reply, Text
@@ -47,6 +48,7 @@ AGAIN = 0.2  # seconds after which it is told again to end
 LEAVING = 1.0  # seconds that a goodbye may take
 REFUSED, INTENTS = 4004, 4014  # close codes of the gateway
 HOPELESS = (4010, 4011, 4012, 4013)  # likewise: what only another version of this could mend
+CURE = "switch on Message Content Intent in the developer portal (Bot), or remove `message_content: true`"
 
 
 class Channel:
@@ -54,12 +56,14 @@ class Channel:
         settings = options.options
         self._key, self._clock = options.key, clock
         self._token = str(settings["token"])
+        self.account = self._token.partition(".")[0]  # the bot's number, as the service writes it there
         self._base = str(settings.get("api_base") or OFFICIAL)
         self._groups: Groups = settings.get("groups") or "mention"
         self._content = settings.get("message_content") is True
-        self._notes: Notes = settings["notes"]
+        self._notes: Notes = Own(settings["notes"], self.account)
         self.pulse = Pulse(patience=PATIENCE)
         self._client: Client | None = None
+        self._deaf = False  # it is ending, and takes nothing more in
         self._tried = 0  # connections that failed since the last one that served
         self._catching: asyncio.Task[None] | None = None
         self._unknown: set[int] | None = None  # servers of the welcome of which nothing is known yet
@@ -76,6 +80,23 @@ class Channel:
         await self._places.open()
         await self._cards.open()
 
+    async def probe(self) -> str:
+        client = Client(self._base, self._clock, lambda event, args: None, message_content=self._content)
+        try:
+            await client.login(self._token)
+            if self._content and self._groups == "all" and not _may_read(client):
+                raise self._unread()
+        except discord.LoginFailure as error:
+            raise self._refused() from error
+        except OpenClawError:
+            raise
+        except Exception as error:  # whatever the library raises for a network that is away, or a server that errs
+            return _words(error)
+        finally:
+            with contextlib.suppress(Exception):
+                await client.leave(LEAVING)
+        return ""
+
     async def run(self, post: Post, operations: Operations) -> None:
         """Raises CredentialsError where the token is refused, OpenClawError where an intent is missing."""
         stop = None
@@ -86,13 +107,18 @@ class Channel:
                 stop = self._asking.listen(operations, spawn)
                 for work in (self._places.run(), self._watch_silence(), self._watch_table(operations)):
                     tasks.create_task(work)
-                await self._serve()
+                try:
+                    await self._serve()
+                except asyncio.CancelledError:
+                    await self._asking.close(LEAVING)
+                    raise
         except ExceptionGroup as failed:
             raise _first(failed) from None
         finally:
             if stop is not None:
                 stop()
-            await self._let_go()
+            if not self._deaf:
+                await self._let_go()
             await self._places.flush()
 
     async def send(self, reply: Reply) -> None:
@@ -117,8 +143,10 @@ class Channel:
                 self._closed(error)
             except Exception as error:  # whatever the library raises for a network that is away, or a server that errs
                 self._trouble(error)
-            finally:
-                await self._let_go()
+            except BaseException:  # it is to end; replies may still be sent until it is closed
+                await self._hang_up()
+                raise
+            await self._let_go()
             pause = PAUSES[min(self._tried, len(PAUSES) - 1)]
             self._tried += 1
             await self._clock.sleep(pause)
@@ -134,6 +162,13 @@ class Channel:
         serving.result()
         raise OSError("the connection ended")
 
+    async def _hang_up(self) -> None:
+        """Nothing is heard any more."""
+        if (client := self._client) is not None:
+            self._deaf = True
+            with contextlib.suppress(Exception):
+                await client.hang_up(LEAVING)
+
     async def _let_go(self) -> None:
         client, self._client = self._client, None
         if client is not None:
@@ -148,15 +183,15 @@ class Channel:
 
     def _do_without(self, error: Exception) -> None:
         """The message content intent is not switched on. Mentions and private messages need no intent."""
-        cure = "switch on Message Content Intent in the developer portal (Bot), or remove `message_content: true`"
         if not self._content:
             raise OpenClawError(f"channel {self._key}: Discord refuses the intents the bot asks for") from error
         if self._groups == "all":
-            raise OpenClawError(
-                f"channel {self._key}: Discord does not let the bot read what does not mention it; {cure}"
-            ) from error
-        log.warning("channel %s goes on without the message content intent; %s", self._key, cure)
+            raise self._unread() from error
+        log.warning("channel %s goes on without the message content intent; %s", self._key, CURE)
         self._content = False
+
+    def _unread(self) -> OpenClawError:
+        return OpenClawError(f"channel {self._key}: Discord does not let the bot read what does not mention it; {CURE}")
 
     def _closed(self, error: discord.ConnectionClosed) -> None:
         if error.code == REFUSED:
@@ -167,12 +202,7 @@ class Channel:
 
     def _trouble(self, error: Exception) -> None:
         """Told by kind: the words of a network's error may carry addresses and more."""
-        if isinstance(error, discord.HTTPException):
-            words = f"Discord answers {error.status}"
-        elif isinstance(error, OSError | aiohttp.ClientError):
-            words = f"Discord cannot be reached ({type(error).__name__})"
-        else:
-            words = f"the connection ended ({type(error).__name__})"
+        words = _words(error)
         self.pulse.trouble = words
         log.log(logging.WARNING if self._tried == 0 else logging.INFO, "channel %s: %s", self._key, words)
 
@@ -197,7 +227,7 @@ class Channel:
 
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         client = self._client
-        if client is None or event not in DECISIONS:
+        if client is None or self._deaf or event not in DECISIONS:
             return
         match event:
             case "socket_raw_receive":
@@ -251,6 +281,20 @@ class Channel:
             words, name = (Text(line(chosen)),), used.user.display_name
             said = message(self._key, str(used.id), used.user.id, name, where, self._clock.now(), words)
             room.spawn(self._slash.use(slip, chosen, said, where))
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, discord.HTTPException):
+        return f"Discord answers {error.status}"
+    if isinstance(error, OSError | aiohttp.ClientError):
+        return f"Discord cannot be reached ({type(error).__name__})"
+    return f"the connection ended ({type(error).__name__})"
+
+
+def _may_read(client: Client) -> bool:
+    """Whether the service says that the bot may read what does not mention it."""
+    flags = client.application_flags
+    return flags.gateway_message_content or flags.gateway_message_content_limited
 
 
 def _spawning(tasks: asyncio.TaskGroup) -> Spawn:

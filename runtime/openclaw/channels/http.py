@@ -1,89 +1,82 @@
 """Programs, over HTTP: binds the port, knows the tokens, and says for whom a request speaks.
 
-Law: every request needs a token, also on loopback; what a client declares counts only as far as its token says.
-Routes, bodies and answers are the application's, which the app hands in; replies are fetched by whoever posted, so
-nothing is ever sent from here.
+Law: every request needs a token, also on loopback; what a client declares counts only as far as its token says. Every
+edit is taken while everything that is open goes on: what can fail is had before the edit counts, another port beside
+the old one. Routes, bodies and answers are the application's, which the app hands in; replies are fetched by whoever
+posted, so nothing is ever sent from here.
 
 Options: host, port, token, tokens; for the application limits and hooks; from the app `serve` and `token_file`.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
+import asyncio
+import errno
+import logging
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
-from openclaw.channels._http_door import Door, Token, digest, kept, loopback
+from openclaw.channels._http_door import Door, Token, kept
+from openclaw.channels._http_tokens import generated, same, tokens_of
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError, OpenClawError
-from openclaw.messages import Address, Reply, escape
-from openclaw.ports import Caller, ChannelOptions, Gate, Operations, Post
-from openclaw.secrecy import SECRETS
+from openclaw.listeners import Listeners
+from openclaw.messages import Reply
+from openclaw.ports import ChannelOptions, Gate, Operations, Post
 
-SHORTEST = 32  # characters of a token where other machines can reach the port
+log = logging.getLogger(__name__)
+
 BACKLOG = 512
 STUCK = 120_000  # milliseconds
-OPERATOR = "operator"
-_RESERVED: Mapping[str, str] = {
-    OPERATOR: "the name of the one under `token`",
-    "hook": "how the senders of hooks begin",
-}
+AGAIN = 5.0  # seconds until a port is tried again that was given away and cannot be had back
 
-Serve = Callable[[socket.socket, Post, Operations, Gate, Callable[[], Mapping[str, Any]]], Awaitable[None]]
-"""Serves until cancelled; the last gives this channel's options as they are at that moment."""
+Serve = Callable[[Listeners, Post, Operations, Gate, Callable[[], Mapping[str, Any]]], Awaitable[None]]
+"""Serves until cancelled, or until the listeners are over; the last gives this channel's options as they are then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """Another description of the channel, with everything that it needs. `listener` None: where it listens already."""
+
+    options: Mapping[str, Any]
+    tokens: tuple[Token, ...]
+    secret: str  # the operator's, where it was generated here
+    listener: socket.socket | None = None
 
 
 class Channel:
     def __init__(self, options: ChannelOptions, clock: Clock) -> None:
         self._key = options.key
-        self._clock = clock
-        self._host = str(options.options["host"])
-        self._port = int(options.options["port"])
+        self._described = options
         self._options = options.options
-        self._listener: socket.socket | None = None
+        self._clock = clock
+        self._listeners = Listeners()
+        self._listener: socket.socket | None = None  # None: not open, or it made way
         self._door: Door | None = None
+        self._edit: _Edit | None = None
+        self._returning: asyncio.Task[None] | None = None
         self.address = ""  # once open
         self.link = ""  # once open: the web page, signed in where the token was generated here
 
     async def open(self) -> None:
         """Raises OpenClawError where the port cannot be had or a token will not do. Again: nothing."""
-        if self._listener is not None:
+        if self._door is not None:
             return
-        tokens = self._all_tokens()
-        self._listener = _bind(self._key, self._host, self._port)
-        host, port = self._listener.getsockname()[:2]
-        self._port = port
-        self._door = Door(self._host, port, self._clock)
-        self._door.tokens = tokens
-        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        own = "" if self._options.get("token") else f"#token={self._generated()}"
-        self.link = f"{self.address}/{own}"
-
-    def renew(self, options: ChannelOptions) -> bool:
-        """Takes other tokens while it runs, and keeps every connection. False where it would need another port.
-        Raises OpenClawError, with the old tokens in force, where one will not do."""
-        place = ("host", "port")
-        if self._door is None or any(options.options[name] != self._options[name] for name in place):
-            return False
-        before, self._options = self._options, {**self._options, **options.options}
-        try:
-            tokens = self._all_tokens()
-        except OpenClawError:
-            self._options = before
-            raise
-        named, earlier = self._options.get("tokens", {}), before.get("tokens", {})
-        same = {OPERATOR: True, **{name: token == earlier.get(name) for name, token in named.items()}}
-        self._door.tokens = kept(tokens, self._door.tokens, same)
-        return True
+        edit = _read(self._described)
+        listener = _bind(self._key, *_place(self._options))
+        self._listeners = Listeners()
+        self._door = Door(*_place(self._options), self._clock)
+        self._listen(listener)
+        self._take(self._door, edit)
 
     async def run(self, post: Post, operations: Operations) -> None:
-        assert self._listener is not None and self._door is not None, "the channel is not open"
+        assert self._door is not None, "the channel is not open"
         serve: Serve = self._options["serve"]
-        await serve(self._listener, post, operations, self._door, lambda: {**self._options, "key": self._key})
+        await serve(self._listeners, post, operations, self._door, lambda: {**self._options, "key": self._key})
 
     async def send(self, reply: Reply) -> None:
         if reply.told is not None:
@@ -91,96 +84,127 @@ class Channel:
         raise DeliveryError(f"nothing can be sent to {reply.to}: programs fetch their replies", final=True)
 
     async def close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = self._door = None
+        self.retire()
+        self._door = None
 
-    # ── tokens ───────────────────────────────────────────────────────────────────────────────────
+    # ── edits ────────────────────────────────────────────────────────────────────────────────────
 
-    def _all_tokens(self) -> tuple[Token, ...]:
-        own = self._options.get("token")
-        named = {name: str(token["secret"]) for name, token in self._options.get("tokens", {}).items()}
-        for reserved, why in _RESERVED.items():
-            if reserved in named:
-                raise self._wrong(f"a token cannot be called `{reserved}`, which is {why}")
-        if not loopback(self._host):
-            self._check_length({"token": own or "", **named})
-        secrets = {OPERATOR: own or self._generated(), **named}
-        if len(set(secrets.values())) < len(secrets) or not all(secrets.values()):
-            raise self._wrong("two of its tokens have the same value, or one has none")
-        return (self._operator(secrets[OPERATOR]), *self._others())
-
-    def _check_length(self, secrets: Mapping[str, str]) -> None:
-        for name, secret in secrets.items():
-            if len(secret) < SHORTEST:
-                raise self._wrong(
-                    f"it listens on {self._host}, where other machines reach it, and `{name}` has fewer than "
-                    f"{SHORTEST} characters; give it a long random value"
-                )
-
-    def _wrong(self, why: str) -> OpenClawError:
-        return OpenClawError(f"channel {self._key} cannot start: {why}")
-
-    def _generated(self) -> str:
-        """The token of this state folder, made at the first start and kept for its owner alone."""
-        path = Path(str(self._options["token_file"]))
-        try:
-            token = path.read_text("ascii").strip() if path.exists() else ""
-            token = token or _written(path, secrets.token_urlsafe(32))
-        except (OSError, ValueError) as error:
-            raise OpenClawError(f"the token file {path} cannot be used; delete it to get a new one") from error
-        SECRETS.hold(path, [token])
-        return token
-
-    def _operator(self, token: str) -> Token:
-        caller = Caller(
-            OPERATOR,
-            Address(self._key, OPERATOR),
-            frozenset({"operator"}),
-            declare=lambda sender: self._declared(OPERATOR, sender),
-            answers_as=Address("repl", "local"),  # as whoever sits at the terminal: both can read this token
-        )
-        return Token(digest(token), caller)
-
-    def _others(self) -> list[Token]:
-        return [self._other(name, token) for name, token in self._options.get("tokens", {}).items()]
-
-    def _other(self, name: str, token: Mapping[str, Any]) -> Token:
-        declares = token.get("senders") == "declared"
-        person = token.get("as")
-        sender = Address(self._key, f"{name}/{person or name}")
-        caller = Caller(
-            name,
-            sender,
-            frozenset(token.get("scopes") or ("chat",)),
-            declare=(lambda declared: self._declared(name, declared)) if declares else None,
-            owns=lambda session: self._owns(name, person, session),
-            agents=tuple(token["agents"]) if token.get("agents") is not None else None,
-        )
-        return Token(digest(str(token["secret"])), caller)
-
-    def _declared(self, token: str, sender: str) -> Address:
-        if not 0 < len(sender) <= 200 or not sender.isprintable():
-            raise ValueError("`sender` must be 1 to 200 printable characters")
-        return Address(self._key, f"{token}/{sender}")
-
-    def _owns(self, token: str, person: str | None, session: str) -> bool:
-        """Whether a session belongs to this token: `agent:<agent>:<key>:<token>/...`, or its person's."""
-        parts = session.split(":")
-        if parts[:1] != ["agent"] or len(parts) < 4:
+    def renew(self, options: ChannelOptions) -> bool:
+        """Makes ready for another description: `settle` puts it in force, `forgo` leaves everything as it is. False
+        where the channel does not serve. Raises OpenClawError, with everything as it was, where a token will not do or
+        another place cannot be had. Nothing that is open is touched."""
+        if self._door is None or self._listeners.over:
             return False
-        if parts[2] == "person":
-            return person is not None and parts[3] == escape(person)
-        return parts[2] == escape(self._key) and parts[3].startswith(f"{escape(token)}/")
+        self.forgo()
+        edit = _read(options)
+        if not self._listens_at(*_place(options.options)):
+            edit = replace(edit, listener=self._beside(*_place(options.options)))
+        else:
+            self.take_back()
+        self._edit = edit
+        return True
+
+    def settle(self) -> None:
+        """What was made ready counts from here on. What came by the old place is answered, and goes."""
+        edit, self._edit = self._edit, None
+        if edit is None or self._door is None:
+            return
+        if edit.listener is not None:
+            before, old = self.address, self._listener
+            self._listen(edit.listener)
+            if old is not None:
+                self._listeners.drop(old)
+            self._listeners.part()
+            self._take(self._door, edit)
+            log.warning("channel %s listens at %s now, and no longer at %s", self._key, self.address, before)
+        else:
+            self._take(self._door, edit)
+
+    def forgo(self) -> None:
+        """Lets go of what was made ready."""
+        edit, self._edit = self._edit, None
+        if edit is not None and edit.listener is not None:
+            edit.listener.close()
+
+    def make_way(self) -> None:
+        """Listens no longer, for another that wants the place. Everything that is open goes on."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            self._listeners.drop(listener)
+
+    def take_back(self) -> None:
+        """Listens again where it made way; where that cannot be, it is tried again until it can."""
+        if self._listener is not None or self._door is None or self._listeners.over:
+            return
+        try:
+            self._listen(_bind(self._key, self._door.host, self._door.port))
+        except OpenClawError as error:
+            log.error("%s; it is tried again every %g s", error, AGAIN)
+            self._returning = self._returning or asyncio.create_task(self._return(self._door))
+
+    async def _return(self, door: Door) -> None:
+        """Tries to listen again until it does, there or where another edit puts it."""
+        while self._listener is None:
+            await self._clock.sleep(AGAIN)
+            with suppress(OpenClawError):
+                if self._listener is None:
+                    self._listen(_bind(self._key, door.host, door.port))
+        self._returning = None
+
+    def retire(self) -> None:
+        """Takes nothing more in, for good; `run` ends with the last request that is open."""
+        self.forgo()
+        if self._returning is not None:
+            self._returning.cancel()
+        self._listener = None
+        self._listeners.end()
+
+    def _take(self, door: Door, edit: _Edit) -> None:
+        door.tokens = kept(edit.tokens, door.tokens, same(edit.options, self._options))
+        self._options = edit.options
+        if self._listener is not None:
+            host, port = self._listener.getsockname()[:2]
+            door.host, door.port = str(edit.options["host"]), port
+            self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.link = f"{self.address}/" + (f"#token={edit.secret}" if edit.secret else "")
+
+    def _listen(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._listeners.add(listener)
+
+    def _listens_at(self, host: str, port: int) -> bool:
+        """Whether this is the place it has; port 0 is whichever was free when it began."""
+        assert self._door is not None
+        return host == self._door.host and port in (int(self._options["port"]), self._door.port)
+
+    def _beside(self, host: str, port: int) -> socket.socket:
+        """Another place, while it still listens at its own. Only where its own is in the way it lets go of that
+        first."""
+        assert self._door is not None
+        try:
+            return _bind(self._key, host, port)
+        except _Taken:
+            if self._listener is None or port != self._door.port:
+                raise
+        self.make_way()
+        try:
+            return _bind(self._key, host, port)
+        except OpenClawError:
+            self.take_back()
+            raise
 
 
-def _written(path: Path, token: str) -> str:
-    """Whole or not at all: an empty file would be a token that everybody knows."""
-    fresh = path.with_name(f"{path.name}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(token + "\n")
-    fresh.replace(path)
-    return token
+class _Taken(OpenClawError):
+    """The place is somebody's."""
+
+
+def _read(described: ChannelOptions) -> _Edit:
+    options = described.options
+    return _Edit(options, tokens_of(described), "" if options.get("token") else generated(options))
+
+
+def _place(options: Mapping[str, Any]) -> tuple[str, int]:
+    return str(options["host"]), int(options["port"])
 
 
 def _bind(key: str, host: str, port: int) -> socket.socket:
@@ -200,6 +224,8 @@ def _bind(key: str, host: str, port: int) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        cure = "set another `port` in channels.yaml, or end what uses it"
-        raise OpenClawError(f"channel {key} cannot listen on {host}:{port}: {error.strerror}; {cure}") from error
+        taken = error.errno == errno.EADDRINUSE
+        who = "another program, perhaps another runtime, listens there; end it, or " if taken else ""
+        why = f"{error.strerror}; {who}set another `port` in channels.yaml"
+        raise (_Taken if taken else OpenClawError)(f"channel {key} cannot listen on {host}:{port}: {why}") from error
     return listener

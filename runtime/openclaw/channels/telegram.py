@@ -2,7 +2,8 @@
 
 The law: an update is confirmed only when what it says is on disk, so that a crash loses none; one that comes again
 is told by its number, which is kept, because the service may number anew. What is told about a turn while it runs
-may be lost, its reply is not. A refused token ends the channel; everything else is tried again.
+may be lost, its reply is not. A refused token ends the channel; everything else is tried again. What is noted of one
+bot is nothing to another.
 
 Options: `token`, `groups`, `webhook` (`url`, `secret`), `api_base`, and from the app `notes`. Who may write, what a
 stranger is told and where files are kept the runtime decides.
@@ -24,6 +25,7 @@ from typing import Any
 
 from openclaw.channels import _telegram_client as client
 from openclaw.channels import _telegram_words as words
+from openclaw.channels._own import Own
 from openclaw.channels._telegram_cards import Questions
 from openclaw.channels._telegram_files import fetched, missing
 from openclaw.channels._telegram_intake import Intake, Stopping
@@ -32,7 +34,7 @@ from openclaw.channels._telegram_reading import UNMENTIONED, Heard, Meaning, Mov
 from openclaw.channels._telegram_sending import Begun, Sending, Shown
 from openclaw.channels._telegram_showing import Showing
 from openclaw.clock import Clock
-from openclaw.errors import CredentialsError, DeliveryError, StorageFailed
+from openclaw.errors import CredentialsError, DeliveryError, OpenClawError, StorageFailed
 from openclaw.messages import Accepted, Address, Answered, Message, Part, Refused, Reply, Text
 from openclaw.ports import ChannelOptions, Operations, Post, Pulse
 
@@ -43,8 +45,7 @@ PREVIEW = timedelta(seconds=10)  # within which the service finds a link's previ
 NO_ROOM = "could not be kept, for there is no room; it may be sent again"
 REMEMBERED = 2_000  # turns on show, and messages whose words are compared with an edit
 LEAVING = 0.5  # seconds that calls under way get at the end
-_TOKEN = re.compile(r"([0-9]+):[A-Za-z0-9_-]+")
-_KEPT = ("updates", "cards", "shown", "moved")  # notes that mean nothing to another bot
+_TOKEN = re.compile(r"[0-9]+:[A-Za-z0-9_-]+")
 _COMMAND = re.compile(r"/[a-z0-9_]{1,32}")
 _MOST_COMMANDS, _LONGEST_HELP = 100, 256
 
@@ -52,7 +53,9 @@ _MOST_COMMANDS, _LONGEST_HELP = 100, 256
 class Channel:
     def __init__(self, options: ChannelOptions, clock: Clock) -> None:
         self._key = options.key
+        self.account = str(options.options["token"]).partition(":")[0]
         self._options = options.options
+        self._notes = Own(self._options["notes"], self.account)
         self._clock = clock
         self.pulse = Pulse(PATIENCE)
         self.passed: Counter[str] = Counter()  # updates that were not for us, by what they were
@@ -72,15 +75,22 @@ class Channel:
             if self._line is None:
                 self._line = await self._opened()
 
+    async def probe(self) -> str:
+        self._check()
+        line = self._new_line()
+        try:
+            await line.bot.get_me()
+        except client.InvalidToken:
+            raise self._no_bot() from None
+        except client.TelegramError as error:
+            return f"Telegram does not answer: {line.words(error)}".rstrip(": ")
+        finally:
+            await line.close()
+        return ""
+
     async def _opened(self) -> client.Line:
-        notes, token = self._options["notes"], str(self._options["token"])
-        found = _TOKEN.fullmatch(token)
-        if found is None:
-            raise CredentialsError(
-                f"channel {self._key}: its token is none of a bot; @BotFather gives a number, a colon and letters"
-            )
-        await self._only_of(found[1])
-        line = client.line(token, str(self._options.get("api_base") or client.API))
+        self._check()
+        notes, line = self._notes, self._new_line()
         self._outlet = Outlet(self._key, line, self._clock, notes)
         self._sending = Sending(self._outlet)
         self._questions = Questions(self._key, line, self._outlet, notes, self._clock, self._spawn)
@@ -94,17 +104,27 @@ class Channel:
             raise
         return line
 
-    async def _only_of(self, bot: str) -> None:
-        """Forgets what was noted of another bot: its numbers of updates and messages mean others here."""
-        notes = self._options["notes"]
-        before = await notes.get("bot")
-        if before == bot:
-            return
-        if before is not None:
-            log.warning("channel %s: this is bot %s, and what was noted of bot %s is dropped", self._key, bot, before)
-            for name in _KEPT:
-                await notes.put(name, None)
-        await notes.put("bot", bot)
+    def _new_line(self) -> client.Line:
+        return client.line(str(self._options["token"]), str(self._options.get("api_base") or client.API))
+
+    def _check(self) -> None:
+        """Raises OpenClawError for what no service need be asked about."""
+        if not _TOKEN.fullmatch(str(self._options["token"])):
+            raise CredentialsError(
+                f"channel {self._key}: its token is none of a bot; @BotFather gives a number, a colon and letters"
+            )
+        webhook = self._options.get("webhook") or {}
+        if webhook and not webhook.get("secret"):
+            raise OpenClawError(
+                f"channel {self._key} cannot start: a webhook without a secret would believe anybody; give it "
+                "`secret`, 16 random characters or more"
+            )
+
+    def _no_bot(self) -> CredentialsError:
+        return CredentialsError(
+            f"channel {self._key}: Telegram refused the bot's token; get a valid one from @BotFather and give it "
+            "in channels.yaml or the environment"
+        )
 
     async def run(self, post: Post, operations: Operations) -> None:
         await self.open()
@@ -120,11 +140,9 @@ class Channel:
         try:
             await self._intake.run(self._take, operations, self._publish)
         except client.InvalidToken:
-            raise CredentialsError(
-                f"channel {self._key}: Telegram refused the bot's token; get a valid one from @BotFather and give it "
-                "in channels.yaml or the environment"
-            ) from None
+            raise self._no_bot() from None
         finally:
+            await self._questions.close(LEAVING)
             stop()
             await self._leave()
 
@@ -291,7 +309,7 @@ class Channel:
         if listed == self._published:
             return
         digest = hashlib.sha256(repr((self._intake.me, listed)).encode()).hexdigest()
-        notes = self._options["notes"]
+        notes = self._notes
         if await notes.get("commands") != digest:
             try:
                 await self._line.bot.set_my_commands(listed)

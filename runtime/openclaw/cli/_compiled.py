@@ -32,11 +32,15 @@ def opened(project: Path, *, imports: bool = True, imports_from: Path | None = N
     return said(compiled.snapshot, manifests, project), manifests
 
 
-def compiled_at(project: Path, *, imports: bool, imports_from: Path | None = None) -> tuple[Compiled, Project]:
+def compiled_at(
+    project: Path, *, imports: bool, imports_from: Path | None = None, folder: Folder | None = None
+) -> tuple[Compiled, Project]:
+    """`folder`: what was read of it already."""
     from openclaw.adapters import importer
 
     code = importer(imports_from or project) if imports else None
-    return compile_open(Folder.read(project), environment=None, importer=code, today=datetime.now(UTC))
+    read = folder.again() if folder else Folder.read(project)
+    return compile_open(read, environment=None, importer=code, today=datetime.now(UTC))
 
 
 def said(snapshot: Snapshot, manifests: Project, root: Path) -> Stated:

@@ -19,6 +19,7 @@ from openclaw.cli._client import Runtime, running
 from openclaw.cli._listing import note
 from openclaw.errors import OpenClawError
 from openclaw.schedule import Cron, describe, parse
+from openclaw.words import printable
 
 MOST = 1000
 _WAYS = {"sent": "", "due": " (on its way)", "dead": " (given up)"}
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def _note_other_project(runtime: Runtime, project: Path) -> None:
     """Somebody who works on one project while another runs would take the answers for those of their own."""
     theirs = runtime.get("status").get("project")
-    if theirs and Path(theirs) != project.resolve() and (project / "heartbeats.yaml").exists():
+    if theirs and theirs != printable(str(project.resolve())) and (project / "heartbeats.yaml").exists():
         note(f"the runtime here runs the project {theirs}, and answers for it")
 
 

@@ -12,16 +12,21 @@ import argparse
 import sqlite3
 import sys
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from openclaw.cli import _listing, spoken
 from openclaw.cli._client import folder as usable
 from openclaw.clock import SystemClock
 from openclaw.control.words import time_json
-from openclaw.errors import OpenClawError, StateError, UsageError
+from openclaw.errors import OpenClawError, ProjectInvalid, StateError, UsageError
 from openclaw.names import file_name
 from openclaw.stores._disk import full
 from openclaw.tools.memory import Memory, Remembered
+
+if TYPE_CHECKING:
+    from openclaw.manifest.snapshot import Snapshot
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,13 +135,11 @@ def _forget(args: argparse.Namespace, memory: Memory) -> int:
 
 def _known(args: argparse.Namespace) -> tuple[Sequence[str], Sequence[str]]:
     """The names that their memories may be kept under, and the addresses they write from."""
-    from openclaw.lastgood import last_good
     from openclaw.reading import read
 
     now, project = SystemClock().now(), args.project
     snapshot = read(project, now).compiled.snapshot if project.is_dir() else None
-    if snapshot is None and (kept := last_good(args.state, project.resolve())).is_dir():
-        snapshot = read(kept, now, project).compiled.snapshot
+    snapshot = snapshot or _last(args.state, project, now)
     if snapshot is None:
         _listing.note(f"the project {project} cannot be read, so nobody's addresses are known here")
     people = snapshot.people.values() if snapshot is not None else ()
@@ -148,6 +151,18 @@ def _known(args: argparse.Namespace) -> tuple[Sequence[str], Sequence[str]]:
         known = ", ".join(sorted(one.name for one in people)) or "nobody"
         raise UsageError(f"nobody is called {args.person!r} under `people` (there is {known}); an address will do, too")
     return (args.person,), ((args.person,) if ":" in args.person else ())
+
+
+def _last(state: Path, project: Path, now: datetime) -> Snapshot | None:
+    """Of the project as it was applied last, if that can be had."""
+    from openclaw.lastgood import recalled
+
+    try:
+        kept = recalled(state, project.resolve(), now)
+    except ProjectInvalid as error:
+        _listing.note(str(error))
+        return None
+    return kept.snapshot if kept else None
 
 
 def _without_memories(args: argparse.Namespace) -> int:

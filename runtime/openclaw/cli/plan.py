@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from openclaw.cli import place
 from openclaw.errors import ProjectInvalid, StateError, UsageError
+from openclaw.words import printable
 
 if TYPE_CHECKING:
+    from openclaw.manifest.folder import Folder
     from openclaw.manifest.origins import Stated
 
 WIDENS = 6
@@ -76,13 +78,13 @@ def _running(args: argparse.Namespace) -> str | None:
 
     with _client.running(args.state) as runtime:
         status = runtime.get("status") if runtime is not None else None
-    if status is None or Path(status["project"]) != args.project.resolve():
+    if status is None or status["project"] != printable(str(args.project.resolve())):
         return None
     return f"the running runtime (process {status['pid']})"
 
 
 def _applied(args: argparse.Namespace, words: str) -> tuple[Stated, bool]:
-    from openclaw.lastgood import last_good
+    from openclaw.lastgood import bytes_of, last_good
 
     kept = last_good(args.state, args.project.resolve())
     if not kept.is_dir():
@@ -90,18 +92,22 @@ def _applied(args: argparse.Namespace, words: str) -> tuple[Stated, bool]:
             f"there is nothing to compare with: no runtime has run {args.project} on the state folder {args.state}; "
             "name another project's folder with --from"
         )
-    return _valid(kept, args.project, words, not args.no_import)
+    whole = bytes_of(args.state, args.project.resolve())
+    if whole is None:
+        damaged = f"what was applied last, kept in {kept}, is damaged; start the runtime on a valid project"
+        raise StateError(f"there is nothing to compare with: {damaged}, or name another folder with --from")
+    return _valid(kept, args.project, words, not args.no_import, whole)
 
 
-def _valid(base: Path, home: Path, name: str, imports: bool) -> tuple[Stated, bool]:
+def _valid(base: Path, home: Path, name: str, imports: bool, folder: Folder | None = None) -> tuple[Stated, bool]:
     """The project to compare with. Its Python tools may not be there any more: then they are not imported."""
     from openclaw.cli._compiled import compiled_at, said
     from openclaw.manifest.reports import brief
 
-    compiled, manifests = compiled_at(base, imports=imports, imports_from=home)
+    compiled, manifests = compiled_at(base, imports=imports, imports_from=home, folder=folder)
     if compiled.snapshot is None and imports:
         imports = False
-        compiled, manifests = compiled_at(base, imports=False)
+        compiled, manifests = compiled_at(base, imports=False, folder=folder)
     if compiled.snapshot is None:
         errors = [each for each in compiled.diagnostics if each.severity == "error"]
         print(brief(errors), file=sys.stderr)

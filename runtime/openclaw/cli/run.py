@@ -8,6 +8,8 @@ and not answered is kept on disk and answered at the next start.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -26,6 +28,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not os.isatty(0):
+        # It asks for a reload and would end us while nobody listens to it yet; what it asks for, a start does anyway:
+        # it reads everything, and looks once more when it watches. Not ignored, for children would inherit that.
+        signal.signal(signal.SIGHUP, lambda *_: None)
     return start(lambda: _serve(args))
 
 

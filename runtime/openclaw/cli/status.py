@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
         shown = dict(found)
         if receiving := {key: _heard(one) for key, one in found.get("receiving", {}).items()}:
             shown["receiving"] = receiving
+        shown |= _edits(found)
         if disk := found.get("disk"):
             shown["disk"] = f"full since {disk['since']}; nothing new is taken in" if disk["full"] else "has room"
         for name, value in _rows(shown):
@@ -40,9 +41,23 @@ def _living(runtime: Runtime) -> dict[str, Any]:
     return {"running": True, **told, "answering": answering}
 
 
+def _edits(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of edits, in words; how disk and running differ only where they do."""
+    last = found.get("last_reload")
+    counted = {outcome: f"{count:,}" for outcome, count in (found.get("reloads") or {}).items() if count}
+    return {
+        "last_reload": f"{last['words']} ({last['at']})" if last else None,
+        "differs": found.get("differs") or None,
+        "reloads": ", ".join(f"{count} {outcome}" for outcome, count in counted.items()) or None,
+        "last_success": found.get("last_success"),
+    }
+
+
 def _heard(channel: Mapping[str, Any]) -> str:
-    """A channel's condition, and where it can fall silent, when it last received."""
+    """A channel's condition, where it listens, and where it can fall silent, when it last received."""
     parts = [channel["condition"]]
+    if "address" in channel:
+        parts.append(f"at {channel['address']}")
     if "seconds_ago" in channel:
         parts.append(f"{channel['seconds_ago']:g} s ago")
     if channel.get("trouble"):

@@ -6,7 +6,8 @@ Python tools. `openclaw explain CODE` says more about the code behind a mistake.
 Formats: `text` for people; `json`, a list of objects; `github`, annotations of GitHub Actions; `sarif`, for code
 scanning; `junit`, for CI servers. All tell the same places. github, sarif and junit name files from the top of the
 repository, which is $GITHUB_WORKSPACE or else the current folder, where the project lies in it; the others name them
-from the project's folder. The count of mistakes goes to stderr.
+from the project's folder. The count of mistakes goes to stderr; with `text` so does a line on a runtime that has
+another state of this project in force than is here.
 
 Exit codes: 0 no errors (warnings allowed, unless --strict), 1 problems found, 2 wrong usage or no such folder.
 """
@@ -76,6 +77,9 @@ def _run(args: argparse.Namespace) -> int:
     )
     diagnostics, folder = _with_scenarios(compiled.diagnostics, project)
     _tell(args, folder, diagnostics, _weights(compiled.snapshot) if args.verbose and compiled.snapshot else [])
+    if args.format == "text":
+        digest = compiled.snapshot.digest if compiled.snapshot and not args.no_env else None
+        _tell_running(args.state, root.resolve(), digest)
     return 1 if any(each.severity == "error" or args.strict for each in diagnostics) else 0
 
 
@@ -99,6 +103,18 @@ def _with_scenarios(found: Sequence[Diagnostic], project: Project) -> tuple[Sequ
 
     checked = check(project, own(project.folder))
     return arrange([*found, *checked.diagnostics]), checked.over(project.folder)
+
+
+def _tell_running(state: Path, root: Path, digest: str | None) -> None:
+    """In a line of its own, where a runtime that runs this project has another state of it in force than is here."""
+    if not os.path.exists(state / "control.sock"):  # noqa: PTH110 - no, also where nobody may look
+        return
+    from openclaw.cli._running import differs
+
+    if said := differs(state, root, digest):
+        from openclaw.words import quote_line
+
+        print(f"openclaw: {quote_line(said)}", file=sys.stderr)
 
 
 def _weights(snapshot: Snapshot) -> list[str]:

@@ -6,6 +6,7 @@
     document.py     the OpenAPI document of both
     application.py  the routes at work: who may use them, problems
     listening.py    the application on a socket, in our loop
+    server.py       the web server, at sockets that are exchanged while it serves
     lines.py        connections: how many, and how long one may be silent
     limits.py       how much one caller may ask for
     bodies.py       reading what a request brings
@@ -35,6 +36,7 @@ from types import ModuleType
 from typing import Any
 
 from openclaw.clock import Clock, SystemClock
+from openclaw.listeners import Listeners
 from openclaw.ports import Gate, Operations, Post
 
 __all__ = ["serve", "serve_at"]
@@ -50,17 +52,18 @@ async def serve(path: Path, post: Post, operations: Operations, clock: Clock | N
 
 
 async def serve_at(
-    listener: socket,
+    listener: socket | Listeners,
     post: Post,
     operations: Operations,
     gate: Gate,
     clock: Clock,
     options: Callable[[], Mapping[str, Any]],
 ) -> None:
-    """The same application on a listening socket, for whomever the gate admits, until cancelled. `options`: those of
-    the HTTP channel at that moment (`limits`, `hooks`, `notes`, ...)."""
+    """The same application on a listening socket, or several, for whomever the gate admits, until cancelled.
+    `options`: those of the HTTP channel at that moment (`limits`, `hooks`, `notes`, ...)."""
     listening = await asyncio.to_thread(_web)
-    await listening.serve_callers(listener, post, operations, gate, clock, options)
+    listeners = listener if isinstance(listener, Listeners) else Listeners(listener)
+    await listening.serve_callers(listeners, post, operations, gate, clock, options)
 
 
 def _web() -> ModuleType:

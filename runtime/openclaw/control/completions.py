@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from openclaw.control.shapes import COUNT, OPEN, TEXT, YES, Schema, any_, list_, object_, ref
+from openclaw.control.notation import COUNT, OPEN, TEXT, YES, Schema, any_, list_, object_, ref
 
 _REASON: Final[Schema] = {"enum": ["stop", "length"]}
 _PART: Final[Schema] = {

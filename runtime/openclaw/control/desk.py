@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -80,9 +82,10 @@ class Desk:
     # ── reloads ──────────────────────────────────────────────────────────────────────────────────
 
     async def reloads(self, _: Request, caller: Caller) -> Response:
-        last_good = bool(self._operations.readiness()["last_good"])
+        status = self._operations.status()
         attempts = [dict(attempt) for attempt in self._operations.reloads()]
-        return JSONResponse({"last_good": last_good, "attempts": attempts})
+        told = {"last_good": bool(status["last_good"]), "differs": status["differs"]}
+        return JSONResponse({**told, "attempts": attempts})
 
     async def reload(self, _: Request, caller: Caller) -> Response:
         attempt = dict(await self._operations.reload())
@@ -92,7 +95,7 @@ class Desk:
                 detail = f"the manifests have {errors} error{'s'[: errors != 1]}; nothing changed"
                 raise Unserved(Problem(422, "reload_refused", detail), attempt=attempt)
             case "failed":
-                detail = f"nothing changed: {attempt['error']}"
+                detail = attempt["error"] if attempt["in_force"] else f"nothing changed: {attempt['error']}"
                 raise Unserved(Problem(503, "reload_failed", detail), attempt=attempt)
         return JSONResponse(attempt)
 
@@ -160,15 +163,15 @@ class Desk:
 
     async def answer(self, request: Request, caller: Caller) -> Response:
         id = request.path_params["id"]
-        decision = (await self._taking.object(request, _DECISION_LIMIT)).get("decision")
+        decision: Any = (await self._taking.object(request, _DECISION_LIMIT)).get("decision")
         approval = next((one for one in self._operations.approvals() if one.id == id), None)
-        if approval is None:
-            raise unserved(404, "unknown_approval", f"no approval {id} is pending: it was answered, or has expired")
-        if decision not in approval.offers:
+        if approval is not None and decision not in approval.offers:
             raise unserved(422, "not_offered", f"`decision` must be one of: {', '.join(approval.offers)}")
         try:
             await self._operations.answer(id, decision, caller.answers_as or caller.sender)
         except ApprovalError as error:
+            if all(one.id != id for one in self._operations.approvals()):  # it was answered, withdrawn or has expired
+                raise unserved(404, "unknown_approval", str(error)) from error
             raise unserved(403, "not_approver", str(error)) from error
         return JSONResponse({"id": id, "decision": decision})
 

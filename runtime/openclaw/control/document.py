@@ -11,7 +11,8 @@ from typing import Any
 
 import openclaw
 from openclaw.control.completions import COMPLETIONS
-from openclaw.control.shapes import SCHEMAS, ref
+from openclaw.control.notation import ref
+from openclaw.control.shapes import SCHEMAS
 from openclaw.control.table import EVENTS, TABLE, Row
 
 __all__ = ["TABLE", "Row", "document", "refusals"]

@@ -39,14 +39,15 @@ class Teller:
             yield frame
         async for told in turn.feed.listen(place, self.clock):
             if not welcome():
-                yield _error(turn, "unauthorized", "the token was withdrawn")
-                return
+                break
             for one in told:
                 place = one.place
                 yield event(one.name, {"id": turn.id, **one.content}, one.place)
             if not told:
                 yield ": ping\n\n"
-        if turn.feed.gone:
+        if not welcome():
+            yield _error(turn, "unauthorized", "the token was withdrawn")
+        elif turn.feed.gone:
             yield _error(turn, GONE.code, GONE.detail)
         elif turn.feed.reply is None or not turn.feed.has(place):
             yield _error(turn, "hung_up", f"fetch the answer at /api/messages/{turn.id}")

@@ -24,7 +24,9 @@ from openclaw.control.application import Options, application
 from openclaw.control.limits import read
 from openclaw.control.lines import LARGEST_HEAD, line
 from openclaw.control.places import reachable
+from openclaw.control.server import Server
 from openclaw.errors import StateError, StorageFailed
+from openclaw.listeners import Listeners
 from openclaw.messages import Address
 from openclaw.ports import Caller, Gate, Operations, Post
 
@@ -37,21 +39,22 @@ _OPERATOR = Caller("the operator", Address("repl", "local"), frozenset({"operato
 async def serve_operator(path: Path, post: Post, operations: Operations, clock: Clock) -> None:
     """Until cancelled. Whoever may open the socket owns the state folder, hence everything in it."""
     try:
-        await serve_callers(bind(path), post, operations, _Trusting(), clock, lambda: _OPTIONS)
+        await serve_callers(Listeners(bind(path)), post, operations, _Trusting(), clock, lambda: _OPTIONS)
     finally:
         with suppress(OSError):
             path.unlink()
 
 
 async def serve_callers(
-    listener: socket.socket,
+    listeners: Listeners,
     post: Post,
     operations: Operations,
     gate: Gate,
     clock: Clock,
     options: Options,
 ) -> None:
-    """Until cancelled, behind `gate`. Takes the socket over; raises StorageFailed where a request met a dead disk."""
+    """Until cancelled, or they are over, behind `gate`. Takes the sockets over; raises StorageFailed where a request
+    met a dead disk."""
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def fatal(error: StorageFailed) -> None:
@@ -59,7 +62,7 @@ async def serve_callers(
             failed.set_exception(error)
 
     app = application(post, operations, gate, clock, options, fatal=fatal)
-    serving = asyncio.ensure_future(serve(app, listener, lambda: read(options()).connections))
+    serving = asyncio.ensure_future(serve(app, listeners, lambda: read(options()).connections))
     try:
         await asyncio.wait([serving, failed], return_when=asyncio.FIRST_COMPLETED)
         (failed if failed.done() else serving).result()
@@ -113,8 +116,8 @@ def _private() -> Iterator[None]:
         os.umask(before)
 
 
-async def serve(app: Starlette, listener: socket.socket, connections: Callable[[], int]) -> None:
-    """Serves until cancelled; open requests then get a moment to end. Takes the socket over."""
+async def serve(app: Starlette, listeners: Listeners, connections: Callable[[], int]) -> None:
+    """Serves until cancelled; open requests then get a moment to end. Takes the sockets over."""
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -127,8 +130,8 @@ async def serve(app: Starlette, listener: socket.socket, connections: Callable[[
         timeout_graceful_shutdown=_GRACE,
         h11_max_incomplete_event_size=LARGEST_HEAD,
     )
-    server = _Server(config)
-    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    server = Server(config, listeners)
+    serving = asyncio.ensure_future(server.serve())
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
@@ -137,7 +140,7 @@ async def serve(app: Starlette, listener: socket.socket, connections: Callable[[
         await _ended(serving)
         raise
     finally:
-        listener.close()
+        listeners.end()
         server.cut_off()
 
 
@@ -147,14 +150,3 @@ async def _ended(serving: asyncio.Task[None]) -> None:
         with suppress(asyncio.CancelledError):
             await asyncio.wait({serving})
     serving.result()
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def cut_off(self) -> None:
-        """Whoever came too late to be let go of, or reads no answer, is not listened to any more."""
-        for connection in list(self.server_state.connections):
-            connection.transport.close()

@@ -1,12 +1,10 @@
 """The runtime's figures in the text form of Prometheus, read from what the runtime tells of itself at that moment.
 
-Law: nothing is counted here that the runtime does not count, but for reloads, of which it remembers the latest
-alone: their outcomes are added up over the scrapes.
+Law: nothing is counted here; whoever asks, and however many do, reads the same.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
 _TOKENS = ("input", "output", "cache_read", "cache_write")
 _CONDITIONS = ("receiving", "connecting", "silent", "serving", "starting", "off", "failed", "ended")
-_OUTCOMES = ("applied", "unchanged", "refused", "failed")
 Rows = Sequence[Mapping[str, Any]]
 Values = Mapping[Any, float]  # by label values, in the order of the labels
 
@@ -28,8 +25,6 @@ class Figures:
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
-        self._reloads: Counter[str] = Counter()
-        self._counted = 0  # the number of the last attempt that is in them
         self._inbox: Mapping[str, int] = {}
 
     def text(self, inbox: Mapping[str, int]) -> tuple[bytes, str]:
@@ -52,20 +47,7 @@ class Figures:
         yield _gauge("disk_full", "Whether nothing new is taken in for want of room", {(): status["disk"]["full"]})
         yield from _spent(self._operations.usage())
         yield from _channels(status["receiving"])
-        yield from self._reloading(self._operations.reloads(), bool(status["last_good"]))
-
-    def _reloading(self, attempts: Rows, last_good: bool) -> Iterator[Metric]:
-        for attempt in attempts:
-            if attempt["number"] > self._counted:
-                self._counted = attempt["number"]
-                self._reloads[attempt["outcome"]] += 1
-        last = attempts[-1] if attempts else None
-        well = last["outcome"] in ("applied", "unchanged") if last else not last_good
-        yield _gauge("last_reload_successful", "Whether what is on disk is in force", {(): well})
-        at = {(): datetime.fromisoformat(last["at"]).timestamp()} if last else {}
-        yield _gauge("last_reload_timestamp_seconds", "When it was last attempted", at)
-        counts = {(outcome,): self._reloads[outcome] for outcome in _OUTCOMES}
-        yield _counter("reloads", "Attempts to apply what is on disk", counts, "outcome")
+        yield from _reloading(status)
 
 
 def _house(status: Mapping[str, Any]) -> Iterator[Metric]:
@@ -74,6 +56,15 @@ def _house(status: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("uptime_seconds", "Since the start", {(): status["uptime_seconds"]})
     yield _gauge("running_turns", "Answers being written", {(): len(status["running"])})
     yield _gauge("pending_approvals", "Questions that wait for a person", {(): status["approvals"]})
+
+
+def _reloading(status: Mapping[str, Any]) -> Iterator[Metric]:
+    yield _gauge("last_reload_successful", "Whether what is on disk is in force", {(): not status["differs"]})
+    succeeded = status["last_success"]
+    at = {(): datetime.fromisoformat(succeeded).timestamp()} if succeeded else {}
+    yield _gauge("last_reload_timestamp_seconds", "When what is on disk was last found or put in force", at)
+    counts = {(outcome,): count for outcome, count in status["reloads"].items()}
+    yield _counter("reloads", "Attempts to apply what is on disk", counts, "outcome")
 
 
 def _spent(rows: Rows) -> Iterator[Metric]:

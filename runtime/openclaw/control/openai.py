@@ -115,12 +115,14 @@ class OpenAI:
             yield chunk
         async for told in turn.feed.listen(turn.feed.first, self._turns.clock):
             if not welcome():
-                yield error_chunk(Problem(401, "unauthorized", "the token was withdrawn"))
-                return
+                break
             if new := text.add(told):
                 yield said.chunk({"content": new})
             elif not told:
                 yield ": ping\n\n"
+        if not welcome():
+            yield error_chunk(Problem(401, "unauthorized", "the token was withdrawn"))
+            return
         try:
             reply = self._reply(turn.feed)
             usage, reason = await self._spent(turn, reply)

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-Schema = dict[str, Any]
+from openclaw.control.notation import COUNT, NUMBER, OPEN, TEXT, TIME, YES, Schema, any_, list_, map_, object_, ref
+from openclaw.control.reload_shapes import COUNTED, DIFFERS, RELOADS
 
 PROBLEMS: Final[Mapping[str, str]] = {
     "unauthorized": "no valid token",
@@ -62,7 +63,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "not_offered": "this decision is not among those offered",
     "not_approver": "the token's holder may not answer this",
     "reload_refused": "the manifests have errors; nothing changed",
-    "reload_failed": "the manifests are valid and could not be applied; nothing changed",
+    "reload_failed": "valid manifests were not applied, which is tried again by itself, or not wholly, with `in_force`",
     "hung_up": "the stream ended before the answer; fetch it",
     "storage_failed": "nothing could be written",
     "unavailable": "this cannot be done now",
@@ -75,40 +76,7 @@ _CONDITION: Final[Schema] = {
     "description": "`receiving` and `serving` are well; `silent`: nothing was received for too long.",
 }
 
-
-def object_(_optional: Mapping[str, Any] | None = None, /, **required: Any) -> Schema:
-    """An object that has all of `required`, perhaps some of `_optional`, and nothing else."""
-    return {
-        "type": "object",
-        "properties": {**required, **(_optional or {})},
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-def list_(of: Schema) -> Schema:
-    return {"type": "array", "items": of}
-
-
-def map_(of: Schema) -> Schema:
-    return {"type": "object", "additionalProperties": of}
-
-
-def any_(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-TEXT: Final[Schema] = {"type": "string"}
 _NAME: Final[Schema] = {"type": "string", "maxLength": 200}
-COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
-NUMBER: Final[Schema] = {"type": "number"}
-YES: Final[Schema] = {"type": "boolean"}
-TIME: Final[Schema] = {"type": "string", "format": "date-time"}
-OPEN: Final[Schema] = {"type": "object"}
 _DECISION: Final[Schema] = {"enum": ["allow-once", "allow-always", "deny"]}
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
@@ -357,13 +325,27 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "approvals": COUNT,
             "inbox": object_(waiting=COUNT, running=COUNT, parked=COUNT, dead=COUNT),
             "disk": object_({"since": {**TEXT, "format": "date-time"}, "waiting": COUNT}, full=YES),
-            "last_reload": any_(ref("Attempt")),
+            "last_reload": any_(ref("AttemptInShort")),
             "last_good": YES,
+            "differs": DIFFERS,
+            "reloads": COUNTED,
+            "last_success": {**any_(TIME), "description": "When what is on disk was last found or put in force."},
         },
-        "required": ["version", "pid", "ready", "snapshot", "agents", "channels", "last_reload", "last_good"],
+        "required": [
+            "version",
+            "pid",
+            "ready",
+            "snapshot",
+            "agents",
+            "channels",
+            "last_reload",
+            "last_good",
+            "differs",
+        ],
     },
     "Receiving": object_(
         {
+            "address": {**TEXT, "description": "Where it listens at present."},
             "last_received": {**TEXT, "format": "date-time"},
             "seconds_ago": NUMBER,
             "received": COUNT,
@@ -373,27 +355,5 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         condition=_CONDITION,
         restarts={**COUNT, "description": "How often it fell silent or broke, and was started anew."},
     ),
-    "Diagnostic": object_(
-        code=TEXT,
-        severity={"enum": ["error", "warning"]},
-        file=TEXT,
-        line=COUNT,
-        column=COUNT,
-        end_line=COUNT,
-        end_column=COUNT,
-        message=TEXT,
-        help=any_(TEXT),
-        related=list_(object_(file=TEXT, line=COUNT, column=COUNT, message=TEXT)),
-    ),
-    "Attempt": object_(
-        number=COUNT,
-        trigger={"enum": ["edit", "request", "SIGHUP"]},
-        at=TIME,
-        seconds=NUMBER,
-        outcome={"enum": ["applied", "unchanged", "refused", "failed"]},
-        changes={**list_(TEXT), "description": "What became different, in words."},
-        diagnostics=list_(ref("Diagnostic")),
-        error=TEXT,
-    ),
-    "Reloads": object_(last_good=YES, attempts={**list_(ref("Attempt")), "description": "Oldest first."}),
+    **RELOADS,
 }

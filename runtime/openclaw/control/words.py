@@ -194,8 +194,9 @@ def event(progress: Progress) -> tuple[str, Json] | None:
             }
         case Asked(approval=approval):
             return "approval", {"approval": approval_json(approval), "status": "waiting"}
-        case Settled(approval=approval_id, answer=answer):
-            return "approval", {"approval": {"id": approval_id}, "status": "settled", "answer": answer}
+        case Settled(approval=approval_id, answer=answer, why=why):
+            told = {"approval": {"id": approval_id}, "status": "settled", "answer": answer}
+            return "approval", {**told, "reason": why} if why else told
         case _:
             return None
 

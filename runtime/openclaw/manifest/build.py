@@ -6,9 +6,10 @@ accept the same folders. Without errors there is a snapshot, whole; with one the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from openclaw.manifest import modules, policies
@@ -20,14 +21,23 @@ from openclaw.manifest.nodes import MapNode, plain
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules import RULES
 from openclaw.manifest.snapshot import Snapshot
+from openclaw.permissions.policy import Policy
 from openclaw.permissions.template import compile_template
 from openclaw.signature import Importer, ImportProblem, derive
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
+    """`forbids` finds out what manifests without a snapshot forbid all the same, which takes a while."""
+
     snapshot: Snapshot | None
     diagnostics: tuple[Diagnostic, ...]
+    forbids: Callable[[], Mapping[str, Policy]] = field(default=dict, repr=False)  # holds the manifests, with secrets
+
+    @property
+    def prohibitions(self) -> Mapping[str, Policy]:
+        """By the name of a policy; only where there is no snapshot."""
+        return self.forbids()
 
 
 def compile(
@@ -56,8 +66,14 @@ def compile_open(
     project.secrets = gathered.secrets
     diagnostics = _masked(project, first) if first else ()
     if any(said.severity == "error" for said in diagnostics):
-        return Compiled(None, diagnostics), project
+        return Compiled(None, diagnostics, partial(_forbidden, project, first)), project
     return Compiled(replace(snapshot(project), secrets=gathered.secrets), diagnostics), project
+
+
+def _forbidden(project: Project, found: Iterable[Diagnostic]) -> Mapping[str, Policy]:
+    from openclaw.manifest.remains import forbidden  # needed by a start on a broken project alone
+
+    return forbidden(project, found)
 
 
 def _masked(project: Project, found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -1,8 +1,9 @@
 """A project's files as bytes in memory: each read once, only regular ones, never more than a bound.
 
 Names that begin with a dot and editors' leftovers are skipped in silence; what looks like a manifest
-and is not read is told. A folder that cannot be read gives diagnostics, never an exception. Knows
-which file is of which kind, and nothing of their content.
+and is not read is told. A folder that cannot be read gives diagnostics, never an exception. Files are
+read one after another: whether there was a moment when all of them were so, `still` tells. Knows which
+file is of which kind, and nothing of their content.
 """
 
 from __future__ import annotations
@@ -12,23 +13,34 @@ import hashlib
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from openclaw.manifest import listing
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.near import near
-from openclaw.words import quote_line
+from openclaw.words import printable, quote_line
 
 MOST_BYTES: Final = (1 << 20) + 1  # one more than a manifest may have, so that too much is noticed
+MOST_CODE: Final = 1 << 24  # bytes of a module; compiled ones are large
+CODE: Final = (".py", ".so", ".pyd", ".pyc")
 MOST_FOLDERS: Final = 16
 MOST_ENTRIES: Final = 10_000
 MOST_MODULES: Final = 1000
 TOP: Final = {f"{kind}.yaml": kind for kind in ("tools", "policies", "channels", "heartbeats", "models")}
+_YOUNG: Final = 2 * 10**9  # ns in which a file may be written again without its times showing it
 _Identity: TypeAlias = tuple[int, int]  # device and inode
+_Stamp: TypeAlias = tuple[int, ...] | None  # `_stamp`
 _LEFTOVER = re.compile(r"[.#~]|.*(?:~|#|\.bak|\.orig|\.rej|\.tmp|\.swp|\.swo)$")
+
+
+def is_leftover(name: str) -> bool:
+    """What is hidden, or an editor left."""
+    return _LEFTOVER.match(name) is not None
 
 
 def kind_of(file: str) -> str | None:
@@ -49,39 +61,84 @@ class Folder:
     problems: tuple[Diagnostic, ...] = ()
     more: dict[str, bytes | None] = field(default_factory=dict, repr=False)
     on_disk: bool = True
+    known: Mapping[str, bytes | None] = field(default_factory=dict, repr=False)  # what was read of it already
+    fetched: set[str] = field(default_factory=set, repr=False)  # of `more`: what holds secrets
+    begun: int = 0  # ns since 1970, when reading began; 0: it was not read from a disk as a whole
+    found: frozenset[str] = frozenset()  # names of `files`, and of those that could not be read
+    stamps: dict[str, _Stamp] = field(default_factory=dict, repr=False)  # of what was read, or was not to be had
+    listed: dict[tuple[tuple[str, ...], bool], list[str]] = field(default_factory=dict, repr=False)  # modules
 
     @classmethod
     def read(cls, root: Path) -> Folder:
         files: dict[str, bytes] = {}
         problems: list[Diagnostic] = []
+        begun, stamps = time.time_ns(), dict[str, _Stamp]()
         for file, path in _found(root, problems):
-            content = _content(path)
+            content, stamps[file] = _content(path)
             if isinstance(content, str):
                 problems.append(error("file", Span(file), f"{file} cannot be read: {content}"))
             else:
                 files[file] = content
-        return cls(str(root), files, tuple(problems))
+        return cls(str(root), files, tuple(problems), begun=begun, found=frozenset(stamps), stamps=stamps)
 
     @classmethod
     def of(cls, files: Mapping[str, bytes], root: str = "/project") -> Folder:
         """A folder that is only in memory."""
         return cls(root, dict(files), on_disk=False)
 
+    def again(self) -> Folder:
+        """The same bytes for whoever asks next: what is asked for now is `more`, and nothing is read twice."""
+        return replace(self, more={}, known={**self.known, **self.more}, fetched=set())
+
     def read_file(self, name: str) -> bytes | None:
         """A file that a manifest names: relative to the project, or absolute. None where it cannot be read."""
         if name in self.files:
             return self.files[name]
         if name not in self.more:
-            content = _content(Path(self.root, name)) if self.on_disk else None
-            self.more[name] = content if isinstance(content, bytes) else None
+            self.more[name] = self.known[name] if name in self.known else self._content(name)
         return self.more[name]
 
+    def fetch(self, name: str) -> bytes | None:
+        """The same of a file whose content is a secret."""
+        self.fetched.add(name)
+        return self.read_file(name)
+
+    def _content(self, name: str) -> bytes | None:
+        if not self.on_disk:
+            return None
+        content, self.stamps[name] = _content(Path(self.root, name))
+        return content if isinstance(content, bytes) else None
+
     def modules(self, suffixes: tuple[str, ...], *, deep: bool) -> list[str]:
-        """The project's files of code: those at its top and the packages there, or all. Not what is hidden or a
-        virtual environment; at most as many as are looked at elsewhere."""
+        """The project's files of code: those at its top and the packages there, or all. Not what is hidden or
+        installed there; at most as many as are looked at elsewhere."""
         if not self.on_disk:
             return [file for file in self.files if file.endswith(suffixes)]
-        return sorted(islice(_modules(Path(self.root), suffixes, deep), MOST_MODULES))
+        if (suffixes, deep) not in self.listed:
+            self.listed[suffixes, deep] = self._modules(suffixes, deep)
+        return self.listed[suffixes, deep]
+
+    def _modules(self, suffixes: tuple[str, ...], deep: bool) -> list[str]:
+        return sorted(islice(listing.modules(self.root, suffixes, deep=deep), MOST_MODULES))
+
+    def still(self) -> bool:
+        """Whether all of it is as it was when it was read: then there was a moment when it was so."""
+        if not self.begun:
+            return True
+        return (
+            self.found == {file for file, _ in _found(Path(self.root), [])}
+            and all(self._as_read(name, stamp) for name, stamp in self.stamps.items())
+            and all(self._modules(*asked) == modules for asked, modules in self.listed.items())
+        )
+
+    def _as_read(self, name: str, stamp: _Stamp) -> bool:
+        """Bytes are compared only where its stamp is another, or too young to tell."""
+        path = os.path.join(self.root, name)  # noqa: PTH118 - of every file at every reading
+        if stamp == _stamp(path) and (stamp is None or stamp[-1] < self.begun - _YOUNG):
+            return True
+        content = _content(Path(path))[0]
+        read = self.files.get(name, self.more.get(name, self.known.get(name)))
+        return (content if isinstance(content, bytes) else None) == read
 
     def environment(self, real: Mapping[str, str]) -> dict[str, str]:
         """The variables placeholders see: those of .env beneath the real ones."""
@@ -102,21 +159,6 @@ class _Walk:
 
     problems: list[Diagnostic]
     left: int = MOST_ENTRIES
-
-
-def _modules(root: Path, suffixes: tuple[str, ...], deep: bool) -> Iterator[str]:
-    for path, folders, files in os.walk(root):
-        here = os.path.relpath(path, root)
-        depth = 0 if here == "." else here.count(os.sep) + 1
-        environment = depth > 0 and "pyvenv.cfg" in files
-        folders[:] = [] if environment or (depth and not deep) else [name for name in sorted(folders) if _walked(name)]
-        for name in [] if environment else sorted(files):
-            if name.endswith(suffixes) and (deep or depth == 0 or name == "__init__.py"):
-                yield name if here == "." else f"{here}/{name}".replace(os.sep, "/")
-
-
-def _walked(name: str) -> bool:
-    return not name.startswith(".") and name not in ("__pycache__", "node_modules")
 
 
 def _found(root: Path, problems: list[Diagnostic]) -> Iterator[tuple[str, Path]]:
@@ -157,7 +199,7 @@ def _agents(folder: Path, name: str, above: tuple[_Identity, ...], walk: _Walk) 
         return
     for entry in _within(folder, name, walk):
         file = f"{name}/{printable(entry.name)}"
-        if _LEFTOVER.match(entry.name):
+        if is_leftover(entry.name):
             continue
         if entry.name.endswith((".yaml", ".md")) and (problem := no_text(entry.name, file)):
             walk.problems.append(problem)
@@ -221,11 +263,6 @@ def _is_folder(entry: os.DirEntry[str], file: str, problems: list[Diagnostic]) -
         return False
 
 
-def printable(name: str) -> str:
-    """A name as every output can hold it."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
 def no_text(name: str, file: str) -> Diagnostic | None:
     """Names that are no text would look the same as others; `file` is how such a one is shown."""
     if printable(name) == name:
@@ -233,32 +270,62 @@ def no_text(name: str, file: str) -> Diagnostic | None:
     return error("file-name", Span(file), f"{quote_line(file)} is not read: its name is no UTF-8 text", "rename it")
 
 
-def _content(path: Path) -> bytes | str:
-    """The bytes of a regular file, at most the bound; a reason where there are none to be had."""
+def _content(path: Path) -> tuple[bytes | str, _Stamp]:
+    """The bytes of a regular file, at most the bound, or a reason where there are none to be had; and its stamp from
+    before they were read."""
+    stamp = None
     try:
+        most = MOST_CODE if path.name.endswith(CODE) else MOST_BYTES
         for _ in range(3):
-            content, whole = _once(path)
+            state = path.stat()
+            stamp = _stamped(state)
+            content, whole = _once(path, state, most)
             if whole:
                 break
-        return content
+        return content, stamp
     except OSError as failure:
-        return _reason(failure)
+        return _reason(failure), stamp
     except ValueError:
-        return "its name holds a character no file name can have"
+        return "its name holds a character no file name can have", None
 
 
-def _once(path: Path) -> tuple[bytes, bool]:
+def _once(path: Path, state: os.stat_result, most: int) -> tuple[bytes, bool]:
     """One reading, and whether the file stood still meanwhile."""
-    if not stat.S_ISREG(path.stat().st_mode):
+    if not stat.S_ISREG(state.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb") as opened:
+    try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
-        content = opened.read(MOST_BYTES)
+        content = _all(descriptor, before.st_size, most)
         after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
     return content, (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+
+def _stamp(path: str) -> _Stamp:
+    """What is another where a file became another; None where there is no file."""
+    try:
+        return _stamped(os.stat(path))  # noqa: PTH116 - of every file at every reading
+    except (OSError, ValueError):
+        return None
+
+
+def _stamped(state: os.stat_result) -> _Stamp:
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+def _all(descriptor: int, size: int, most: int) -> bytes:
+    """To the end or the bound, in pieces about as large as the file: making room for the bound takes longest."""
+    content = b""
+    while left := most - len(content):
+        piece = os.read(descriptor, min(left, max(size + 1, 4096)))
+        if not piece:
+            break
+        content += piece
+    return content
 
 
 def _reason(failure: OSError) -> str:

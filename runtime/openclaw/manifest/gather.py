@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from openclaw.manifest import document, environment, placeholders, schema
+from openclaw.manifest import environment
 from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
 from openclaw.manifest.folder import TOP, Folder, kind_of, meant_by
 from openclaw.manifest.nodes import Entry, MapNode, Node, along
 from openclaw.manifest.project import Definition, Project, definitions
+from openclaw.manifest.remembered import REMEMBERED
 from openclaw.signature import Importer
 
 _SECTIONS = {
@@ -61,8 +62,7 @@ def gather(folder: Folder, real: Mapping[str, str] | None, importer: Importer | 
 
 def _lacking(work: Gathered, file: str) -> list[str]:
     """What an agent must say itself. Nothing, where defaults above it are broken: who knows what they would give."""
-    above = [f"{folder}/_defaults.yaml" for folder in PurePosixPath(file).parents]
-    if any(work._faulty.get(defaults) for defaults in above):
+    if any(work._faulty.get(defaults) for defaults in _defaults(file)):
         return []
     inherited = _inherited(work.project, file).entries
     return [key for key in _INHERITED if key not in inherited]
@@ -93,7 +93,9 @@ def _leave(work: Gathered, file: str, kind: str) -> None:
 
 def _load(work: Gathered, file: str, kind: str, required: list[str] | None = None) -> None:
     project = work.project
-    read = document.read(file, project.folder.files[file])
+    content, wanted = project.folder.files[file], tuple(required or ())
+    alone = REMEMBERED.read(kind, file, content, wanted, project.variables, project.folder.fetch)
+    read, filled, checked = alone.document, alone.filled, alone.checked
     project.sources[file] = read.source
     work.diagnostics += read.diagnostics
     # Of a key given twice the first is kept: no name is lost.
@@ -101,11 +103,9 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
         project.unreadable.update(_SECTIONS.get(kind, {}).values())
     if read.diagnostics:
         work._faulty[file] = {()}
-    if read.root is None:
+    if filled is None or checked is None:
         return
-    filled = placeholders.fill(kind, read.root, read.source, project.variables, project.folder.read_file)
     work.secrets |= filled.secrets
-    checked = schema.check(kind, filled.root, read.source, required or ())
     work.diagnostics += [*filled.diagnostics, *checked.diagnostics]
     if filled.cut or checked.cut:
         work.cut.add(file)
@@ -117,11 +117,17 @@ def _load(work: Gathered, file: str, kind: str, required: list[str] | None = Non
         project.faulty.update(map(id, along(checked.root, path)))
 
 
+def _defaults(file: str) -> Iterator[str]:
+    """Where the defaults of its folders are, the nearest first."""
+    while file := file.rpartition("/")[0]:
+        yield f"{file}/_defaults.yaml"
+
+
 def _inherited(project: Project, file: str) -> MapNode:
     """What the folders of an agent's file give it: the nearest folder's values over those further up."""
     merged = MapNode({}, Span(file))
-    for above in PurePosixPath(file).parents:
-        found = project.roots.get(f"{above}/_defaults.yaml")
+    for defaults in _defaults(file):
+        found = project.roots.get(defaults)
         if found is not None:
             merged = _over(merged, found)
     return merged

@@ -8,7 +8,7 @@ than too little. Costs nothing where nothing is told.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -29,6 +29,7 @@ _NAMES: Final = re.compile(
     re.IGNORECASE,
 )
 _KEY: Final = re.compile(r"(?<![\w.-])[\"']?([A-Za-z_][\w.-]{0,80})[\"']?(?:[ \t]*|[ \t]*\r?\n[ \t]*)([:=])")
+_HOLDERS: Final = ("tokens", "hooks")  # of mappings that hold a secret each
 _HOLE: Final = re.compile(r"\$\{(?:file:[^}\s]*\}|[A-Za-z_]\w*(?:\}|:-|(?=[\s,\"']|\Z)))|\}")
 _ADDRESS: Final = re.compile(r"(?<=://)\S{1,300}@")  # a name and a password
 _HEADER: Final = re.compile(r"[|>][-+0-9]*[ \t]*(?:#[^\r\n]*)?\Z")
@@ -52,8 +53,12 @@ def stretches(kind: str | None, text: str, root: Callable[[], Node | None] = lam
     found = [*shaped(text), *(each.span() for each in _ADDRESS.finditer(text))]
     found += (each.span() for each in SHAPES[-1][0].finditer(text))  # the head of a key, whatever follows
     placed = list(_placed(kind, text))
-    if placed and (tree := root()) is not None:
-        placed += _scalars(kind, tree, ())
+    short = kind == "channels" and any(word in text for word in _HOLDERS)
+    tree = root() if placed or short else None
+    if tree is not None:
+        placed += [*_scalars(kind, tree, ()), *(_bare(tree) if short else ())]
+    elif short:
+        placed += _placed(kind, text, _HOLDERS)
     return apart([*found, *(part for span in placed for part in _literal(text, *span))])
 
 
@@ -98,9 +103,9 @@ def _misspelt() -> re.Pattern[str]:
     return re.compile("|".join(sorted(ways)), re.IGNORECASE)
 
 
-def _placed(kind: str | None, text: str) -> Iterator[tuple[int, int]]:
+def _placed(kind: str | None, text: str, also: Collection[str] = ()) -> Iterator[tuple[int, int]]:
     done = 0
-    for count, key in enumerate(_keys(kind, text)):
+    for count, key in enumerate(_keys(kind, text, also)):
         if count >= _MOST:
             yield key.end(), len(text)
             return
@@ -109,9 +114,9 @@ def _placed(kind: str | None, text: str) -> Iterator[tuple[int, int]]:
             done = max(done, end)
 
 
-def _keys(kind: str | None, text: str) -> Iterator[re.Match[str]]:
+def _keys(kind: str | None, text: str, also: Collection[str]) -> Iterator[re.Match[str]]:
     for found in _KEY.finditer(text):
-        if _is_telling(kind, found[1]):
+        if found[1] in also or _is_telling(kind, found[1]):
             before = text[max(0, found.start() - 100) : found.start()].rstrip(" \t")
             if found[2] == "=" or found[0][0] in "\"'" or before[-1:] in ("", "\n", "\r", *"{,[(?-#&'\""):
                 yield found
@@ -205,6 +210,14 @@ def _scalars(kind: str | None, node: Node, path: Path, hidden: bool = False) -> 
                 if hidden:
                     yield entry.key.start, entry.key.end
                 yield from _scalars(kind, entry.value, (*path, name), hidden or (not named and _is_telling(kind, name)))
+
+
+def _bare(node: Node, key: str = "") -> Iterator[tuple[int, int]]:
+    """What stands where a mapping with a secret in it belongs: it may be that secret."""
+    for name, entry in node.entries.items() if isinstance(node, MapNode) else ():
+        if key in _HOLDERS and isinstance(entry.value, Scalar):
+            yield entry.value.start, entry.value.end
+        yield from _bare(entry.value, name)
 
 
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────

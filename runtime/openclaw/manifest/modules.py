@@ -8,41 +8,72 @@ where code imports what it does not write out, every module in the project count
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
-from openclaw.manifest.folder import Folder
+from openclaw.manifest.folder import CODE, Folder
 
-SUFFIXES: Final = (".py", ".so", ".pyd", ".pyc")
 _MOST: Final = 500  # files that imports are followed in
 _UNWRITTEN: Final = (
-    "importlib", "__import__", "runpy", "exec(", "eval(", "sys.path", "pkgutil", "zipimport", "__path__",
-    "__builtins__",
+    b"importlib", b"__import__", b"runpy", b"exec(", b"eval(", b"sys.path", b"pkgutil", b"zipimport", b"__path__",
+    b"__builtins__",
 )  # fmt: skip
 
 
 def is_module(file: str) -> bool:
-    return file.endswith(SUFFIXES)
+    return file.endswith(CODE)
 
 
 def note(folder: Folder, module: str) -> None:
-    """Reads all of them, so that they are among the folder's sources."""
-    todo, seen = [module, *_all(folder, deep=False)], set[str]()
+    """Reads all that a module may come to import, so that they are among the folder's sources."""
+    _follow(folder, [module, *_all(folder, deep=False)])
+    _all(folder, deep=_is_any_unwritten(folder, list(folder.more)))  # also where following them came to its bound
+
+
+def again(folder: Folder, before: Iterable[str]) -> None:
+    """Reads what was read before, and modules that have come since and would be noted now."""
+    names = list(before)
+    for name in names:
+        folder.read_file(name)
+    if any(is_module(name) for name in names):
+        _all(folder, deep=_is_any_unwritten(folder, names))
+
+
+def made_of(folder: Folder, module: str) -> frozenset[str]:
+    """The files of the folder that this one is made of, as far as is written in them."""
+    again = folder.again()
+    _follow(again, [module])
+    return frozenset(name for name, content in again.more.items() if content is not None)
+
+
+def _follow(folder: Folder, modules: list[str]) -> None:
+    todo, seen = modules, set[str]()
     while todo and len(seen) < _MOST:
         name = todo.pop(0)
         if name in seen:
             continue
         seen.add(name)
         for file, content in _files(folder, name):
-            text = content.decode("utf-8", "replace")
-            if any(word in text for word in _UNWRITTEN):
+            if _is_unwritten(content):
                 todo += _all(folder, deep=True)
-            todo += [each for each in _imports(text, _package(file)) if each not in seen]
+            todo += [each for each in _imports(content, _package(file)) if each not in seen]
+
+
+def _is_any_unwritten(folder: Folder, names: Iterable[str]) -> bool:
+    """Asked by a reading and by a look: if they asked it of different files, a look would differ for ever. What is
+    compiled holds no text, whatever words are in it."""
+    found = (folder.read_file(name) for name in names if name.endswith(".py"))
+    return any(content is not None and _is_unwritten(content) for content in found)
+
+
+def _is_unwritten(content: bytes) -> bool:
+    return any(word in content for word in _UNWRITTEN)
 
 
 def _all(folder: Folder, *, deep: bool) -> list[str]:
     """Compiled ones hold no text to follow, but come before those of the same name that do."""
-    files = folder.modules(SUFFIXES, deep=deep)
+    files = folder.modules(CODE, deep=deep)
     for file in files:
         folder.read_file(file)
     return [_name(file) for file in files]
@@ -66,16 +97,21 @@ def _files(folder: Folder, module: str) -> Iterator[tuple[str, bytes]]:
                 yield file, content
 
 
-def _package(file: str) -> list[str]:
-    return file.split("/")[:-1]
+def _package(file: str) -> tuple[str, ...]:
+    return tuple(file.split("/")[:-1])
 
 
-def _imports(text: str, package: list[str]) -> Iterator[str]:
+@lru_cache(maxsize=_MOST)
+def _imports(content: bytes, package: tuple[str, ...]) -> tuple[str, ...]:
     """Names of modules, and of what is taken from them, which may be modules as well."""
     try:
-        tree = ast.parse(text)
+        tree = ast.parse(content.decode("utf-8", "replace"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return  # importing it will tell
+        return ()  # importing it will tell
+    return tuple(dict.fromkeys(_imported(tree, package)))
+
+
+def _imported(tree: ast.AST, package: tuple[str, ...]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

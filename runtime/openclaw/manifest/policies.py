@@ -1,7 +1,7 @@
 """Policies as the permission layer knows them: own rules, those of included policies, those of the floor.
 
 Every rule remembers where it stands. Broken rules are left out here because their diagnostics stop the
-snapshot as a whole; nothing is ever loosened by that.
+snapshot as a whole; nothing is ever loosened by that. What sound rules of a broken project forbid is had apart.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import contextlib
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from openclaw.manifest.builtins import FLOOR
-from openclaw.manifest.diagnostic import Span
+from openclaw.manifest.diagnostic import Diagnostic, Span
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain, texts
 from openclaw.manifest.project import Definition, Project
 from openclaw.permissions.policy import Condition, Effect, Origin, Policy, Rule, Sandbox
@@ -82,7 +82,10 @@ def all_rules(project: Project) -> Iterator[RuleNode]:
 def build(project: Project) -> dict[str, Policy]:
     """None at all where they hold too much of one another: a rule tells that, and nothing is built on a part."""
     own = {name: tuple(map(rule, rule_nodes(project, each))) for name, each in project.all("policy").items()}
-    own[""] = tuple(_after_strangers(project))
+    return _joined(project, {**own, "": tuple(_after_strangers(project))})
+
+
+def _joined(project: Project, own: Mapping[str, Sequence[Rule]]) -> dict[str, Policy]:
     included = {name: len(each.texts("include")) for name, each in project.all("policy").items()}
     built: dict[str, Policy] = {}
     left = MOST_JOINED
@@ -93,6 +96,70 @@ def build(project: Project) -> dict[str, Policy]:
             return {}
         built[name] = _policy(policy, [each for one in joined for each in own.get(one, ())])
     return built
+
+
+# ── what a broken project still forbids ──────────────────────────────────────────────────────────
+
+
+def prohibitions(project: Project, found: Iterable[Diagnostic]) -> dict[str, Policy]:
+    """The policies of a project with errors (`found`), with those of their ask and deny rules that are sound by
+    themselves. A rule that names what is not there is sound: it may be there in the project it is laid over."""
+    wrong: dict[str, set[int]] = {}
+    for said in found:
+        if said.severity == "error" and not said.code.startswith("unknown-"):
+            wrong.setdefault(said.file, set()).add(said.line)
+    own: dict[str, tuple[Rule, ...]] = {
+        name: tuple(rule(node) for node in rule_nodes(project, each) if _forbids_soundly(node, wrong))
+        for name, each in project.all("policy").items()
+    }
+    marks = [each for each in _after_strangers(project) if project.all("tool")[each.tools[0]].sound]
+    return _joined(project, {**own, "": tuple(marks)})
+
+
+def _forbids_soundly(node: RuleNode, wrong: Mapping[str, set[int]]) -> bool:
+    lines = range(node.node.key.line, _last_line(node.node.node) + 1)
+    at_fault = wrong.get(node.node.key.file, set())
+    return node.sound and node.effect != "allow" and bool(node.tools) and at_fault.isdisjoint(lines)
+
+
+def _last_line(node: Node) -> int:
+    match node:
+        case MapNode():
+            return max([node.span.line, *(_last_line(entry.value) for entry in node.entries.values())])
+        case ListNode():
+            return max([node.span.line, *map(_last_line, node.items)])
+        case _:
+            return node.span.end_line
+
+
+def forbidding(policy: Policy) -> Policy:
+    """What it forbids, alone."""
+    return replace(policy, rules=tuple(each for each in policy.rules if each.effect is not Effect.ALLOW))
+
+
+def laid(policies: Mapping[str, Policy], over: Mapping[str, Policy]) -> tuple[dict[str, Policy], tuple[Rule, ...]]:
+    """Policies under which all that they and `over` forbid is forbidden, and what rules came to them. Of those that
+    have no counterpart of their name the rules join every policy, as the floor's do."""
+    everywhere = [
+        each
+        for name, policy in over.items()
+        for each in policy.rules
+        if name not in policies or each.policy in (FLOOR, "")
+    ]
+    built: dict[str, Policy] = {}
+    came: dict[str, Rule] = {}
+    for name, policy in policies.items():
+        known = {_meaning(each) for each in policy.rules}
+        own = over[name].rules if name in over else ()
+        more = {key: each for each in (*own, *everywhere) if (key := _meaning(each)) not in known}
+        came.update(more)
+        default = max(policy.default, over[name].default) if name in over else policy.default
+        built[name] = replace(policy, rules=(*policy.rules, *more.values()), default=default)
+    return built, tuple(came.values())
+
+
+def _meaning(of: Rule) -> str:
+    return repr(replace(of, origin=Origin("", 0, 0), reason=None))
 
 
 def _policy(policy: Definition, rules: Iterable[Rule]) -> Policy:

@@ -6,7 +6,7 @@ call was found that meets it: then it `may widen`. The same comparison with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -102,10 +102,16 @@ def code(tool: ToolSpec, snapshot: Snapshot) -> str:
 # ── every agent with every tool ──────────────────────────────────────────────────────────────────
 
 
-def judgements(old: Snapshot, new: Snapshot, now: datetime, calls: Sequence[Call] = ()) -> Iterator[Change]:
+def never() -> bool:
+    return False
+
+
+def judgements(
+    old: Snapshot, new: Snapshot, now: datetime, calls: Sequence[Call] = (), over: Callable[[], bool] = never
+) -> Iterator[Change]:
     """One change for each reason, with all the tools and agents it concerns. `calls` are tried beside those that
-    rules name."""
-    compared = _Comparison(House.of(old), House.of(new), now, calls)
+    rules name. Raises TimeoutError once it is `over`, which is asked before each call that is tried."""
+    compared = _Comparison(House.of(old), House.of(new), now, calls, over)
     told: dict[tuple[What, str, str], Change] = {}
     tools: dict[tuple[What, str, str], dict[str, None]] = {}
     for id in dict.fromkeys([*new.agents, *old.agents]):
@@ -126,6 +132,7 @@ class _Comparison:
     new: House
     now: datetime
     calls: Sequence[Call] = ()
+    over: Callable[[], bool] = never
     _known: dict[Key, list[tuple[Why, Change]]] = field(default_factory=dict)
 
     def agent(self, before: Agent | None, after: Agent | None) -> Iterator[tuple[str, Change]]:
@@ -137,6 +144,7 @@ class _Comparison:
     def _of_tools(self, before: Agent | None, after: Agent | None) -> Iterator[tuple[str, Why, Change]]:
         for was, now in self._pairs(before, after):
             key = (before.policy if before else None, was, after.policy if after else None, now)
+            self._go_on()
             if key not in self._known:
                 self._known[key] = [*self._changes(self.old.side(before, was), self.new.side(after, now))]
             yield from ((now or was or "", why, change) for why, change in self._known[key])
@@ -194,6 +202,7 @@ class _Comparison:
             return ""
         best: tuple[int, str] = (0, "")
         for trial in trials(side.tool, own, others, self.now, self._given(side.tool)):
+            self._go_on()
             before, after = self.old.effect(old, trial), self.new.effect(new, trial)
             by = (before - after) if widens else (after - before)
             if by > best[0]:
@@ -201,6 +210,10 @@ class _Comparison:
             if by == Effect.DENY - Effect.ALLOW or (by and old is not None and new is not None):
                 break
         return best[1]
+
+    def _go_on(self) -> None:
+        if self.over():
+            raise TimeoutError
 
     def _given(self, tool: ToolSpec) -> Iterator[Mapping[str, Any]]:
         command = next((name for name, judged in tool.judged.items() if judged == "command"), None)

@@ -13,12 +13,12 @@ from pathlib import Path
 from openclaw.errors import UsageError
 from openclaw.manifest import document, schema
 from openclaw.manifest.diagnostic import Diagnostic, Span, arrange, error
-from openclaw.manifest.folder import Folder, no_text, printable
+from openclaw.manifest.folder import Folder, no_text
 from openclaw.manifest.nodes import MapNode, Node
 from openclaw.manifest.project import Project
 from openclaw.manifest.source import Source
 from openclaw.scenarios import names, sense
-from openclaw.words import quote_line
+from openclaw.words import printable, quote_line
 
 KIND = "scenario"
 FOLDER = "tests/scenarios"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from openclaw.attempts import Attempt
 from openclaw.errors import ApprovalError
 from openclaw.manifest.diagnostic import Span
 from openclaw.manifest.people import sender
@@ -21,7 +22,7 @@ from openclaw.messages import Address, Answered, Approval, Finished, Message, Pr
 from openclaw.moments import duration
 from openclaw.providers.steps import Answer, Steps
 from openclaw.reading import Reading
-from openclaw.reload import Attempt
+from openclaw.reload import ASKED
 from openclaw.scenarios import lives
 from openclaw.scenarios.document import Conversation, Correction, Failure, Outcome, Place, Step, Used
 from openclaw.scenarios.expectations import held
@@ -287,7 +288,7 @@ class _Course:
         if not self.files.edits:  # rules that decide from now on may stand elsewhere
             self.rules = self._decided()
         self.files.edits.update(edits)
-        attempt = await self.now.lives.app.reload.attempt("a step")
+        attempt = await self.now.lives.app.reload.attempt(ASKED)  # a step writes whole files
         await self.now.lives.rest()
         sound = attempt.outcome == "applied"
         self.now.loose = Loose(self.at, "reload", attempt.outcome, _words(attempt), sound)

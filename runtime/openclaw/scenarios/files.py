@@ -34,7 +34,15 @@ class Files:
     def root(self) -> Path:
         return Path(self.base.folder.root)
 
-    def read(self, root: Path, now: datetime, imports_from: Path | None = None) -> Reading:
+    def read(
+        self,
+        root: Path,
+        now: datetime,
+        imports_from: Path | None = None,
+        *,
+        env_from: Path | None = None,
+        folder: Folder | None = None,
+    ) -> Reading:
         """As `openclaw.reading.read` does: the project, or what the runtime kept of it."""
         if imports_from is not None:
             return self._compiled(Folder.read(root), imports_from, now)
@@ -58,7 +66,7 @@ class Files:
 
     def _compiled(self, folder: Folder, home: Path, now: datetime) -> Reading:
         found = compile(folder, environment=self.environment, importer=adapters.importer(home), today=now)
-        return self._staged(Reading(folder, found, self.base.code))
+        return self._staged(Reading(folder, found))
 
     def _staged(self, reading: Reading) -> Reading:
         found = reading.compiled

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from openclaw import commands
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Address, Answered, Message, Refused, Route
-from openclaw.ports import Marks
+from openclaw.ports import Marks, Queued
 from openclaw.router import LONGEST as LONGEST
-from openclaw.router import is_text, route, unfit
+from openclaw.router import is_text, route, route_instead, unfit
 
 _CHOICES = "agent-choices"
 
@@ -74,6 +74,12 @@ class Door:
         """Who would answer a message, and where; nothing is taken in."""
         choice, paired = self._choices.get(str(message.sender)), self._paired(message.sender)
         return route(message, self._snapshot(), choice, paired=paired)
+
+    def instead(self, queued: Queued) -> Route | Refused:
+        """Who would answer a message whose agent is gone."""
+        message, choice = queued.message, self._choices.get(str(queued.message.sender))
+        paired = self._paired(message.sender)
+        return route_instead(message, queued.route, self._snapshot(), choice, paired=paired)
 
 
 def _introduce(agent: Agent) -> str:

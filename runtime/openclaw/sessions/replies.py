@@ -28,13 +28,15 @@ def deliveries(rows: Sequence[Queued], front: Queued, reply: Reply, enters: Ente
 
 
 def _back(rows: Sequence[Queued], front: Queued, reply: Reply) -> list[Reply]:
-    """Once to each place where it was asked, however many asked there; nothing where it is fetched."""
-    there: dict[tuple[Address, str | None], Reply] = {}
+    """Once to each place where it was asked, however many asked there, by the bot that was asked; nothing where it is
+    fetched."""
+    there: dict[tuple[Address, str | None, str], Reply] = {}
     for row in (front, *reversed(rows)):
         message = row.message
         if not message.fetched:
-            own = replace(reply, to=message.sender, chat=message.chat, topic=message.topic, answers=row.id)
-            there.setdefault((own.place, own.topic), own)
+            to, chat, topic, bot = message.sender, message.chat, message.topic, message.bot
+            own = replace(reply, to=to, chat=chat, topic=topic, answers=row.id, bot=bot)
+            there.setdefault((own.place, topic, bot), own)
     return list(there.values())
 
 

@@ -20,7 +20,7 @@ from typing import Literal
 
 from openclaw import commands
 from openclaw.clock import Clock
-from openclaw.errors import DiskFull, OpenClawError, QueueFull, StorageFailed
+from openclaw.errors import AgentGone, DiskFull, OpenClawError, QueueFull, StorageFailed
 from openclaw.manifest.snapshot import QUEUE_LIMIT, Agent, Heartbeat, Snapshot
 from openclaw.messages import (
     Accepted,
@@ -34,6 +34,7 @@ from openclaw.messages import (
     Reply,
     Retrying,
     Route,
+    TextDelta,
     Told,
 )
 from openclaw.names import CHANCE
@@ -44,11 +45,24 @@ from openclaw.sessions.door import Door
 from openclaw.sessions.hearing import Hearing
 from openclaw.sessions.line import ATTEMPTS, MOST, Line, is_command
 from openclaw.sessions.replies import lead
+from openclaw.sessions.rerouting import Rerouting
 from openclaw.sessions.running import Answerer, Beats, Running
 from openclaw.sessions.settling import Settling
 from openclaw.sessions.standing import cut_off, standing, together, unbegun
 from openclaw.sessions.taken import Taken
-from openclaw.sessions.words import CUT_OFF, DROPPED, NEW, NEWER, PARKED, reply_to, wrong
+from openclaw.sessions.words import (
+    AWAY,
+    CUT_OFF,
+    DROPPED,
+    NEW,
+    NEWER,
+    PARKED,
+    UNDONE,
+    gone,
+    notice,
+    reply_to,
+    wrong,
+)
 from openclaw.transcript import Log, Transcript
 
 log = logging.getLogger(__name__)
@@ -247,6 +261,13 @@ class Sessions:
             await self._settle([queued], "parked", reply_to(queued, PARKED, failed=True))
         elif queued.message.told:
             await self._enter(queued)
+        elif self._is_orphaned(queued):
+            log.warning("the run of heartbeat %s is dropped: agent %s is gone", queued.message.name, queued.route.agent)
+            await self._settle(
+                [queued], "failed", reply_to(queued, gone(queued.route.agent, UNDONE + queued.route.text))
+            )
+        elif await self._went_elsewhere(queued):
+            pass
         elif _asks_for_new(queued):
             await self.reset(queued.route.session)
             await self._settle([queued], "done", reply_to(queued, NEW))
@@ -254,6 +275,26 @@ class Sessions:
             await self._cut_off(queued)
         else:
             await self._answer(queued, await self._opened(queued))
+
+    def _is_orphaned(self, queued: Queued) -> bool:
+        """Whether it is a run of a heartbeat or reminder that went with its agent; whom it is for hears of that."""
+        of_heartbeat = queued.message.heartbeat is not None and self._beat(queued) is None
+        return of_heartbeat and queued.route.agent not in self._snapshot().agents
+
+    async def _went_elsewhere(self, queued: Queued) -> bool:
+        """Whether its agent is gone, or is back, and it waits elsewhere by now, or nobody answers it."""
+        rerouting = Rerouting(self._snapshot().agents.__contains__, self._door.routed, self._door.instead)
+        if not rerouting.concerns(queued):
+            return False
+        session, way = queued.route.session, rerouting.way(queued, await self.transcript(queued.route.session))
+        if isinstance(way, str):
+            log.warning("message %s is not answered: %s", queued.id, way)
+            await self._settle([queued], "failed", reply_to(queued, way, failed=True))
+        elif way is not None:
+            log.warning("message %s goes from agent %s to %s", queued.id, queued.route.agent, way.agent)
+            await self._taken[session].move(queued, way)
+            self._doorbell.ring(way.session)
+        return way is not None
 
     async def _answer(self, queued: Queued, transcript: Transcript) -> None:
         """One turn, for this message and those that are answered with it."""
@@ -272,16 +313,19 @@ class Sessions:
 
         task = asyncio.create_task(self._answerer(queued, transcript, tell, beside))
         running = self._running[session] = Running(rows, task)
+        if said_first := notice(rows):
+            tell(TextDelta(said_first))
         try:
             reply = await self._outcome(running, transcript)
         finally:
             del self._running[session]
             running.ended.set()
         if reply is not None:
+            reply = replace(reply, text=notice(running.rows) + reply.text)
             await self._settle(running.rows, "failed" if reply.failed else "done", reply, front)
             self.rests(queued, transcript)
             return
-        self._show(running, front, Retrying(NEWER, 0.0))
+        self._show(running, front, Retrying(AWAY if running.away else NEWER, 0.0))
         await self._store.inbox.release(*(row.id for row in running.rows))
 
     async def _behind(self, session: str, fits: Fits | None) -> Sequence[Queued]:
@@ -318,7 +362,7 @@ class Sessions:
         await self._settle(rows, "failed", reply_to(queued, CUT_OFF, failed=True), silent=silent)
 
     async def _outcome(self, running: Running, transcript: Transcript) -> Reply | None:
-        """None where a newer message took the turn over."""
+        """None where a newer message took the turn over, or its agent is gone before it began."""
         try:
             await asyncio.wait({running.task})
             await running.joined()
@@ -334,6 +378,9 @@ class Sessions:
         error = running.task.exception()
         if error is None:
             return running.task.result()
+        if isinstance(error, AgentGone):
+            running.away = True
+            return None
         if isinstance(error, StorageFailed | DiskFull) or not isinstance(error, Exception):
             raise error
         log.error("answering message %s failed", running.queued.id, exc_info=error)
@@ -365,7 +412,7 @@ class Sessions:
         await self._settling.over(rows[0])
 
     def _rerouted(self, queued: Queued) -> Queued:
-        """The agent of a waiting message may be gone by now: then the default one answers, and says so."""
+        """A heartbeat may have been given to another agent by now; and what a gone agent had answered is only told."""
         agent = self._agent(queued).id
         return queued if agent == queued.route.agent else replace(queued, route=replace(queued.route, agent=agent))
 

@@ -43,6 +43,7 @@ class Running:
     task: asyncio.Task[Reply]
     stopped: bool = False
     interrupted: bool = False
+    away: bool = False  # its agent was taken away before it began
     joining: asyncio.Task[Sequence[Queued]] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)  # nothing more is written to its session
 

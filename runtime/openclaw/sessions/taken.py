@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
+from openclaw.messages import Route
 from openclaw.ports import Fits, Inbox, Queued
 
 Found = TypeVar("Found")
@@ -31,6 +32,10 @@ class Taken:
     async def join(self, at_most: int, fits: Fits) -> Sequence[Queued]:
         return await self._whole(self._join(at_most, fits))
 
+    async def move(self, queued: Queued, route: Route) -> None:
+        """It waits elsewhere from now on, and is no longer in this wake's hands."""
+        await self._whole(self._move(queued, route))
+
     async def give_back(self) -> None:
         """Those that are not settled wait again, and this time does not count."""
         if self._taking:
@@ -47,6 +52,10 @@ class Taken:
         joined = await self._inbox.join(self._session, at_most, fits)
         self._ids += [queued.id for queued in joined]
         return joined
+
+    async def _move(self, queued: Queued, route: Route) -> None:
+        await self._inbox.move(queued.id, route)
+        self._ids.remove(queued.id)
 
     async def _whole(self, taking: Coroutine[Any, Any, Found]) -> Found:
         task = asyncio.ensure_future(taking)

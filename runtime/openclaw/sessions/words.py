@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from openclaw.errors import OpenClawError
 from openclaw.messages import Reply
 from openclaw.ports import Queued
@@ -15,6 +17,20 @@ CUT_OFF = (
 )
 DROPPED = "This message was taken out of the queue by the operator; nobody answers it."
 NEWER = "a newer message came"
+AWAY = "its agent was taken away"
+UNDONE = "so this was not done: "  # and what it was
+
+
+def gone(agent: str, why: str) -> str:
+    """Of a message whose agent is gone, and that nobody answers."""
+    return f"{agent} is no longer here, {why}"
+
+
+def notice(rows: Sequence[Queued]) -> str:
+    """Who answers instead of whom, in front of the reply; "" where it is whoever was asked."""
+    gone = dict.fromkeys(row.route.instead for row in rows if row.route.instead)
+    are = "are" if len(gone) > 1 else "is"
+    return f"({' and '.join(gone)} {are} no longer here; {rows[0].route.agent} answers this.)\n\n" if gone else ""
 
 
 def reply_to(queued: Queued, text: str, *, failed: bool = False) -> Reply:

@@ -104,6 +104,7 @@ def message_json(message: Message) -> Json:
         "deliver": [_address_json(address) for address in message.deliver],
         "told": message.told,
         "untrusted": message.untrusted,
+        "bot": message.bot,
     }
 
 
@@ -125,6 +126,7 @@ def message_from(value: Json) -> Message:
         deliver=tuple(_address_from(address) for address in value.get("deliver", ())),
         told=value.get("told", False),
         untrusted=value.get("untrusted", ""),
+        bot=value.get("bot", ""),
     )
 
 
@@ -162,11 +164,11 @@ def _address_from(value: Json) -> Address:
 
 
 def route_json(route: Route) -> Json:
-    return {"agent": route.agent, "session": route.session, "text": route.text}
+    return {"agent": route.agent, "session": route.session, "text": route.text, "instead": route.instead}
 
 
 def route_from(value: Json) -> Route:
-    return Route(value["agent"], value["session"], value["text"])
+    return Route(value["agent"], value["session"], value["text"], value.get("instead", ""))
 
 
 def reply_json(reply: Reply) -> Json:
@@ -184,6 +186,7 @@ def reply_json(reply: Reply) -> Json:
         "told": None if reply.told is None else route_json(reply.told),
         "account": None if reply.account is None else _account_json(reply.account),
         "untrusted": reply.untrusted,
+        "bot": reply.bot,
     }
 
 
@@ -203,6 +206,7 @@ def reply_from(value: Json) -> Reply:
         told=None if told is None else route_from(told),
         account=None if account is None else _account_from(account),
         untrusted=value.get("untrusted", ""),
+        bot=value.get("bot", ""),
     )
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from openclaw.clock import Clock
 from openclaw.errors import DiskFull, QueueFull, StateError, StateTooNew
-from openclaw.messages import Accepted, Message, Reply, Route
+from openclaw.messages import Accepted, Address, Message, Reply, Route
 from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, Settlement
 from openclaw.stores import _codec as codec
 from openclaw.stores import _fires as fires
@@ -150,6 +150,14 @@ class Rows:
                 [(id,) for id in ids],
             )
 
+    def move(self, id: str, route: Route) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE inbox SET session = ?, route = ?, attempts = attempts - (state = 'running'), state = 'queued'"
+                " WHERE id = ? AND settled IS NULL",
+                (codec.column(route.session), json.dumps(codec.route_json(route)), id),
+            )
+
     def waiting(self, session: str | None) -> int:
         return _waiting(self._db, session)
 
@@ -223,6 +231,9 @@ class Rows:
             return self._post(db, reply)
 
     def due(self, channel: str) -> Sequence[Outgoing]:
+        return [outgoing for outgoing, seconds in self.undelivered(channel) if seconds == 0]
+
+    def undelivered(self, channel: str) -> Sequence[tuple[Outgoing, float]]:
         rows = self._db.execute(
             "SELECT id, reply, tries, handed, created FROM outbox WHERE state = 'due' AND channel = ? ORDER BY seq",
             (codec.column(channel),),
@@ -405,9 +416,9 @@ class Rows:
         )
         return id
 
-    def _resting(self) -> frozenset[str]:
+    def _resting(self) -> dict[str, float]:
         now = self._clock.monotonic()
-        return frozenset(id for id, until in self._rest_until.items() if until > now)
+        return {id: until - now for id, until in self._rest_until.items() if until > now}
 
     def _now(self) -> str:
         return codec.time_json(self._clock.now())
@@ -479,10 +490,14 @@ def inbox_id(message: Message) -> str:
     return hashlib.sha256(unique.encode()).hexdigest()[:24]
 
 
-def in_order(pending: Sequence[Outgoing], resting: frozenset[str]) -> list[Outgoing]:
-    """What may go now: a reply never overtakes an earlier one to the same place that waits to be tried again."""
-    held = {outgoing.reply.place for outgoing in pending if outgoing.id in resting}
-    return [outgoing for outgoing in pending if outgoing.reply.place not in held]
+def in_order(pending: Sequence[Outgoing], resting: Mapping[str, float]) -> list[tuple[Outgoing, float]]:
+    """Each with the seconds until it may go: a reply never overtakes an earlier one to the same place that waits to be
+    tried again."""
+    held: dict[Address, float] = {}
+    for outgoing in pending:
+        if seconds := resting.get(outgoing.id):
+            held[outgoing.reply.place] = max(seconds, held.get(outgoing.reply.place, 0.0))
+    return [(outgoing, held.get(outgoing.reply.place, 0.0)) for outgoing in pending]
 
 
 def _outgoing(id: str, reply: str, tries: int, handed: int, created: str) -> Outgoing:

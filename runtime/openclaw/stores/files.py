@@ -71,6 +71,9 @@ class Inbox:
     async def release(self, *ids: str) -> None:
         await self._disk.run(self._room.essential(self._rows.release), ids)
 
+    async def move(self, id: str, route: Route) -> None:
+        await self._disk.run(self._room.essential(self._rows.move), id, route)
+
     async def waiting(self, session: str | None = None) -> int:
         return await self._disk.run(self._rows.waiting, session)
 
@@ -111,6 +114,9 @@ class Outbox:
     async def due(self, channel: str) -> Sequence[Outgoing]:
         """A reply handed to a channel before, with no word on how that ended, comes again as repeated."""
         return await self._disk.run(self._rows.due, channel)
+
+    async def undelivered(self, channel: str) -> Sequence[tuple[Outgoing, float]]:
+        return await self._disk.run(self._rows.undelivered, channel)
 
     async def channels(self) -> Sequence[str]:
         return await self._disk.run(self._rows.channels)

@@ -110,6 +110,12 @@ class Inbox:
             if row.state == "running":
                 row.state, row.attempts = "queued", row.attempts - 1
 
+    async def move(self, id: str, route: Route) -> None:
+        row = self._rows.get(id)
+        if row is not None and row.unsettled:
+            await self.release(id)
+            row.route = route
+
     async def waiting(self, session: str | None = None) -> int:
         of = [row for row in self._rows.values() if session is None or row.route.session == session]
         return sum(row.state == "queued" for row in of)
@@ -215,16 +221,15 @@ class Outbox:
         return tuple(posted.delivered for posted in self._of.get(message, ()))
 
     async def due(self, channel: str) -> Sequence[Outgoing]:
-        ready: list[Outgoing] = []
-        held: set[Address] = set()  # a reply never overtakes an earlier one to the same place
-        for id, posted in self._posted.items():
-            reply = posted.reply
-            place = reply.place
-            if posted.rest_until > self._clock.monotonic():
-                held.add(place)
-            if reply.to.channel == channel and place not in held:
-                ready.append(posted.outgoing(id))
-        return ready
+        return [outgoing for outgoing, seconds in await self.undelivered(channel) if seconds == 0]
+
+    async def undelivered(self, channel: str) -> Sequence[tuple[Outgoing, float]]:
+        found = [(id, posted) for id, posted in self._posted.items() if posted.reply.to.channel == channel]
+        held: dict[Address, float] = {}  # a reply never overtakes an earlier one to the same place
+        for _, posted in found:
+            seconds = max(posted.rest_until - self._clock.monotonic(), 0.0)
+            held[posted.reply.place] = max(seconds, held.get(posted.reply.place, 0.0))
+        return [(posted.outgoing(id), held[posted.reply.place]) for id, posted in found]
 
     async def channels(self) -> Sequence[str]:
         return list(dict.fromkeys(posted.reply.to.channel for posted in self._posted.values()))

@@ -10,8 +10,8 @@ import { absolute, count, duration, relative } from "./words.js";
 const AGAIN = 5000; // milliseconds
 const WELL = ["receiving", "serving"];
 const AMISS = ["silent", "failed"];
-const TRIGGERS = { edit: "on saving", request: "on request", SIGHUP: "on SIGHUP" };
-const OUTCOMES = { applied: "good", unchanged: "", refused: "bad", failed: "bad" };
+const TRIGGERS = { edit: "on saving", request: "on request", SIGHUP: "on SIGHUP", retry: "once more" };
+const OUTCOMES = { applied: "good", unchanged: "", refused: "bad", failed: "bad", "needs restart": "bad" };
 
 export class StatusView {
   constructor(app) {
@@ -47,7 +47,7 @@ export class StatusView {
   /** Draws anew only what differs from what is shown, so that nothing jumps and no opened part closes. */
   _draw(status, reloads, usage, pairings) {
     const parts = [
-      ["amiss", amiss(reloads), () => amiss(reloads) && el("p", { class: "banner inline" }, "The project on disk has errors. What was applied last keeps running.")],
+      ["amiss", amiss(reloads), () => amiss(reloads) && el("p", { class: "banner inline" }, amiss(reloads))],
       ["figures", status, () => figures(status)],
       ["pairings", pairings, () => this._pairings(pairings)],
       ["channels", status.receiving ?? status.channels, () => channels(status)],
@@ -68,7 +68,7 @@ export class StatusView {
   async _reload() {
     try {
       const attempt = await json("/api/reload", { method: "POST" });
-      toast(attempt.outcome === "unchanged" ? "Nothing to apply: what is on disk is running." : "Applied.");
+      toast(attempt.outcome === "unchanged" ? "Nothing to apply: what is on disk is running." : attempt.restart.length ? "Applied, but for what waits for a restart." : "Applied.");
     } catch (error) {
       toast(error.message, "bad");
     }
@@ -104,9 +104,9 @@ export class StatusView {
   }
 }
 
-/** Whether what is on disk is not what runs. */
-function amiss({ last_good, attempts }) {
-  return last_good || ["refused", "failed"].includes(attempts.at(-1)?.outcome);
+/** How what is on disk differs from what runs, in the runtime's own words; empty where it does not. */
+function amiss({ differs }) {
+  return differs && `${differs[0].toUpperCase()}${differs.slice(1)}.`;
 }
 
 function card(title, ...children) {
@@ -157,7 +157,7 @@ function attempts(found) {
 }
 
 function attempt(one, open) {
-  const said = [...one.changes];
+  const said = [...one.changes, ...one.widened.map((words) => `widens: ${words}`), ...one.tightened.map((words) => `tightens: ${words}`), ...one.restart];
   if (one.error) said.push(one.error);
   return el("li", { class: "item" }, el("details", { open: open && (one.diagnostics.length > 0 || said.length > 0) },
     el("summary", {}, el("span", { class: `tag ${OUTCOMES[one.outcome]}` }, one.outcome), el("span", { class: "grow" }, `Edit ${one.number}`, el("span", { class: "soft" }, ` ${TRIGGERS[one.trigger] ?? one.trigger}, ${duration(one.seconds)}`)),

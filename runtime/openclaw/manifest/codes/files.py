@@ -22,6 +22,12 @@ CODES: Final[dict[str, Code]] = {
         bad={"tools.yaml": f"# {'x' * (1 << 20)}\n{TOOLS}"},
         good={"tools.yaml": f"# {'x' * 60}\n{TOOLS}"},
     ),
+    "cut-off": Code(
+        "A file does not end where the applied one went on with prohibitions, nor within a line of it.",
+        unshown="It is told by a running runtime or at its start, of a save after which a file is gone or breaks off, "
+        "so that ask and deny rules, approvers, owners, limits or part of what runs unasked are missing, or ends "
+        "within a line of what was applied.",
+    ),
     "encoding": Code(
         "Manifests are UTF-8 text without control characters.",
         bad={"agents/main.yaml": AGENT.replace("Jarvis", "Jar\x07vis")},

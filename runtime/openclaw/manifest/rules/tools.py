@@ -249,6 +249,7 @@ def functions_load(project: Project) -> Iterator[Diagnostic]:
         cure = {
             "no_module": "correct the name, or put the module into the project folder",
             "import_failed": "correct the module; `python -c 'import ...'` in the project folder shows the whole error",
+            "endless": "let the module end: what waits or connects belongs into the function",
             "no_attribute": f"write `{reference.value.rpartition(':')[0]}:{close}`"
             if close
             else "correct the function's name",
