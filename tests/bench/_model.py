@@ -1,7 +1,9 @@
 """A model's server for measuring: canned bytes from a process of its own, so that its work is not counted as ours.
 
 It judges nothing (the strict double does). A request that ends in `use a tool` is answered with a call of list_files,
-all else with text. By hand: python -m bench._model [--deltas 100] [--delay 0.2]
+one that ends in `use a command` with a call of run_command, all else with text. By hand:
+
+    python -m bench._model [--deltas 100] [--delay 0.2]
 """
 
 from __future__ import annotations
@@ -39,6 +41,9 @@ async def serve(deltas: int, delay: float) -> None:
     words = answer({"type": "text", "text": ""}, [{"type": "text_delta", "text": "twelve chars"}] * deltas, "end_turn")
     call = {"type": "tool_use", "id": "toolu_1", "name": "list_files", "input": {}}
     tool = answer(call, [{"type": "input_json_delta", "partial_json": '{"path": "."}'}], "tool_use")
+    call = {"type": "tool_use", "id": "toolu_2", "name": "run_command", "input": {}}
+    echo = answer(call, [{"type": "input_json_delta", "partial_json": '{"command": "echo hi"}'}], "tool_use")
+    calls = {b"use a tool": tool, b"use a command": echo}
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -48,8 +53,8 @@ async def serve(deltas: int, delay: float) -> None:
                 body = await reader.readexactly(length)
                 await asyncio.sleep(delay)
                 writer.write(HEAD)
-                wants = b"use a tool" in body[-600:] and b"tool_result" not in body[-600:]
-                for piece in tool if wants else words:
+                end = b"" if b"tool_result" in body[-600:] else body[-600:]
+                for piece in next((calls[asked] for asked in calls if asked in end), words):
                     writer.write(piece)
                     await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
