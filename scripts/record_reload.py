@@ -8,19 +8,18 @@ writes the same page. Needs tmux. With --check nothing is written; the exit code
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
-import os
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import textwrap
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from _terminal import Screen, differs, prompts, same
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs" / "hot-reload-session.md"
@@ -115,46 +114,6 @@ def double() -> Any:
     return made.MessagesServer(otherwise=answer)
 
 
-class Screen:
-    """A terminal of tmux's own server, in which one command runs."""
-
-    def __init__(self, folder: Path, command: list[str]) -> None:
-        self._base = ["tmux", "-S", str(folder / "tmux"), "-f", os.devnull]
-        left_out = ("ANTHROPIC_", "OPENCLAW_", "TMUX", "COLUMNS", "LINES")
-        self._environment = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-        self._environment |= {"NO_COLOR": "1", "LC_ALL": "C.UTF-8", "TERM": "xterm", "HOME": str(folder)}
-        self._tmux("new-session", "-d", "-s", "s", "-x", str(WIDTH), "-y", str(HEIGHT), shlex.join(command))
-
-    def _tmux(self, *words: str) -> str:
-        done = subprocess.run([*self._base, *words], check=True, capture_output=True, text=True, env=self._environment)
-        return done.stdout
-
-    def type(self, words: str) -> None:
-        self._tmux("send-keys", "-t", "s", "-l", words)
-        self._tmux("send-keys", "-t", "s", "Enter")
-
-    def clear(self) -> None:
-        self._tmux("send-keys", "-t", "s", "C-l")
-
-    def shows(self) -> str:
-        return "\n".join(line.rstrip() for line in self._tmux("capture-pane", "-p", "-t", "s").splitlines()).strip("\n")
-
-    def until(self, there: Callable[[str], bool], what: str, seconds: float = 60) -> str:
-        """What is shown once it is there and stands still."""
-        end, before = time.monotonic() + seconds, ""
-        while True:
-            now = self.shows()
-            if there(now) and now == before:
-                return now
-            if time.monotonic() > end:
-                raise SystemExit(f"{what} did not come; the screen shows:\n{now}")
-            before = now
-            time.sleep(0.3)
-
-    def close(self) -> None:
-        self._tmux("kill-server")
-
-
 def recorded() -> str:
     """The page."""
     with tempfile.TemporaryDirectory(prefix="session-") as made, double() as model:
@@ -163,7 +122,7 @@ def recorded() -> str:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, "utf-8")
         command = [sys.executable, "-m", "openclaw", "-C", str(root), "--state", f"{made}/state", "run"]
-        screen = Screen(Path(made), command)
+        screen = Screen(Path(made), command, WIDTH, HEIGHT)
         try:
             parts = [_step(screen, root, step) for step in STEPS]
         finally:
@@ -173,7 +132,7 @@ def recorded() -> str:
 
 def _step(screen: Screen, root: Path, step: Step) -> str:
     heading, words, command, said = step
-    screen.until(_prompts, "the prompt")
+    screen.until(prompts, "the prompt")
     if heading != STEPS[0][0]:
         screen.clear()
         screen.until(lambda text: len(text.splitlines()) <= 1, "a clear screen")
@@ -181,23 +140,11 @@ def _step(screen: Screen, root: Path, step: Step) -> str:
         subprocess.run(command, shell=True, cwd=root, check=True)
         screen.until(lambda text: "reload" in text, "word of the reload")
     screen.type(said)
-    shown = screen.until(lambda text: "told" in text and _prompts(text), "the answer")
+    shown = screen.until(lambda text: "told" in text and prompts(text), "the answer")
     lines = [f"$ {line}" for line in command.split("; ") if line]
-    block = "\n".join([*lines, *([""] if lines else []), *_normal(shown)])
+    block = "\n".join([*lines, *([""] if lines else []), *same(shown)[:-1]])
     told = f"{textwrap.fill(words, 120)}\n\n" if words else ""
     return f"## {heading}\n\n{told}```text\n{block}\n```\n"
-
-
-def _prompts(text: str) -> bool:
-    return text.splitlines()[-1:] == ["\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"]
-
-
-def _normal(text: str) -> list[str]:
-    """What differs from one run to the next, made the same."""
-    text = re.sub(r"\b\d+(?:\.\d+)? ms\b", "40 ms", text)
-    text = re.sub(r"\b\d+\.\d+ ?s\b", "0.1 s", text)
-    lines = text.splitlines()
-    return [line for line in lines[:-1] if not line.startswith("note: running as root")]
 
 
 def main() -> int:
@@ -206,25 +153,13 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="print it only")
     given = parser.parse_args()
     if given.check:
-        return _check()
+        return differs(PAGE.read_text("utf-8"), recorded)
     page = recorded()
     if given.show:
         print(page)
     else:
         PAGE.write_text(page, "utf-8")
     return 0
-
-
-def _check(times: int = 3) -> int:
-    """A busy machine may draw the screen once more, or have something to say of how long it takes: one that is the
-    same is enough."""
-    kept = PAGE.read_text("utf-8")
-    for _ in range(times):
-        page = recorded()
-        if page == kept:
-            return 0
-    print("\n".join(difflib.unified_diff(kept.splitlines(), page.splitlines(), "kept", "recorded", lineterm="")))
-    return 1
 
 
 if __name__ == "__main__":
