@@ -1,4 +1,4 @@
-"""Writes the parts of docs/ that are derived from the code: keys, commands, diagnostics, tools, programs, routes.
+"""Writes what docs/ derives from the code: keys, commands, diagnostics, tools, programs, routes, floors.
 
 A page says where: between `<!-- begin NAME -->` and `<!-- end -->` stands what `PARTS[NAME]` gives, and nothing
 else there is written by hand. With --check nothing is written; the exit code is 1 where a page is out of date.
@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import street
 
 from openclaw import adapters, bundle
 from openclaw.cli import _examples
@@ -241,6 +243,8 @@ PARTS: Mapping[str, Callable[[], Lines]] = {
     "programs": programs,
     "models": models,
     "kinds": kinds,
+    "street": street.drawing,
+    "rooms": street.rooms,
     "routes": routes,
     "problems": problems,
 }

@@ -3,33 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
-import openclaw
-
-PACKAGE = Path(openclaw.__file__).parent
-
-FLOORS: dict[int, set[str]] = {
-    0: {
-        "words", "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
-        "note", "commands", "asking", "secrecy", "audit", "storing", "abilities",
-    },
-    1: {"permissions", "schedule", "signature", "script", "moments", "listeners"},
-    2: {"manifest", "bundle", "timetable"},
-    3: {"router", "plan", "prompt", "transcript", "plain", "essentials", "tighter", "shrinking", "attempts", "lapsing"},
-    4: {
-        "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
-        "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "idling",
-        "space", "tidying", "summing", "loading",
-    },
-    5: {"channels", "providers", "tools", "stores", "doorbells"},
-    6: {
-        "cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "reading", "lastgood",
-        "restarts", "applying", "succession", "retiring", "presence", "pending", "parts", "scenarios",
-    },
-}  # fmt: skip
+from street import FLOORS, PACKAGE, arrows, floor
 
 # Rooms on one floor that may know each other, and why.
 NEIGHBOURS = {
@@ -52,47 +28,14 @@ NEIGHBOURS = {
 FREE = {0, 2, 6}  # the words, the compiler's own rooms, and the top, where everything meets
 
 
-def floor(room: str) -> int:
-    found = [number for number, rooms in FLOORS.items() if room in rooms]
-    assert found, f"{room} stands on no floor; give it one in FLOORS"
-    return found[0]
+def test_every_room_stands_on_one_floor_and_every_name_is_a_room() -> None:
+    named = [room for rooms in FLOORS.values() for room in rooms]
+    there = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or is_room(path)}
+    assert sorted(named) == sorted(there - {"__init__", "__main__"})
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Rooms of ours that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [
-                f"{node.module}.{alias.name}" if node.module == "openclaw" else str(node.module) for alias in node.names
-            ]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            if (
-                parts[0] == "openclaw"
-                and len(parts) > 1
-                and (PACKAGE / parts[1]).exists() | (PACKAGE / f"{parts[1]}.py").exists()
-            ):
-                yield parts[1]
-
-
-@cache
-def arrows() -> tuple[tuple[str, str, str], ...]:
-    """Every import of one room by another, and the file it stands in."""
-    return tuple(_arrows())
-
-
-def _arrows() -> Iterator[tuple[str, str, str]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if room in ("__init__", "__main__"):
-            continue
-        for other in imports(path):
-            if other != room:
-                yield room, other, str(path.relative_to(PACKAGE))
+def is_room(path: Path) -> bool:
+    return (path / "__init__.py").is_file()
 
 
 def test_no_import_goes_up() -> None:

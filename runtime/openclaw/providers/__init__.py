@@ -1,0 +1,1 @@
+"""Who answers: a file for each kind of model's service."""

@@ -1,0 +1,1 @@
+"""Where everything is kept: a file for each kind of store."""

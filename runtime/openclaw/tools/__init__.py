@@ -1,0 +1,1 @@
+"""What agents can do: a file for each kind of tool."""
