@@ -21,7 +21,7 @@ from openclaw.loading import Loading, Read
 from openclaw.marker import MARK
 
 if TYPE_CHECKING:
-    from openclaw.signature import Importer, ImportProblem
+    from openclaw.signature import Found, Importer, ImportProblem
 
 _CLASSES = {
     "channels": "Channel",
@@ -58,13 +58,13 @@ def report(format: str) -> Any:
 
 
 def importer(root: Path, read: Read | None = None, only: bool = False, within: float = IMPORTING) -> Importer:
-    """Loads `module:function` from the project folder or from what is installed; problems are values. Each importer
-    loads a module once. `read`: what is run of the project's files, if not what is on disk; `only`: and nothing else
-    of them. After a module that did not end `within` seconds none is loaded any more."""
+    """Loads each `module:function` from the project folder or from what is installed; problems are values. Each
+    importer loads a module once. `read`: what is run of the project's files, if not what is on disk; `only`: and
+    nothing else of them. After a module that did not end `within` seconds none is loaded any more."""
     loading = Loading(root, read, only)
     endless: list[ImportProblem] = []
 
-    def load(reference: str) -> Callable[..., Any] | ImportProblem:
+    def load(reference: str) -> Found:
         if endless:
             return endless[0]
         module_name, _, name = reference.partition(":")
@@ -80,7 +80,7 @@ def importer(root: Path, read: Read | None = None, only: bool = False, within: f
                 loading.let_go()
         return endless[0] if found is None else found
 
-    return load
+    return lambda references: {each: load(each) for each in references}
 
 
 class _Import(threading.Thread):
@@ -88,7 +88,7 @@ class _Import(threading.Thread):
 
     def __init__(self, module: str, name: str, loading: Loading) -> None:
         super().__init__(daemon=True, name=f"openclaw-import {module}")
-        self.found: Callable[..., Any] | ImportProblem | None = None
+        self.found: Found | None = None
         self._of = module, name, loading
 
     def run(self) -> None:
@@ -107,7 +107,7 @@ def _endless(module_name: str, within: float, loading: Loading, work: threading.
     return ImportProblem("endless", f"module `{module_name}` did not end its import in {within:g} s", (), file, line)
 
 
-def _marked(module: ModuleType, module_name: str, name: str) -> Callable[..., Any] | ImportProblem:
+def _marked(module: ModuleType, module_name: str, name: str) -> Found:
     from openclaw.signature import ImportProblem
 
     found = getattr(module, name, None)

@@ -15,7 +15,7 @@ from openclaw import adapters
 from openclaw.manifest.folder import Folder
 from openclaw.names import CHANCE, Chance
 from openclaw.permissions.facts import Facts
-from openclaw.reading import Reading, read
+from openclaw.reading import Loaded, Reading, read
 
 Kinds = Callable[[str, str], Any]
 """The class of one kind, by its folder and its name: of stores, providers, tools, channels, doorbells."""
@@ -32,6 +32,7 @@ class Reader(Protocol):
         *,
         env_from: Path | None = None,
         folder: Folder | None = None,
+        loaded: Loaded | None = None,
     ) -> Reading: ...
 
 

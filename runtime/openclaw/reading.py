@@ -1,18 +1,19 @@
 """A project as it was on disk at one moment: its manifests, what they mean, and where to watch for edits of it.
 
 Reads and compiles; applies nothing. Its law: what is compared and what is compiled are the same bytes, and the code of
-Python tools is among them; and there was a moment at which all of them were on disk, so that of two versions that
-follow one another it is one or the other.
+Python tools is among them, whether it is imported now or was before; and there was a moment at which all of them were
+on disk, so that of two versions that follow one another it is one or the other.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from openclaw import adapters
 from openclaw.errors import ProjectUnsettled
@@ -20,6 +21,7 @@ from openclaw.manifest import modules
 from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.folder import MOST_CODE, Folder
 from openclaw.manifest.snapshot import Snapshot
+from openclaw.signature import Found
 
 _MOST_WATCHED = 1000  # folders below agents/: a link may lead anywhere
 _MOST_LINKS = 40  # one after another, as the kernel has it
@@ -48,6 +50,22 @@ class Reading:
         return contents_of(self.folder)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """The Python tools that run, and the folder that their code was read of."""
+
+    folder: Folder
+    snapshot: Snapshot
+
+    def of(self, folder: Folder, references: Collection[str]) -> Mapping[str, Callable[..., Any]] | None:
+        """The functions of these names, where importing them from `folder` would run the very same code: no file that
+        takes part in it, or would if it were there, is another. Else None, and all of them are imported anew, for
+        they share their modules."""
+        options = [spec.options for spec in self.snapshot.tools.values() if spec.kind == "python"]
+        functions = {str(each["reference"]): each["function"] for each in options}
+        return functions if functions.keys() == set(references) and modules.same(self.folder, folder) else None
+
+
 def contents_of(folder: Folder) -> Mapping[str, str]:
     """A digest for every file that was read, and what could not be."""
     return {**folder.sources, **{f"{problem.file} (problem)": problem.message for problem in folder.problems}}
@@ -60,24 +78,31 @@ def read(
     *,
     env_from: Path | None = None,
     folder: Folder | None = None,
+    loaded: Loaded | None = None,
 ) -> Reading:
     """`imports_from`: where Python tools are, if not in `root`; `env_from`: where .env is, if not there either.
     `folder`: what was read of `root` just now, which is then not read again; the code of tools is what it holds, also
-    where they are imported from elsewhere. Raises ProjectUnsettled."""
+    where they are imported from elsewhere. `loaded`: what runs, which is not imported once more while its code is the
+    same. Raises ProjectUnsettled."""
     given = folder is not None
-    reading = _once(root, now, imports_from, env_from, folder)
+    reading = _once(root, now, imports_from, env_from, folder, loaded)
     for pause in _PAUSES:
         if reading.folder.still():
             return reading
         time.sleep(pause)
-        reading = _once(root, now, imports_from, env_from, Folder.read(root) if given else None)
+        reading = _once(root, now, imports_from, env_from, Folder.read(root) if given else None, loaded)
     if reading.folder.still():
         return reading
     raise ProjectUnsettled(f"the files of {root} change while they are read, {1 + len(_PAUSES)} times in a row")
 
 
 def _once(
-    root: Path, now: datetime, imports_from: Path | None, env_from: Path | None, folder: Folder | None
+    root: Path,
+    now: datetime,
+    imports_from: Path | None,
+    env_from: Path | None,
+    folder: Folder | None,
+    loaded: Loaded | None,
 ) -> Reading:
     home = imports_from or root
     given = folder is not None
@@ -86,7 +111,11 @@ def _once(
     if place != root and (own := Folder(str(place), {}).read_file(".env")) is not None:
         folder = replace(folder, files={**folder.files, ".env": own})  # is never kept, for it holds secrets
     code = folder if home == root or given else Folder(str(home), {})
-    importer = adapters.importer(home, lambda name: _whole(code.read_file(name)), only=code is folder and home != root)
+    anew = adapters.importer(home, lambda name: _whole(code.read_file(name)), only=code is folder and home != root)
+
+    def importer(references: Collection[str]) -> Mapping[str, Found]:
+        return (loaded and home == root and loaded.of(folder, references)) or anew(references)
+
     compiled = compile(folder, environment=os.environ, importer=importer, today=now)
     return Reading(folder, compiled, watched(folder))
 

@@ -34,7 +34,7 @@ from openclaw.manifest.snapshot import Snapshot
 from openclaw.parts import Reader
 from openclaw.plan.lost import Judged, judged, lost
 from openclaw.plan.names import named
-from openclaw.reading import Reading, Watched, below, contents_of, leading, look, read, stirred, watched
+from openclaw.reading import Loaded, Reading, Watched, below, contents_of, leading, look, read, stirred, watched
 from openclaw.secrecy import SECRETS, ambient
 
 log = logging.getLogger(__name__)
@@ -238,7 +238,8 @@ class Reload:
     async def _try(self, trigger: str, folder: Folder | None) -> _Tried:
         try:
             home = Path(folder.root) if folder else self._home()
-            reads = partial(self._read, home, self._clock.now(), folder=folder)
+            running = Loaded(self._in_force, self._current())
+            reads = partial(self._read, home, self._clock.now(), folder=folder, loaded=running)
             reading = await asyncio.get_running_loop().run_in_executor(_Apart(), reads)
         except Exception:
             _, self._seen = await asyncio.to_thread(self._looked)  # the same once more would come to the same
@@ -376,7 +377,7 @@ class _Apart(Executor):
 
 def differences(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """What is different, a line each: `agent main changed`, `tool word_count added`. `stirred`: Python tools whose
-    code changed; their functions are loaded anew each time and cannot be compared."""
+    code changed; their functions may have been loaded anew and cannot be compared."""
     return tuple(f"{each.kind} {each.name} {each.what}" for each in named(old, new, stirred))
 
 

@@ -68,7 +68,9 @@ class ImportProblem:
     line: int | None = None
 
 
-Importer: TypeAlias = Callable[[str], Callable[..., Any] | ImportProblem]
+Found: TypeAlias = Callable[..., Any] | ImportProblem
+Importer: TypeAlias = Callable[[Collection[str]], Mapping[str, Found]]
+"""All functions of a project at once, by `module:function`: they share the modules that they are in."""
 
 
 @dataclass(frozen=True, slots=True)

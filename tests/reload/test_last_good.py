@@ -24,7 +24,7 @@ from openclaw.lastgood import LIST, NEXT, keep, last_good, recalled
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.project import Options, load
-from openclaw.reading import Reading, read
+from openclaw.reading import Loaded, Reading, read
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 MODELS = "models: {demo: {kind: scripted, script: demo.yaml}}\ndefault: demo\n"
@@ -265,6 +265,7 @@ def there(root: Path, state: Path, reading: Reading) -> Mapping[str, bytes | Non
         *,
         env_from: Path | None = None,
         folder: Folder | None = None,
+        loaded: Loaded | None = None,
     ) -> Reading:
         assert folder is not None
         seen.update({**folder.known, **folder.files})

@@ -65,7 +65,7 @@ def put(root: Path, name: str, text: str) -> None:
 
 
 def loaded(root: Path, reference: str = "sums:add") -> FunctionType:
-    function = importer(root)(reference)
+    [function] = importer(root)([reference]).values()
     assert isinstance(function, FunctionType), function
     return function
 
@@ -143,7 +143,7 @@ def test_a_module_that_does_not_end_its_import_is_told_with_its_place_and_is_loa
         [said] = [each for each in found.diagnostics if each.severity == "error"]
         assert (said.code, said.message) == ("python-import", "module `sums` did not end its import in 1 s")
         assert [(each.file, each.line) for each in said.related] == [("own_part.py", 3)]
-        assert own(root) == [] and isinstance(hung("own_other:add"), ImportProblem)
+        assert own(root) == [] and isinstance(hung(["own_other:add"])["own_other:add"], ImportProblem)
         left = [each for each in threading.enumerate() if each.name == "openclaw-import sums"]
         put(root, "own_part.py", "x = 'mended'\n")
         assert loaded(root)(1, 2) == "mended"
@@ -283,7 +283,7 @@ def test_nothing_of_a_project_stays_in_the_process_whatever_its_modules_are(tmp_
     lib = str(root / "lib")
     for _ in range(3):
         loaded(root)
-        assert isinstance(importer(root)("broken:add"), ImportProblem)
+        assert isinstance(importer(root)(["broken:add"])["broken:add"], ImportProblem)
         assert own(root) == []
         assert (sys.path.count(lib), sys.path.count(str(root))) == (1, 0)
     # A folder is now a module, as `validate` in a fresh process would have it:

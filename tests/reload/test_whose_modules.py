@@ -38,7 +38,7 @@ PyMODINIT_FUNC PyInit_own_fast(void) {{ return PyModule_Create(&module); }}
 
 
 def answer(root: Path) -> object:
-    function = importer(root)("desk:add")
+    [function] = importer(root)(["desk:add"]).values()
     assert callable(function), function
     return function(1, 2)
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from openclaw.manifest.folder import Folder
-from openclaw.reading import Reading, read
+from openclaw.reading import Loaded, Reading, read
 from simulation.virtual_loop import MORNING
 
 TOOLS = '''\
@@ -125,5 +125,6 @@ class Shelf:
         *,
         env_from: Path | None = None,
         folder: Folder | None = None,
+        loaded: Loaded | None = None,
     ) -> Reading:
         return self._readings[self.variant if imports_from is None else self.good]

@@ -397,7 +397,7 @@ def test_a_module_that_is_not_in_sys_modules_resolves_its_own_names(tmp_path: Pa
         "def fail(box: Broken) -> str: ...\n"
     )
     load = importer(tmp_path)
-    weigh, fail = load("desk_weights:weigh"), load("desk_weights:fail")
+    weigh, fail = load(["desk_weights:weigh", "desk_weights:fail"]).values()
     assert not isinstance(weigh, ImportProblem) and not isinstance(fail, ImportProblem)
     result = derive(weigh)
     assert isinstance(result, Derived)

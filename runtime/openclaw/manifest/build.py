@@ -6,7 +6,7 @@ accept the same folders. Without errors there is a snapshot, whole; with one the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -102,7 +102,7 @@ def _prepare(project: Project) -> None:
     """What several rules and the snapshot need, made once."""
     for tool in project.all("tool").values():
         _prepare_shell(project, tool)
-        _prepare_python(project, tool)
+    _prepare_python(project, [(tool, name) for tool in project.all("tool").values() if (name := _python(tool))])
     project.policies = policies.build(project)
 
 
@@ -120,15 +120,22 @@ def _prepare_shell(project: Project, tool: Definition) -> None:
         )  # a block ends in a line break
 
 
-def _prepare_python(project: Project, tool: Definition) -> None:
+def _python(tool: Definition) -> str:
+    """The function that it names; "" where it is not one of those."""
     reference = tool.text("python")
-    if reference is None or not tool.sound or tool.text("shell") is not None:
-        return
-    modules.note(project.folder, reference.value.partition(":")[0])  # when one of them changes, so has the project
+    return reference.value if reference and tool.sound and tool.text("shell") is None else ""
+
+
+def _prepare_python(project: Project, named: Sequence[tuple[Definition, str]]) -> None:
+    """All that may be imported is read before anything is: whoever imports can tell whether it is as it was."""
+    references = dict.fromkeys(reference for _, reference in named)
+    for reference in references:
+        modules.note(project.folder, reference.partition(":")[0])  # when one of them changes, so has the project
     if project.importer is None:
         return
-    function = project.importer(reference.value)
-    project.functions[tool.name] = function
-    if not isinstance(function, ImportProblem):
-        fixed = node.entries if isinstance(node := tool.get("with"), MapNode) else ()
-        project.derived[tool.name] = derive(function, fixed=tuple(fixed), declared="input" in tool.node.entries)
+    found = project.importer(references)
+    for tool, reference in named:
+        function = project.functions[tool.name] = found[reference]
+        if not isinstance(function, ImportProblem):
+            fixed = node.entries if isinstance(node := tool.get("with"), MapNode) else ()
+            project.derived[tool.name] = derive(function, fixed=tuple(fixed), declared="input" in tool.node.entries)

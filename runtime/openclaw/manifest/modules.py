@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
-from openclaw.manifest.folder import CODE, Folder
+from openclaw.manifest.folder import CODE, MOST_CODE, Folder
 
 _MOST: Final = 500  # files that imports are followed in
 _UNWRITTEN: Final = (
@@ -45,6 +45,17 @@ def made_of(folder: Folder, module: str) -> frozenset[str]:
     again = folder.again()
     _follow(again, [module])
     return frozenset(name for name, content in again.more.items() if content is not None)
+
+
+def same(before: Folder, now: Folder) -> bool:
+    """Whether importing from `now`, of which all modules were noted, finds what it found `before`: the same bytes in
+    the same places, and nothing where nothing was. Of a file that was not read to its end nobody knows."""
+    noted, known = ({name: content for name, content in each.more.items() if is_module(name)} for each in (now, before))
+    return (
+        before.root == now.root
+        and all(known.get(name) == content and len(content or b"") < MOST_CODE for name, content in noted.items())
+        and all(now.read_file(name) == content for name, content in known.items())
+    )
 
 
 def _follow(folder: Folder, modules: list[str]) -> None:

@@ -36,7 +36,7 @@ def named(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozenset()) -
 
 
 def _described(spec: ToolSpec) -> ToolSpec:
-    """The functions of Python tools are loaded anew each time and cannot be compared."""
+    """The functions of Python tools may have been loaded anew and cannot be compared."""
     return replace(spec, options={key: value for key, value in spec.options.items() if key != "function"})
 
 

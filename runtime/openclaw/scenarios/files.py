@@ -18,7 +18,7 @@ from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.folder import Folder, kind_of
 from openclaw.manifest.snapshot import Agent, Channel, Model, Snapshot
 from openclaw.providers.steps import Steps
-from openclaw.reading import Reading
+from openclaw.reading import Loaded, Reading
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +42,7 @@ class Files:
         *,
         env_from: Path | None = None,
         folder: Folder | None = None,
+        loaded: Loaded | None = None,
     ) -> Reading:
         """As `openclaw.reading.read` does: the project, or what the runtime kept of it."""
         if imports_from is not None:
