@@ -230,11 +230,11 @@ class Approvals:
             return ""
         if self._ask is None:
             return "a person has to agree to this, and nobody is here"
-        answer = (await self._ask(f"{agent.name} wants to {call}\n[y]es, [a]lways, [n]o? ")).strip().lower()[:1]
-        if answer == "a":
+        answer = (await self._ask(f"{agent.name} wants to {call}\n[y]es, [a]lways, [n]o? ")).strip().lower()
+        if answer in ("a", "always"):
             append(HOME / "agreed.jsonl", call)
             self._agreed.add(call)
-        return "" if answer in ("a", "y") else "the person said no"
+        return "" if answer in ("a", "always", "y", "yes") else "the person said no"
 
 
 # ── models: a real one, and one that plays at it. Both give blocks, and why they stopped ─────────
@@ -316,18 +316,19 @@ class Session:
         if calls:
             self.add("user", [result(call, "interrupted; whether it ran is not known", failed=True) for call in calls])
 
-    def put_aside(self) -> None:
+    def put_aside(self, fresh: str = "") -> None:
+        """In one step, so that there is always an old session or a fresh one."""
         if self.file.exists():
             os.link(self.file, self.file.with_suffix(f".{now():%Y%m%d-%H%M%S-%f}.old"))
-            replace(self.file, "")
+            replace(self.file, fresh)
 
     async def compact(self, model: Claude | Demo) -> None:
         """The older turns become a summary, the latest quarter stays word for word; or nothing changes."""
         sizes = [len(json.dumps(entry)) for entry in self.entries]
-        late = [n for n, entry in enumerate(self.entries) if "id" in entry and sum(sizes[n:]) < COMPACT_AT // 4]
-        cut = late[0] if late else len(sizes)
         if sum(sizes) < COMPACT_AT:
             return
+        late = [n for n, entry in enumerate(self.entries) if "id" in entry and sum(sizes[n:]) < COMPACT_AT // 4]
+        cut = late[0] if late else len(sizes)
         talk = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in self.entries[:cut])
         wish = f"Sum up this talk for whoever carries it on; keep names, numbers, paths and open tasks exactly.\n{talk}"
         asked = [{"role": "user", "content": [text(wish)]}]
@@ -340,8 +341,7 @@ class Session:
             {"role": "assistant", "content": [text("I know.")]},
             *({**entry, "content": without_thinking(entry["content"])} for entry in self.entries[cut:]),
         ]
-        self.put_aside()
-        replace(self.file, "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in self.entries))
+        self.put_aside("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in self.entries))
 
 
 def without_thinking(blocks: list[Block]) -> list[Block]:
@@ -368,14 +368,15 @@ async def turn(agent: Agent, id: str, said: str, model: Claude | Demo, approvals
         session.add("user", [text(said), text(moment)], id=id)
     for _ in range(STEPS):
         if session.entries[-1]["role"] == "assistant":
-            return words_of(session.entries[-1]["content"])
+            break
         messages = [{"role": entry["role"], "content": entry["content"]} for entry in session.entries]
         blocks, why = await model.answer(agent.soul(), messages, [described(name) for name in agent.tools], show)
         session.add("assistant", blocks or [text("(no words)")])
         if why == "tool_use":
             calls = [block for block in blocks if block["type"] == "tool_use"]
             session.add("user", [await run(agent, call, approvals, show) for call in calls])
-    return f"I stopped after {STEPS} steps."
+    last = session.entries[-1]
+    return words_of(last["content"]) if last["role"] == "assistant" else f"I stopped after {STEPS} steps."
 
 
 async def run(agent: Agent, call: Block, approvals: Approvals, show: Show) -> Block:
@@ -434,22 +435,31 @@ class Queue:
 # ── heartbeats: a clock that writes messages ─────────────────────────────────────────────────────
 
 
+def wall_clock() -> datetime:
+    """As people read it, without its offset, which a change to summer time would move every instant by."""
+    return now().replace(tzinfo=None)
+
+
 @tool
 async def every(when: str, message: str) -> str:
     """Sends you this message at each instant of `when`: five cron fields, 0 9 * * 1 is Mondays at nine."""
     if len(when.split()) != 5 or not croniter.is_valid(when):
         raise ValueError(f"{when!r} is not five cron fields")
-    append(BEATS, {"when": when, "message": message, "since": now().timestamp()})
-    return f"next: {croniter(when, now()).get_next(datetime):%A %Y-%m-%d %H:%M}"
+    first = croniter(when, wall_clock()).get_next(datetime)  # where there never is one, nothing is kept
+    append(BEATS, {"when": when, "message": message, "since": wall_clock().isoformat()})
+    return f"next: {first:%A %Y-%m-%d %H:%M}"
+
+
+def latest(when: str, clock: datetime) -> str:
+    return str(croniter(when, clock).get_prev(datetime).isoformat())
 
 
 async def beat(queue: Queue) -> None:
     """The latest instant is posted once, also where nobody was here at the time: it is part of the message's id."""
     while True:
         for row in lines(BEATS):
-            due = croniter(row["when"], now()).get_prev(datetime)
-            if due.timestamp() > row["since"]:
-                queue.post(MAIN, row["message"], f"{row['when']} {row['message']} {due.isoformat()}")
+            if (last := latest(row["when"], wall_clock())) > row["since"]:
+                queue.post(MAIN, row["message"], f"{row['when']} {row['message']} {last}")
         await asyncio.sleep(5)
 
 
@@ -523,8 +533,16 @@ async def main(question: str) -> None:
     approvals = Approvals(terminal.ask if terminal.attended and not question else None)
 
     async def answer(agent: Agent, row: Block) -> None:
+        shown: list[str] = []
+
+        def show(words: str) -> None:
+            shown.append(words)
+            terminal.show(agent.name, words)
+
         try:
-            await turn(agent, row["id"], row["text"], model, approvals, lambda words: terminal.show(agent.name, words))
+            said = await turn(agent, row["id"], row["text"], model, approvals, show)
+            if said not in "".join(shown):  # a crash came between the answer and the screen
+                show(said)
         except Exception as error:
             terminal.show(agent.name, f"that did not work: {type(error).__name__}: {error}")
         finally:

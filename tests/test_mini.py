@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pexpect
 import pytest
@@ -138,7 +140,7 @@ def test_a_home_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_heartbeat_that_fell_due_meanwhile_is_answered_once(tmp_path: Path) -> None:
-    tmp_path.joinpath("heartbeats.jsonl").write_text('{"when": "0 0 1 * *", "message": "the month", "since": 0}\n')
+    tmp_path.joinpath("heartbeats.jsonl").write_text('{"when": "0 0 1 * *", "message": "the month", "since": ""}\n')
     assert "the month" in say(tmp_path, "hello")
     assert "the month" not in say(tmp_path, "hello")
 
@@ -146,6 +148,44 @@ def test_a_heartbeat_that_fell_due_meanwhile_is_answered_once(tmp_path: Path) ->
 def test_a_cron_line_that_is_none_is_told_to_the_model(mini: ModuleType) -> None:
     with pytest.raises(ValueError, match="five cron fields"):
         mini.asyncio.run(mini.every("every day", "x"))
+
+
+def test_a_cron_line_that_never_comes_is_not_kept_and_stops_no_other(mini: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"no next date|failed to find"):
+        mini.asyncio.run(mini.every("0 0 30 2 *", "never"))
+    assert mini.lines(mini.BEATS) == []
+
+
+@pytest.mark.parametrize("day", ["2026-03-27", "2026-10-23"])
+@pytest.mark.parametrize("when", ["0 9 * * *", "30 1 * * *"])
+def test_a_daily_heartbeat_comes_once_a_day_over_a_change_of_the_clock(mini: ModuleType, day: str, when: str) -> None:
+    start = datetime.fromisoformat(f"{day}T12:00:00+00:00")
+    moments = [(start + timedelta(minutes=5 * n)).astimezone(ZoneInfo("Europe/London")) for n in range(4 * 288)]
+    came = {mini.latest(when, moment.replace(tzinfo=None)) for moment in moments}
+    assert len(came) == 5  # the one before the start, and one on each of the four days
+
+
+def test_an_answer_that_a_crash_kept_from_the_screen_is_shown_by_the_next_run(tmp_path: Path) -> None:
+    tmp_path.joinpath("queue.jsonl").write_text('{"id": "one", "agent": "main", "text": "hello"}\n')
+    tmp_path.joinpath("sessions").mkdir()
+    said = [
+        {"role": "user", "content": [{"type": "text", "text": "hello"}], "id": "one"},
+        {"role": "assistant", "content": [{"type": "text", "text": "Good morning."}]},
+    ]
+    tmp_path.joinpath("sessions/main.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in said))
+    assert say(tmp_path).count("Good morning.") == 1
+    assert "Good morning." not in say(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "agreed"), [("y", True), ("Yes", True), ("actually, no", False), ("you may not", False)]
+)
+def test_only_a_plain_yes_agrees(mini: ModuleType, answer: str, agreed: bool) -> None:
+    async def asked(question: str) -> str:
+        return answer
+
+    refused = mini.asyncio.run(mini.Approvals(asked).refused(mini.MAIN, "write_file", {"path": "a", "content": "b"}))
+    assert (refused == "") is agreed and mini.lines(mini.HOME / "agreed.jsonl") == []
 
 
 @pytest.mark.slow
