@@ -25,6 +25,7 @@ import signal
 import sys
 import threading
 import uuid
+import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,7 +35,8 @@ from typing import Any
 from croniter import croniter
 
 HOME = Path(os.environ.get("MINI_OPENCLAW_HOME", "~/.openclaw-mini")).expanduser()
-WORKSPACE, NOTES, BEATS = HOME / "workspace", HOME / "memory", HOME / "heartbeats.jsonl"
+WORKSPACE, NOTES = HOME / "workspace", HOME / "memory"
+BEATS, AGREED = HOME / "heartbeats.jsonl", HOME / "agreed.jsonl"
 MODEL = os.environ.get("MINI_OPENCLAW_MODEL", "claude-sonnet-5-5")
 STEPS = 20  # model calls in one turn
 LONGEST = 20_000  # characters of one tool's result
@@ -42,6 +44,7 @@ COMPACT_AT = int(os.environ.get("MINI_OPENCLAW_COMPACT_AT", "200000"))  # charac
 
 Block = dict[str, Any]
 Show = Callable[[str], None]
+Ask = Callable[[str], Awaitable[str]]
 
 
 def now() -> datetime:
@@ -49,8 +52,6 @@ def now() -> datetime:
 
 
 # ── disk: what was written is there after a power cut ────────────────────────────────────────────
-
-
 def append(path: Path, line: Any) -> None:
     """One line of JSON at the end of a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,19 +62,25 @@ def append(path: Path, line: Any) -> None:
 
 
 def lines(path: Path) -> list[Any]:
-    """What was appended. A last line that a crash cut short was never there."""
+    """What was appended. A last line that a crash cut short was never there; a damaged one is told, and passed over."""
     whole = path.read_bytes() if path.exists() else b""
     if whole and not whole.endswith(b"\n"):
         whole = whole[: whole.rfind(b"\n") + 1]
         os.truncate(path, len(whole))
-    return [json.loads(line) for line in whole.splitlines()]
+    found = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            warnings.warn(f"{path}:{number} is damaged", stacklevel=2)
+    return found
 
 
 def replace(path: Path, text: str) -> None:
     """The whole new file, or the whole old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("w", encoding="utf-8") as file:
+    fresh = path.with_name(f".{uuid.uuid4().hex}")
+    with fresh.open("x", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -81,8 +88,6 @@ def replace(path: Path, text: str) -> None:
 
 
 # ── agents: a name, a prefix that calls it, a soul, and the tools it may ask for ─────────────────
-
-
 @dataclass(frozen=True)
 class Agent:
     name: str
@@ -118,7 +123,6 @@ def route(text: str) -> tuple[Agent, str]:
 
 
 # ── tools: a function with text for arguments, its name and its docstring ────────────────────────
-
 TOOLS: dict[str, Callable[..., Awaitable[str]]] = {}
 
 
@@ -135,8 +139,8 @@ def described(name: str) -> Block:
 
 def within(path: str) -> Path:
     """A path in the workspace. What leads out of it, openly, by `..` or by a link, is refused."""
-    if not (full := (WORKSPACE / path).resolve()).is_relative_to(WORKSPACE.resolve()):
-        raise PermissionError(f"{path} is outside of the workspace")
+    if WORKSPACE.resolve() not in (full := (WORKSPACE / path).resolve()).parents:
+        raise PermissionError(f"{path!r} is no file in the workspace")
     return full
 
 
@@ -163,6 +167,8 @@ async def run_command(command: str) -> str:
     )
     try:
         output, _ = await asyncio.wait_for(process.communicate(), 60)
+    except TimeoutError:
+        raise TimeoutError("it was stopped after a minute") from None
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -171,8 +177,6 @@ async def run_command(command: str) -> str:
 
 
 # ── memory: notes that outlive every session ─────────────────────────────────────────────────────
-
-
 @tool
 async def remember(title: str, text: str) -> str:
     """Keeps a lasting fact under a short title; the same title again replaces it."""
@@ -184,15 +188,14 @@ async def remember(title: str, text: str) -> str:
 @tool
 async def recall(words: str) -> str:
     """Finds notes with any of these words, those with most of them first."""
-    wanted = set(re.findall(r"\w+", words.lower()))
-    notes = [f"{file.stem}: {file.read_text('utf-8')}" for file in sorted(NOTES.glob("*.md"))]
+    wanted = set(re.findall(r"[^\W_]+", words.lower()))
+    notes = [f"{file.stem}: {file.read_text('utf-8', errors='replace')}" for file in sorted(NOTES.glob("*.md"))]
     hits = {note: len(wanted & set(re.findall(r"[^\W_]+", note.lower()))) for note in notes}
     best = sorted((note for note in notes if hits[note]), key=lambda note: -hits[note])
     return "\n".join(best[:5]) or "nothing is noted about that"
 
 
 # ── permissions: allow what is known to be harmless, deny what never is, ask about the rest ───────
-
 FREE = {"read_file", "remember", "recall"}  # tools that are never asked about
 READERS = {"cat", "du", "echo", "head", "ls", "pwd", "tail", "wc", "whoami"}
 NEVER = {"sudo", "su", "doas", "dd", "mkfs", "shutdown", "reboot"}
@@ -208,38 +211,28 @@ def decide(name: str, arguments: Block) -> str:
     if not re.fullmatch(r"[\w ./,:+%-]+", command):  # a quote, a variable, a pipe: a shell makes more of it than we
         return "ask"
     first, *rest = command.split() or [""]
-    places = [word for word in rest if not re.fullmatch(r"-[a-zA-Z\d]+", word)]
-    inside = all((WORKSPACE / each).resolve().is_relative_to(WORKSPACE.resolve()) for each in places)
-    long = any(word.startswith("--") for word in rest)  # which may name a file: --files0-from=...
-    return "allow" if first in READERS and inside and not long else "ask"
+    inside = all((WORKSPACE / word).resolve().is_relative_to(WORKSPACE.resolve()) for word in rest)
+    options = [word for word in rest if word.startswith("-")]
+    plain = all(re.fullmatch(r"-[achlnrstw\d]+", each) for each in options)  # others may name a file, or wait for ever
+    return "allow" if first in READERS and inside and plain else "ask"
 
 
-class Approvals:
-    """`ask` puts a question to a person; None where nobody is there."""
-
-    def __init__(self, ask: Callable[[str], Awaitable[str]] | None) -> None:
-        self._ask = ask
-        self._agreed = set(lines(HOME / "agreed.jsonl"))
-
-    async def refused(self, agent: Agent, name: str, arguments: Block) -> str:
-        """Why a call may not run; nothing where it may."""
-        decision, call = decide(name, arguments), f"{name} {json.dumps(arguments, sort_keys=True)}"
-        if name not in agent.tools or decision == "deny":
-            return f"{agent.name} may never do this"
-        if decision == "allow" or call in self._agreed:
-            return ""
-        if self._ask is None:
-            return "a person has to agree to this, and nobody is here"
-        answer = (await self._ask(f"{agent.name} wants to {call}\n[y]es, [a]lways, [n]o? ")).strip().lower()
-        if answer in ("a", "always"):
-            append(HOME / "agreed.jsonl", call)
-            self._agreed.add(call)
-        return "" if answer in ("a", "always", "y", "yes") else "the person said no"
+async def refused(agent: Agent, name: str, arguments: Block, ask: Ask | None) -> str:
+    """Why a call may not run; nothing where it may. `ask` puts a question to a person; None where nobody is there."""
+    decision, call = decide(name, arguments), f"{name} {json.dumps(arguments, sort_keys=True)}"
+    if name not in agent.tools or decision == "deny":
+        return f"{agent.name} may never do this"
+    if decision == "allow" or call in lines(AGREED):
+        return ""
+    if ask is None:
+        return "a person has to agree to this, and nobody is here"
+    answer = (await ask(f"{agent.name} wants to {call}\n[y]es, [a]lways, [n]o? ")).strip().lower()
+    if answer in ("a", "always"):
+        append(AGREED, call)
+    return "" if answer in ("a", "always", "y", "yes") else "the person said no"
 
 
 # ── models: a real one, and one that plays at it. Both give blocks, and why they stopped ─────────
-
-
 class Claude:
     name = MODEL
 
@@ -297,8 +290,6 @@ def words_of(blocks: list[Block]) -> str:
 
 
 # ── sessions: lines that are only added to, until a long talk is summed up ───────────────────────
-
-
 class Session:
     """A line is a message to or from the model; the first of a turn has the `id` of what it answers."""
 
@@ -323,30 +314,20 @@ class Session:
             replace(self.file, fresh)
 
     async def compact(self, model: Claude | Demo) -> None:
-        """The older turns become a summary, the latest quarter stays word for word; or nothing changes."""
-        sizes = [len(json.dumps(entry)) for entry in self.entries]
-        if sum(sizes) < COMPACT_AT:
+        """What was said becomes a summary of it; or nothing changes."""
+        talk = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in self.entries)
+        if len(talk) < COMPACT_AT:
             return
-        late = [n for n, entry in enumerate(self.entries) if "id" in entry and sum(sizes[n:]) < COMPACT_AT // 4]
-        cut = late[0] if late else len(sizes)
-        talk = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in self.entries[:cut])
         wish = f"Sum up this talk for whoever carries it on; keep names, numbers, paths and open tasks exactly.\n{talk}"
         asked = [{"role": "user", "content": [text(wish)]}]
         summary, _ = await model.answer("You sum up.", asked, [], lambda words: None)
         if not words_of(summary):
             raise ConnectionError("the summary came out empty")
-        before = [text(f"Before this you talked about:\n{words_of(summary)}")]
         self.entries = [
-            {"role": "user", "content": before},
+            {"role": "user", "content": [text(f"Before this you talked about:\n{words_of(summary)}")]},
             {"role": "assistant", "content": [text("I know.")]},
-            *({**entry, "content": without_thinking(entry["content"])} for entry in self.entries[cut:]),
         ]
         self.put_aside("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in self.entries))
-
-
-def without_thinking(blocks: list[Block]) -> list[Block]:
-    """A thought is bound to everything before it, and goes with it."""
-    return [block for block in blocks if "thinking" not in block["type"]] or [text("(thought)")]
 
 
 def result(call: Block, said: str, *, failed: bool) -> Block:
@@ -355,9 +336,7 @@ def result(call: Block, said: str, *, failed: bool) -> Block:
 
 
 # ── a turn: ask the model, run what it asks for, until it asks for nothing more ──────────────────
-
-
-async def turn(agent: Agent, id: str, said: str, model: Claude | Demo, approvals: Approvals, show: Show) -> str:
+async def turn(agent: Agent, id: str, said: str, model: Claude | Demo, ask: Ask | None, show: Show) -> str:
     """Answers one message, or carries on where a crash came in between. Each thing is on disk before what follows
     from it: the message before the model is asked, a call before its effect."""
     session = Session(agent.name)
@@ -374,25 +353,23 @@ async def turn(agent: Agent, id: str, said: str, model: Claude | Demo, approvals
         session.add("assistant", blocks or [text("(no words)")])
         if why == "tool_use":
             calls = [block for block in blocks if block["type"] == "tool_use"]
-            session.add("user", [await run(agent, call, approvals, show) for call in calls])
+            session.add("user", [await run(agent, call, ask, show) for call in calls])
     last = session.entries[-1]
     return words_of(last["content"]) if last["role"] == "assistant" else f"I stopped after {STEPS} steps."
 
 
-async def run(agent: Agent, call: Block, approvals: Approvals, show: Show) -> Block:
+async def run(agent: Agent, call: Block, ask: Ask | None, show: Show) -> Block:
     """Every call gets one result. What went wrong is one too: the model can make something of it."""
-    if why := await approvals.refused(agent, call["name"], call["input"]):
-        return result(call, f"refused: {why}", failed=True)
-    show(f"\n· {call['name']} {json.dumps(call['input'], ensure_ascii=False)[:100]}\n")
     try:
+        if why := await refused(agent, call["name"], call["input"], ask):
+            return result(call, f"refused: {why}", failed=True)
+        show(f"\n· {call['name']} {json.dumps(call['input'], ensure_ascii=False)[:100]}\n")
         return result(call, await TOOLS[call["name"]](**call["input"]), failed=False)
     except Exception as error:
         return result(call, f"{type(error).__name__}: {error}", failed=True)
 
 
 # ── the queue: a message is on disk before it is answered, and stays until it was ────────────────
-
-
 class Queue:
     """An agent answers its messages in the order in which they came; the agents work side by side."""
 
@@ -412,7 +389,7 @@ class Queue:
                 self.waiting[row["agent"]].put_nowait(row)
 
     def post(self, agent: Agent, said: str, id: str = "") -> None:
-        """When it returns the message will be answered. The same `id` again is the same message."""
+        """When it returns the message will be answered, or be told why not. The same `id` again is the same message."""
         row = {"id": id or uuid.uuid4().hex, "agent": agent.name, "text": said}
         if row["id"] not in self._known:
             append(self._file, row)
@@ -433,8 +410,6 @@ class Queue:
 
 
 # ── heartbeats: a clock that writes messages ─────────────────────────────────────────────────────
-
-
 def wall_clock() -> datetime:
     """As people read it, without its offset, which a change to summer time would move every instant by."""
     return now().replace(tzinfo=None)
@@ -447,7 +422,7 @@ async def every(when: str, message: str) -> str:
         raise ValueError(f"{when!r} is not five cron fields")
     first = croniter(when, wall_clock()).get_next(datetime)  # where there never is one, nothing is kept
     append(BEATS, {"when": when, "message": message, "since": wall_clock().isoformat()})
-    return f"next: {first:%A %Y-%m-%d %H:%M}"
+    return f"next: {first:%A %Y-%m-%d %H:%M}; all that is sent so stands in {BEATS}"
 
 
 def latest(when: str, clock: datetime) -> str:
@@ -464,14 +439,13 @@ async def beat(queue: Queue) -> None:
 
 
 # ── the terminal: one reader, one screen, and commands that act at once ──────────────────────────
-
-HELP = "/scout ... asks the scout, /new begins anew, /notes shows what is noted, /quit leaves, Ctrl-C stops an answer."
+HELP = "/scout ... asks the scout, /new begins anew, /notes shows what is noted, /quit leaves. Ctrl-C stops an answer."
 
 
 class Terminal:
-    def __init__(self) -> None:
+    def __init__(self, attended: bool) -> None:
         self.lines: asyncio.Queue[str] = asyncio.Queue()
-        self.attended = sys.stdin.isatty()
+        self.attended = attended
         self._question: asyncio.Future[str] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._speaker = "nobody"
@@ -481,6 +455,9 @@ class Terminal:
         begin = "" if speaker == self._speaker else f"\n{speaker}: " if speaker else "\n"
         print(begin + words, end="", flush=True)
         self._speaker = speaker
+
+    def prompt(self) -> None:
+        self.show("you" if self.attended else "", "")
 
     async def ask(self, question: str) -> str:
         async with self._one_at_a_time:
@@ -494,25 +471,30 @@ class Terminal:
             loop.call_soon_threadsafe(self.lines.put_nowait, line)
         loop.call_soon_threadsafe(self.lines.put_nowait, "/quit")
 
+    def command(self, line: str, resting: list[Agent]) -> str:
+        if line == "/notes":
+            return "\n".join(sorted(file.stem for file in NOTES.glob("*.md"))) or "nothing is noted"
+        if line != "/new":
+            return HELP if line in ("", "/help") else f"There is no {line}. {HELP}"
+        for agent in resting:
+            Session(agent.name).put_aside()
+        return f"begun anew: {', '.join(agent.name for agent in resting) or 'nobody, all are at work'}"
+
     async def run(self, queue: Queue) -> None:
         while (line := (await self.lines.get()).strip()) != "/quit":
+            self._speaker = "" if self.attended else self._speaker  # Enter has begun a new line
             if self._question is not None and not self._question.done():
                 self._question.set_result(line)
-            elif line in ("/help", "/notes"):
-                self.show("", HELP if line == "/help" else "\n".join(sorted(file.stem for file in NOTES.glob("*.md"))))
-            elif line == "/new":
-                for agent in AGENTS:
-                    if agent.name not in queue.running:
-                        Session(agent.name).put_aside()
-            elif line:
+            elif line and (line[0] != "/" or route(line)[0].prefix):
                 queue.post(*route(line))
+            else:
+                self.show("", self.command(line, [agent for agent in AGENTS if agent.name not in queue.running]))
+                self.prompt()
         if not self.attended:
             await queue.empty()  # what was piped in is answered first
 
 
 # ── all of it together ───────────────────────────────────────────────────────────────────────────
-
-
 async def talk(terminal: Terminal, queue: Queue, question: str, name: str) -> None:
     """Until the question is answered, or the person leaves."""
     if question:
@@ -520,7 +502,7 @@ async def talk(terminal: Terminal, queue: Queue, question: str, name: str) -> No
         await queue.empty()
         return
     print(f"This is {name}.\n{HELP}")
-    terminal.show("you" if terminal.attended else "", "")
+    terminal.prompt()
     threading.Thread(target=terminal.read, args=(asyncio.get_running_loop(),), daemon=True).start()
     beating = asyncio.ensure_future(beat(queue))
     await terminal.run(queue)
@@ -528,9 +510,10 @@ async def talk(terminal: Terminal, queue: Queue, question: str, name: str) -> No
 
 
 async def main(question: str) -> None:
-    terminal, queue = Terminal(), Queue()
-    model = Claude() if {"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"} & {*os.environ} else Demo()
-    approvals = Approvals(terminal.ask if terminal.attended and not question else None)
+    terminal, queue = Terminal(sys.stdin.isatty() and not question), Queue()
+    keys = [os.environ.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")]
+    model = Claude() if any(keys) else Demo()
+    ask = terminal.ask if terminal.attended else None
 
     async def answer(agent: Agent, row: Block) -> None:
         shown: list[str] = []
@@ -540,13 +523,13 @@ async def main(question: str) -> None:
             terminal.show(agent.name, words)
 
         try:
-            said = await turn(agent, row["id"], row["text"], model, approvals, show)
+            said = await turn(agent, row["id"], row["text"], model, ask, show)
             if said not in "".join(shown):  # a crash came between the answer and the screen
                 show(said)
         except Exception as error:
             terminal.show(agent.name, f"that did not work: {type(error).__name__}: {error}")
         finally:
-            terminal.show("you" if terminal.attended else "", "")
+            terminal.prompt()
 
     def interrupted() -> None:
         for task in [*queue.running.values()] or [talking]:
@@ -562,9 +545,15 @@ async def main(question: str) -> None:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
     print()
+    if not talking.cancelled():
+        talking.result()  # a failure is not the end that was wished for
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & {*sys.argv}:
+        sys.exit(__doc__)
+    os.umask(0o077)  # what was said is nobody else's
+    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     WORKSPACE.mkdir(parents=True, exist_ok=True)
     lock = (HOME / "lock").open("w")
     try:

@@ -84,6 +84,9 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType
         ("cat ../../secret", "ask"),
         ("cat leaving/passwd", "ask"),
         ("wc --files0-from=/etc/passwd", "ask"),
+        ("du -X/etc/passwd", "ask"),
+        ("ls -RL leaving", "ask"),
+        ("tail -f a.txt", "ask"),
         ("ls; rm a", "ask"),
         ("ls | sh", "ask"),
         ("echo $HOME", "ask"),
@@ -105,6 +108,32 @@ def test_what_is_not_understood_is_asked(mini: ModuleType, command: str, decisio
 
 def test_other_tools_are_asked_about_unless_they_are_free(mini: ModuleType) -> None:
     assert [mini.decide(name, {}) for name in mini.TOOLS] == ["allow", "ask", "ask", "allow", "allow", "ask"]
+
+
+@pytest.mark.parametrize("path", ["", ".", "../workspace-else", "/etc/passwd", "leaving/x", "loop"])
+def test_a_path_that_is_no_file_in_the_workspace_is_refused(mini: ModuleType, path: str) -> None:
+    (mini.WORKSPACE / "leaving").symlink_to("/etc")
+    (mini.WORKSPACE / "loop").symlink_to("loop")
+    call = {"id": "1", "name": "write_file", "input": {"path": path, "content": "x"}}
+
+    async def agreed(question: str) -> str:
+        return "y"
+
+    assert mini.asyncio.run(mini.run(mini.MAIN, call, agreed, lambda words: None))["is_error"]
+    assert sorted(file.name for file in mini.WORKSPACE.iterdir()) == ["leaving", "loop"]
+    assert sorted(file.name for file in mini.HOME.iterdir()) == ["workspace"]
+
+
+def test_a_damaged_line_is_told_and_the_rest_is_kept(mini: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "some.jsonl").write_text('{"a": 1}\nnot json\n{"b": 2}\n{"cut sh')
+    with pytest.warns(UserWarning, match=r"some\.jsonl:2 is damaged"):
+        assert mini.lines(tmp_path / "some.jsonl") == [{"a": 1}, {"b": 2}]
+
+
+def test_a_slash_and_a_word_that_nobody_goes_by_is_no_message(tmp_path: Path) -> None:
+    assert "There is no /nwe." in say(tmp_path, "/nwe")
+    assert not (tmp_path / "queue.jsonl").exists()
+    assert "begun anew: main, scout" in say(tmp_path, "/new")
 
 
 def test_a_prefix_is_a_whole_word(mini: ModuleType) -> None:
@@ -184,8 +213,8 @@ def test_only_a_plain_yes_agrees(mini: ModuleType, answer: str, agreed: bool) ->
     async def asked(question: str) -> str:
         return answer
 
-    refused = mini.asyncio.run(mini.Approvals(asked).refused(mini.MAIN, "write_file", {"path": "a", "content": "b"}))
-    assert (refused == "") is agreed and mini.lines(mini.HOME / "agreed.jsonl") == []
+    refused = mini.asyncio.run(mini.refused(mini.MAIN, "write_file", {"path": "a", "content": "b"}, asked))
+    assert (refused == "") is agreed and mini.lines(mini.AGREED) == []
 
 
 @pytest.mark.slow
