@@ -27,7 +27,7 @@ FLOORS: dict[int, set[str]] = {
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
         "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "idling",
-        "space", "tidying", "summing", "loading",
+        "space", "tidying", "summing", "loading", "lasterror",
     },
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {

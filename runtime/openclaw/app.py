@@ -30,6 +30,7 @@ from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
 from openclaw.idling import Idling
 from openclaw.intake import Intake, Wiring
+from openclaw.lasterror import LastError
 from openclaw.lastgood import keep
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import reachable
@@ -89,6 +90,7 @@ class App:
         self.runners = Runners(self._fail)
         self.roll = Roll(self.clock)
         self.tally = Tally()
+        self.erred = LastError(self.clock)
         self.cooling = Cooling(self.clock, parts.chance.share)
 
     @asynccontextmanager
@@ -99,6 +101,7 @@ class App:
             stack.callback(SECRETS.drop, self)
             self._conceal(project.snapshot, project.reading.folder)
             stack.enter_context(_masked_log())
+            stack.enter_context(self.erred.heard())
             await self._open(project, stack)
             yield self
 
@@ -136,7 +139,7 @@ class App:
         self.reminders.paired = self.pairings.admits
         books = Books(self.approvals, self.pairings, memory, self.tally)
         self.desk = Desk(self.house, self.store, self.supervisor, books, self.clock, self.demo, self.roll)
-        self.desk.space = self.space
+        self.desk.space, self.desk.erred = self.space, self.erred
         self.doorbell: Doorbell = kind("doorbells", "local")()
         self.delivery = Delivery(self.store.outbox, self.clock)
         self.delivery.told = self.doorbell.ring

@@ -23,6 +23,7 @@ from openclaw.commands import COMMANDS
 from openclaw.errors import DiskFull
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
+from openclaw.lasterror import LastError
 from openclaw.messages import Accepted, Address, Answer, Approval, Entry, Message, Refused
 from openclaw.names import INCOMING
 from openclaw.pairing import Pairings
@@ -66,6 +67,7 @@ class Desk:
     reloading: Reload | None = None
     beating: Heartbeats | None = None
     space: Space | None = None
+    erred: LastError | None = None
     letters: dict[str, Letter] = field(default_factory=dict)  # by channel
     _sessions: Sessions | None = None
 
@@ -105,6 +107,7 @@ class Desk:
             if self.reloading and self.reloading.attempts
             else None,
             "last_good": self.last_good,
+            "last_error": self.erred.told() if self.erred else None,
             **self._reloaded(),
             "ready": self.readiness()["status"] == "ready",
         }

@@ -175,7 +175,7 @@ def test_a_port_is_exchanged_while_every_stream_and_every_question_on_the_old_on
             receiving = (await after.http.get("/api/status")).json()["receiving"]["http"]
             assert (receiving["condition"], receiving["address"]) == ("serving", f"http://127.0.0.1:{new}")
             assert await asyncio.to_thread(cli.main, ["--state", str(tmp_path / "state"), "status"]) == 0
-            assert f"http serving at http://127.0.0.1:{new}" in capsys.readouterr().out
+            assert f"serving  http://127.0.0.1:{new}" in capsys.readouterr().out
 
     run(tmp_path, model, scene, described(port=port))
     assert f"now, and no longer at http://127.0.0.1:{port}" in caplog.text

@@ -58,6 +58,11 @@ def test_status_and_sessions_come_from_the_running_runtime(live: Served, tmp_pat
         "agents": 2,
         "answering": [],
         "inbox": {"waiting": 0, "running": 0, "parked": 0, "dead": 0},
+        "turns": [],
+        "oldest_waiting": None,
+        "questions": [],
+        "coming": [],
+        "stopped": [],
     }
     [session] = found(openclaw(tmp_path, "sessions", "list", "--json"))
     assert session["key"] == "agent:main:repl:local"
@@ -113,7 +118,8 @@ def test_a_question_that_is_refused_is_wrong_usage_beside_a_runtime_too(live: Se
 
 def test_without_a_runtime_commands_say_so_and_make_nothing(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    assert found(openclaw(state, "status", "--json"))["running"] is False
+    done = openclaw(state, "status", "--json")
+    assert (done.returncode, json.loads(done.stdout)["running"]) == (1, False)
     assert found(openclaw(state, "sessions", "list", "--json")) == []
     assert found(openclaw(state, "memory", "list", "--json")) == []
     assert found(openclaw(state, "approvals", "list", "--json")) == {"pending": [], "remembered": []}
@@ -128,7 +134,8 @@ def test_a_stale_socket_is_no_runtime(tmp_path: Path) -> None:
 
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(tmp_path / "control.sock"))
-    assert "running:             no" in openclaw(tmp_path, "status").stdout
+    done = openclaw(tmp_path, "status")
+    assert done.returncode == 1 and "the last one was killed" in " ".join(done.stdout.split())
 
 
 def test_sessions_are_read_and_reset_from_disk(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from openclaw.errors import OpenClawError, UsageError
 
 BUG = 70
 INTERRUPTED = 130
+USUAL_STATE = "~/.mini-openclaw"
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _GLOBAL = ("-C", "--state", "-h", "--help", "--version", "-V")
@@ -136,7 +137,7 @@ def _global_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     """What stands before the command."""
     parser = _Parser(prog="openclaw", add_help=False, allow_abbrev=False)
     parser.add_argument("-C", dest="project", default=os.environ.get("OPENCLAW_PROJECT") or ".")
-    parser.add_argument("--state", default=os.environ.get("OPENCLAW_STATE") or "~/.mini-openclaw")
+    parser.add_argument("--state", default=os.environ.get("OPENCLAW_STATE") or USUAL_STATE)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--version", "-V", action="store_true")
     taken = 0

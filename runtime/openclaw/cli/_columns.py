@@ -22,20 +22,29 @@ def width() -> int:
 
 def laid(heads: Sequence[str], rows: Sequence[Sequence[str]], columns: int) -> list[str]:
     """Rows as lines of at most so many columns; without heads where they are all empty."""
-    given = [[quote_line(cell) for cell in row] for row in rows]
-    table = [list(heads), *given] if any(heads) else given
+    table = [heads, *rows] if any(heads) else rows
+    return [line for lines in laid_apart(table, columns) for line in lines]
+
+
+def laid_apart(rows: Sequence[Sequence[str]], columns: int) -> list[list[str]]:
+    """The same of rows alone: the lines of each."""
+    table = [[quote_line(cell) for cell in row] for row in rows]
     widths = _widths(table, columns)
-    return [line.rstrip() for row in table for line in _row(row, widths)]
+    return [[line.rstrip() for line in _row(row, widths)] for row in table]
 
 
-def wrapped(text: str, columns: int) -> list[str]:
-    """Text in lines: broken between words, and within one where it must be."""
+def wrapped(text: str, columns: int, *, whole: bool = False) -> list[str]:
+    """Text in lines: broken between words, and within one where it must be. `whole`: within none, for a path or a
+    command is there to be copied."""
     lines, line = [], ""
     for word in re.split(r"(?<= )", quote_line(text)):
         while room(line + word.rstrip()) > columns:
             if line.strip():
                 lines.append(line.rstrip())
                 line = ""
+            elif whole:
+                lines.append(word.rstrip())
+                word = ""
             elif room(word.rstrip()) > columns:
                 head = _head(word, columns)
                 lines.append(head)

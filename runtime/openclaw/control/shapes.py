@@ -327,6 +327,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "disk": object_({"since": {**TEXT, "format": "date-time"}, "waiting": COUNT}, full=YES),
             "last_reload": any_(ref("AttemptInShort")),
             "last_good": YES,
+            "last_error": {**any_(object_(at=TIME, words=TEXT)), "description": "What was logged as an error last."},
             "differs": DIFFERS,
             "reloads": COUNTED,
             "last_success": {**any_(TIME), "description": "When what is on disk was last found or put in force."},
