@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import re
-import shlex
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+import write_docs
 
 from doubles import warm
-from openclaw import adapters, bundle
+from doubles.reader import FENCE, PAGES, TOP, Block, Desk, blocks, commands, desk
+from openclaw import adapters, bundle, cli, errors
+from openclaw.cli import plan, why
 from openclaw.commands import COMMANDS
+from openclaw.control.document import TABLE
+from openclaw.control.shapes import PROBLEMS
 from openclaw.manifest.build import compile
+from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.codes import CODES
 from openclaw.manifest.folder import Folder, kind_of
 
-TOP = Path(__file__).resolve().parent.parent
-PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]
-FENCE = re.compile(r"^```([^\s`]*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PLAIN = re.compile(r"""(?:[\w ./:=-]|'[^']*'|"[^"$`\\]*")*""")  # nothing in it is for a shell
 LANGUAGES = {"yaml", "yml", "python", "console", "json", "text", ""}
 
 BARE = {
@@ -44,89 +45,74 @@ SET = {"HOOK_SECRET": "stand-in", "SHOP_TOKEN": "of-the-documentation-" * 2}
 """Variables without which the manifests of the documentation would be incomplete."""
 
 
-@dataclass(frozen=True)
-class Block:
-    page: str
-    line: int
-    language: str
-    info: tuple[str, ...]
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.page}:{self.line}"
-
-
-def blocks() -> list[Block]:
-    found = []
-    for page in PAGES:
-        text = page.read_text("utf-8")
-        for match in FENCE.finditer(text):
-            line = text.count("\n", 0, match.start()) + 1
-            found.append(Block(page.name, line, match[1], tuple(match[2].split()), match[3]))
-    return found
-
-
 ALL = blocks()
 YAML = [block for block in ALL if block.language == "yaml"]
 CONSOLE = [block for block in ALL if block.language == "console"]
-
-
-def everything() -> str:
-    return "\n".join(page.read_text("utf-8") for page in PAGES)
-
-
-def scripts() -> Any:
-    spec = importlib.util.spec_from_file_location("write_docs", TOP / "scripts" / "write_docs.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["write_docs"] = module
-    spec.loader.exec_module(module)
-    return module
+JSON = [block for block in ALL if block.language == "json"]
+FOLLOWED = "docs/tutorial.md"  # by tests/test_tutorial.py
 
 
 # ── what it names ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_is_derived_from_the_code_is_up_to_date() -> None:
-    stale = [path.name for path, text in scripts().pages().items() if path.read_text("utf-8") != text]
-    assert stale == [], "run `make docs`"
+def page(name: str) -> str:
+    return (TOP / "docs" / name).read_text("utf-8")
 
 
-def test_every_block_is_of_a_kind_that_is_checked() -> None:
-    print(f"{len(ALL)} blocks: {len(YAML)} of YAML, {len(CONSOLE)} of commands")
-    assert [str(block) for block in ALL if block.language not in LANGUAGES] == []
-    assert [str(block) for block in YAML if not block.info] == [], "a YAML block names its file: ```yaml tools.yaml"
-    skipped = [str(block) for block in CONSOLE if "skip" in block.info]
-    assert len(skipped) <= 1, f"commands that are not run: {skipped}"
+def everything() -> str:
+    return "\n".join(one.read_text("utf-8") for one in PAGES)
 
 
-def test_every_command_and_option_is_documented() -> None:
-    page = (TOP / "docs" / "commands.md").read_text("utf-8")
-    for name, parser in scripts().parsers().items():
-        assert f"## {name}\n" in page
-        section = page.partition(f"## {name}\n")[2]
-        for option in options(parser):
-            assert option in section, f"{name} {option}"
-    for name in ("-C DIR", "--state DIR", "OPENCLAW_PROJECT", "OPENCLAW_STATE", "NO_COLOR"):
-        assert name in page
+def names() -> Iterator[tuple[str, str, str]]:
+    """All there is: what it is, how it is spelt, and the text that has to name it."""
+    commands_ = page("commands.md")
+    for name, parser in write_docs.parsers().items():
+        _, begun, rest = commands_.partition(f"\n## {name}\n")
+        yield "commands", f"## {name}\n", begun
+        section = rest.partition("\n## ")[0]
+        for sub, option in options(parser):
+            part = section.partition(f"### {name} {sub}\n")[2].partition("\n### ")[0] if sub else section
+            yield "options", f"{name} {sub} {option}", f"{name} {sub} {option}" if option in part else ""
     for command in COMMANDS:
-        assert f"`/{command.name}" in page
+        yield "slash commands", f"`/{command.name}", commands_
+    for kind in bundle.KINDS:
+        manifests = page("testing.md" if kind == "scenario" else "manifests.md")
+        for key in sorted(set(keys(bundle.schema(kind)))):
+            found = re.search(rf"`(?:\w+\.)*{re.escape(key)}`", manifests)
+            yield "keys of manifests", f"{kind}: {key}", f"{kind}: {key}" if found else ""
+    for code in CODES:
+        yield "diagnostics", f"### `{code}`\n", page("diagnostics.md")
+    for folder in ("channels", "providers", "tools", "stores", "doorbells"):
+        for kind in adapters.kinds(folder):
+            yield "kinds", f"`{kind}`", page("architecture.md").partition("<!-- begin kinds -->")[2]
+    for route in TABLE:
+        path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path)
+        yield "routes", f"| `{route.method} {path}` |", page("http.md")
+    for code in PROBLEMS:
+        yield "problems", f"| `{code}` |", page("http.md")
+    for name in sorted(variables()):
+        yield "variables", f"`{name}`", commands_.partition("## Environment")[2].partition("\n## ")[0]
+    for code in sorted(exit_codes()):
+        yield "exit codes", f"| {code} |", commands_
+    for name in BUILTINS:
+        yield "tools", f"| `{name}` |", page("tools.md")
+    for name in sorted(set(figures())):
+        yield "figures", name, page("http.md")
+    for file in PAGES:
+        if file.parent.name == "docs" and file.name != "README.md":
+            yield "pages", f"({file.name})", page("README.md")
 
 
-def options(parser: Any) -> Iterator[str]:
+def options(parser: Any, sub: str = "") -> Iterator[tuple[str, str]]:
     for action in parser._actions:
         if isinstance(action.choices, dict):
-            for below in action.choices.values():
-                yield from options(below)
+            for name, below in action.choices.items():
+                yield name, f"openclaw {parser.prog.split()[-1]} {name}"
+                yield from options(below, name)
         elif "--help" not in action.option_strings:
-            yield from action.option_strings
-
-
-def test_every_key_of_every_manifest_is_documented() -> None:
-    for kind in bundle.KINDS:
-        page = (TOP / "docs" / ("testing.md" if kind == "scenario" else "manifests.md")).read_text("utf-8")
-        for key in keys(bundle.schema(kind)):
-            assert re.search(rf"`(?:\w+\.)*{re.escape(key)}`", page), f"{kind}: {key}"
+            yield from ((sub, f"`{option}" if option == "-k" else option) for option in action.option_strings)
+            if isinstance(action.choices, list | tuple | set):
+                yield from ((sub, str(choice)) for choice in action.choices)
 
 
 def keys(schema: Any) -> Iterator[str]:
@@ -137,23 +123,102 @@ def keys(schema: Any) -> Iterator[str]:
             yield from keys(value)
 
 
-def test_every_diagnostic_and_every_kind_is_documented() -> None:
-    text = everything()
-    assert [code for code in CODES if f"`{code}`" not in text] == []
-    for folder in ("channels", "providers", "tools", "stores", "doorbells"):
-        assert [kind for kind in adapters.kinds(folder) if f"`{kind}`" not in text] == []
+def code() -> Iterator[str]:
+    """Every file of the runtime."""
+    return (path.read_text("utf-8") for path in (TOP / "runtime").rglob("*.py"))
 
 
-def test_links_lead_to_files_that_are_there() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
-            assert "://" in target or (page.parent / target).is_file(), f"{page.name}: {target}"
+def variables() -> set[str]:
+    """What is read of the environment: by the code, and by the project that ships."""
+    prefixes = "OPENCLAW|ANTHROPIC|TELEGRAM|DISCORD|GITHUB|XDG|WATCHFILES"
+    shape = re.compile(rf"""["']((?:{prefixes})_[A-Z_]*[A-Z]|NO_COLOR)["']""")
+    found = {name for text in code() for name in shape.findall(text)}
+    for manifest in TOP.glob("*.yaml"):
+        found |= set(re.findall(r"^[^#\n]*\$\{([A-Z_]+)", manifest.read_text("utf-8"), re.MULTILINE))
+    planted = {"OPENCLAW_TRIAL"}  # by the trial of the sandbox, where no command may see it
+    return found - planted
+
+
+def exit_codes() -> set[int]:
+    found = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")}
+    return found | {0, cli.BUG, cli.INTERRUPTED, why.DENIED, plan.WIDENS}
+
+
+def figures() -> Iterator[str]:
+    """Those for Prometheus."""
+    for text in code():
+        yield from re.findall(r"\bopenclaw_[a-z_]*[a-z]\b", text)
+
+
+def test_everything_there_is_is_documented() -> None:
+    told = list(names())
+    assert [f"{what}: {name}" for what, name, text in told if name not in text] == []
+    for what, count in Counter(what for what, _, _ in told).items():
+        assert count >= 2, what
+    print(summary(Counter(what for what, _, _ in told)))
+
+
+def summary(counted: Counter[str]) -> str:
+    ran = [command for block in CONSOLE if "skip" not in block.info for command in commands(block)]
+    outputs = sum("output" in block.info for block in ALL)
+    asserted = ", ".join(f"{count} {what}" for what, count in counted.items())
+    return (
+        f"{len(ALL)} blocks: {len(YAML)} of YAML validated, {len(JSON)} of JSON read, {len(ran)} commands run in "
+        f"{len(CONSOLE)} blocks, {outputs} outputs compared; {counted.total()} names asserted: {asserted}"
+    )
+
+
+def test_what_is_derived_from_the_code_is_up_to_date() -> None:
+    stale = [path.name for path, text in write_docs.pages().items() if path.read_text("utf-8") != text]
+    assert stale == [], "run `make docs`"
+
+
+def test_every_block_is_of_a_kind_that_is_checked() -> None:
+    assert [str(block) for block in ALL if block.language not in LANGUAGES] == []
+    assert [str(block) for block in YAML if not block.info] == [], "a YAML block names its file: ```yaml tools.yaml"
+    skipped = [str(block) for block in CONSOLE if "skip" in block.info]
+    assert len(skipped) <= 1, f"commands that are not run: {skipped}"
+
+
+def test_links_lead_to_files_and_headings_that_are_there() -> None:
+    lost = []
+    for file in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", file.read_text("utf-8"))):
+            if "://" in target:
+                continue
+            path, _, anchor = target.partition("#")
+            there = file.parent / path if path else file
+            if not there.is_file() or (anchor and anchor not in anchors(there)):
+                lost.append(f"{file.relative_to(TOP)}: {target}")
+    assert lost == []
+
+
+@cache
+def anchors(file: Path) -> frozenset[str]:
+    """As GitHub makes them of headings."""
+    found: Counter[str] = Counter()
+    made = []
+    for heading in re.findall(r"^#+ (.*)$", FENCE.sub("", file.read_text("utf-8")), re.MULTILINE):
+        plain = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        made.append(plain if not found[plain] else f"{plain}-{found[plain]}")
+        found[plain] += 1
+    return frozenset(made)
+
+
+def test_the_picture_says_what_the_text_beside_it_says_and_asks_nothing_of_a_network() -> None:
+    picture = (TOP / "docs" / "images" / "session.svg").read_text("utf-8")
+    told = ElementTree.fromstring(picture).find("{http://www.w3.org/2000/svg}desc")
+    assert told is not None and told.text is not None
+    text = (TOP / "README.md").read_text("utf-8").partition("<!-- begin picture -->\n")[2].partition("<!-- end -->")[0]
+    assert text == f"```text\n{told.text}\n```\n", "run scripts/record_picture.py"
+    assert re.findall(r"https?://|url\(|@import|<image|<script", picture) == ["http://"]  # the name of SVG itself
+    assert "prefers-color-scheme: dark" in picture
 
 
 # ── manifests ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("block", YAML, ids=str)
+@pytest.mark.parametrize("block", [block for block in YAML if block.page != FOLLOWED], ids=str)
 def test_manifests_in_the_documentation_are_valid(tmp_path: Path, block: Block) -> None:
     """Laid over a bare project, beside the page's other files; `minimal` ones are a whole project by themselves."""
     minimal = "minimal" in block.info
@@ -173,7 +238,7 @@ def test_manifests_in_the_documentation_are_valid(tmp_path: Path, block: Block) 
     assert compiled.snapshot
 
 
-@pytest.mark.parametrize("block", [block for block in ALL if block.language == "json"], ids=str)
+@pytest.mark.parametrize("block", JSON, ids=str)
 def test_json_in_the_documentation_is_json(block: Block) -> None:
     json.loads(block.text)
 
@@ -181,62 +246,19 @@ def test_json_in_the_documentation_is_json(block: Block) -> None:
 # ── commands ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
-class Desk:
-    """A folder with a starter project, and a shell in which `openclaw` is this one."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        """A line of a shell, which is spared where the line is one plain command of ours."""
-        if command.startswith("openclaw ") and PLAIN.fullmatch(command):
-            start = [sys.executable, "-m", *shlex.split(command)]
-            return warm.run(
-                start, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, text=True, timeout=50
-            )
-        return subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=50,
-        )
-
-
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    shim = programs / "openclaw"
-    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m openclaw "$@"\n')
-    shim.chmod(0o755)
-    names = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "OPENCLAW_"))}
-    environment = {
-        **names,
-        "HOME": str(tmp_path),
-        "OPENCLAW_STATE": str(tmp_path / "state"),
-        "PATH": f"{programs}:{names['PATH']}",
-    }
-    found = Desk(tmp_path / "project", environment)
-    found.folder.mkdir()
+def started(tmp_path: Path) -> Desk:
+    """A desk in a starter project."""
+    found = desk(tmp_path)
     assert found.run("openclaw init").returncode == 0
     return found
 
 
-def commands(block: Block) -> list[str]:
-    """The lines that begin with `$ `, each with those that a backslash joins to it."""
-    joined = block.text.replace("\\\n", " ")
-    return [line[2:] for line in joined.splitlines() if line.startswith("$ ")]
-
-
-RUN = [block for block in CONSOLE if not {"skip", "server"} & set(block.info)]
+RUN = [block for block in CONSOLE if block.page != FOLLOWED and not {"skip", "server"} & set(block.info)]
 
 
 @pytest.mark.parametrize("page", sorted({block.page for block in RUN}))
-def test_commands_in_the_documentation_run(desk: Desk, page: str) -> None:
+def test_commands_in_the_documentation_run(started: Desk, page: str) -> None:
     printed = ""
     for block in (block for block in ALL if block.page == page):
         if "output" in block.info:
@@ -245,7 +267,7 @@ def test_commands_in_the_documentation_run(desk: Desk, page: str) -> None:
             continue
         assert commands(block), block
         for command in commands(block):
-            done = desk.run(command)
+            done = started.run(command)
             told = f"{block}: {command}\n{done.stdout}\n{done.stderr}"
             assert (done.returncode != 0) is ("fails" in block.info), told
             assert "Traceback" not in done.stderr, told
@@ -257,16 +279,16 @@ def as_said(language: str, text: str) -> Any:
 
 
 @pytest.mark.parametrize("block", [block for block in CONSOLE if "server" in block.info], ids=str)
-def test_requests_in_the_documentation_are_served(desk: Desk, block: Block) -> None:
+def test_requests_in_the_documentation_are_served(started: Desk, block: Block) -> None:
     if not shutil.which("curl"):
         pytest.skip("needs curl")
     for other in YAML:
         if other.page == block.page:
-            (desk.folder / other.info[0]).write_text(other.text, "utf-8")
-    desk.environment.update(OPENCLAW_HTTP_PORT=str(free_port()), OPENCLAW_HTTP_TOKEN="documented-" * 4, **SET)
-    with serving(desk):
+            (started.folder / other.info[0]).write_text(other.text, "utf-8")
+    started.environment.update(OPENCLAW_HTTP_PORT=str(free_port()), OPENCLAW_HTTP_TOKEN="documented-" * 4, **SET)
+    with serving(started):
         for command in commands(block):
-            done = desk.run(command.replace("curl -s", "curl -sS --fail-with-body --max-time 40"))
+            done = started.run(command.replace("curl -s", "curl -sS --fail-with-body --max-time 40"))
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
             assert done.stdout
 
