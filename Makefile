@@ -4,8 +4,20 @@ PYTHON ?= python3
 VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+CURE   := $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv
 # Other tools make environments without pip.
-HAVE_PIP = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+HAVE_PIP = $(BIN)/python -m pip --version >/dev/null 2>&1 || \
+    $(BIN)/python -m ensurepip --upgrade --default-pip >/dev/null 2>&1 || { echo "$(CURE)" >&2; exit 1; }
+# Holds the process that installs. Left behind by one that was interrupted, it means packages that look whole and are
+# not, which no later upgrade could remove: then the environment is made anew.
+BEGUN  := $(VENV)/.begun
+ifneq ($(shell test -e $(BEGUN) && { kill -0 "$$(cat $(BEGUN))" || echo dead; } 2>/dev/null),)
+$(shell rm -rf $(VENV))
+endif
+BEGIN   = test ! -e $(BEGUN) || \
+    { echo "another make (process $$(cat $(BEGUN))) is installing; wait for it" >&2; exit 1; }; \
+    mkdir -p $(VENV) && echo $$PPID >$(BEGUN)
+END     = rm -f $(BEGUN)
 LOCK   := uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -q
 
 .PHONY: run test scenarios test-fast test-slow programs lint bench bench-decisions docs requirements clean
@@ -60,25 +72,30 @@ $(VENV)/.run: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed, and $(PYTHON) is not; try: make run PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing the pinned packages into $(VENV) (once; about a minute)" >&2
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-	    { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(BEGIN)
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV) || { echo "$(CURE)" >&2; exit 1; }
 	@$(HAVE_PIP)
 	@$(PIP) --require-hashes -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q runtime  # as pip does for packages; an environment may forbid it later
-	@touch $@
+	@touch $@ && $(END)
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@echo "Installing what the tests need into $(VENV) (once)" >&2
+	@$(BEGIN)
 	@$(HAVE_PIP)
 	@$(PIP) --require-hashes -r requirements-dev.txt
-	@touch $@
+	@touch $@ && $(END)
 
 # Needs uv; run after changing the dependencies in pyproject.toml.
 requirements:
 	$(LOCK) --generate-hashes --upgrade pyproject.toml requirements-build.in -o requirements.txt
-	$(LOCK) --generate-hashes --group dev -c requirements.txt pyproject.toml requirements-build.in -o requirements-dev.txt
-	$(LOCK) -c requirements.txt pyproject.toml -o constraints.txt
+	$(LOCK) --generate-hashes --extra otel -c requirements.txt pyproject.toml requirements-build.in \
+	    -o requirements-otel.txt
+	$(LOCK) --generate-hashes --extra otel --group dev -c requirements-otel.txt pyproject.toml requirements-build.in \
+	    -o requirements-dev.txt
+	$(LOCK) --all-extras -c requirements-dev.txt pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf .venv .venv-* dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks __pycache__
+	find runtime scripts tests -name __pycache__ -prune -exec rm -rf {} +
