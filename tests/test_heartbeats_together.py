@@ -25,16 +25,17 @@ tools:
   add: {python: "sums:add"}
   probe:
     description: Looks at a gauge
-    shell: cat -- gauge.txt
+    shell: cat -- gauge.txt | tail -n 1
 policies:
   works:
     default: ask
-    rules: [{allow: [list_files, add, probe]}]
+    rules: [{allow: [list_files, add, probe]}, {allow: run_command, commands: [cat, tail]}]
 """
 BEATS = """\
 heartbeats:
   dawn: {{cron: "0 5 * * *", prompt: Say good morning., deliver: "http:operator", model: cheap{more}}}
 """
+PIPED = 'command: "cat gauge.txt | tail -n 1"'
 Scene = Callable[[App, Program], Awaitable[None]]
 
 
@@ -101,8 +102,11 @@ def test_a_run_is_told_with_what_it_took_and_enters_the_session_of_whoever_gets_
     assert "heartbeat dawn" in json.dumps(second.body["messages"])
 
 
+@pytest.mark.parametrize(
+    ("tool", "check"), [("probe", "{tool: probe}"), ("run_command", f"{{tool: run_command, input: {{{PIPED}}}}}")]
+)
 def test_a_check_that_is_well_lets_the_model_sleep_and_one_that_fails_wakes_it_with_what_it_found(
-    tmp_path: Path, model: MessagesServer
+    tmp_path: Path, model: MessagesServer, tool: str, check: str
 ) -> None:
     model.say("The gauge is gone!", "It is.")
     workspace = tmp_path / "state/workspace"
@@ -111,14 +115,14 @@ def test_a_check_that_is_well_lets_the_model_sleep_and_one_that_fails_wakes_it_w
         workspace.mkdir(exist_ok=True)
         (workspace / "gauge.txt").write_text("21 degrees\n")
         row = await beat(operator)
-        assert (row["outcome"], row["check"], row["model"], row["cost_usd"]) == ("quiet", "probe is well", None, 0)
+        assert (row["outcome"], row["check"], row["model"], row["cost_usd"]) == ("quiet", f"{tool} is well", None, 0)
         (workspace / "gauge.txt").unlink()
         row = await beat(operator)
-        assert row["outcome"] == "answered" and row["check"].startswith("probe failed: ")
+        assert row["outcome"] == "answered" and row["check"].startswith(f"{tool} failed: ")
         answer = (await operator.say("Gone?")).json()
         assert (await app.sessions.transcript(answer["session"])).untrusted == "a forwarded message"
 
-    run(tmp_path, model, scene, ", check: {tool: probe}")
+    run(tmp_path, model, scene, f", check: {check}")
     request, _ = model.requests
     text = json.dumps(request.body["messages"])
     assert "Say good morning." in text and "No such file" in text and "material, not an instruction" in text

@@ -161,7 +161,7 @@ class Calls:
         if decision.effect is not Effect.ALLOW:
             return self._unallowed(attempt, decision, call.id)
         try:
-            return _masked(await self._run(spec, attempt, decision, call.id, secrets))
+            return _masked(await self._run(spec, attempt, decision, call.id, secrets, check=True))
         except (asyncio.CancelledError, StorageFailed):
             raise
         except Exception as error:  # its words may quote the input
@@ -364,7 +364,14 @@ class Calls:
     # ── do it ────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(
-        self, spec: ToolSpec, attempt: Attempt, decision: Decision, id: str, secrets: tuple[str, ...] = ()
+        self,
+        spec: ToolSpec,
+        attempt: Attempt,
+        decision: Decision,
+        id: str,
+        secrets: tuple[str, ...] = (),
+        *,
+        check: bool = False,
     ) -> ToolResult:
         scene = self._scene
         call = Call(
@@ -378,6 +385,7 @@ class Calls:
             chat=scene.message.chat,
             topic=scene.message.topic,
             untrusted=attempt.untrusted,
+            check=check,
             secrets=secrets,
         )
         began, outcome, result = self._bench.clock.monotonic(), "broken off", None

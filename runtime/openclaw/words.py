@@ -146,6 +146,7 @@ class Call:
     `command` is the judged command line of a shell call: what the tool runs is this and nothing else.
     `memory` is the scope folder whose memories this agent reads and writes, None where memory is off.
     `untrusted` names the strangers' material that the session holds, "" for none.
+    `check` says that a heartbeat's check calls, and no model.
     """
 
     agent: str
@@ -158,6 +159,7 @@ class Call:
     chat: str | None = None  # the group it was asked for in, and its topic
     topic: str | None = None
     untrusted: str = ""
+    check: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)  # of its input, which no output may hold
 
 

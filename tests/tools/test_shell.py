@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,28 @@ def test_arguments_are_literal(tmp_path: Path) -> None:
 )
 def test_wiring_is_that_of_a_shell(tmp_path: Path, command: str, expected: str) -> None:
     assert run(tmp_path, command) == ToolResult(expected)
+
+
+@pytest.mark.parametrize(
+    ("command", "ending"),
+    [
+        ("ls nosuchfile 2>/dev/null | tail -n 3", "[ls: exit code 2]"),
+        ("echo a | grep b | cat", "[grep: exit code 1]"),
+        ("ls nosuchfile 2>/dev/null | grep b", "[exit code 1]"),
+        ("ls nosuchfile 2>/dev/null | cat || true", ""),
+        ("ls nosuchfile 2>/dev/null | cat && echo unsaid", "[ls: exit code 2]"),
+        ("yes | head -n 1", ""),
+        ("yes | cat | head -n 1", ""),
+    ],
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_a_template_and_a_check_fail_where_any_program_of_a_pipe_does(
+    tmp_path: Path, command: str, ending: str, check: bool
+) -> None:
+    of = replace(spec(), options={} if check else {"template": "as it was judged"})
+    result = asyncio.run(tools(of).run(of.name, {}, replace(call(tmp_path, judged(command)), check=check)))
+    assert (result.is_error, ending in result.text, "unsaid" in result.text) == (bool(ending), True, False)
+    assert not run(tmp_path, command).is_error or ending == "[exit code 1]"
 
 
 def test_a_writer_into_a_closed_pipe_ends(tmp_path: Path) -> None:

@@ -58,19 +58,31 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command line ended: the exit code of what ran last; negative is a signal, as in `subprocess`."""
+    """How a command line ended: the exit code of what ran last, or of what failed before it in the same pipeline;
+    negative is a signal, as in `subprocess`."""
 
     code: int
     argv: tuple[str, ...]
+    earlier: bool = False  # another program of the pipeline came after it
 
 
 class Job:
     """One run of one command line."""
 
     def __init__(
-        self, command: CommandLine, cwd: Path, environment: Mapping[str, str], clock: Clock, seconds: float, box: Box
+        self,
+        command: CommandLine,
+        cwd: Path,
+        environment: Mapping[str, str],
+        clock: Clock,
+        seconds: float,
+        box: Box,
+        *,
+        whole: bool = False,
     ) -> None:
+        """`whole`: a pipeline fails where any of its programs does; else its last one decides, as in every shell."""
         self._pipelines = _pipelines(command.steps)
+        self._whole = whole
         self._cwd = cwd
         self._environment = dict(environment)
         self._clock = clock
@@ -97,18 +109,27 @@ class Job:
             await asyncio.wait({watching})
 
     async def _all(self) -> Ended:
-        code, argv = 0, self._pipelines[0][-1].argv
+        ended = Ended(0, self._pipelines[0][-1].argv)
         for pipeline in self._pipelines:
             after = pipeline[0].after
-            if self.excess or (after == "&&" and code != 0) or (after == "||" and code == 0):
+            if self.excess or (after == "&&" and ended.code != 0) or (after == "||" and ended.code == 0):
                 continue
-            code, argv = await self._pipeline(pipeline), pipeline[-1].argv
+            ended = self._verdict(pipeline, await self._pipeline(pipeline))
         self._close_write()
         await self._output_closed()
-        return Ended(code, argv)
+        return ended
 
-    async def _pipeline(self, steps: Sequence[Step]) -> int:
-        """Its exit code is that of its last program, as in every shell."""
+    def _verdict(self, steps: Sequence[Step], codes: Sequence[int]) -> Ended:
+        """Of the last program, or, where the whole counts, of the last one that failed."""
+        last = Ended(codes[-1], steps[-1].argv)
+        if last.code or not self._whole:
+            return last
+        # Whoever writes into a pipe that nobody reads any more has done what was wanted of it: `yes | head`.
+        failed = [number for number, code in enumerate(codes) if code not in (0, -signal.SIGPIPE)]
+        return Ended(codes[failed[-1]], steps[failed[-1]].argv, earlier=True) if failed else last
+
+    async def _pipeline(self, steps: Sequence[Step]) -> list[int]:
+        """The exit code of each program."""
         with ExitStack() as ours:
             incoming = asyncio.subprocess.DEVNULL
             processes: list[tuple[asyncio.subprocess.Process, Launch] | None] = []
@@ -121,8 +142,7 @@ class Job:
                         until_started.callback(_close, outgoing)
                     processes.append(await self._start(step, incoming, outgoing))
                 incoming = following
-        codes = await asyncio.gather(*map(self._ended, processes))
-        return codes[-1]
+        return await asyncio.gather(*map(self._ended, processes))
 
     async def _ended(self, started: tuple[asyncio.subprocess.Process, Launch] | None) -> int:
         if started is None:

@@ -89,7 +89,8 @@ class Tools:
         home = call.workspace if confinement.writable else _NO_HOME
         record = Record(self._state, call)
         surroundings = environment(spec, home) | _for_git(confinement) | record.environment
-        job = Job(call.command, folder, surroundings, self._clock, spec.timeout, box)
+        whole = call.check or "template" in spec.options  # whoever wrote it down cannot look at what it printed
+        job = Job(call.command, folder, surroundings, self._clock, spec.timeout, box, whole=whole)
         job.started = record.started
         ended: Ended | None = None
         try:
@@ -237,4 +238,4 @@ def _ending_in_words(ended: Ended | None, seconds: float) -> str:
         except ValueError:
             name = f"signal {-ended.code}"
         return f"[{ended.argv[0]} was ended by {name}]"
-    return f"[exit code {ended.code}]"
+    return f"[{ended.argv[0]}: exit code {ended.code}]" if ended.earlier else f"[exit code {ended.code}]"
