@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from openclaw import prompt
@@ -15,8 +16,9 @@ from openclaw.commands import COMMANDS, Line
 from openclaw.desk import Desk
 from openclaw.manifest.people import person, sender
 from openclaw.manifest.snapshot import Agent, Snapshot
-from openclaw.messages import Address, Message
+from openclaw.messages import Address, Message, Route
 from openclaw.permissions.decide import Effect, standing
+from openclaw.router import admits
 from openclaw.sessions import Sessions
 
 
@@ -38,7 +40,7 @@ class AtOnce:
             case "help":
                 return self._help()
             case "agents":
-                return self._agents(self._agent(message))
+                return self._agents(message)
             case "agent":
                 return await self._choose(line.argument, message)
             case "tools":
@@ -55,9 +57,17 @@ class AtOnce:
 
     def _agent(self, message: Message) -> Agent:
         """Who would answer this sender."""
-        parts = self._sessions.key(message).split(":")
+        return self._answering(message) or self._snapshot.default_agent
+
+    def _answering(self, message: Message) -> Agent | None:
+        """The same; None where nobody would."""
+        routed = self._sessions.routed(message)
+        return self._snapshot.agents.get(routed.agent) if isinstance(routed, Route) else None
+
+    def _here(self, message: Message) -> dict[str, Agent]:
+        """Those who may be asked where this was said."""
         snapshot = self._snapshot
-        return snapshot.agents.get(parts[1] if len(parts) > 1 else "") or snapshot.default_agent
+        return {id: agent for id, agent in snapshot.agents.items() if admits(message, snapshot, id)}
 
     def _help(self) -> str:
         rows = [(f"/{c.name} {c.argument}".strip(), c.help) for c in COMMANDS]
@@ -66,25 +76,28 @@ class AtOnce:
         width = max(len(left) for left, _ in rows)
         return "\n".join(f"{left.ljust(width)}  {right}" for left, right in rows)
 
-    def _agents(self, here: Agent) -> str:
-        rows = []
-        for agent in self._snapshot.agents.values():
-            mark = "*" if agent.id == here.id else " "
+    def _agents(self, message: Message) -> str:
+        rows, answering = [], self._answering(message)
+        for agent in self._here(message).values():
+            mark = "*" if agent is answering else " "
             way = f", ask with {agent.prefix}" if agent.prefix else ""
             rows.append(f"{mark} {agent.id} ({agent.name}): {agent.description}{way}")
         return "\n".join(rows)
 
     async def _choose(self, name: str, message: Message) -> str:
-        snapshot = self._snapshot
+        agents = self._here(message)
         if not name:
             await self._sessions.choose(message.sender, None)
-            return f"{snapshot.default_agent.name} answers again."
-        if name not in snapshot.agents:
-            near = difflib.get_close_matches(name, snapshot.agents, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(snapshot.agents)}"
-            return f"There is no agent {name}; {hint}"
+            usual = self._answering(replace(message, agent=None, parts=()))
+            none = f"Nobody answers here until one of them is chosen: {', '.join(agents)}."
+            return f"{usual.name} answers again." if usual else none
+        if name not in agents:
+            near = difflib.get_close_matches(name, agents, n=1)
+            what = "does not answer here" if name in self._snapshot.agents else "is not there"
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(agents)}"
+            return f"Agent {name} {what}; {hint}"
         await self._sessions.choose(message.sender, name)
-        return f"{snapshot.agents[name].name} answers from now on; /agent alone goes back to the usual one."
+        return f"{agents[name].name} answers from now on; /agent alone goes back to the usual one."
 
     def _tools(self, agent: Agent) -> str:
         snapshot = self._snapshot

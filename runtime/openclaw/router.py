@@ -29,7 +29,7 @@ def route(message: Message, snapshot: Snapshot, choice: str | None = None, *, pa
     if agent is None:
         known = ", ".join(sorted(snapshot.agents))
         return Refused("agent", f"there is no agent `{message.agent}`; there are: {known}")
-    if not _admits(message, snapshot, agent.id):
+    if not admits(message, snapshot, agent.id):
         return Refused("agent", f"agent `{agent.id}` does not answer here")
     return Route(agent.id, session_key(message, snapshot, agent.id), text)
 
@@ -139,7 +139,8 @@ def _by_prefix(text: str, snapshot: Snapshot) -> tuple[Agent, str] | None:
     return None
 
 
-def _admits(message: Message, snapshot: Snapshot, agent: str) -> bool:
+def admits(message: Message, snapshot: Snapshot, agent: str) -> bool:
+    """Whether every `agents` list on the way names it, or there is none."""
     here = room(message, snapshot)
     channel = snapshot.channels.get(message.sender.channel)
     lists = (message.agents, here.agents if here else None, channel.agents if channel else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from openclaw import commands
 from openclaw.manifest.snapshot import Agent, Snapshot
@@ -12,6 +13,7 @@ from openclaw.router import LONGEST as LONGEST
 from openclaw.router import is_text, route, route_instead, unfit
 
 _CHOICES = "agent-choices"
+_ALONE = frozenset({"help", "agents", "agent", "status", "stop", "quit"})  # commands that ask nothing of an agent
 
 
 class Door:
@@ -36,10 +38,12 @@ class Door:
     def refusal(self, message: Message) -> Refused | None:
         return unfit(message)
 
-    async def command(self, message: Message, routed: Route) -> Answered | None:
+    async def command(self, message: Message, routed: Route | Refused) -> Answered | Refused | None:
         """Commands that act at once, unknown ones, and a prefix without a text, which shows the agent's help."""
         if message.heartbeat is not None:
             return None
+        if isinstance(routed, Refused):
+            return await self._alone(message, routed)
         snapshot = self._snapshot()
         if not routed.text.strip() and is_text(message):
             return Answered(_introduce(snapshot.agents[routed.agent]))
@@ -50,6 +54,16 @@ class Door:
             prefixes = [agent.prefix for agent in snapshot.agents.values() if agent.prefix]
             return Answered(commands.unknown(line.name, prefixes))
         return Answered(await self._at_once(line, message)) if commands.named(line.name).at_once else None
+
+    async def _alone(self, message: Message, refused: Refused) -> Answered | Refused:
+        """Commands that need no agent, where the one who would answer does not answer here: whoever chose that one
+        can choose another, also after an edit took it away."""
+        if refused.code != "agent" or message.agent is not None:
+            return refused
+        line = commands.read(message.text)
+        if line is not None and line.name in _ALONE:
+            return Answered(await self._at_once(line, message))
+        return replace(refused, reason=f"{refused.reason}; /agents tells who does")
 
     async def choose(self, sender: Address, agent: str | None) -> None:
         """The person's /agent choice, kept over restarts; None goes back to the usual agent."""

@@ -115,11 +115,11 @@ class Sessions:
         if refused := self._door.refusal(message):
             return refused
         routed = self.routed(message)
-        if isinstance(routed, Refused):
-            return routed
-        return await self._command(message, routed) or await self._accept(message, routed, watch)
+        if found := await self._command(message, routed):
+            return found
+        return routed if isinstance(routed, Refused) else await self._accept(message, routed, watch)
 
-    async def _command(self, message: Message, routed: Route) -> Answered | Refused | None:
+    async def _command(self, message: Message, routed: Route | Refused) -> Answered | Refused | None:
         """What comes of a command that acts at once; None where it is none."""
         try:
             return await self._door.command(message, routed)

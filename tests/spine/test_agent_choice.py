@@ -1,0 +1,65 @@
+"""Who may be chosen with /agent, what it answers, and the way out of a choice that is not admitted any more."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from doubles.house import AGENT, TOKEN, Program, lived, project
+
+SCOUT = AGENT.replace("Main", "Scout").replace("default: true\n", "prefix: /research\n")
+OPS = AGENT.replace("Main", "Ops").replace("default: true\n", "")
+AGENTS = {"agents/scout.yaml": SCOUT, "agents/ops.yaml": OPS}
+
+
+def channels(options: str, people: str = "") -> str:
+    return f"channels:\n  http: {{kind: http, port: 0, token: {TOKEN}{options}}}\n{people}"
+
+
+async def said(program: Program, text: str) -> str:
+    answer = (await program.say(text)).json()
+    return str(answer.get("reply", answer.get("detail")))
+
+
+def test_an_agent_that_does_not_answer_here_cannot_be_chosen_and_the_usual_one_is_named(tmp_path: Path) -> None:
+    here = channels(", agent: scout, agents: [scout, ops]")
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files={**AGENTS, "channels.yaml": here})
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state", demo=True) as (_, operator):
+            refused = "Agent main does not answer here; there are: ops, scout"
+            assert await said(operator, "/agent main") == refused
+            assert await said(operator, "/agent sc") == "Agent sc is not there; there are: ops, scout"
+            assert (await said(operator, "/agent ops")).startswith("Ops answers from now on")
+            assert (await said(operator, "/agents")).startswith("* ops (Ops)")
+            assert await said(operator, "/agent") == "Scout answers again."
+            assert [line[:7] for line in (await said(operator, "/agents")).splitlines()] == ["  ops (", "* scout"]
+            assert (await operator.say("hello")).json()["agent"] == "scout"
+
+    asyncio.run(scene())
+
+
+def test_whoever_chose_an_agent_that_an_edit_takes_away_is_let_out(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files=AGENTS)
+
+    async def chosen() -> None:
+        async with lived(root, tmp_path / "state", demo=True) as (_, operator):
+            await said(operator, "/agent ops")
+
+    async def later() -> None:
+        async with lived(root, tmp_path / "state", demo=True) as (_, operator):
+            answer = await operator.say("hello")
+            assert (answer.status_code, answer.json()["code"]) == (403, "agent")
+            assert answer.json()["detail"] == "agent `ops` does not answer here; /agents tells who does"
+            assert (await operator.say("/memory")).status_code == 403  # of no agent that is not to answer here
+            assert await said(operator, "/stop") == "Nothing is running."
+            assert "channels: " in await said(operator, "/status")
+            assert (await said(operator, "/agents")).splitlines() == ["  scout (Scout): Talks, ask with /research"]
+            assert await said(operator, "/agent") == "Nobody answers here until one of them is chosen: scout."
+            assert (await operator.say("/agent", agent="main")).status_code == 403
+            assert (await said(operator, "/agent scout")).startswith("Scout answers from now on")
+            assert (await operator.say("hello")).json()["agent"] == "scout"
+
+    asyncio.run(chosen())
+    (root / "channels.yaml").write_text(channels(", agents: [scout]"), "utf-8")
+    asyncio.run(later())
