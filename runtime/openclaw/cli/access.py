@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     side, _ = opened(args.project, imports=not args.no_import)
     snapshot, found = side.snapshot, ways(side.snapshot)
-    agents = able(snapshot)
+    agents = able(snapshot, datetime.now(UTC))
     if args.json:
         as_json(_object(found, agents))
         return 0

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from openclaw.manifest.people import addresses, approvers_of, person
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Address
 from openclaw.permissions.compare import Side, speaking
-from openclaw.permissions.conditions import names_tool
+from openclaw.permissions.conditions import in_time, names_tool
 from openclaw.permissions.decide import hidden
 from openclaw.permissions.policy import Condition, Effect, Origin, Rule
 from openclaw.plan.rules import condition_words, place
@@ -48,6 +49,7 @@ class _House:
 
     snapshot: Snapshot
     open_ways: list[Way]
+    now: str
     spoken: dict[tuple[str, str], list[Rule]] = field(default_factory=dict)
     settled: dict[tuple[str, str], bool] = field(default_factory=dict)
     hidden: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -55,7 +57,7 @@ class _House:
     def speaking(self, policy: str, tool: str) -> list[Rule]:
         if (policy, tool) not in self.spoken:
             side = Side(self.snapshot.policies[policy], self.snapshot.tools[tool])
-            self.spoken[policy, tool] = list(speaking(side))
+            self.spoken[policy, tool] = [rule for rule in speaking(side) if in_time(rule, self.now)]
         return self.spoken[policy, tool]
 
     def hides(self, policy: str, tool: str) -> bool:
@@ -71,9 +73,9 @@ class _House:
         return self.settled[policy, tool]
 
 
-def able(snapshot: Snapshot) -> list[Able]:
-    """Of every agent."""
-    house = _House(snapshot, [way for way in ways(snapshot) if way.open and not way.off])
+def able(snapshot: Snapshot, now: datetime) -> list[Able]:
+    """Of every agent, without the rules that have ended by `now`."""
+    house = _House(snapshot, [way for way in ways(snapshot) if way.open and not way.off], now.isoformat())
     return [_able(agent, house) for agent in snapshot.agents.values()]
 
 
