@@ -14,7 +14,7 @@ from pathlib import Path
 import openclaw
 
 PACKAGE = Path(openclaw.__file__).parent
-WIDTH = 112
+WIDTH = 92
 
 FLOORS: dict[int, set[str]] = {
     0: {
