@@ -106,7 +106,8 @@ def is_ours(path: Path) -> bool:
 
 
 def is_home(workspace: Path) -> bool:
-    return str(workspace) == os.path.realpath(Path("~").expanduser())
+    home = os.path.expanduser("~")  # stays as it is for a user who has none
+    return home != "~" and str(workspace) == os.path.realpath(home)
 
 
 def is_folder(path: Path) -> bool:
