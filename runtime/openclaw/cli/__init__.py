@@ -111,17 +111,26 @@ def _main(arguments: list[str]) -> int:
     parser.add_argument("--state", metavar="DIR", default=options.state, help=argparse.SUPPRESS)
     module.arguments(parser)
     args = parser.parse_args(rest)
-    args.project, args.state = place(args.project, "-C"), place(args.state, "--state")
+    closed = bool(getattr(module, "LOOKS_ANYWHERE", False))
+    args.project = place(args.project, _named(args.project, "-C", "OPENCLAW_PROJECT"), closed=closed)
+    args.state = place(args.state, _named(args.state, "--state", "OPENCLAW_STATE"), closed=closed)
     return int(module.run(args))
 
 
-def place(text: str, option: str) -> Path:
-    """An absolute path that may or may not exist. Raises UsageError where no such place could be."""
+def _named(text: str, option: str, variable: str) -> str:
+    """Where a path comes from, so far as it can be told."""
+    return variable if text and text == os.environ.get(variable) else option
+
+
+def place(text: str, option: str, *, closed: bool = False) -> Path:
+    """An absolute path that may or may not exist; where nobody may look only if it may be `closed`. Raises UsageError
+    where no such place could be."""
     if not text:
         raise UsageError(f"{option} is empty; name a folder")
     try:
         found = Path(text).expanduser().absolute()
-        found.is_dir()
+        with contextlib.suppress(*((PermissionError,) if closed else ())):
+            found.is_dir()
     except (OSError, ValueError, RuntimeError) as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
         raise UsageError(f"{option} {text[:80]!a} cannot be a folder from here: {why}") from error
@@ -183,8 +192,10 @@ def _bug(arguments: list[str]) -> int:
     text = SECRETS.mask(traceback.format_exc())
     where = "below"
     with contextlib.suppress(OSError):
-        folder = Path(_global_options(arguments)[0].state).expanduser() / "logs"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = Path(_global_options(arguments)[0].state).expanduser()
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)  # which closes the last folder alone
+        folder = state / "logs"
+        folder.mkdir(mode=0o700, exist_ok=True)
         report = folder / f"bug-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}.txt"
         report.write_text(f"openclaw {__version__}, Python {sys.version}\n\n{text}", "utf-8")
         report.chmod(0o600)
