@@ -9,7 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from doubles.house import AGENT, CHANNELS, lived, project
+from openclaw.cli import _doctor_folder as lying
 from openclaw.cli import _doctor_machine as machine
 from openclaw.cli import _doctor_project as looked
 from openclaw.cli import _doctor_state as kept
@@ -49,7 +50,7 @@ def manifests(root: Path, **files: str) -> looked.Read:
     return read
 
 
-def states(findings: Iterator[Finding]) -> list[tuple[str, str]]:
+def states(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     return [(finding.about, finding.state) for finding in findings]
 
 
@@ -279,11 +280,12 @@ def test_a_runtime_that_serves_is_named_and_the_port_it_holds_is_no_problem(tmp_
 
     async def whole() -> tuple[Finding, Finding, Finding, Finding]:
         async with lived(root, tmp_path / "state", demo=True) as (app, _):
-            finding, told = await asyncio.to_thread(kept.runtime, tmp_path / "state")
-            while told is None:  # its socket is not open yet
-                finding, told = await asyncio.to_thread(kept.runtime, tmp_path / "state")
-            other, nothing = await asyncio.to_thread(kept.runtime, tmp_path / "state", tmp_path)
-            assert nothing is None
+            found, told = await asyncio.to_thread(kept.runtime, tmp_path / "state")
+            while told is None or "channels" not in told:  # its socket is not open yet
+                found, told = await asyncio.to_thread(kept.runtime, tmp_path / "state")
+            others, only = await asyncio.to_thread(kept.runtime, tmp_path / "state", tmp_path)
+            finding, other = found[0], others[0]
+            assert only == {"pid": os.getpid()}
             snapshot = app.supervisor.current.snapshot
             return finding, other, next(looked.channels(snapshot, told)), next(looked.heartbeats(snapshot, told))
 
@@ -314,14 +316,15 @@ def test_the_next_heartbeats_are_named_and_one_that_reaches_nobody_is_a_warning(
 def test_a_lock_that_somebody_holds_without_answering_is_named(tmp_path: Path) -> None:
     import fcntl
 
-    assert kept.runtime(tmp_path)[0].state == "ok"
+    assert states(kept.runtime(tmp_path)[0]) == [("runtime", "ok")]
     with (tmp_path / "lock").open("w") as lock:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        finding, told = kept.runtime(tmp_path)
-        assert finding.state == "warning" and f"process {os.getpid()} holds" in finding.found and told is None
-    assert kept.runtime(tmp_path)[0].state == "ok"
+        [finding], told = kept.runtime(tmp_path)
+        assert finding.state == "warning" and f"process {os.getpid()} holds" in finding.found
+        assert told == {"pid": os.getpid()}
+    assert states(kept.runtime(tmp_path)[0]) == [("runtime", "ok")]
 
 
 def test_a_socket_is_taken_away_only_where_nobody_holds_the_lock(tmp_path: Path) -> None:
@@ -329,7 +332,7 @@ def test_a_socket_is_taken_away_only_where_nobody_holds_the_lock(tmp_path: Path)
 
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "control.sock"))
-    finding, _ = kept.runtime(tmp_path)
+    [finding], _ = kept.runtime(tmp_path)
     assert finding.state == "warning" and finding.mend is not None
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -349,13 +352,13 @@ def test_a_database_of_a_newer_version_is_a_problem(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version = 4000")
         db.execute("CREATE TABLE one (x)")
     (tmp_path / "runtime.db").chmod(0o600)
-    assert states(kept.folder(tmp_path)) == [("state folder", "ok"), ("state folder", "problem")]
+    assert states(lying.folder(tmp_path)) == [("state folder", "ok"), ("state folder", "problem")]
     (tmp_path / "runtime.db").write_text("what is this?")
-    assert [finding.state for finding in kept.folder(tmp_path)] == ["ok", "problem"]
+    assert [finding.state for finding in lying.folder(tmp_path)] == ["ok", "problem"]
 
 
 def test_a_workspace_that_is_no_folder_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    found = list(kept.workspaces({"main": tmp_path / "file", "ops": tmp_path / "new"}))
+    found = list(lying.workspaces({"main": tmp_path / "file", "ops": tmp_path / "new"}))
     assert [finding.state for finding in found] == ["problem", "ok"]
     assert found[1].mend is not None and not (tmp_path / "new").exists()

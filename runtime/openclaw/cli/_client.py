@@ -32,8 +32,8 @@ Json = Mapping[str, Any]
 
 
 @contextmanager
-def running(state: Path) -> Iterator[Runtime | None]:
-    """The runtime that serves this state folder, or None where none does."""
+def running(state: Path, patience: float = _TIMEOUT) -> Iterator[Runtime | None]:
+    """The runtime that serves this state folder, or None where none does. `patience`: seconds without a byte."""
     folder(state)
     with reachable(state / SOCKET) if state.is_dir() else _nowhere() as name:
         if name is None or not _listens(name):
@@ -42,7 +42,7 @@ def running(state: Path) -> Iterator[Runtime | None]:
         import httpx2
 
         transport = httpx2.HTTPTransport(uds=name)
-        with httpx2.Client(transport=transport, base_url="http://runtime", timeout=_TIMEOUT) as client:
+        with httpx2.Client(transport=transport, base_url="http://runtime", timeout=patience) as client:
             yield Runtime(client)
 
 
@@ -117,7 +117,10 @@ class Runtime:
             raise OpenClawError(f"the runtime does not answer: {error or type(error).__name__}") from error
         if response.is_error:
             raise _problem(response)
-        return response.json()
+        try:
+            return response.json()
+        except ValueError as error:
+            raise OpenClawError("what answers on the control socket is no runtime of this kind") from error
 
 
 def _problem(response: httpx2.Response) -> OpenClawError:

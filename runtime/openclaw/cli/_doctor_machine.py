@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shlex import quote
 
 import openclaw
 from openclaw.cli._doctor_finding import Finding, size
@@ -57,7 +58,7 @@ def packages() -> Finding:
         if not within(found, bounds):
             amiss.append((name, bounds, f"{found} is not {bounds}"))
     if amiss:
-        cure = f"{sys.executable} -m pip install " + " ".join(f"'{name}{bounds}'" for name, bounds, _ in amiss)
+        cure = f"{quote(sys.executable)} -m pip install " + " ".join(f"'{name}{bounds}'" for name, bounds, _ in amiss)
         return Finding(about, "problem", f"{own}; " + "; ".join(f"{name} {why}" for name, _, why in amiss), cure)
     return Finding(about, "ok", f"{own} with the {len(needed)} packages that it needs")
 
@@ -164,11 +165,12 @@ def _local(now: datetime, zone: str) -> str:
 
 def disk(folder: Path) -> Finding:
     """What is left where a folder is, or would come to be."""
-    place = next(path for path in (folder, *folder.parents) if path.exists())
     try:
+        place = nearest(folder)
         usage, files = shutil.disk_usage(place), os.statvfs(place)
     except OSError as error:
-        return Finding("disk", "warning", f"what is left at {place} cannot be told: {error.strerror}")
+        found = f"what is left at {folder} cannot be told: {(error.strerror or str(error)).lower()}"
+        return Finding("disk", "warning", found, "ask as the user of the runtime")
     found = f"{size(usage.free)} of {size(usage.total)} free at {place}"
     if usage.free < _LOW:
         cure = "free some space: on a full disk nothing new is taken in"
@@ -177,6 +179,17 @@ def disk(folder: Path) -> Finding:
         cure = "delete files: on a disk without inodes nothing new is taken in"
         return Finding("disk", "warning", f"{found}, but room for {files.f_favail:,} more files only", cure)
     return Finding("disk", "ok", found)
+
+
+def nearest(path: Path) -> Path:
+    """What is there of a path: itself, or the first of its parents. Raises OSError where nobody may look."""
+    for each in (path, *path.parents):
+        try:
+            each.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        return each
+    return Path(path.anchor)
 
 
 # ── namespaces ───────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from openclaw.cli._doctor_finding import Finding
@@ -42,8 +43,13 @@ def manifests(project: Path) -> tuple[Finding, Read | None]:
     from openclaw.manifest.folder import Folder
 
     about = "project"
-    if not project.is_dir():
-        return Finding(about, "problem", f"{project} is not a folder", "name the project's folder with -C"), None
+    try:
+        if not project.is_dir():
+            cure = "name the project's folder with -C; to make one: openclaw init"
+            return Finding(about, "problem", f"{project} is not a folder", cure), None
+    except OSError as error:
+        found = f"{project}: {(error.strerror or str(error)).lower()}"
+        return Finding(about, "problem", found, "ask as the user who may go there, or name another one with -C"), None
     folder = Folder.read(project)
     compiled = compile(folder, environment=os.environ, importer=importer(project), today=datetime.now(UTC))
     errors = [each for each in compiled.diagnostics if each.severity == "error"]
@@ -67,9 +73,8 @@ def dotenv(project: Path) -> Iterator[Finding]:
     with contextlib.suppress(OSError):
         mode = stat.S_IMODE(file.stat().st_mode)
         if mode & 0o077:
-            yield Finding(
-                ".env", "warning", f"others may read the keys in {file} (mode {mode:04o})", f"chmod 600 {file}"
-            )
+            found = f"others may read the keys in {file} (mode {mode:04o})"
+            yield Finding(".env", "warning", found, f"chmod 600 {quote(str(file))}")
 
 
 def policies(snapshot: Snapshot) -> Iterator[Finding]:
@@ -138,6 +143,12 @@ def channels(snapshot: Snapshot, serving: Mapping[str, Any] | None) -> Iterator[
             yield Finding(about, "ok", kind)
 
 
+def serving(told: Mapping[str, Any]) -> Iterator[Finding]:
+    """All that can be said of the channels where no project can be read: what the runtime that serves says."""
+    for key, state in told.get("channels", {}).items():
+        yield _amiss(key, told) or Finding(f"channel {key}", "ok", f"{state}, says the runtime that serves")
+
+
 def _amiss(key: str, serving: Mapping[str, Any]) -> Finding | None:
     """What the runtime that serves has to say of a channel that does not do its work."""
     about, state = f"channel {key}", str(serving.get("channels", {}).get(key, ""))
@@ -161,13 +172,22 @@ def _port(channel: Channel, serving: Mapping[str, Any] | None) -> Finding:
     if failed is None:
         return Finding(about, "ok", f"{where}, which is free")
     if failed.errno == errno.EADDRINUSE:
-        if serving is not None and serving.get("channels", {}).get(channel.key) == "running":
-            return Finding(about, "ok", f"{where}, held by the runtime that serves (process {serving['pid']})")
-        cure = f"set `port` (OPENCLAW_HTTP_PORT), or end what uses it: lsof -nP -iTCP:{port}"
-        return Finding(about, "problem", f"{where}, which another program uses", cure)
+        return _used(about, where, port, channel.key, serving or {})
     if failed.errno == errno.EACCES:
         return Finding(about, "problem", f"{where}, which is for root alone", "choose a port of 1024 or above")
     return Finding(about, "problem", f"{where}: {failed.strerror or failed}", "set another `host`")
+
+
+def _used(about: str, where: str, port: int, key: str, serving: Mapping[str, Any]) -> Finding:
+    """By us, where the runtime that serves says so; where it says nothing it may well be by it."""
+    if serving.get("channels", {}).get(key) == "running":
+        return Finding(about, "ok", f"{where}, held by the runtime that serves (process {serving['pid']})")
+    who = f"lsof -nP -iTCP:{port}"
+    if "channels" not in serving and serving.get("pid"):
+        found = f"{where}, which is in use, perhaps by process {serving['pid']}, which holds the state folder"
+        return Finding(about, "warning", found, f"see to that process first; who uses the port: {who}")
+    cure = f"set `port` (OPENCLAW_HTTP_PORT), or end what uses it: {who}"
+    return Finding(about, "problem", f"{where}, which another program uses", cure)
 
 
 def _tried(host: str, port: int) -> OSError | None:
@@ -191,7 +211,7 @@ def heartbeats(snapshot: Snapshot, serving: Mapping[str, Any] | None = None) -> 
     it. And whether what they deliver can arrive."""
     from openclaw.cli._beats import planned
 
-    rows = serving["heartbeats"] if serving else planned(snapshot)
+    rows = serving["heartbeats"] if serving and "heartbeats" in serving else planned(snapshot)
     coming = sorted((datetime.fromisoformat(row["next"]), row["name"]) for row in rows if row["next"])
     if not rows:
         yield Finding("heartbeats", "ok", "none")

@@ -1,18 +1,19 @@
-"""What the doctor looks at of the state folder: whose it is, who may look in, who holds it, what was left behind.
+"""What the doctor finds out of who holds the state folder: a runtime that serves, one that hangs, or what one left.
 
-Law: a look changes nothing. What may be mended without asking is mended by a finding's `mend`: modes, folders that are
-missing, a socket that nobody can listen on; nothing that holds what a person said or wants.
+Law: a look changes nothing and never waits for long. What answers may be of any version, or no runtime at all, so
+nothing of its answer is relied upon before its version was read. A socket that nobody can listen on is what `mend`
+takes away.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import openclaw
@@ -21,121 +22,93 @@ from openclaw.cli._doctor_finding import Finding, span
 from openclaw.control.places import SOCKET
 from openclaw.errors import OpenClawError
 
-_OTHERS = 0o077
-_AT = 60  # where the header of a SQLite file keeps the version that its user gave it
+PATIENCE = 5.0  # seconds without a byte from a runtime on this machine
+_ABOUT = "runtime"
+Told = Mapping[str, Any]
 
 
-def folder(state: Path) -> Iterator[Finding]:
-    """The folder, and what lies right in it."""
-    about = "state folder"
+def runtime(
+    state: Path, project: Path | None = None, patience: float = PATIENCE
+) -> tuple[Sequence[Finding], Told | None]:
+    """Who holds the folder; and what a runtime that serves this project says of itself and its heartbeats. Of any other
+    that holds it no more than its `pid`."""
     try:
-        status = state.stat()
-    except FileNotFoundError:
-        yield Finding(about, "ok", f"{state} is made at the first start", mend=partial(_make, state))
-        return
-    except OSError as error:
-        yield Finding(about, "problem", f"{state}: {error.strerror}", "give it to the user of the runtime")
-        return
-    if not stat.S_ISDIR(status.st_mode):
-        yield Finding(about, "problem", f"{state} is not a folder", "name another one with --state")
-    elif status.st_uid != os.geteuid():
-        cure = f"chown -R {os.geteuid()} {state}"
-        yield Finding(about, "problem", f"{state} belongs to uid {status.st_uid}", cure)
-    elif status.st_mode & _OTHERS:
-        found = f"others may look into {state} (mode {stat.S_IMODE(status.st_mode):04o})"
-        yield Finding(about, "problem", found, f"chmod 700 {state}", partial(_close, state, 0o700))
-    elif not os.access(state, os.W_OK | os.X_OK):
-        yield Finding(about, "problem", f"nothing can be written into {state}", f"chmod 700 {state}")
-    else:
-        yield Finding(about, "ok", str(state))
-        yield from _inside(state)
-
-
-def _inside(state: Path) -> Iterator[Finding]:
-    for entry in sorted(os.scandir(state), key=lambda entry: entry.name):
-        mode = entry.stat(follow_symlinks=False).st_mode
-        if mode & _OTHERS and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            kept = 0o700 if stat.S_ISDIR(mode) else 0o600
-            found = f"{entry.path} has mode {stat.S_IMODE(mode):04o}, so only its folder keeps others out"
-            mend = partial(_close, Path(entry.path), kept)
-            yield Finding("state folder", "warning", found, f"chmod {kept:o} {entry.path}", mend)
-    if (too_new := _too_new(state / "runtime.db")) is not None:
-        yield too_new
-
-
-def _too_new(database: Path) -> Finding | None:
-    """The version in the file's header, which a runtime that ended in order has brought up to date."""
-    from openclaw.stores._schema import VERSION
-
-    try:
-        with database.open("rb") as file:
-            header = file.read(100)
-    except OSError:
-        return None
-    version = int.from_bytes(header[_AT : _AT + 4], "big")
-    if not header.startswith(b"SQLite format 3\0"):
-        if not header:
-            return None
-        found = f"{database} is no database"
-        return Finding("state folder", "problem", found, "openclaw restore, from a backup; or move the file away")
-    if version > VERSION:
-        found = f"{database} was written by a newer version (format {version}; this one knows {VERSION})"
-        return Finding("state folder", "problem", found, "install that version again")
-    return None
-
-
-def workspaces(folders: Mapping[str, Path]) -> Iterator[Finding]:
-    """Working folders outside of the state folder, by agent."""
-    for agent, path in folders.items():
-        if not path.exists():
-            found = f"{path} of {agent} is made at its first use"
-            yield Finding("workspace", "ok", found, mend=partial(_make, path))
-        elif not path.is_dir():
-            yield Finding("workspace", "problem", f"{path} of {agent} is not a folder", "name another `workspace`")
-        elif not os.access(path, os.W_OK | os.X_OK):
-            found = f"{agent} cannot write into {path}"
-            yield Finding("workspace", "problem", found, f"give {path} to uid {os.geteuid()}")
-
-
-# ── who holds it ─────────────────────────────────────────────────────────────────────────────────
-
-
-def runtime(state: Path, project: Path | None = None) -> tuple[Finding, Mapping[str, Any] | None]:
-    """Who holds the folder, and what a runtime that serves says of itself and its heartbeats; nothing of that where it
-    serves another project."""
-    about = "runtime"
-    if not state.is_dir():
-        return Finding(about, "ok", "none runs"), None
-    try:
-        with running(state) as served:
-            told = {**served.get("status"), **served.get("heartbeats")} if served else None
+        if not state.is_dir():
+            return [Finding(_ABOUT, "ok", "none runs")], None
+        told = _told(state, patience)
+    except OSError:  # told as a finding about the folder
+        return [Finding(_ABOUT, "warning", f"{state} cannot be looked into", "ask as the user of the runtime")], None
     except OpenClawError as error:
-        return Finding(about, "warning", str(error), "openclaw status"), None
+        return _silent(state, error, patience)
     if told is not None:
-        serving = _serving(told)
-        if project is not None and Path(told["project"]) != project.resolve():
-            cure = f"look at that one (-C {told['project']}), or name another --state"
-            return Finding(about, "warning", f"{serving.found}, and not {project}", cure), None
-        return serving, told
+        return _serving(told, project)
     holder = held_by(state / "lock")
     if holder is not None:
-        who = f"process {holder}" if holder else "a process"
-        found = f"{who} holds the state folder, but does not answer: it starts, ends or hangs"
-        return Finding(about, "warning", found, f"wait a moment; if it stays so: kill {holder or 'it'}"), None
-    if (state / SOCKET).is_socket():
-        found = f"none runs; one that was killed has left {state / SOCKET}"
-        cure = "openclaw doctor --fix, or nothing: the next start replaces it"
-        return Finding(about, "warning", found, cure, partial(_remove_socket, state)), None
-    return Finding(about, "ok", "none runs, and nobody holds the state folder"), None
+        return [_held(holder, "does not answer: it starts, ends or hangs")], {"pid": holder}
+    if (left := left_behind(state)) is not None:
+        return [left], None
+    return [Finding(_ABOUT, "ok", "none runs, and nobody holds the state folder")], None
 
 
-def _serving(told: Mapping[str, Any]) -> Finding:
-    found = f"process {told['pid']} serves {told['project']}, for {span(told['uptime_seconds'])}"
-    if told["version"] != openclaw.__version__:
-        return Finding("runtime", "warning", f"{found}, with version {told['version']}", "start it anew")
-    if told["demo"]:
-        return Finding("runtime", "ok", f"{found}, with the demo model")
-    return Finding("runtime", "ok", found)
+def _told(state: Path, patience: float) -> Told | None:
+    with running(state, patience) as served:
+        if served is None:
+            return None
+        status, beats = served.get("status"), {}
+        if isinstance(status, dict) and status.get("version") == openclaw.__version__:
+            beats = served.get("heartbeats")
+    if not isinstance(status, dict) or not isinstance(beats, dict):
+        raise OpenClawError("what answers there is no runtime")
+    return {**status, **beats}
+
+
+def _silent(state: Path, error: OpenClawError, patience: float) -> tuple[Sequence[Finding], Told | None]:
+    """Somebody listens, and gives no answer that makes sense."""
+    holder = held_by(state / "lock")
+    if holder is None:
+        cure = f"end what listens there: lsof {quote(str(state / SOCKET))}"
+        return [Finding(_ABOUT, "warning", str(error), cure)], None
+    return [_held(holder, f"gives no answer within {patience:g} s: {error}")], {"pid": holder}
+
+
+def _held(holder: int, how: str) -> Finding:
+    who = f"process {holder}" if holder else "a process"
+    kill = f"kill {holder}, and kill -9 {holder} where it does not heed that" if holder else "end that process"
+    cure = f"wait a moment; if it stays so: {kill}"
+    return Finding(_ABOUT, "warning", f"{who} holds the state folder, but {how}", cure)
+
+
+def _serving(told: Told, project: Path | None) -> tuple[Sequence[Finding], Told | None]:
+    pid, version = told.get("pid"), told.get("version")
+    if version != openclaw.__version__:
+        found = f"process {pid} serves, with version {version or 'unknown'}, and not {openclaw.__version__}"
+        return [Finding(_ABOUT, "warning", found, "start it anew")], {"pid": pid}
+    found = f"process {pid} serves {told['project']}, for {span(told['uptime_seconds'])}"
+    if project is not None and Path(told["project"]) != project.resolve():
+        cure = f"look at that one (-C {quote(told['project'])}), or name another --state"
+        return [Finding(_ABOUT, "warning", f"{found}, and not {project}", cure)], {"pid": pid}
+    demo = ", with the demo model" if told.get("demo") else ""
+    return [Finding(_ABOUT, "ok", f"{found}{demo}"), *_in_force(told)], told
+
+
+def _in_force(told: Told) -> Iterator[Finding]:
+    """Where what is on disk is not what runs."""
+    if told.get("differs"):
+        cure = "openclaw validate" if told.get("last_good") else "openclaw status"
+        yield Finding(_ABOUT, "warning", f"not all edits are in force: {told['differs']}", cure)
+
+
+def left_behind(state: Path) -> Finding | None:
+    """A socket in a folder that nobody holds."""
+    try:
+        left = (state / SOCKET).is_socket()
+    except OSError:
+        return None
+    if not left or held_by(state / "lock") is not None:
+        return None
+    found = f"none runs; one that was killed has left {state / SOCKET}"
+    cure = "openclaw doctor --fix, or nothing: the next start replaces it"
+    return Finding(_ABOUT, "warning", found, cure, partial(_remove_socket, state))
 
 
 def held_by(lock: Path) -> int | None:
@@ -149,22 +122,14 @@ def held_by(lock: Path) -> int | None:
     except BlockingIOError:
         text = os.pread(file, 32, 0).strip()
         return int(text) if text.isdigit() else 0
+    except OSError:  # a disk without locks
+        return None
     finally:
         os.close(file)
     return None
 
 
 # ── what --fix does ──────────────────────────────────────────────────────────────────────────────
-
-
-def _make(folder: Path) -> str:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return f"made {folder}"
-
-
-def _close(path: Path, mode: int) -> str:
-    path.chmod(mode)
-    return f"chmod {mode:o} {path}"
 
 
 def _remove_socket(state: Path) -> str:

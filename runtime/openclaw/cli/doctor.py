@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openclaw.cli import _columns, _listing
+from openclaw.cli import _doctor_folder as lying
 from openclaw.cli import _doctor_machine as machine
 from openclaw.cli import _doctor_project as project
 from openclaw.cli import _doctor_state as kept
@@ -31,10 +33,13 @@ if TYPE_CHECKING:
 
     from openclaw.permissions.facts import Walls
 
+LOOKS_ANYWHERE = True  # a folder that is closed to this user is a finding, not the end
+
 _MARKS = {"ok": ("ok", "32"), "warning": ("warning", "33"), "problem": ("problem", "31")}
 _STATE, _GAP = 9, 2  # columns
 _LEAST = 30  # columns of what was found
 _ATTEMPT, _CELL = 55, 12
+_QUOTED = re.compile(r"(?<!\w)'[^']*'")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,13 +58,15 @@ def run(args: argparse.Namespace) -> int:
     manifests, read = project.manifests(args.project)
     folders = _workspaces(read)
     fixed, unfixed = _fixed(args.state, folders) if args.fix else ([], [])
-    served, serving = kept.runtime(args.state, args.project)
+    held, serving = kept.runtime(args.state, args.project)
     findings = [machine.python(), machine.packages(), machine.user(), manifests, *project.dotenv(args.project)]
     if read is not None:
         SECRETS.hold(run, read.snapshot.secrets | ambient(read.own))
         looked = _of_project(read, serving)
         findings += _asked(read, clock, looked) if args.deep else looked
-    findings += [*kept.folder(args.state), *kept.workspaces(folders), *unfixed, served]
+    elif serving is not None:
+        findings += project.serving(serving)
+    findings += [*lying.folder(args.state), *lying.workspaces(folders), *unfixed, *held]
     findings += [machine.disk(args.state), machine.clock(clock.now(), os.environ, machine.synchronised())]
     sandbox, tried = _sandbox(trying)
     findings.append(sandbox)
@@ -107,8 +114,8 @@ def _fixed(state: Path, workspaces: Mapping[str, Path]) -> tuple[list[str], list
     failed: list[Finding] = []
     tried: set[str] = set()
     while True:
-        found = [*kept.folder(state), *kept.workspaces(workspaces), kept.runtime(state)[0]]
-        fresh = [(one, one.mend) for one in found if one.mend is not None and one.found not in tried]
+        found = [*lying.folder(state), *lying.workspaces(workspaces), kept.left_behind(state)]
+        fresh = [(one, one.mend) for one in found if one and one.mend is not None and one.found not in tried]
         if not fresh:
             return done, failed
         for one, mend in fresh:
@@ -192,8 +199,11 @@ def _told(findings: Sequence[Finding], color: bool) -> Iterator[str]:
 
 
 def _wrapped(text: str, columns: int) -> list[str]:
-    """In lines that are broken between words alone: a path or a command is there to be copied."""
-    return textwrap.wrap(_listing.quote_line(text), columns, break_long_words=False, break_on_hyphens=False) or [""]
+    """In lines that are broken between words alone, and not within what is quoted for a shell: a path or a command is
+    there to be copied."""
+    whole = _QUOTED.sub(lambda found: found[0].replace(" ", "\0"), _listing.quote_line(text))
+    lines = textwrap.wrap(whole, columns, break_long_words=False, break_on_hyphens=False) or [""]
+    return [line.replace("\0", " ") for line in lines]
 
 
 def _sum(findings: Sequence[Finding]) -> Iterator[str]:
