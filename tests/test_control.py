@@ -7,7 +7,9 @@ import os
 import stat
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import httpx2
 import pytest
@@ -18,11 +20,31 @@ from doubles.http_socket import client_of, code, events, guarded, listening_at, 
 from openclaw.channels._http_door import Door
 from openclaw.cli._client import _events, _lines
 from openclaw.clock import SystemClock
-from openclaw.control import listening, serve, serve_at
+from openclaw.control import listening, serve, serve_at, words
 from openclaw.control.events import event
 from openclaw.control.places import reachable
+from openclaw.control.shapes import SCHEMAS
 from openclaw.errors import StateError, StorageFailed
-from openclaw.messages import Accepted, Address, Answered, Message, Refused
+from openclaw.messages import (
+    Accepted,
+    Address,
+    Answered,
+    Approval,
+    Asked,
+    Finished,
+    Message,
+    Progress,
+    Refused,
+    Retrying,
+    Settled,
+    TextDelta,
+    ThinkingDelta,
+    ToolCall,
+    ToolFinished,
+    ToolResult,
+    ToolStarted,
+    Waiting,
+)
 from openclaw.ports import Caller, Problem, Watcher
 
 
@@ -74,8 +96,25 @@ def test_a_turn_is_streamed_as_events_that_carry_its_id(path: Path) -> None:
         again = await streamed(client, "retry")
         assert [content.get("restart", False) for name, content in again if name == "text"][:2] == [False, True]
         assert (await streamed(client, "fail"))[-1][1]["code"] == "turn_failed"
+        refused = await streamed(client, "keyless")
+        assert refused[-1][1]["fault"] == "credentials"
+        state = (await client.get(f"/api/messages/{refused[0][1]['id']}")).json()
+        assert (state["status"], state["fault"]) == ("failed", "credentials")
 
     served(path, test)
+
+
+def test_the_document_names_every_event_that_is_sent() -> None:
+    call, now = ToolCall("c", "add", {}), datetime.now(UTC)
+    question = Approval("a", "s", "main", "add", "repl:local", (), "", "", (), (), ("deny",), "", now, now)
+    turn: list[Progress] = [
+        TextDelta("x"), Retrying("cut", 1.0), Waiting(10.0, "smart"), ToolStarted(call, "add"),
+        ToolFinished(call, ToolResult("3"), 0.1), Asked(question), Settled("a", "deny"),
+    ]  # fmt: skip
+    silent = {ThinkingDelta, Finished}  # the reply itself is told as the last event
+    assert {type(one) for one in turn} | silent == set(get_args(Progress))
+    told = {name for name, _ in filter(None, map(words.event, turn))}
+    assert {"accepted", "reply", "error"} | told == set(SCHEMAS["Events"]["properties"]["event"]["enum"])
 
 
 def test_only_a_line_feed_ends_a_line_of_a_stream(path: Path) -> None:

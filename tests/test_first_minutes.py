@@ -114,7 +114,9 @@ def test_a_question_in_a_pipe_gets_its_answer_alone_on_stdout(tmp_path: Path, pr
     assert done.stdout.startswith("Hello! I am the demo model")
     as_json = openclaw("chat", "--demo", "--json", "run ls", state=tmp_path / "state", project=project)
     events = [json.loads(line) for line in as_json.stdout.splitlines()]
-    assert [events[0]["event"], events[-1]["event"]] == ["tool_call", "reply"]
+    assert [event["event"] for event in events[:4]] == ["accepted", "tool_call", "tool_result", "text"]
+    assert {event["id"] for event in events} == {events[0]["id"]} and events[1]["call"] == events[2]["call"]
+    assert set(events[-1]) == {"event", "id", "reply", "agent", "session", "usage"}
 
 
 def test_a_missing_project_and_a_broken_one_say_what_to_do(tmp_path: Path, project: Path) -> None:

@@ -73,8 +73,8 @@ def _reader_came(fifo: Path) -> int:
 def test_whoever_asks_is_told_what_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     for as_json in (False, True):
         question = Question("hello", None, None, as_json)
-        question.show(Waiting(10.0, "smart"))
-        question.show(Retrying("it is overloaded", 4.0))
+        question.happened(Waiting(10.0, "smart"))
+        question.happened(Retrying("it is overloaded", 4.0))
     told = capsys.readouterr()
     assert told.err == "· smart has said nothing for 10 s; still waiting\n· it is overloaded; trying again in 4 s\n"
-    assert [json.loads(line)["event"] for line in told.out.splitlines()] == ["waiting", "retrying"]
+    assert [json.loads(line)["event"] for line in told.out.splitlines()] == ["waiting", "text"]

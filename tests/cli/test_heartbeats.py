@@ -81,9 +81,7 @@ def test_the_list_says_how_each_stands_and_what_came_of_it(live: Served, at: Pat
     live.desk.beats["night"]["last_run"] = ran("night", "2030-11-28T03:00:00+00:00", "failed")
     done = openclaw(at, "list")
     rows = {line.split()[0]: " ".join(line.split()) for line in done.stdout.splitlines()}
-    assert rows["night"] == (
-        "night main 2030-11-29 03:00 Europe/London failed 2030-11-28 03:00 at 03:00, every day"
-    )
+    assert rows["night"] == ("night main 2030-11-29 03:00 Europe/London failed 2030-11-28 03:00 at 03:00, every day")
     assert rows["broken"].startswith("broken main stopped Europe/London -")
     assert rows["reminder.1"].endswith("2030-12-01 09:00 Europe/London - once: Take the bread out")
     assert "broken is stopped: it failed 5 times in a row" in done.stderr
@@ -97,6 +95,9 @@ def test_a_run_is_waited_for_and_its_reply_alone_is_printed(live: Served, at: Pa
     assert "night runs in the session" in done.stderr
     failed = openclaw(at, "run", "broken")
     assert (failed.returncode, failed.stdout) == (1, "") and "the model did not answer" in failed.stderr
+    live.desk.beats["broken"]["prompt"] = "keyless"
+    refused = openclaw(at, "run", "broken")
+    assert (refused.returncode, refused.stderr.splitlines()[-1]) == (4, "the model refuses the key")
     silent = live.desk.beats["night"]
     silent["prompt"] = "late NO_REPLY"
     quiet = openclaw(at, "run", "night")

@@ -88,29 +88,48 @@ def test_approvals_are_listed_answered_and_revoked(live: Served, tmp_path: Path)
 
 
 def test_one_question_is_answered_by_the_running_runtime(live: Served, tmp_path: Path) -> None:
-    script = """
-import sys
-from pathlib import Path
-from openclaw.cli._client import ask
-raise SystemExit(ask(Path(sys.argv[1]), sys.argv[2], show=lambda event: print(event, file=sys.stderr)))
-"""
-
-    def ask(text: str) -> Done:
-        command = [sys.executable, "-c", script, str(tmp_path), text]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
-
-    answer = ask("tool ls")
+    answer = openclaw(tmp_path, "chat", "break ls")
     assert (answer.returncode, answer.stdout) == (0, "Done.\n")
-    assert "ToolStarted" in answer.stderr and "ToolFinished" in answer.stderr
-    assert ask("ask rm x").stdout == "Nobody who may agree is reachable.\n"
+    assert answer.stderr == "· run_command  ls\n  failed: no such file\n"
+    assert openclaw(tmp_path, "chat", "ask rm x").stdout == "Nobody who may agree is reachable.\n"
     assert live.desk.posted[-1].can_ask is False
-    failed = ask("fail")
-    assert (failed.returncode, failed.stdout) == (1, "") and "the model did not answer" in failed.stderr
+    failed = openclaw(tmp_path, "chat", "fail")
+    assert (failed.returncode, failed.stdout, failed.stderr) == (1, "", "the model did not answer\n")
+    assert openclaw(tmp_path, "chat", "keyless").returncode == 4
+
+
+def test_what_is_tried_anew_and_what_is_waited_for_is_told_beside_a_runtime_too(live: Served, tmp_path: Path) -> None:
+    again = openclaw(tmp_path, "chat", "retry")
+    assert (again.stdout, again.stderr) == ("A whole answer.\n", "· the stream was cut; trying again in 1 s\n")
+    silent = openclaw(tmp_path, "chat", "slow down").stderr
+    assert silent == "· smart has said nothing for 10 s; still waiting\n"
+    lines = [json.loads(line) for line in openclaw(tmp_path, "chat", "--json", "retry").stdout.splitlines()]
+    assert [line["event"] for line in (lines[0], lines[-1])] == ["accepted", "reply"]
+    assert [line["restart"] for line in lines[1:-1] if "restart" in line] == [True]
+    assert set(lines[-1]) == {"event", "id", "reply", "agent", "session", "usage"}
+    [*_, refused] = openclaw(tmp_path, "chat", "--json", "keyless").stdout.splitlines()
+    assert json.loads(refused) | {"id": ""} == {
+        "event": "error", "id": "", "code": "turn_failed", "detail": "the model refuses the key",
+        "fault": "credentials",
+    }  # fmt: skip
 
 
 def test_a_question_that_is_refused_is_wrong_usage_beside_a_runtime_too(live: Served, tmp_path: Path) -> None:
     done = openclaw(tmp_path, "chat", "refuse")
     assert (2, "openclaw: this desk does not know you\n") == (done.returncode, done.stderr)
+
+
+def test_a_question_beside_a_runtime_that_does_not_serve_yet_says_to_ask_again(tmp_path: Path) -> None:
+    async def held() -> Done:
+        store = Store(str(tmp_path), SystemClock())
+        await store.open()
+        try:
+            return await asyncio.to_thread(openclaw, tmp_path, "chat", "--demo", "hello")
+        finally:
+            await store.close()
+
+    done = asyncio.run(held())
+    assert done.returncode == 1 and "control socket yet; ask again" in done.stderr and "stop it" not in done.stderr
 
 
 # ── without a runtime ────────────────────────────────────────────────────────────────────────────

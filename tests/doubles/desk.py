@@ -2,7 +2,8 @@
 
 What a message says decides the turn: `stream TEXT` streams it word by word, `tool LINE` calls a tool
 first, `break` calls a tool that fails, `ask LINE` asks for approval first (`full LINE` on a disk that the
-first answer does not fit on), `wait` never ends by itself, `fail` fails, `retry` fails once on the way,
+first answer does not fit on), `wait` never ends by itself, `fail` fails, `keyless` does for want of a key, `retry`
+fails once on the way, `slow TEXT` is silent before it streams,
 `late TEXT` delivers without streaming, `log TEXT` logs it;
 `/help` acts at once, `refuse` is refused (`Refused("sender")`), everything else is echoed. `strangers` are senders it
 does not know; `folder_at` is where files that come along are kept. Run as a program it puts the REPL
@@ -49,6 +50,7 @@ from openclaw.messages import (
     ToolStarted,
     Usage,
     UserEntry,
+    Waiting,
 )
 from openclaw.ports import ChannelOptions, Letter, Pairing, Post, SessionSummary, Settlement, Watcher
 
@@ -137,7 +139,7 @@ class Desk(Beats):
             failed = failed or text.startswith("the model")
             reply = Reply(
                 message.sender, text, route.session, route.agent, answers=id, chat=message.chat, topic=message.topic,
-                failed=failed,
+                failed=failed, fault="credentials" if text.endswith("the key") else "",
             )  # fmt: skip
             self._write(id, route, reply)
             self._settled[id] = Settlement(id, "failed" if failed else "done", route, reply)
@@ -187,6 +189,11 @@ class Desk(Beats):
                 await asyncio.Event().wait()
             case "fail":
                 self._say(id, "the model did not answer")
+            case "keyless":
+                self._say(id, "the model refuses the key")
+            case "slow":
+                self._tell(id, Waiting(10.0, "smart"))
+                await self._stream(id, rest)
             case "retry":
                 self._tell(id, TextDelta("Half an ans"))
                 self._tell(id, Retrying("the stream was cut", 1))

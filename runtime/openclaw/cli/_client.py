@@ -11,24 +11,38 @@ import os
 import socket
 import sys
 import termios
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 from urllib.parse import quote
 
 from openclaw.channels._pipes import for_eyes
 from openclaw.channels._typed import can_ask
 from openclaw.control.places import SOCKET, reachable
-from openclaw.errors import OpenClawError, StateError, UsageError
-from openclaw.messages import Progress, TextDelta, ToolCall, ToolFinished, ToolResult, ToolStarted, quote_line
+from openclaw.errors import CredentialsError, OpenClawError, StateError, UsageError
+from openclaw.manifest.people import TERMINAL
+from openclaw.messages import (
+    Approval,
+    Asked,
+    Progress,
+    Retrying,
+    TextDelta,
+    ToolCall,
+    ToolFinished,
+    ToolResult,
+    ToolStarted,
+    Waiting,
+    quote_line,
+)
 
 if TYPE_CHECKING:
     import httpx2
 
 _WRONG = ("sender", "agent", "empty", "too_large")  # codes of what the person who asks has to mend
 _TIMEOUT = 60.0  # seconds without a byte; a stream carries a sign of life every 15
-Json = Mapping[str, Any]
+Json = dict[str, Any]
 
 
 @contextmanager
@@ -156,35 +170,39 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[str, Json]]:
 # ── one question ─────────────────────────────────────────────────────────────────────────────────
 
 
-def ask(
-    state: Path,
-    text: str,
-    *,
-    agent: str | None = None,
-    session: str | None = None,
-    show: Callable[[Progress], None],
-    as_json: bool = False,
-) -> int:
-    """Asks the running runtime: progress goes to `show`, the answer to standard output. The exit code.
+class Asking(Protocol):
+    """One question, and what shows how it is answered."""
 
-    An interrupt stops the turn.
-    """
+    text: str
+    agent: str | None
+    session: str | None
+    as_json: bool
+
+    def show(self, event: Progress) -> None: ...
+
+    def answer(self, content: Json) -> None: ...
+
+
+def ask(state: Path, question: Asking) -> None:
+    """Asks the running runtime: what happens and the answer are shown by the question. An interrupt stops the turn."""
     with running(state) as runtime:
         if runtime is None:
-            raise StateError(f"a process holds the state folder {state}, but does not answer on its control socket yet")
-        given = {"text": text, "agent": agent, "session": session}
+            raise StateError(silent(state))
+        given = {"text": question.text, "agent": question.agent, "session": question.session}
         body: Json = {"ask": can_ask(), **{key: value for key, value in given.items() if value}}
         asked_in = ""
         try:
             for name, content in runtime.events(body):
+                if name in ("reply", "error"):
+                    return question.answer(content)
+                if question.as_json:
+                    line(name, content)
                 if name == "accepted":
                     asked_in = content["session"]
-                elif name in ("reply", "error"):
-                    return _answer(name, content, as_json)
-                elif name == "approval":
-                    _approve(runtime, content, as_json)
                 elif (what := progress(name, content)) is not None:
-                    show(what)
+                    question.show(what)
+                    if isinstance(what, Asked) and for_me(what.approval):
+                        _answer(runtime, what.approval)
         except KeyboardInterrupt:
             if asked_in:
                 runtime.post("sessions", asked_in, "stop")
@@ -192,17 +210,26 @@ def ask(
     raise OpenClawError("the runtime ended before it answered; it will answer when it runs again")
 
 
-def _answer(name: str, content: Json, as_json: bool) -> int:
-    text = content["reply"] if name == "reply" else content["detail"]
-    if as_json:
-        print(json.dumps({"event": name, "text": text}, ensure_ascii=False), flush=True)
-    else:
-        tell(text, sys.stdout if name == "reply" else sys.stderr)
-    return 0 if name == "reply" else 1
+def silent(state: Path) -> str:
+    """Of a runtime that is about to serve, as a rule."""
+    return f"a process holds the state folder {state}, but does not answer on its control socket yet; ask again"
+
+
+def exit_code(content: Json) -> int:
+    """Of a turn that ended in `error`."""
+    return CredentialsError.exit_code if content.get("fault") == "credentials" else 1
+
+
+def line(event: str, content: Json) -> None:
+    """An event as `--json` tells it: as it goes over HTTP, with its name."""
+    print(json.dumps({"event": event, **content}, ensure_ascii=False), flush=True)
 
 
 def progress(name: str, content: Json) -> Progress | None:
+    """What an event of a turn told."""
     match name:
+        case "text" if content.get("restart"):
+            return Retrying(content["reason"], content["seconds"])
         case "text":
             return TextDelta(content["text"])
         case "tool_call":
@@ -210,23 +237,30 @@ def progress(name: str, content: Json) -> Progress | None:
         case "tool_result":
             call = ToolCall(content["call"], content["tool"], {})
             return ToolFinished(call, ToolResult(content["text"], content["is_error"]), content["seconds"])
+        case "waiting":
+            return Waiting(content["seconds"], content["model"], content.get("doing", ""))
+        case "approval" if content["status"] == "waiting":
+            return Asked(_approval(content["approval"]))
     return None
 
 
-def _approve(runtime: Runtime, content: Json, as_json: bool) -> None:
-    """Puts a question of the turn to the person at this terminal, if it is for them."""
-    if content["status"] != "waiting":
-        return
-    approval = content["approval"]
-    if as_json:
-        print(json.dumps({"event": "approval", "id": approval["id"], "lines": approval["lines"]}), flush=True)
-    _note(f"{approval['agent']} wants to run {approval['tool']}: {approval['reason']}")
-    for line in approval["lines"]:
-        _note(f"    {line}")
-    if "repl:local" not in approval["approvers"] or not can_ask():
-        _note(f"waits for {', '.join(approval['approvers'])}")
-        return
-    runtime.post("approvals", approval["id"], body={"decision": decision()})
+def _approval(told: Json) -> Approval:
+    """All of a question that one who is asked is told."""
+    times = {name: datetime.fromisoformat(told[name]) for name in ("created", "expires")}
+    lists = {name: tuple(told[name]) for name in ("lines", "rules", "approvers", "offers")}
+    return Approval(**{**told, **lists, **times}, digest="")
+
+
+def _answer(runtime: Runtime, approval: Approval) -> None:
+    try:
+        runtime.post("approvals", approval.id, body={"decision": decision()})
+    except OpenClawError as error:  # somebody else was faster, for example; the turn goes on
+        _note(f"openclaw: {error}")
+
+
+def for_me(approval: Approval) -> bool:
+    """Whether the person at this terminal may answer it, and can."""
+    return str(TERMINAL) in approval.approvers and can_ask()
 
 
 def decision() -> Literal["allow-once", "deny"]:

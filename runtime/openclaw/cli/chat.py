@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -19,13 +18,15 @@ from openclaw.channels._apart import apart
 from openclaw.channels._pipes import first_line
 from openclaw.channels._typed import can_ask
 from openclaw.cli import INTERRUPTED, spoken
-from openclaw.cli._client import ask, decision, refusal, running, tell
+from openclaw.cli._client import ask, decision, exit_code, for_me, line, refusal, running, silent, tell
 from openclaw.cli._start import start
-from openclaw.errors import CredentialsError, OpenClawError, UsageError
+from openclaw.control import words
+from openclaw.errors import OpenClawError, StateError, StateLocked, UsageError
 from openclaw.manifest.people import TERMINAL
 from openclaw.messages import (
     Accepted,
     Answered,
+    Approval,
     Asked,
     Finished,
     Message,
@@ -34,7 +35,6 @@ from openclaw.messages import (
     Reply,
     Retrying,
     Text,
-    TextDelta,
     ToolFinished,
     ToolStarted,
     Waiting,
@@ -60,8 +60,12 @@ def run(args: argparse.Namespace) -> int:
     if not text:
         return start(lambda: _talk(args))
     question = Question(text, args.agent, args.session, as_json=args.json)
-    answered = _beside(args, question)
-    return start(lambda: _ask(args, question)) if answered is None else answered
+    if (answered := _beside(args, question)) is not None:
+        return answered
+    try:
+        return start(lambda: _ask(args, question))
+    except StateLocked as error:
+        raise StateError(silent(args.state)) from error
 
 
 async def _talk(args: argparse.Namespace) -> int:
@@ -89,7 +93,8 @@ def _beside(args: argparse.Namespace, question: Question) -> int | None:
     with running(args.state) as runtime:
         if runtime is None:
             return None
-    return ask(args.state, question.text, agent=args.agent, session=args.session, show=question.show, as_json=args.json)
+    ask(args.state, question)
+    return question.exit_code
 
 
 async def _ask(args: argparse.Namespace, question: Question) -> int:
@@ -163,12 +168,13 @@ class Question:
             case Refused(code=code, reason=reason):
                 raise refusal(code, reason)
             case Answered(text=text):
-                self.answer(text)
-            case Accepted(id=id):
+                self.answer({"id": message.id, "reply": text, "agent": None, "session": None, "usage": None})
+            case Accepted(id=id, agent=agent, session=session):
                 self._mine = id
+                self._line("accepted", {"agent": agent, "session": session})
                 while not isinstance(event := await self._events.get(), Finished):
                     await self._during(event, operations)
-                self.answer(event.reply.text, failed=event.reply.failed, fault=event.reply.fault)
+                await self._end(event.reply, id, operations)
                 await self._delivered.wait()  # else the next runtime would bring this answer once more
 
     async def send(self, reply: Reply) -> None:
@@ -179,46 +185,63 @@ class Question:
             tell(f"(to an earlier message) {reply.text}", sys.stderr)
 
     async def _during(self, event: Progress, operations: Operations) -> None:
-        self.show(event)
-        if isinstance(event, Asked):
+        self.happened(event)
+        if isinstance(event, Asked) and for_me(event.approval):
             try:
                 await operations.answer(event.approval.id, await apart(decision), TERMINAL)
             except OpenClawError as error:
                 print(f"openclaw: {error}", file=sys.stderr)
 
+    async def _end(self, reply: Reply, id: str, operations: Operations) -> None:
+        if reply.failed:
+            fault = {"fault": reply.fault} if reply.fault else {}
+            self.answer({"id": id, "code": "turn_failed", "detail": reply.text, **fault})
+            return
+        entries = await operations.transcript(reply.session) if self.as_json else ()
+        usage = words.usage_json(words.turn_usage(entries, id))
+        self.answer({"id": id, "reply": reply.text, "agent": reply.agent, "session": reply.session, "usage": usage})
+
+    def happened(self, event: Progress) -> None:
+        if (told := words.event(event)) is not None:
+            self._line(*told)
+        self.show(event)
+
     def show(self, event: Progress) -> None:
-        """What happens on the way, on standard error; as JSON lines on standard output where those are wanted."""
+        """What happens on the way, on standard error; where JSON lines are wanted, what this person is asked alone."""
         match event:
-            case TextDelta(text=text) if self.as_json:
-                _line("text", text=text)
-            case ToolStarted(call=call, line=line):
-                _line("tool_call", name=call.name, input=dict(call.input)) if self.as_json else _note(f"· {line}")
-            case ToolFinished(call=call, result=result) if self.as_json:
-                _line("tool_result", name=call.name, text=result.text, is_error=result.is_error)
+            case Asked(approval=approval) if not self.as_json or for_me(approval):
+                _show_question(approval)
+            case _ if self.as_json:
+                pass
+            case ToolStarted(line=line):
+                _note(f"· {line}")
             case ToolFinished(result=result) if result.is_error:
                 _note(f"  failed: {first_line(result.text)}")
             case Retrying(reason=reason, seconds=seconds):
-                again = f"{reason}; trying again in {seconds:.0f} s"
-                _line("retrying", reason=reason, seconds=seconds) if self.as_json else _note(f"· {first_line(again)}")
-            case Waiting(seconds=seconds, what=what, doing=doing, words=words):
-                known = {"model": what, "seconds": seconds, **({"doing": doing} if doing else {})}
-                _line("waiting", **known) if self.as_json else _note(f"· {words}; still waiting")
-            case Asked(approval=approval):
-                from openclaw.channels._paper import bare, card
+                _note(f"· {first_line(f'{reason}; trying again in {seconds:.0f} s' if seconds else reason)}")
+            case Waiting(words=waiting):
+                _note(f"· {waiting}; still waiting")
 
-                text = card(approval) if sys.stderr.isatty() else bare(card(approval))
-                _line("approval", id=approval.id, lines=approval.lines) if self.as_json else _note(text)
-
-    def answer(self, text: str, *, failed: bool = False, fault: str = "") -> None:
-        self.exit_code = CredentialsError.exit_code if fault == "credentials" else int(failed)
+    def _line(self, event: str, content: words.Json) -> None:
         if self.as_json:
-            _line("error" if failed else "reply", text=text)
+            line(event, {"id": self._mine, **content})
+
+    def answer(self, content: words.Json) -> None:
+        """The last event of a turn, `reply` or, with a `detail`, `error`: whoever answers, it is told alike."""
+        failed = "detail" in content
+        self.exit_code = exit_code(content) if failed else 0
+        if self.as_json:
+            line("error" if failed else "reply", content)
         else:
-            tell(text, sys.stderr if failed else sys.stdout)
+            tell(content["detail"] if failed else content["reply"], sys.stderr if failed else sys.stdout)
 
 
-def _line(event: str, **values: Any) -> None:
-    print(json.dumps({"event": event, **values}, ensure_ascii=False, default=list), flush=True)
+def _show_question(approval: Approval) -> None:
+    from openclaw.channels._paper import bare, card
+
+    _note(card(approval) if sys.stderr.isatty() else bare(card(approval)))
+    if not for_me(approval):
+        _note(f"  waits for {', '.join(approval.approvers)}")
 
 
 def _note(text: str) -> None:

@@ -208,7 +208,7 @@ def _change(beats: Beats, args: argparse.Namespace) -> None:
 def _run_beside(runtime: Runtime, name: str) -> int:
     """Posts it and waits for its end. An interrupt leaves it running."""
     from openclaw.cli import INTERRUPTED
-    from openclaw.cli._client import progress
+    from openclaw.cli._client import exit_code, progress
     from openclaw.cli.chat import Question
 
     accepted = runtime.post("heartbeats", name, "run")
@@ -219,7 +219,8 @@ def _run_beside(runtime: Runtime, name: str) -> int:
             if event == "approval" and content["status"] == "waiting":
                 note(f"it waits for approval by {', '.join(content['approval']['approvers'])}")
             elif event in ("reply", "error"):
-                return _ended(runtime, name, accepted["id"], content)
+                code = _ended(runtime, name, accepted["id"], content)
+                return exit_code(content) if "fault" in content else code
             elif (what := progress(event, content)) is not None:
                 shown.show(what)
     except KeyboardInterrupt:

@@ -59,8 +59,9 @@ class Teller:
         try:
             return event("reply", await self.answer(turn.id, reply), place)
         except Exception as failure:
-            found = failure.problem if isinstance(failure, Unserved) else self.broken(failure)
-            return event("error", {"id": turn.id, "code": found.code, "detail": found.detail}, place)
+            refused = failure if isinstance(failure, Unserved) else Unserved(self.broken(failure))
+            found = refused.problem
+            return event("error", {"id": turn.id, "code": found.code, "detail": found.detail, **refused.more}, place)
 
 
 def _begin(turn: Turn, since: int | None) -> tuple[int, list[str]]:

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, get_args
 
 from openclaw.control.notation import COUNT, NUMBER, OPEN, TEXT, TIME, YES, Schema, any_, list_, map_, object_, ref
 from openclaw.control.reload_shapes import COUNTED, DIFFERS, RELOADS
+from openclaw.errors import ProviderFault
 
 PROBLEMS: Final[Mapping[str, str]] = {
     "unauthorized": "no valid token",
@@ -76,6 +77,13 @@ _CONDITION: Final[Schema] = {
     "description": "`receiving` and `serving` are well; `silent`: nothing was received for too long.",
 }
 
+EVENTS: Final = ("accepted", "text", "tool_call", "tool_result", "approval", "waiting", "reply", "error")
+
+_FAULT: Final[Schema] = {
+    "enum": list(get_args(ProviderFault)),
+    "description": "Of a turn whose model failed: how. `credentials`: its key is missing, or was refused.",
+}
+
 _NAME: Final[Schema] = {"type": "string", "maxLength": 200}
 _DECISION: Final[Schema] = {"enum": ["allow-once", "allow-always", "deny"]}
 
@@ -90,6 +98,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "code": {"enum": list(PROBLEMS)},
             "detail": TEXT,
             "attempt": ref("Attempt"),
+            "fault": _FAULT,
         },
         "required": ["type", "title", "status", "code", "detail"],
         "additionalProperties": False,
@@ -121,6 +130,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "reply": TEXT,
             "usage": ref("Usage"),
             "error": TEXT,
+            "fault": _FAULT,
             "approvals": list_(ref("Approval")),
         },
         id=TEXT,
@@ -128,10 +138,11 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     "Events": {
         "type": "object",
-        "description": "Each server-sent event: `accepted`, then `text`, `tool_call`, `tool_result`, `approval`, and "
-        "last `reply` or `error`. A `text` with `restart` voids the text before it.",
+        "description": "Each server-sent event: `accepted`, then `text`, `tool_call`, `tool_result`, `approval` and "
+        "`waiting` (the model says nothing), and last `reply` or `error`. A `text` with `restart` voids what was "
+        "sent before.",
         "properties": {
-            "event": {"enum": ["accepted", "text", "tool_call", "tool_result", "approval", "reply", "error"]},
+            "event": {"enum": list(EVENTS)},
             "id": {**TEXT, "description": "Its place in the turn: a number that only grows."},
             "data": {**TEXT, "description": "A JSON object with the message's `id`."},
             "retry": COUNT,

@@ -19,7 +19,7 @@ from openclaw.control.feed import Feed, Feeds
 from openclaw.control.problems import GONE, Unserved, refused, unserved
 from openclaw.messages import Accepted, Address, Answered, Message, Refused, Reply, Route, escape
 from openclaw.names import fresh
-from openclaw.ports import Caller, Operations, Post, Settlement
+from openclaw.ports import Caller, Operations, Post, Problem, Settlement
 
 KEYS = 2000  # Idempotency-Keys whose texts are kept
 _KEYED = "key-"
@@ -111,7 +111,8 @@ class Turns:
     async def answer(self, id: str, reply: Reply) -> words.Json:
         """A reply as JSON; raises why there is none."""
         if reply.failed:
-            raise unserved(502, "turn_failed", reply.text)
+            problem = Problem(502, "turn_failed", reply.text)
+            raise Unserved(problem, fault=reply.fault) if reply.fault else Unserved(problem)
         usage = words.turn_usage(await self._operations.transcript(reply.session), id)
         return {
             "id": id,
@@ -130,7 +131,8 @@ class Turns:
         if settlement.ended and reply is None and settlement.state != "parked":
             return answer | {"error": GONE.detail}
         if reply is not None or settlement.state == "parked":
-            return answer | {"status": "failed", "error": reply.text if reply else "given up after repeated crashes"}
+            answer |= {"status": "failed", "error": reply.text if reply else "given up after repeated crashes"}
+            return answer | ({"fault": reply.fault} if reply and reply.fault else {})
         pending = self._pending(settlement.route.session)
         if settlement.state == "running" and pending:
             answer |= {"status": "waiting", "approvals": pending}
