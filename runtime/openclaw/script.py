@@ -7,11 +7,14 @@
         calls: [{save_memory: {text: "{fact}"}}]     # one step an item; a list as an item is made at once
         reply: "Saved: {fact}"                       # {result}: what the last calls returned; {fact:you}: my -> your
         failed: "That did not work: {result}"        # where a call of the last step failed
-        empty: "Nothing found."                      # where its results begin with "no "
+        empty: "Nothing found."                      # where its results say that there is nothing
         stop: max_tokens                             # optional: the stop_reason to end with
         fault: overloaded                            # optional: fail instead, as a ProviderError of this kind
         delay: 2                                     # optional: seconds before the first piece
     otherwise: I can only follow my script.          # where no rule fits
+    hints: {save_memory: remember that I like tea}   # {hints}: what to try, of those tools that the agent has
+
+A rule whose calls need a tool that the agent has not is passed over, as long as another one fits.
 
 The law: `read` is pure and total, and the only judge: what passes here can be followed. Knows no file and no model.
 """
@@ -20,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
 from openclaw.errors import ProviderFault
@@ -28,7 +31,7 @@ from openclaw.errors import ProviderFault
 MOST_BYTES: Final = 1 << 20
 _LONGEST = 86_400  # seconds
 _DEEPEST = 100
-_TOP = ("pace", "rules", "otherwise")
+_TOP = ("pace", "rules", "otherwise", "hints")
 _KEYS = ("say", "system", "calls", "reply", "failed", "empty", "stop", "fault", "delay")
 
 
@@ -50,6 +53,7 @@ class Script:
     rules: tuple[Rule, ...]
     otherwise: str
     pace: float
+    hints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,11 @@ def _script(document: Any) -> Script:
     _known(document, _TOP, "")
     rules = tuple(_rule(item, f"rule {number}: ") for number, item in enumerate(document["rules"], 1))
     otherwise = _text(document, "otherwise", "My script says nothing to that.", "")
-    return Script(rules, otherwise, _seconds(document, "pace", ""))
+    hints = document.get("hints", {})
+    if not isinstance(hints, dict) or not all(isinstance(name, str) for name in hints):
+        raise _Unfit("`hints` names tools, and for each what to try")
+    hints = {name: _text(hints, name, "", "") for name in hints}
+    return Script(rules, otherwise, _seconds(document, "pace", ""), hints)
 
 
 def _rule(item: Any, where: str) -> Rule:

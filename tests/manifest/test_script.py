@@ -51,6 +51,8 @@ def opened(path: Path) -> str:
         ("rules: [{say: x, calls: [{a: 3}]}]", "rule 1: a call is written {tool: {input}}"),
         ("rules: [{say: x, reply: [a]}]", "rule 1: `reply` is text"),
         ("rules: [{say: x, fault: tired}]", "rule 1: `fault` is one of: credentials"),
+        ("rules: []\nhints: [a]", "`hints` names tools"),
+        ("rules: []\nhints: {a: [b]}", "`a` is text"),
         ("rules: [{say: 2026-13-45}]", "it cannot be read as YAML: month must be"),
         ("rules: []\nx: 'a", "line 2 cannot be read as YAML"),
         ("[" * 100_000, "it is nested more than 100 levels deep"),
@@ -73,7 +75,7 @@ def test_the_demo_and_a_script_with_everything_can_be_followed(tmp_path: Path) -
     path = tmp_path / "script.yaml"
     path.write_text(
         "pace: 1\nrules:\n  - {say: a, system: b, calls: [{t: {x: 1}}, [{t: }, {u: {}}]], reply: 3, failed: f,\n"
-        "     empty: e, stop: max_tokens, fault: refused, delay: 0.5}\notherwise: o\n"
+        "     empty: e, stop: max_tokens, fault: refused, delay: 0.5}\notherwise: o\nhints: {t: try this}\n"
     )
     assert opened(path) == ""
     asyncio.run(Provider({}, SystemClock()).open())
@@ -82,7 +84,7 @@ def test_the_demo_and_a_script_with_everything_can_be_followed(tmp_path: Path) -
 @given(
     document=st.fixed_dictionaries(
         {"rules": st.lists(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4), max_size=3)},
-        optional={"pace": VALUES, "otherwise": VALUES},
+        optional={"pace": VALUES, "otherwise": VALUES, "hints": VALUES},
     )
 )
 def test_whatever_a_script_holds_it_is_read_or_refused(document: Any) -> None:

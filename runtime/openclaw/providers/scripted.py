@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from openclaw.ports import Completed, ProviderEvent, Request
 from openclaw.script import Problem, Rule, Script, read
 
 _FIELD = re.compile(r"\{(\w+)(:you)?\}")
+_NOTHING = re.compile(r"no |\(no output\)$|\[.* is empty\]$", re.IGNORECASE)
 _YOU = {"i": "you", "my": "your", "me": "you", "mine": "yours", "am": "are", "myself": "yourself"}
 
 
@@ -43,7 +44,8 @@ class Provider:
 
     async def stream(self, request: Request) -> AsyncIterator[ProviderEvent]:
         said, results = _since_the_person(request.messages)
-        rule, found = self._rule(said, request.system)
+        tools = {spec.name for spec in request.tools}
+        rule, found = self._rule(said, request.system, tools)
         if rule is not None:
             await self._clock.sleep(rule.delay)
             if rule.fault:
@@ -52,7 +54,9 @@ class Provider:
         if rule is not None and step < len(rule.steps):
             content, stop = self._calls(rule.steps[step], found, results, request), "tool_use"
         else:
-            text = _words(rule, found, results) if rule else self._script.otherwise
+            hints = " · ".join(text for name, text in self._script.hints.items() if name in tools)
+            known = {**found, "hints": hints}
+            text = _words(rule, known, results) if rule else _filled(self._script.otherwise, known)
             content, stop = [{"type": "text", "text": text}], rule.stop if rule else "end_turn"
         for block in content:
             async for event in self._spoken(block):
@@ -62,12 +66,15 @@ class Provider:
     async def close(self) -> None:
         pass
 
-    def _rule(self, said: str, system: str) -> tuple[Rule | None, Mapping[str, str]]:
-        for rule in self._script.rules:
-            found = rule.say.search(said)
-            if found and (rule.system is None or rule.system.search(system)):
-                return rule, {name: value or "" for name, value in found.groupdict().items()}
-        return None, {}
+    def _rule(self, said: str, system: str, tools: Collection[str]) -> tuple[Rule | None, Mapping[str, str]]:
+        """The first that fits, if possible of those whose tools the agent has."""
+        fitting = [
+            (rule, {name: value or "" for name, value in found.groupdict().items()})
+            for rule in self._script.rules
+            if (found := rule.say.search(said)) and (rule.system is None or rule.system.search(system))
+        ]
+        able = (each for each in fitting if all(name in tools for step in each[0].steps for name, _ in step))
+        return next(able, fitting[0] if fitting else (None, {}))
 
     def _calls(
         self,
@@ -78,7 +85,8 @@ class Provider:
     ) -> list[Block]:
         missing = [name for name, _ in step if name not in {spec.name for spec in request.tools}]
         if missing:
-            return [{"type": "text", "text": f"I have no tool `{missing[0]}` here, so I cannot do that."}]
+            text = f"I have no tool `{missing[0]}` here. Another agent may: /agents lists them."
+            return [{"type": "text", "text": text}]
         fields = {**found, "result": _result(results)}
         return [
             {"type": "tool_use", "id": _id(request, name, at), "name": name, "input": _filled(input, fields)}
@@ -117,7 +125,7 @@ def _words(rule: Rule, found: Mapping[str, str], results: Sequence[Sequence[Bloc
     template, result = rule.reply, _result(results)
     if results and any(block.get("is_error") for block in results[-1]):
         template = rule.failed
-    elif results and rule.empty is not None and result.lower().startswith("no "):
+    elif results and rule.empty is not None and _NOTHING.match(result.strip()):
         template = rule.empty
     return str(_filled(template, {**found, "result": result.strip()}))
 
