@@ -275,6 +275,18 @@ def test_values_and_keys_are_masked_however_deep() -> None:
     assert knowing("hunter2").mask_all([f"a\n{token}\nhunter2"]) == [f"a\n{STRUCK}\n{STRUCK}"]
 
 
+def test_a_value_is_a_secret_as_long_as_anybody_holds_it_however_often_it_was_held() -> None:
+    secrets = knowing("alpha-and-omega")
+    for values in ((), ("alpha-and-omega",)):
+        secrets.hold("test", values)
+        assert secrets.mask("alpha-and-omega") == STRUCK
+    secrets.hold("other", ["alpha-and-omega"])
+    secrets.drop("test")
+    assert secrets.mask("alpha-and-omega") == STRUCK
+    secrets.drop("other")
+    assert secrets.mask("alpha-and-omega") == "alpha-and-omega"
+
+
 def test_an_environment_holds_secrets_by_their_names() -> None:
     place = "/home/me/.ssh/id_ed25519"
     assert ambient({"GH_TOKEN": "g" * 20, "HOME": "h" * 20, "SSH_KEY": place, "X_PASSWORD": "short"}) == {"g" * 20}

@@ -14,7 +14,7 @@ import os
 import secrets
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -262,8 +262,7 @@ class Reload:
             return _Tried("needs restart" if restart else "unchanged", said, restart=restart, in_force=True)
         seen, applied = self._seen, self._applied
         changed = {name for name in seen.keys() | applied.keys() if seen.get(name) != applied.get(name)}
-        tools = await asyncio.to_thread(stirred, reading.folder, new, changed)
-        changes, gone = await asyncio.to_thread(lambda: (differences(old, new, tools), lost(old, new)))
+        tools, changes, gone = await asyncio.to_thread(_compared, reading.folder, old, new, changed)
         done = _Tried(
             "needs restart" if restart else "applied",
             said, changes, gone, restart, in_force=True, folder=reading.folder, old=old, new=new, stirred=tools,
@@ -379,6 +378,14 @@ def differences(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozense
     """What is different, a line each: `agent main changed`, `tool word_count added`. `stirred`: Python tools whose
     code changed; their functions may have been loaded anew and cannot be compared."""
     return tuple(f"{each.kind} {each.name} {each.what}" for each in named(old, new, stirred))
+
+
+def _compared(
+    folder: Folder, old: Snapshot, new: Snapshot, changed: Collection[str]
+) -> tuple[frozenset[str], tuple[str, ...], tuple[str, ...]]:
+    """The Python tools whose code is another, all that is different, and the rules that are lost."""
+    tools = stirred(folder, new, changed)
+    return tools, differences(old, new, tools), lost(old, new)
 
 
 def _fault(error: Exception, words: str) -> str:

@@ -143,6 +143,8 @@ class Secrets:
     def hold(self, holder: object, values: Iterable[str]) -> None:
         """From now on these are the holder's; what it held before is held on to as well: a log line may come late."""
         kept = frozenset(value for value in values if len(value) >= SHORTEST)
+        if holder in self._held and kept <= self._held[holder]:
+            return  # most edits bring no new one, and the forms of each take a millisecond
         self._held[holder] = self._held.get(holder, frozenset()) | kept
         self._forms = Forms.of(value for values in self._held.values() for value in values)
 

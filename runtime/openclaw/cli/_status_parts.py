@@ -80,11 +80,12 @@ def _agents(found: Json, now: datetime) -> Iterator[Line]:
 
 
 def _edits(found: Json, now: datetime) -> Iterator[Line]:
-    differs, last = found.get("differs"), found.get("last_reload")
+    differs, last, succeeded = found.get("differs"), found.get("last_reload"), found.get("last_success")
     if differs:
         yield Line((differs,), "amiss")
-    elif succeeded := found.get("last_success"):
-        yield Line((f"what is on disk is what runs, as of {moment(succeeded, now)}",), "well")
+    if succeeded:
+        same = "what was on disk was what ran" if differs else "what is on disk is what runs"
+        yield Line((f"{same}, as of {moment(succeeded, now)}",), "" if differs else "well")
     if last:
         yield Line((f"{last['words']} ({ago(last['at'], now)})",), "amiss" if last["outcome"] == "failed" else "")
         yield from (Line((f"widens: {words}",), "look") for words in last.get("widened", ()))
