@@ -68,7 +68,7 @@ def _silent(state: Path, error: OpenClawError, patience: float) -> tuple[Sequenc
     if holder is None:
         cure = f"end what listens there: lsof {quote(str(state / SOCKET))}"
         return [Finding(_ABOUT, "warning", str(error), cure)], None
-    return [_held(holder, f"gives no answer within {patience:g} s: {error}")], {"pid": holder}
+    return [_held(holder, f"gives no answer that makes sense within {patience:g} s ({error})")], {"pid": holder}
 
 
 def _held(holder: int, how: str) -> Finding:
