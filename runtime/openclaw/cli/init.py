@@ -1,23 +1,27 @@
 """Write a commented starter project into a folder.
 
-Nothing that is there already is touched: the files that were kept are listed. The copies of the schemas in
-schemas/ are what editors check the manifests against.
+Nothing that is there already is touched: the files that were kept are listed. A folder that holds the agents of another
+project is refused. The copies of the schemas in schemas/ are what editors check the manifests against.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+import shlex
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from openclaw import bundle
+from openclaw import __version__, bundle
 from openclaw.cli import place
 from openclaw.errors import OpenClawError, UsageError
 
 FILES = ("tools.yaml", "channels.yaml", "heartbeats.yaml", "models.yaml", ".env.example")
+ACTIONS = ".github/workflows/agents.yml"
 IGNORED = ".env\n__pycache__/\n"
-WORKFLOW = """\
+WORKFLOW = f"""\
 # Checks the manifests and what tests/scenarios/ promises; more, and other servers: docs/ci.md of the runtime.
 name: agents
 on: [push, pull_request]
@@ -26,7 +30,8 @@ permissions:
   contents: read
 
 env:
-  OPENCLAW: openclaw-runtime         # or where else pip finds it; better with a version
+  # Where you have this runtime; no package index has it unless you put it there. Name your copy, and a tag or commit.
+  OPENCLAW: git+https://github.com/OWNER/openclaw-runtime@v{__version__}
 
 jobs:
   agents:
@@ -34,9 +39,9 @@ jobs:
     timeout-minutes: 10
     steps:
       - uses: actions/checkout@v4
-        with: {persist-credentials: false}
+        with: {{persist-credentials: false}}
       - uses: actions/setup-python@v5
-        with: {python-version: "3.12"}
+        with: {{python-version: "3.12"}}
       - run: pip install --quiet "$OPENCLAW"
       - run: openclaw validate --strict --no-import --no-env --format github
       - run: openclaw test
@@ -59,15 +64,33 @@ def run(args: argparse.Namespace) -> int:
     folder = args.project if args.dir is None else place(args.dir, "DIR")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
+    files = dict(_files(bundle.examples()[args.example]))
+    _refuse_another(folder, files)
     written: list[str] = []
     kept: list[str] = []
-    for name, content in _files(bundle.examples()[args.example]):
+    for name, content in files.items():
         (written if _write(folder / name, content) else kept).append(name)
     print(f"Wrote {len(written)} files to {folder}" if written else f"Nothing to write in {folder}")
     if kept:
         print("Kept as they were: " + ", ".join(kept))
-    print(_way_on(folder))
+    if not _leaves_out(folder / ".gitignore"):
+        print("Add .env to .gitignore: the key will stand there")
+    print(_way_on(folder, written))
     return 0
+
+
+def _refuse_another(folder: Path, names: Collection[str]) -> None:
+    """Two projects in one folder would be neither."""
+    there = {path.relative_to(folder).as_posix() for path in sorted((folder / "agents").glob("[!_]*.yaml"))}
+    if there and not there & set(names):
+        raise UsageError(f"{folder} holds another project, with {min(there)}; name an empty folder: openclaw init DIR")
+
+
+def _leaves_out(ignored: Path) -> bool:
+    """Whether Git takes no `.env`, as far as this file alone says."""
+    with suppress(OSError, ValueError):
+        return bool({".env", "/.env", ".env*", "*.env"} & set(ignored.read_text("utf-8").split()))
+    return False
 
 
 def _files(source: Path) -> Iterator[tuple[str, bytes]]:
@@ -81,15 +104,15 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
         schema = json.dumps(bundle.schema(kind), indent=2, ensure_ascii=False)
         yield f"schemas/{kind}.schema.json", f"{schema}\n".encode()
     yield ".gitignore", IGNORED.encode()
-    yield ".github/workflows/agents.yml", WORKFLOW.encode()
+    yield ACTIONS, WORKFLOW.encode()
 
 
 def _write(path: Path, content: bytes) -> bool:
     """False where something is there already."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
-            file.write(content)
+        with path.open("xb", buffering=0) as file:
+            _fill(path, file, content)
     except FileExistsError:
         if path.exists() or path.is_symlink():
             return False
@@ -99,6 +122,17 @@ def _write(path: Path, content: bytes) -> bool:
     return True
 
 
-def _way_on(folder: Path) -> str:
-    here = "" if folder == Path.cwd() else f"cd {folder}\n  "
-    return f"Next:\n  {here}openclaw validate\n  openclaw test\n  openclaw run --demo-if-no-key"
+def _fill(path: Path, file: BinaryIO, content: bytes) -> None:
+    """All of it, or no file: the next `init` would keep a part."""
+    try:
+        while content:
+            content = content[file.write(content) :]
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def _way_on(folder: Path, written: Collection[str]) -> str:
+    here = "" if folder == Path.cwd() else f"cd {shlex.quote(str(folder))}\n  "
+    later = f"\nBefore a push: say in {ACTIONS} where you have this runtime" if ACTIONS in written else ""
+    return f"Next:\n  {here}openclaw validate\n  openclaw test\n  openclaw run --demo-if-no-key{later}"
