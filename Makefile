@@ -15,15 +15,18 @@ ifneq ($(shell test -e $(BEGUN) && { kill -0 "$$(cat $(BEGUN))" || echo dead; } 
 $(shell rm -rf $(VENV))
 endif
 BEGIN   = test ! -e $(BEGUN) || \
-    { echo "another make (process $$(cat $(BEGUN))) is installing; wait for it" >&2; exit 1; }; \
+    { echo "process $$(cat $(BEGUN)) is installing; wait for it, or remove $(BEGUN) if that is no make" >&2; exit 1; }; \
     mkdir -p $(VENV) && echo $$PPID >$(BEGUN)
 END     = rm -f $(BEGUN)
 LOCK   := uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -q
 
-.PHONY: run test scenarios test-fast test-slow programs lint bench bench-decisions docs requirements clean
+.PHONY: run install test scenarios test-fast test-slow programs lint bench bench-decisions docs requirements clean
 
 run: $(VENV)/.run
 	@$(BIN)/openclaw run --demo-if-no-key
+
+# Only the set-up: .venv/bin/openclaw is the command then.
+install: $(VENV)/.run
 
 test: lint scenarios test-fast test-slow
 
