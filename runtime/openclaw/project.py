@@ -29,7 +29,7 @@ from openclaw.words import quote_line
 
 NO_KEY = """\
 no credentials for the model. Two ways on:
-  openclaw run --demo               try everything with the built-in demo model
+  --demo, after run or chat         try everything with the built-in demo model
   export ANTHROPIC_API_KEY=...      a key of your own (or put it into .env beside agents/), then start again"""
 _NAMED: Final = 3  # rules
 

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,6 +99,8 @@ def _main(arguments: list[str]) -> int:
     if options.version:
         print(f"openclaw {__version__}")
         return 0
+    if rest and rest[0].startswith("-") and (after := next((each for each in rest if each in commands()), None)):
+        raise UsageError(f"{rest[0]} belongs behind the command: openclaw {after} {rest[0]}")
     name = rest.pop(0) if rest and not rest[0].startswith("-") else "run"
     if name == "help":
         print(_help(), end="")
@@ -105,8 +108,7 @@ def _main(arguments: list[str]) -> int:
     module = command(name)
     if module is None:
         raise UsageError(f"there is no command `{name}`{_near(name)}; `openclaw --help` lists the commands")
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog=f"openclaw {name}", description=module.__doc__, formatter_class=layout)
+    parser = _Parser(prog=f"openclaw {name}", description=module.__doc__, formatter_class=_Layout)
     parser.add_argument("-C", dest="project", metavar="DIR", default=options.project, help=argparse.SUPPRESS)
     parser.add_argument("--state", metavar="DIR", default=options.state, help=argparse.SUPPRESS)
     module.arguments(parser)
@@ -142,6 +144,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
+class _Layout(argparse.HelpFormatter):
+    """Paragraphs as wide as the terminal; what is indented in them is left as it was written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = re.split(r"\n\s*\n", text.strip())
+        return "\n\n".join(each if "\n " in each else _wide(each, width) for each in paragraphs)
+
+
 def _global_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """What stands before the command."""
     parser = _Parser(prog="openclaw", add_help=False, allow_abbrev=False)
@@ -155,15 +165,30 @@ def _global_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     return parser.parse_args(arguments[:taken]), arguments[taken:]
 
 
+def _wide(text: str, width: int, below: str = "") -> str:
+    import textwrap
+
+    by_words = textwrap.TextWrapper(
+        max(width, 40), subsequent_indent=below, break_long_words=False, break_on_hyphens=False
+    )
+    return by_words.fill(text)
+
+
 def _help() -> str:
+    import shutil
+
     rows = [(name, _summary(path)) for name, path in commands().items()]
     width = max(len(name) for name, _ in rows)
-    listed = "\n".join(f"  {name.ljust(width)}  {text}" for name, text in rows)
+    room = shutil.get_terminal_size().columns - 2
+    below = " " * (width + 4)
+    listed = "\n".join(_wide(f"  {name.ljust(width)}  {text}", room, below) for name, text in rows)
     return (
         f"{_DESCRIPTION}\nCommands:\n{listed}\n\n"
         "Options before the command:\n"
-        "  -C DIR        the project folder (default: $OPENCLAW_PROJECT, else the current folder)\n"
-        "  --state DIR   where sessions and memory live (default: $OPENCLAW_STATE, else ~/.mini-openclaw)\n"
+        "  -C DIR        the project folder\n"
+        "                (default: $OPENCLAW_PROJECT, else the current folder)\n"
+        "  --state DIR   where sessions and memory live\n"
+        "                (default: $OPENCLAW_STATE, else ~/.mini-openclaw)\n"
         "  --version     print the version\n\n"
         "`openclaw COMMAND --help` says more about one command.\n"
     )

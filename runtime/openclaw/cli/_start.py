@@ -20,5 +20,7 @@ def start(run: Callable[[], Coroutine[Any, Any, int]]) -> int:
         from openclaw.manifest.reports import brief
 
         print(brief(error.diagnostics), file=sys.stderr)
+        if any(each.code == "no-agents" for each in error.diagnostics):
+            print("openclaw: `-C DIR` names another folder; `openclaw init DIR` writes a project", file=sys.stderr)
         print(f"openclaw: {error}", file=sys.stderr)
         return error.exit_code

@@ -1,4 +1,4 @@
-"""Shows who reaches which agent, and what each agent does unasked, asks about, and is denied.
+"""Show who reaches which agent, and what each agent does unasked, asks about, and is denied.
 
 What strangers can come by, or set off, is marked with `!`: people and programs that no manifest names. Secrets are
 not looked at, so that a channel counts also where its secret has no value yet.

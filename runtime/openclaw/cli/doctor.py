@@ -1,4 +1,4 @@
-"""Tells what a person needs to know before they rely on a runtime here: what is in order, and the cure for what is not.
+"""Tell what a person needs to know before they rely on a runtime here: what is in order, and the cure for what is not.
 
 Looks at Python and its packages, the project, the credentials of its models, its channels, the state folder, the clock,
 the disk, the next heartbeats, and tries the sandbox out exactly as commands are held. Asks no service, unless --deep:

@@ -1,4 +1,4 @@
-"""Tells what a code of `openclaw validate` stands for.
+"""Tell what a code of `openclaw validate` stands for.
 
 What is right; an example that is wrong, with the diagnostic as it is printed; and the same example put right. The
 examples are files of a small project. Without CODE: all codes.

@@ -1,4 +1,4 @@
-"""Says in words what a reload would change, and whether a permission widens.
+"""Say in words what a reload would change, and whether a permission widens.
 
 Compares the project as it is on disk with the manifests in DIR (--from: in CI, the checkout of the base branch), else
 with what the running runtime has in force, else with what was applied last here. Nothing is changed, no variable's

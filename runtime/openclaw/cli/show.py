@@ -1,4 +1,4 @@
-"""Shows an agent as it is in force: each value and where it comes from, its tools, its policy, its routes.
+"""Show an agent as it is in force: each value and where it comes from, its tools, its policy, its routes.
 
 A value may stand in the agent's own manifest, in a _defaults.yaml above it, in models.yaml or heartbeats.yaml, or be
 built in. Of each tool it says what a call comes to, as far as that can be said without the call, and by which rules.

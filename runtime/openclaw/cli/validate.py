@@ -1,4 +1,4 @@
-"""Tells every mistake in all manifests, with its place and its cure, and in scenario files where there are any.
+"""Tell every mistake in all manifests, with its place and its cure, and in scenario files where there are any.
 
 Reads the same way as the runtime does, so what passes here runs, and runs nothing but the imports of
 Python tools. `openclaw explain CODE` says more about the code behind a mistake.

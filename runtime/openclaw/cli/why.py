@@ -1,4 +1,4 @@
-"""Tells whether a call would be allowed, asked about or denied, and by which rules.
+"""Tell whether a call would be allowed, asked about or denied, and by which rules.
 
 Decides exactly as the runtime does and runs nothing. With --batch it reads one JSON object a line from stdin,
 {"command": ...} or {"input": ...}, each with "allow": [NAME, ...] if it likes, and answers each with one line.
