@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +113,69 @@ def test_services_that_are_away_are_told_as_that(tmp_path: Path) -> None:
     found = asked(root)
     assert found["model smart"].state == found["channel tele"].state == "problem"
     assert "network" in found["model smart"].cure and "network" in found["channel tele"].cure
+
+
+@contextmanager
+def elsewhere(status: int, body: str) -> Iterator[str]:
+    """What answers in place of every service: a proxy, or the page of a network where one signs in."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json" if body.startswith("[") else "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_POST = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+def beside(tmp_path: Path, url: str, discord: str = "MTA.secret-of-the-bot.one") -> Path:
+    channels = CHANNELS.format(
+        token=TOKEN, telegram=url, secret=discord, discord=url, groups="mention", content="false"
+    )
+    return project(tmp_path / "p", url, files={"channels.yaml": channels})
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, "<html>sign in</html>"), (200, "[]"), (404, "<html>not here</html>"), (403, "<html>")]
+)
+def test_what_answers_in_a_service_s_place_is_told_beside_all_the_rest(tmp_path: Path, status: int, body: str) -> None:
+    with elsewhere(status, body) as url:
+        found = asked(beside(tmp_path, url))
+    assert {about: finding.state for about, finding in found.items()} == dict.fromkeys(
+        ("model smart", "channel tele", "channel disc"), "problem"
+    )
+    assert "refuses the token" not in found["channel tele"].found and "BotFather" not in found["channel tele"].cure
+    assert "<html>" not in repr(found)
+
+
+def test_a_token_with_the_end_of_a_line_is_called_that(tmp_path: Path) -> None:
+    with elsewhere(200, "[]") as url:
+        found = asked(beside(tmp_path, url, "secret-of-the-bot and more"))
+    assert found["channel disc"].found == "its token holds a space or the end of a line"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "http://[::1"])
+def test_a_proxy_that_no_client_can_use_is_named_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    channels = "channels: {tele: {kind: telegram, token: '" + TOKEN + "', api_base: 'https://127.0.0.1:9'}}\n"
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files={"channels.yaml": channels})
+    found = asked(root)
+    assert found["channel tele"].state == found["model smart"].state == "problem"
+    assert "ALL_PROXY is set" in found["channel tele"].cure and "127.0.0.1" not in found["channel tele"].cure

@@ -2,7 +2,8 @@
 
 Law: what is asked is asked as the runtime asks, by the same providers and the same clients, and costs next to nothing:
 one short answer of each model, and what a service says of the bot itself. Nothing is sent to anybody, and no update is
-taken from a runtime that serves. All are asked side by side, each for a bounded time.
+taken from a runtime that serves. All are asked side by side, each for a bounded time. Whatever answers in a service's
+place, and whatever that does to a library, is told as a finding about that service alone, without the words of either.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +28,8 @@ from openclaw.ports import Completed, Request
 PATIENCE = 30.0  # seconds for each
 _WORDS = 64  # tokens: enough for a word, and for a short thought before it
 _QUESTION = ({"role": "user", "content": [{"type": "text", "text": "Answer with the one word: ready"}]},)
+_BETWEEN = "look at what answers in its place: a proxy, or the page of a network where one signs in"
+_PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 _CURES = {
     "credentials": "get a valid key, and set it where the old one is",
     "unknown_model": "name a model in models.yaml that the service has",
@@ -55,9 +60,21 @@ async def asked(read: Read, clock: Clock, environment: dict[str, str]) -> list[F
 async def _bounded(about: str, question: Awaitable[Finding], clock: Clock) -> Finding:
     try:
         async with asyncio.timeout(PATIENCE):
-            return await question
+            found = await question
     except TimeoutError:
-        return Finding(about, "problem", f"no answer within {PATIENCE:g} s", "look at the network, and try again")
+        found = Finding(about, "problem", f"no answer within {PATIENCE:g} s", "look at the network, and try again")
+    except Exception as error:  # an answer that is none of a service's own does anything to its library
+        found = Finding(about, "problem", f"it cannot be asked ({type(error).__name__})", _BETWEEN)
+    return _through_proxies(found, os.environ)
+
+
+def _through_proxies(found: Finding, environment: Mapping[str, str]) -> Finding:
+    """What goes wrong between this machine and a service has often to do with one; its address may hold a password."""
+    names = sorted(name for name in environment if name.upper() in _PROXIES and environment[name])
+    if found.state == "ok" or not names:
+        return found
+    told = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} set"
+    return replace(found, cure=f"{found.cure}; {told}, which Discord is not asked through, and all else is")
 
 
 @contextmanager
@@ -110,12 +127,14 @@ async def _telegram(channel: Channel, clock: Clock) -> Finding:
         return Finding(about, "problem", "Telegram's tokens look otherwise", new)
     try:
         me = await line.bot.get_me()
-    except client.InvalidToken:
-        return Finding(about, "problem", "Telegram refuses the token", new)
     except client.RetryAfter as error:
         wait = timedelta(seconds=client.wait_of(error))
         return Finding(about, "warning", f"Telegram wants to be left alone for {wait}", "try again then")
     except client.TelegramError as error:
+        if isinstance(error.__cause__, client.TelegramError):  # which says that it could not be read
+            return Finding(about, "problem", "what answers there is not Telegram", _BETWEEN)
+        if isinstance(error, client.InvalidToken):
+            return Finding(about, "problem", "Telegram refuses the token", new)
         return Finding(about, "problem", f"Telegram cannot be asked: {line.words(error)}", "look at the network")
     finally:
         await line.close()
@@ -133,15 +152,17 @@ async def _discord(channel: Channel, clock: Clock) -> Finding:
     from openclaw.channels._discord_library import discord
 
     about, options = f"channel {channel.key}", channel.options.options
-    wants = options.get("message_content") is True
+    wants, token = options.get("message_content") is True, str(options["token"])
+    new = "make a new token in the developer portal (Bot, Reset Token), and set it where the old one is"
+    if token.split() != [token]:
+        return Finding(about, "problem", "its token holds a space or the end of a line", "set it anew, on one line")
     base = str(options.get("api_base") or OFFICIAL)
     client = Client(base, clock, lambda event, args: None, message_content=wants)
     try:
-        await client.login(str(options["token"]))
+        await client.login(token)
         flags, name = client.application_flags, str(client.user)
     except discord.LoginFailure:
-        cure = "make a new token in the developer portal (Bot, Reset Token), and set it where the old one is"
-        return Finding(about, "problem", "Discord refuses the token", cure)
+        return Finding(about, "problem", "Discord refuses the token", new)
     except discord.HTTPException as error:
         return Finding(about, "problem", f"Discord answers with status {error.status}", "try again later")
     except (OSError, aiohttp.ClientError) as error:
