@@ -63,6 +63,7 @@ GRACE = 5.0  # seconds that running answers get to end when the runtime stops
 SWITCH = 0.001  # seconds: the thread that writes gets its turn while the loop is busy; a third more turns a second
 AGAIN = 5.0  # seconds until the control socket is tried again
 STEP = 0.02  # seconds between looks at whether they have
+IMPATIENT = 1.0  # seconds after which another signal is another wish
 LONGEST_END = 9.0  # seconds after which a stop leaves whatever will not end; services are killed after ten
 
 
@@ -339,17 +340,21 @@ def _masked_log() -> Iterator[None]:
 
 
 def stop_on_signals(app: App) -> None:
-    """SIGTERM and SIGINT end the runtime in good order; the second one ends it at once.
+    """SIGTERM and SIGINT end the runtime in good order; another one, a second later or more, ends it at once. What
+    comes sooner is the same wish: `timeout` and `make` signal a whole group, and pass on what they get themselves.
 
     A tool that will not be cancelled does not hold it up for ever: all that counts is on disk already.
     """
     loop = asyncio.get_running_loop()
+    asked: list[float] = []  # when, the first time
 
     def stop(number: int) -> None:
-        if app.stopping.is_set():
+        if not app.stopping.is_set():
+            asked.append(loop.time())
+            app.stopping.set()
+            loop.call_later(LONGEST_END, leave)
+        elif not asked or loop.time() - asked[0] >= IMPATIENT:
             os._exit(128 + number)
-        app.stopping.set()
-        loop.call_later(LONGEST_END, leave)
 
     def leave() -> None:
         log.error("something did not end when it was asked to, and was left; what was not answered is kept")

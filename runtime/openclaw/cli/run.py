@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from openclaw.cli._notify import supervised
 from openclaw.cli._start import start
 
 
@@ -32,7 +33,13 @@ def run(args: argparse.Namespace) -> int:
         # It asks for a reload and would end us while nobody listens to it yet; what it asks for, a start does anyway:
         # it reads everything, and looks once more when it watches. Not ignored, for children would inherit that.
         signal.signal(signal.SIGHUP, lambda *_: None)
-    return start(lambda: _serve(args))
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # until the runtime takes both, as it does once it is open
+    try:
+        return start(lambda: _serve(args))
+    except KeyboardInterrupt:
+        return 0  # asked to end before it served: nothing went wrong
 
 
 async def _serve(args: argparse.Namespace) -> int:
@@ -47,7 +54,8 @@ async def _serve(args: argparse.Namespace) -> int:
         # A log would keep the token that a link carries; whoever reads this terminal may have it.
         links = app.intake.links() if sys.stderr.isatty() else ()
         print(banner(app, addresses, links), file=sys.stderr, flush=True)
-        await app.run()
+        async with supervised():
+            await app.run()
     return 0
 
 
