@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -268,6 +269,8 @@ def test_commands_in_the_documentation_run(started: Desk, page: str) -> None:
             continue
         assert commands(block), block
         for command in commands(block):
+            if command.startswith("cd "):
+                started, command = replace(started, folder=started.folder / command[3:]), "pwd"
             done = started.run(command)
             told = f"{block}: {command}\n{done.stdout}\n{done.stderr}"
             assert (done.returncode != 0) is ("fails" in block.info), told
