@@ -23,8 +23,8 @@ from doubles.house import AGENT, project
 from openclaw.cli import _service_launchd as launchd
 from openclaw.cli import _service_systemd as systemd
 from openclaw.cli import main
-from openclaw.cli._service_wanted import Wanted, unseen
-from openclaw.errors import UsageError
+from openclaw.cli._service_wanted import Wanted, ran, unseen, unset
+from openclaw.errors import OpenClawError, UsageError
 from openclaw.manifest.folder import Folder
 
 SECRET = "planted-0123456789-planted"
@@ -34,7 +34,10 @@ echo "$@" >> "$STAND_IN_LOG"
 case "$*" in
 --version) echo "systemd 252 (252.1)";;
 *Version) [ -z "$STAND_IN_AWAY" ] || { echo "Failed to connect to bus: No medium found" >&2; exit 1; };;
-*"show openclaw"*) printf 'ActiveState=active\\nSubState=running\\nMainPID=4711\\nNRestarts=2\\nResult=success\\n';;
+*FragmentPath*) echo "$STAND_IN_OTHER";;
+*"show openclaw"*)
+    [ -z "$STAND_IN_FAILED" ] || { printf 'ActiveState=failed\\nSubState=failed\\nResult=exit-code\\n'; exit 0; }
+    printf 'ActiveState=active\\nSubState=running\\nMainPID=4711\\nNRestarts=2\\nResult=success\\n';;
 esac
 """
 linux = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has launchd")
@@ -181,6 +184,7 @@ def test_what_only_this_shell_has_set_is_named(tmp_path: Path) -> None:
     assert list(unseen(Folder.read(root), shell)) == ["ANTHROPIC_API_KEY", "BOT"]
     (root / ".env").write_text("BOT=1\nANTHROPIC_API_KEY=1\n")
     assert list(unseen(Folder.read(root), shell)) == []
+    assert list(unset({"HTTPS_PROXY": "http://127.0.0.1:9", "TZ": "", "HOME": "/x"})) == ["HTTPS_PROXY"]
 
 
 # ── what is done ─────────────────────────────────────────────────────────────────────────────────
@@ -216,6 +220,57 @@ def test_it_is_installed_renewed_told_and_taken_away(
     assert asked(machine)[-1] == "--user daemon-reload" and "--user disable --now openclaw" in asked(machine)
     assert (machine / "state").is_dir()
     assert main([*given, "uninstall"]) == 0 and "nothing was done" in capsys.readouterr().err
+
+
+@linux
+def test_a_service_that_does_not_run_is_told_as_that(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(machine / "p", "http://127.0.0.1:9")
+    given = ["-C", str(root), "--state", str(machine / "state"), "service"]
+    assert main([*given, "status"]) == 1  # not even installed
+    monkeypatch.setenv("STAND_IN_FAILED", "yes")
+    assert main([*given, "install"]) == 1
+    assert "openclaw is on and does not run: failed (failed)" in capsys.readouterr().out
+    assert main([*given, "status"]) == 1 and "exit-code" in capsys.readouterr().out
+    monkeypatch.delenv("STAND_IN_FAILED")
+    (root / "tools.yaml").write_text("tolls: {}\n")
+    assert main([*given, "status"]) == 0
+    said = capsys.readouterr()
+    assert "active (running)" in said.out and "cannot be told" in said.err
+    shutil.rmtree(root)
+    assert main([*given, "status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["current"] is None
+
+
+@linux
+def test_a_unit_of_that_name_in_another_folder_is_not_stood_before(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(machine / "p", "http://127.0.0.1:9")
+    monkeypatch.setenv("STAND_IN_OTHER", "/usr/lib/systemd/user/dbus.service")
+    assert main(["-C", str(root), "--state", str(machine / "state"), "service", "install", "--name", "dbus"]) == 1
+    assert "there is a unit dbus already, /usr/lib/systemd/user/dbus.service" in capsys.readouterr().err
+    assert not (machine / ".config").exists() and not (machine / "state").exists()
+
+
+def test_whom_it_runs_as_is_not_for_the_environment_to_say(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(machine / "p", "http://127.0.0.1:9")
+    given = ["-C", str(root), "--state", str(machine / "state"), "service", "print", "--kind", "systemd", "--system"]
+    monkeypatch.setenv("LOGNAME", "x\nExecStartPre=/evil")
+    assert main([*given, "--run-as", "daemon"]) in (0, 2)  # 2: daemon has no home here
+    assert "evil" not in capsys.readouterr().out
+    assert main([*given, "--run-as", "x\nExecStartPre=/evil"]) == 2
+    assert main([*given, "--run-as", "0"]) == 2
+    if os.getuid() == 0:
+        assert main(given) == 2
+
+
+def test_a_supervisor_that_does_not_answer_is_no_bug() -> None:
+    with pytest.raises(OpenClawError, match="has not answered within"):
+        ran(["sleep", "60"], 0.05)
 
 
 @linux

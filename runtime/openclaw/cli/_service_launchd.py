@@ -10,15 +10,18 @@ import os
 import plistlib
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
 
-from openclaw.cli._service_wanted import MARK, Wanted
+from openclaw.cli._service_wanted import MARK, Wanted, ran
 
 KIND = "launchd"
 _SECONDS = 30.0
+_LOOKS, _BETWEEN = 40, 0.5  # seconds; a stop may take 15
+_NOT_LOADED = (3, 113)  # launchctl's: no such process, could not find service
 
 
 def text(wanted: Wanted, version: int | None = None) -> str:
@@ -66,6 +69,29 @@ def install(wanted: Wanted) -> list[list[str]]:
     return [["launchctl", "bootstrap", _domain(wanted), str(place(wanted))]]
 
 
+def elsewhere(wanted: Wanted) -> str:
+    """launchd knows a job by its label, which is the name of our file."""
+    return ""
+
+
+def leave(wanted: Wanted) -> None:
+    """Ends what runs under the old list and waits until it is gone, without which no new one is taken."""
+    run(uninstall(wanted)[0][0])
+    for _ in range(_LOOKS):
+        if run(["launchctl", "print", f"{_domain(wanted)}/{wanted.name}"]).returncode:
+            return
+        time.sleep(_BETWEEN)
+
+
+def gone(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether what was to be stopped was not loaded."""
+    return done.returncode in _NOT_LOADED
+
+
+def runs(told: dict[str, str]) -> bool:
+    return told["state"] == "running"
+
+
 def uninstall(wanted: Wanted) -> tuple[list[list[str]], list[list[str]]]:
     return [["launchctl", "bootout", f"{_domain(wanted)}/{wanted.name}"]], []
 
@@ -88,6 +114,4 @@ def _domain(wanted: Wanted) -> str:
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
-    )
+    return ran(command, _SECONDS)

@@ -17,12 +17,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from openclaw.cli._service_wanted import MARK, Wanted
+from openclaw.cli._service_wanted import MARK, Wanted, ran
 from openclaw.messages import quote_line
 
 KIND = "systemd"
 _STEPS = 254  # from this version on pauses between restarts can grow
-_SECONDS = 30.0  # for systemctl
+_SECONDS, _START_SECONDS = 30.0, 320.0  # for systemctl; a start is waited for
 _SHOWN = ("ActiveState", "SubState", "UnitFileState", "MainPID", "NRestarts", "Result")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "%": "%%"}
 
@@ -62,7 +62,10 @@ def _lines(wanted: Wanted, version: int | None) -> Iterator[str]:
     yield "StartLimitIntervalSec=0"
     yield ""
     yield "[Service]"
-    yield "Type=exec"
+    yield "# Started is what takes messages. What gives no sign of life for so long hangs, and is started anew."
+    yield "Type=notify"
+    yield "TimeoutStartSec=300"
+    yield "WatchdogSec=120"
     if wanted.system:
         yield f"User={wanted.user}"
     yield f"ExecStart=:{' '.join(map(quoted, _started(wanted)))}"  # the colon: a dollar sign is no more than that
@@ -165,6 +168,26 @@ def install(wanted: Wanted) -> list[list[str]]:
     return [[*control, "daemon-reload"], [*control, "enable", wanted.name], [*control, "restart", wanted.name]]
 
 
+def elsewhere(wanted: Wanted) -> str:
+    """A file of another unit of this name, which ours would stand before; empty where there is none."""
+    asked = _run([*_control(wanted), "show", wanted.name, "--property=FragmentPath", "--value"])
+    found = asked.stdout.strip()
+    return "" if not found or Path(found) == place(wanted) else found
+
+
+def leave(wanted: Wanted) -> None:
+    """Nothing to do before a unit is renewed: the restart ends what ran under the old one."""
+
+
+def gone(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether what was to be stopped was not there."""
+    return False
+
+
+def runs(told: dict[str, str]) -> bool:
+    return told["state"].startswith(("active", "reloading"))
+
+
 def uninstall(wanted: Wanted) -> tuple[list[list[str]], list[list[str]]]:
     """What is run before the file is taken away, and after."""
     return [[*_control(wanted), "disable", "--now", wanted.name]], [[*_control(wanted), "daemon-reload"]]
@@ -199,15 +222,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     own = f"/run/user/{os.getuid()}"  # a shell that sudo or cron made does not know it
     if "XDG_RUNTIME_DIR" not in environment and Path(own).is_dir():
         environment["XDG_RUNTIME_DIR"] = own
-    return subprocess.run(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    return ran(command, _START_SECONDS if command[-2:-1] == ["restart"] else _SECONDS, environment)
 
 
 run = _run

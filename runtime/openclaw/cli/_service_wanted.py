@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openclaw.errors import UsageError
+from openclaw.errors import OpenClawError, UsageError
 
 if TYPE_CHECKING:
     from openclaw.manifest.folder import Folder
@@ -23,6 +25,11 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 MARK = "written by openclaw service install"
 _USED = re.compile(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)")
 _OF_MODELS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+_OF_SERVICES = (  # what the runtime and its clients go by, and .env does not give them
+    "ANTHROPIC_BASE_URL", "ANTHROPIC_PROFILE", "ANTHROPIC_CONFIG_DIR", "ANTHROPIC_FEDERATION_RULE_ID",
+    "ANTHROPIC_IDENTITY_TOKEN_FILE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
+    "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ", "WATCHFILES_FORCE_POLLING",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,26 @@ class Wanted:
 def _spelt(path: Path) -> bool:
     """Nothing that ends a line, and nothing that is no UTF-8."""
     return not any(ord(char) < 0x20 or char == "\x7f" or 0xD800 <= ord(char) < 0xE000 for char in str(path))
+
+
+def unset(environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Variables that this shell sets and that would change what a runtime does, if a service saw them."""
+    yield from sorted(name for name in _OF_SERVICES if environment.get(name))
+
+
+def ran(
+    command: list[str], seconds: float, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Raises OpenClawError where there is no answer in time."""
+    try:
+        return subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise OpenClawError(
+            f"`{shlex.join(command)}` has not answered within {seconds:g} s; `openclaw service status` tells how it is"
+        ) from None
 
 
 def unseen(folder: Folder, environment: Mapping[str, str] = os.environ) -> Iterator[str]:

@@ -1,15 +1,15 @@
 """Keep a runtime running for good, with systemd or launchd: install, uninstall, status, print.
 
 `install` writes a unit for this project and state folder, switches it on and starts it; once more, it renews it. Where
-there is no systemd it says so, prints the unit and ends with exit code 1. The unit holds no secret: keys and tokens
-stand in the project's .env, which the runtime reads itself; what only this shell has set is named. With --system the
-unit is the machine's, starts at boot, sees the system read-only, and runs as --run-as; that takes root.
+there is no systemd it says so, prints the unit and ends with exit code 1, as it does where the service does not run
+then. The unit holds no secret: keys and tokens stand in the project's .env, which the runtime reads itself; what only
+this shell has set is named. `status` ends with exit code 1 where it does not run. With --system the unit is the
+machine's, starts at boot, sees the system read-only, and runs as --run-as; that takes root.
 """
 
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import pwd
 import shlex
@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from openclaw.cli import _listing
-from openclaw.cli._service_wanted import MARK, Wanted, unseen
+from openclaw.cli._service_wanted import MARK, NAME, Wanted, unseen, unset
 from openclaw.errors import OpenClawError, ProjectInvalid, UsageError
 
 if TYPE_CHECKING:
@@ -51,18 +51,14 @@ def run(args: argparse.Namespace) -> int:
     keeper = _keeper(getattr(args, "kind", None))
     if args.action == "uninstall":
         return _uninstall(keeper, _named(args), dry=args.dry_run)
-    if args.action == "status" and args.system and not args.run_as:
-        args.run_as = _installed_for(keeper, args)
+    if args.action == "status":
+        return _status(keeper, args)
     wanted, folder = _wanted(args)
-    match args.action:
-        case "print":
-            print(keeper.text(wanted, keeper.version()), end="")
-            _note_unseen(folder, wanted)
-            return 0
-        case "status":
-            return _status(keeper, wanted, as_json=args.json)
-        case _:
-            return _install(keeper, wanted, folder, dry=args.dry_run)
+    if args.action == "print":
+        print(keeper.text(wanted, keeper.version()), end="")
+        _note_unseen(folder, wanted)
+        return 0
+    return _install(keeper, wanted, folder, dry=args.dry_run)
 
 
 def _keeper(kind: str | None) -> ModuleType:
@@ -114,19 +110,40 @@ def _wanted(args: argparse.Namespace) -> tuple[Wanted, Folder]:
 def _user(args: argparse.Namespace) -> str:
     if args.run_as and not args.system:
         raise UsageError("--run-as goes with --system: a user's own unit runs as that user")
-    user = str(args.run_as or getpass.getuser())
-    if args.system and user == "root" and args.action in ("install", "print"):
+    if args.run_as:
+        known = _account(args.run_as)
+        user, number = known.pw_name, known.pw_uid
+    else:
+        number = os.getuid()
+        user = _own_name(number)
+    if args.system and number == 0 and args.action in ("install", "print"):
         raise UsageError("name whom it runs as with --run-as USER: an agent that runs as root may do anything")
     return user
 
 
-def _home(user: str) -> Path:
-    if user == getpass.getuser():
-        return Path("~").expanduser()
+def _account(name: str) -> pwd.struct_passwd:
     try:
-        return Path(pwd.getpwnam(user).pw_dir)
+        return pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        cure = f"; make one with `useradd --create-home {name}`" if NAME.fullmatch(name) else ""
+        raise UsageError(f"--run-as: there is no user {name[:80]!a}{cure}") from None
+
+
+def _own_name(number: int) -> str:
+    """Of whoever runs this, as the system knows them, and not as the environment says."""
+    try:
+        return pwd.getpwuid(number).pw_name
     except KeyError:
-        raise UsageError(f"--run-as: there is no user {user}; make one with `useradd --create-home {user}`") from None
+        return str(number)
+
+
+def _home(user: str) -> Path:
+    if user == _own_name(os.getuid()):
+        return Path("~").expanduser()
+    home = Path(_account(user).pw_dir)
+    if not home.is_dir():
+        raise UsageError(f"--run-as: {user} has no home folder ({home}); choose a user who has one")
+    return home
 
 
 def _note_unseen(folder: Folder, wanted: Wanted) -> None:
@@ -135,6 +152,9 @@ def _note_unseen(folder: Folder, wanted: Wanted) -> None:
         _listing.note(
             f"{', '.join(names)}: set in this shell, where no service sees it; put it into {folder.root}/.env"
         )
+    if names := list(unset()):
+        words = f"{', '.join(names)}: set in this shell, where no service sees it, and nothing for .env"
+        _listing.note(f"{words}; docs/deployment.md says how to give it to one")
     file = wanted.project / ".env"
     if file.exists() and file.stat().st_mode & 0o077:
         _listing.note(f"others may read {file}: chmod 600 {shlex.quote(str(file))}")
@@ -158,19 +178,25 @@ def _install(keeper: ModuleType, wanted: Wanted, folder: Folder, *, dry: bool) -
     if wanted.system and os.geteuid() != 0:
         raise UsageError("--system writes where only root may: run it with sudo, or leave --system out")
     _refuse_foreign(path)
+    if other := keeper.elsewhere(wanted):
+        raise OpenClawError(f"there is a unit {wanted.name} already, {other}; choose another name with --name")
+    if not wanted.system and os.geteuid() == 0:
+        _listing.note("it runs as root, and so does whatever its agents may do; better: --system --run-as USER")
     for made in (*wanted.writable, wanted.log.parent):
         _make(made, wanted)
-    for command in keeper.uninstall(wanted)[0] if keeper.KIND == "launchd" and path.exists() else []:
-        keeper.run(command)
+    if path.exists():
+        keeper.leave(wanted)
     _write(path, text)
     print(f"wrote {path}")
     for command in keeper.install(wanted):
         _done(keeper, command)
-    print(f"{wanted.name} is on and started")
+    _note_unseen(folder, wanted)
+    told = keeper.condition(wanted)
+    runs: bool = keeper.runs(told)
+    print(f"{wanted.name} is on and {'started' if runs else 'does not run'}: {told['state']}")
     for line in keeper.advice(wanted):
         print(line)
-    _note_unseen(folder, wanted)
-    return 0
+    return 0 if runs else 1
 
 
 def _uninstall(keeper: ModuleType, wanted: Wanted, *, dry: bool) -> int:
@@ -187,7 +213,7 @@ def _uninstall(keeper: ModuleType, wanted: Wanted, *, dry: bool) -> int:
         return 0
     if not keeper.missing(wanted):
         for command in before:
-            _done(keeper, command)
+            _done(keeper, command, gone=True)
     path.unlink()
     print(f"removed {path}; {wanted.state} is as it was")
     if not keeper.missing(wanted):
@@ -196,9 +222,10 @@ def _uninstall(keeper: ModuleType, wanted: Wanted, *, dry: bool) -> int:
     return 0
 
 
-def _done(keeper: ModuleType, command: list[str]) -> None:
+def _done(keeper: ModuleType, command: list[str], *, gone: bool = False) -> None:
+    """`gone`: that there was nothing to stop is no failure."""
     done = keeper.run(command)
-    if done.returncode:
+    if done.returncode and not (gone and keeper.gone(done)):
         said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[0]
         raise OpenClawError(f"`{shlex.join(command)}` failed: {said}")
 
@@ -241,23 +268,40 @@ def _write(path: Path, text: str) -> None:
 # ── what there is ────────────────────────────────────────────────────────────────────────────────
 
 
-def _status(keeper: ModuleType, wanted: Wanted, *, as_json: bool) -> int:
-    path = keeper.place(wanted)
-    installed = path.is_file()
-    found: dict[str, object] = {"kind": keeper.KIND, "name": wanted.name, "file": str(path), "installed": installed}
-    if installed:
-        found["current"] = path.read_text("utf-8", "replace") == keeper.text(wanted, keeper.version())
-    if why := keeper.missing(wanted):
+def _status(keeper: ModuleType, args: argparse.Namespace) -> int:
+    """Exit code 0 where it runs. What the project has to do with it is told where the project can be read."""
+    if args.system and not args.run_as:
+        args.run_as = _installed_for(keeper, args)
+    named = _named(args)
+    path = keeper.place(named)
+    found: dict[str, object] = {
+        "kind": keeper.KIND, "name": named.name, "file": str(path), "installed": path.is_file()
+    }  # fmt: skip
+    runs = False
+    if path.is_file():
+        found["current"] = _current(keeper, args, path)
+    if why := keeper.missing(named):
         found["amiss"] = why
-    elif installed:
-        found |= keeper.condition(wanted)
-    if as_json:
+    elif path.is_file():
+        told = keeper.condition(named)
+        found, runs = found | told, keeper.runs(told)
+    if args.json:
         _listing.as_json(found)
-        return 0
-    print("\n".join(_rows(found)))
-    if installed and not found["current"]:
+        return 0 if runs else 1
+    print("\n".join(_rows({key: value for key, value in found.items() if value is not None})))
+    if found.get("current") is False:
         _listing.note("the unit is not what would be written now; `openclaw service install` renews it")
-    return 0
+    return 0 if runs else 1
+
+
+def _current(keeper: ModuleType, args: argparse.Namespace, path: Path) -> bool | None:
+    """Whether the unit is what would be written now; None where the project cannot be read for that."""
+    try:
+        wanted, _ = _wanted(args)
+    except OpenClawError as error:
+        _listing.note(f"whether the unit is up to date cannot be told: {error}")
+        return None
+    return bool(path.read_text("utf-8", "replace") == keeper.text(wanted, keeper.version()))
 
 
 def _rows(found: dict[str, object]) -> Iterator[str]:
