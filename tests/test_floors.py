@@ -14,7 +14,7 @@ PACKAGE = Path(openclaw.__file__).parent
 FLOORS: dict[int, set[str]] = {
     0: {
         "words", "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
-        "note", "commands", "asking", "secrecy", "audit", "storing", "abilities",
+        "note", "commands", "asking", "secrecy", "audit", "storing", "abilities", "logbook", "tracing",
     },
     1: {"permissions", "schedule", "signature", "script", "moments", "listeners"},
     2: {"manifest", "bundle", "timetable"},
@@ -27,7 +27,7 @@ FLOORS: dict[int, set[str]] = {
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {
         "cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "reading", "lastgood",
-        "restarts", "applying", "succession", "retiring", "presence", "pending", "parts", "scenarios",
+        "restarts", "applying", "succession", "retiring", "presence", "pending", "parts", "scenarios", "logwriting",
     },
 }  # fmt: skip
 
