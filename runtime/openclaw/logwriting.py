@@ -32,10 +32,20 @@ _Waiting: TypeAlias = "dict[str, Any] | Callable[[], object]"
 
 
 class Logbook(logging.Handler):
-    def __init__(self, folder: Path, clock: Clock, *, largest: int = LARGEST, kept: int = KEPT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        largest: int = LARGEST,
+        kept: int = KEPT,
+        files: Files | None = None,
+        most: int = MOST,
+    ) -> None:
         super().__init__(logging.INFO)
         self._clock = clock
-        self._files = Files(folder, largest, kept)
+        self._most = most
+        self._files = files or Files(folder, largest, kept)
         self._waiting: SimpleQueue[_Waiting] = SimpleQueue()
         self._missed = 0  # lines
         self._counting = threading.Lock()
@@ -73,7 +83,7 @@ class Logbook(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name == __name__:
             return
-        if self._waiting.qsize() >= MOST:
+        if self._waiting.qsize() >= self._most:
             self._count(1)
             return
         self._waiting.put(logbook.entry(record, self._clock.now(), tracing.current()))

@@ -25,16 +25,17 @@ def traced() -> None:
     """Registers a provider, where one is wanted and there is none."""
     names = wanted(os.environ)
     if names and tracing.tracer() is None:
-        try:
-            _register(names)
-        except (ImportError, LookupError) as error:
-            print(
-                f"openclaw: no spans are sent: {EXPORTER} or an endpoint is set, but {error}; "
-                "pip install 'openclaw-runtime[otel]'",
-                file=sys.stderr,
-            )
-        except Exception as error:  # a variable that the SDK makes nothing of, for example
-            print(f"openclaw: no spans are sent: OpenTelemetry does not start ({error})", file=sys.stderr)
+        register(names)
+
+
+def register(names: tuple[str, ...]) -> None:
+    """A provider that sends to these exporters; where there can be none that is said."""
+    try:
+        _register(names)
+    except (ImportError, LookupError) as error:
+        print(f"openclaw: no spans are sent: {error}; pip install 'openclaw-runtime[otel]'", file=sys.stderr)
+    except Exception as error:  # a variable that the SDK makes nothing of, for example
+        print(f"openclaw: no spans are sent: OpenTelemetry does not start ({error})", file=sys.stderr)
 
 
 def wanted(environment: Any) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import select
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -80,8 +81,9 @@ def _left(milliseconds: int) -> bool:
 
 
 def _nothing(folder: Path) -> str:
-    if any(Reader(folder).lines()):
-        return "no line of the log is of that kind"
+    with closing(Reader(folder)) as reader:
+        if any(reader.lines()):
+            return "no line of the log is of that kind"
     return f"nothing is logged in {folder}: a runtime on this state folder writes there from its start on"
 
 
