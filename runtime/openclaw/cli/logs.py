@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -62,7 +63,7 @@ def _last(shown: _Shown, reader: Reader, args: argparse.Namespace) -> Iterable[L
     most = args.lines
     if most is None and args.since is None and args.until is None:
         most = _SHOWN
-    found = shown.wanted([*reader.lines()] if most is None else reader.lines())
+    found = shown.wanted(reader.lines() if args.follow else chain(reader.lines(), reader.rest()))
     return found if most is None else deque(found, maxlen=most)
 
 
