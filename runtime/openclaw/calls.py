@@ -190,7 +190,7 @@ class Calls:
                 became = self._became.get(call.id, became)
                 span.note(openclaw__decision=became[0])
                 if result.is_error:
-                    span.failed(became[1] or "not_run")
+                    span.failed({"": "not_run", "cut off": "timeout"}.get(became[1], became[1]))
             finally:
                 self._log(name, call.id, self._became.pop(call.id, became), self._bench.clock.monotonic() - began)
         return result
