@@ -26,6 +26,7 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 PLACES = ("agent", "session", "channel", "message", "heartbeat")  # where a line belongs, as far as that is known
 LONGEST = 8_000  # characters of a line's text
 LONGEST_ERROR = 32_000  # of its traceback, whose end is kept
+_SAFE = frozenset({"at", "level", "logger", "event"})  # made of our own words alone
 _PART = re.compile(r"openclaw-([0-9]{6,})\.jsonl")
 _OURS = frozenset({"at", "level", "logger", "event", "text", "error", "trace", *PLACES})
 _HERE: ContextVar[Mapping[str, str]] = ContextVar("openclaw_place", default={})  # noqa: B039 - never changed
@@ -74,7 +75,7 @@ def entry(record: logging.LogRecord, at: datetime, trace: str = "") -> dict[str,
 
 def line(entry: Mapping[str, Any]) -> bytes:
     """The entry as one line, its end included, with no secret and nothing empty in it."""
-    told = {key: SECRETS.mask_all(value) for key, value in entry.items() if value != ""}
+    told = {key: value if key in _SAFE else SECRETS.mask_all(value) for key, value in entry.items() if value != ""}
     told["text"] = told.get("text", "")[:LONGEST]
     if "error" in told:
         told["error"] = told["error"][-LONGEST_ERROR:]

@@ -24,16 +24,15 @@ if TYPE_CHECKING:
     from openclaw.ports import Completed, Request
 
 OTHER = "_OTHER"  # the conventions' word for an error that has none of its own
-_PROVIDER = "OTEL_PYTHON_TRACER_PROVIDER"  # by which the API itself is told to load one
 _MODULE = "opentelemetry.trace"
+_NAMED = os.environ.get("OTEL_PYTHON_TRACER_PROVIDER", "")  # which one the API itself is told to load
 _broken: set[str] = set()  # providers that were named and cannot be loaded
 
 
 def tracer() -> Tracer | None:
     """None where nobody has registered a provider: then nobody would see a span."""
     module: Any = sys.modules.get(_MODULE)
-    named = os.environ.get(_PROVIDER, "")
-    if named in _broken or (module is None and not named):
+    if (module is None and not _NAMED) or _NAMED in _broken:
         return None
     try:
         if module is None:
@@ -46,7 +45,7 @@ def tracer() -> Tracer | None:
     except AttributeError:  # another thread is importing it at this moment
         return None
     except Exception:
-        _broken.add(named)
+        _broken.add(_NAMED)
         return None
 
 
@@ -70,7 +69,7 @@ class Span:
         """`gen_ai__tool__name` is `gen_ai.tool.name`."""
         if self._recorded is not None:
             with suppress(Exception):
-                self._recorded.set_attributes(_named(attributes))
+                self._recorded.set_attributes(_attributes(attributes))
 
     def used(self, usage: Usage) -> None:
         """Of tokens; what was read from and written to a cache is input, too."""
@@ -106,7 +105,7 @@ def span(name: str, *, outside: bool = False, **attributes: Any) -> Iterator[Spa
 
     kind = trace.SpanKind.CLIENT if outside else trace.SpanKind.INTERNAL
     try:
-        recorded = found.start_span(name, kind=kind, attributes=_named(attributes))
+        recorded = found.start_span(name, kind=kind, attributes=_attributes(attributes))
     except Exception:  # a fault of the provider's
         yield _NONE
         return
@@ -145,5 +144,5 @@ async def _chat(provider: str, request: Request, answer: Coroutine[Any, Any, Com
         return done
 
 
-def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {key.replace("__", "."): value for key, value in attributes.items() if value is not None and value != ""}
