@@ -124,7 +124,10 @@ def test_where_there_is_nothing_that_is_said(state: Path, capsys: pytest.Capture
     assert logs(state, capsys, "--agent", "nobody") == (0, [], "openclaw: no line of the log is of that kind\n")
 
 
-@pytest.mark.parametrize("options", [["--since", "soon"], ["-n", "-1"], ["--level", "loud"], ["--until", "10"]])
+@pytest.mark.parametrize(
+    "options",
+    [["--since", "soon"], ["-n", "-1"], ["--level", "loud"], ["--until", "10"], ["--since", "0001-01-01T00:00+14:00"]],
+)
 def test_what_makes_no_sense_is_refused(state: Path, capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
     assert logs(state, capsys, *options)[0] == 2
 

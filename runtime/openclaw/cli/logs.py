@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from openclaw.cli import _listing, spoken
+from openclaw.errors import StateError
 from openclaw.logbook import LEVELS, PLACES, Reader, parsed
 
 _SHOWN = 100  # lines, where nothing else is asked for
@@ -51,6 +52,9 @@ def run(args: argparse.Namespace) -> int:
         shown.show(_last(shown, reader, args))
         if args.follow:
             _follow(shown, reader, folder)
+    except PermissionError as error:
+        cure = "only the user of the runtime may read it"
+        raise StateError(f"{error.filename} cannot be read: {cure}") from error
     finally:
         reader.close()
         shown.tell_damage()
@@ -63,8 +67,12 @@ def _last(shown: _Shown, reader: Reader, args: argparse.Namespace) -> Iterable[L
     most = args.lines
     if most is None and args.since is None and args.until is None:
         most = _SHOWN
-    found = shown.wanted(reader.lines() if args.follow else chain(reader.lines(), reader.rest()))
-    return found if most is None else deque(found, maxlen=most)
+    lines = reader.lines() if args.follow else chain(reader.lines(), reader.rest())
+    if most is None:
+        return shown.wanted(lines)
+    if not shown.chooses:  # then only what is shown need be understood
+        return shown.wanted(deque(lines, maxlen=most))
+    return deque(shown.wanted(lines), maxlen=most)
 
 
 def _follow(shown: _Shown, reader: Reader, folder: Path) -> None:
@@ -96,8 +104,12 @@ class _Shown:
         self._args = args
         self._damaged = 0
         self._level = LEVELS.index(args.level) if args.level else 0
-        self._since, self._until = (f"{at:%Y-%m-%dT%H:%M:%S.%f}"[:-3] if at else "" for at in (args.since, args.until))
+        self._since, self._until = args.since or "", args.until or ""
         self._sought = (args.grep or "").casefold()
+        self._places = [
+            (name, at) for name in ("agent", "session", "channel") if (at := getattr(args, name)) is not None
+        ]
+        self.chooses = bool(self._level or self._since or self._until or self._places or self._sought)
         self._color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def wanted(self, lines: Iterable[bytes]) -> Iterator[Line]:
@@ -113,8 +125,7 @@ class _Shown:
             return False
         if self._until and found["at"].rstrip("Z") > self._until:
             return False
-        asked = ((name, getattr(self._args, name)) for name in ("agent", "session", "channel"))
-        if any(value is not None and found.get(name) != value for name, value in asked):
+        if any(found.get(name) != place for name, place in self._places):
             return False
         return not self._sought or any(self._sought in str(value).casefold() for value in found.values())
 
@@ -132,11 +143,11 @@ class _Shown:
         level = found["level"]
         where = next((found[name] for name in ("session", "heartbeat", "agent", "channel") if found.get(name)), "-")
         head, *more = str(found["text"]).split("\n")
-        when, grade, place = self._in(_local(found["at"]), "2"), self._in(f"{level:<8}", _COLOURS.get(level, "")), where
-        yield f"{when} {grade} {self._in(_listing.quote_line(str(place)), '36')}  {_listing.quote_line(head)}"
+        when, grade = self._in(_local(found["at"]), "2"), self._in(f"{level:<8}", _COLOURS.get(level, ""))
+        yield f"{when} {grade} {self._in(_quoted(str(where)), '36')}  {_quoted(head)}"
         for line in [*more, *str(found.get("error", "")).split("\n")]:
             if line.strip():
-                yield f"    {_listing.quote_line(line)}"
+                yield f"    {_quoted(line)}"
 
     def _in(self, text: str, color: str) -> str:
         return f"\x1b[{color}m{text}\x1b[0m" if self._color and color else text
@@ -146,6 +157,10 @@ class _Shown:
             _listing.note(f"{self._damaged:,} damaged line{'s'[: self._damaged != 1]} passed over")
 
 
+def _quoted(text: str) -> str:
+    return text if text.isprintable() else _listing.quote_line(text)
+
+
 def _local(at: str) -> str:
     try:
         return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3]
@@ -153,21 +168,24 @@ def _local(at: str) -> str:
         return _listing.quote_line(at)
 
 
-def _time(text: str) -> datetime:
+def _time(text: str) -> str:
+    """As the lines have it, so that both can be compared as they are written."""
+    try:
+        return _moment(text).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):
+        cure = "write how long ago, as 10m or 2h, or a time such as 2026-03-28T12:00"
+        raise argparse.ArgumentTypeError(f"`{text}` is no time; {cure}") from None
+
+
+def _moment(text: str) -> datetime:
     """In UTC."""
     from openclaw.moments import duration
 
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        pass
-    else:
-        return found.astimezone(UTC)
-    try:
         return datetime.now(UTC) - duration(text)
-    except (ValueError, OverflowError):
-        cure = "write how long ago, as 10m or 2h, or a time such as 2026-03-28T12:00"
-        raise argparse.ArgumentTypeError(f"`{text}` is no time; {cure}") from None
+    return found.astimezone(UTC)
 
 
 def _count(text: str) -> int:
