@@ -18,7 +18,10 @@ FLOORS: dict[int, set[str]] = {
     },
     1: {"permissions", "schedule", "signature", "script", "moments", "listeners"},
     2: {"manifest", "bundle", "timetable"},
-    3: {"router", "plan", "prompt", "transcript", "plain", "essentials", "tighter", "shrinking", "attempts", "lapsing"},
+    3: {
+        "router", "plan", "prompt", "transcript", "plain", "essentials", "tighter", "shrinking", "attempts", "lapsing",
+        "outcomes",
+    },
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
         "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "idling",

@@ -11,13 +11,12 @@ import asyncio
 import functools
 import json
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from openclaw import logbook, tracing
 from openclaw.approvals import Approvals
 from openclaw.clock import Clock, Waits
 from openclaw.errors import DiskFull, StorageFailed, ToolError
@@ -36,6 +35,7 @@ from openclaw.messages import (
     ToolStarted,
     quote_line,
 )
+from openclaw.outcomes import UNKNOWN, Outcomes
 from openclaw.permissions import record
 from openclaw.permissions.binding import bind
 from openclaw.permissions.decide import Attempt, Decision, Effect, decide, unasked
@@ -49,7 +49,6 @@ from openclaw.transcript import Transcript
 log = logging.getLogger(__name__)
 
 GRACE = 30.0  # seconds a tool gets beyond its own timeout before it is cut off from outside
-UNKNOWN = "unknown"  # what a tool is called in logs and spans that a model made up
 REMEMBERED = "remembered"  # an answer that was given for ever before
 
 
@@ -115,14 +114,15 @@ class Calls:
         self._listed = listed
         self._asking = asyncio.Lock()  # one question at a time
         self._waits = waits or Waits(bench.clock)
-        self._became: dict[str, tuple[str, str]] = {}  # by the call's id: the decision, and what came of it
+        self._outcomes = Outcomes(scene.agent.id, scene.session, bench.clock)
 
     async def perform(self, call: ToolCall, begin: Begin) -> ToolResult:
         """The call's one result. `begin` is awaited after the decision and before the effect."""
         started = self._bench.clock.monotonic()
         self._tell(ToolStarted(call, line(call)))
         try:
-            result = await self._told(call, self._perform(call, begin))
+            name = call.name if call.name in self._specs else UNKNOWN
+            result = await self._outcomes.told(name, call.id, self._perform(call, begin))
         except (asyncio.CancelledError, StorageFailed):
             raise
         except DiskFull as error:  # that it was agreed to could not be noted; its intent would have been waited for
@@ -146,7 +146,7 @@ class Calls:
     async def check(self, call: ToolCall, secrets: tuple[str, ...] = ()) -> ToolResult:
         """A call that no model made and nobody is asked about: what is not allowed as it stands does not run.
         `secrets` are of its input, and are in nothing that comes of it."""
-        result = await self._told(call, self._checked(call, secrets))
+        result = await self._outcomes.told(call.name, call.id, self._checked(call, secrets))
         plain = None if result.plain is None else masked(result.plain, secrets)
         return replace(result, text=masked(result.text, secrets), plain=plain)
 
@@ -170,42 +170,6 @@ class Calls:
         except Exception as error:  # its words may quote the input
             log.error("the check %s failed: %s", call.name, type(error).__name__, exc_info=not secrets)
             return ToolResult(f"it failed inside the runtime: {type(error).__name__}", is_error=True)
-
-    async def _told(self, call: ToolCall, made: Coroutine[Any, Any, ToolResult]) -> ToolResult:
-        """The call's result, with a span around it and a line of the log behind it: what was decided, how it ended, how
-        long that took with whoever was asked. None of what it was given or gave."""
-        began, became = self._bench.clock.monotonic(), ("", "")
-        name = call.name if call.name in self._specs else UNKNOWN
-        with tracing.span(
-            f"execute_tool {name}",
-            gen_ai__operation__name="execute_tool",
-            gen_ai__tool__name=name,
-            gen_ai__tool__call__id=call.id,
-            gen_ai__tool__type="function",
-            gen_ai__agent__id=self._scene.agent.id,
-            gen_ai__conversation__id=self._scene.session,
-        ) as span:
-            try:
-                result = await made
-                became = self._became.get(call.id, became)
-                span.note(openclaw__decision=became[0])
-                if result.is_error:
-                    span.failed({"": "not_run", "cut off": "timeout"}.get(became[1], became[1]))
-            finally:
-                self._log(name, call.id, self._became.pop(call.id, became), self._bench.clock.monotonic() - began)
-        return result
-
-    def _log(self, tool: str, call: str, became: tuple[str, str], seconds: float) -> None:
-        decision, outcome = became[0] or "not decided", became[1] or "not run"
-        facts = logbook.event(
-            "tool called",
-            tool=tool,
-            call=call,
-            decision=decision,
-            outcome=outcome,
-            seconds=round(seconds, 3),
-        )
-        log.info("tool %s: %s, %s after %.2f s", tool, decision, outcome, seconds, extra=facts)
 
     def _unallowed(self, attempt: Attempt, decision: Decision, id: str) -> ToolResult:
         why = f"it is not allowed without asking ({decision.reason})"
@@ -382,7 +346,7 @@ class Calls:
         if asked is not None:
             found["approval"] = {"id": asked.id, "approvers": list(asked.approvers)}
         who = record.call(attempt, self._scene.session, id)
-        self._became[id] = (found["decision"] if agreed is None else f"{found['decision']} ({agreed.answer})", "")
+        self._outcomes.decided(id, found["decision"], agreed.answer if agreed else "")
         self._note("decided" if asked is None else "asked", {**who, **found})
 
     def _unmade(self, call: ToolCall, why: str) -> ToolResult:
@@ -393,7 +357,7 @@ class Calls:
 
     def _note_ran(self, attempt: Attempt, id: str, began: float, outcome: str, size: int = 0) -> None:
         seconds = round(self._bench.clock.monotonic() - began, 3)
-        self._became[id] = (self._became.get(id, ("", ""))[0], outcome)
+        self._outcomes.ran(id, outcome)
         who = record.call(attempt, self._scene.session, id)
         self._note("ran", {**who, "outcome": outcome, "seconds": seconds, "characters": size})
 
