@@ -6,7 +6,9 @@ import asyncio
 import errno
 import json
 import logging
+import os
 import stat
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -249,3 +251,22 @@ def test_ours_are_told_from_info_on_and_others_from_warnings_on(tmp_path: Path) 
         log.debug("no")
         log.info("yes")
     assert [line["text"] for line in lines(tmp_path)] == ["yes", "yes"]
+
+
+def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may mount a small file system")
+    try:
+        with written(tmp_path) as book:
+            for number in range(60):
+                log.warning("line %d %s", number, "x" * 2000)
+                book.flush()
+            assert 10 < len(lines(tmp_path)) < 40
+            (tmp_path / logbook.NAME).rename(tmp_path / "elsewhere.jsonl")
+            (tmp_path / "elsewhere.jsonl").unlink()
+            log.warning("room")
+            book.flush()
+            assert [line["text"].split()[-1] for line in lines(tmp_path)] == ["once", "room"]
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
