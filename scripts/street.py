@@ -19,11 +19,14 @@ WIDTH = 92
 FLOORS: dict[int, set[str]] = {
     0: {
         "words", "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
-        "commands", "asking", "secrecy", "audit", "storing", "abilities",
+        "commands", "asking", "secrecy", "audit", "storing", "abilities", "logbook", "tracing",
     },
     1: {"permissions", "schedule", "signature", "script", "moments", "listeners"},
     2: {"manifest", "bundle", "timetable"},
-    3: {"router", "plan", "prompt", "transcript", "plain", "essentials", "tighter", "shrinking", "attempts", "lapsing"},
+    3: {
+        "router", "plan", "prompt", "transcript", "plain", "essentials", "tighter", "shrinking", "attempts", "lapsing",
+        "outcomes",
+    },
     4: {
         "sessions", "turn", "calls", "compaction", "approvals", "heartbeats", "supervisor", "watch", "control",
         "adapters", "delivery", "pairing", "health", "tally", "reminders", "fallback", "shortening", "idling",
@@ -32,7 +35,7 @@ FLOORS: dict[int, set[str]] = {
     5: {"channels", "providers", "tools", "stores", "doorbells"},
     6: {
         "cli", "app", "answering", "desk", "at_once", "intake", "runners", "project", "reload", "reading", "lastgood",
-        "restarts", "applying", "succession", "retiring", "presence", "pending", "parts", "scenarios",
+        "restarts", "applying", "succession", "retiring", "presence", "pending", "parts", "scenarios", "logwriting",
     },
 }  # fmt: skip
 

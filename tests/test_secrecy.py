@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from doubles.counter import Counting
 from doubles.house import AGENT, Program, lived, project, until
 from doubles.messages_server import HttpError, MessagesServer, Reply, text, tool
-from openclaw import audit, output
+from openclaw import audit, logbook, output
 from openclaw.app import App
 from openclaw.clock import SystemClock
 from openclaw.messages import Call, ToolCall, ToolResult, ToolStarted
@@ -422,6 +422,7 @@ def test_no_value_of_any_secret_leaves_the_whole_runtime(
     asyncio.run(whole())
     texts = {"answers": "\n".join(seen), "log": caplog.text, "audit": json.dumps(list(audit.records(state / "logs")))}
     texts |= {path.name: content.decode("utf-8", "replace") for path, content in everything(state / "sessions")}
+    texts["log's file"] = (state / "logs" / logbook.NAME).read_text("utf-8")
     texts["requests"] = json.dumps([request.body for request in model.requests])
     texts["environment"] = (state / "workspace/environment.txt").read_text()
     assert all(texts.values()) and "PATH=" in texts["environment"]

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
+from openclaw import __version__, logbook
 from openclaw.answering import Answering, House
 from openclaw.applying import Applying
 from openclaw.approvals import Approvals
@@ -32,6 +33,7 @@ from openclaw.idling import Idling
 from openclaw.intake import Intake, Wiring
 from openclaw.lasterror import LastError
 from openclaw.lastgood import keep
+from openclaw.logwriting import Logbook
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import reachable
 from openclaw.manifest.snapshot import Snapshot
@@ -121,6 +123,10 @@ class App:
         self.store: Store = self.space.over(kind("stores", "files")(str(self.options.state), self.clock))
         stack.push_async_callback(self.store.close)
         await self.store.open()  # which holds the lock: nobody else runs here
+        if "logs" not in self.parts.without:
+            written = Logbook(self.house.state / "logs", self.clock)
+            stack.callback(written.close)
+            written.open()
         self.left = await asyncio.to_thread(end_left, self.house.state)
         self.reminders = Reminders(self.store.marks, self.clock, self._snapshot)
         memory = self.memory = memories_at(self.house.state, self.clock)
@@ -248,6 +254,7 @@ class App:
         """Serves until `stopping` is set or the person at the terminal leaves; then ends in good order."""
         sys.setswitchinterval(SWITCH)
         self.desk.started = self.clock.monotonic()
+        self._log_start()
         await self.sessions.open()
         for name, runner in self._tasks().items():
             self.runners.start(name, runner)
@@ -260,8 +267,25 @@ class App:
             await self.runners.end()
             await self.reload.close()
             await self.intake.close()
+            self._log_end()
         if self.failure is not None:
             raise self.failure
+
+    def _log_start(self) -> None:
+        snapshot = self._snapshot()
+        facts = logbook.event("started", version=__version__, pid=os.getpid(), demo=self.demo)
+        log.info("OpenClaw %s starts with %d agents", __version__, len(snapshot.agents), extra=facts)
+        for notice in self.notices:
+            log.warning("%s", notice, extra=logbook.aside("notice"))
+
+    def _log_end(self) -> None:
+        seconds, error = self.clock.monotonic() - self.desk.started, self.failure
+        fault = type(error).__name__ if error else ""
+        facts = logbook.aside("stopped", seconds=round(seconds, 3), fault=fault)
+        if error is None:
+            log.info("the runtime ends after %.0f s", seconds, extra=facts)
+        else:
+            log.error("the runtime ends after %.0f s: %s", seconds, error, extra=facts)
 
     def _tasks(self) -> dict[str, Runner]:
         tasks: dict[str, Runner] = {

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
+from openclaw import logbook
 from openclaw.clock import Clock
 from openclaw.errors import ApprovalError, DiskFull, StateTooNew
 from openclaw.messages import Address, Answer, Approval, Asked, Settled, Step
@@ -168,6 +169,7 @@ class Approvals:
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     def _tell(self, approval: Approval, event: Asked | Settled) -> None:
+        self._log(approval, event)
         for channel, watcher in [*self._listeners]:
             if not _concerns(approval, channel):
                 continue
@@ -175,6 +177,15 @@ class Approvals:
                 watcher(event)
             except Exception:
                 log.exception("telling %s of approval %s failed", channel, approval.id)
+
+    def _log(self, approval: Approval, event: Asked | Settled) -> None:
+        id, tool, asked = approval.id, approval.tool, isinstance(event, Asked)
+        became = "" if isinstance(event, Asked) else event.answer
+        by = self.answered_by(approval) if became in ("allow-once", "allow-always", "deny") else ""
+        kind = "approval asked" if asked else "approval settled"
+        facts = logbook.event(kind, approval=id, tool=tool, outcome=became, by=by)
+        words = "asked" if asked else f"{became} by {by}" if by else became
+        log.info("approval %s of %s: %s", id, tool, words, extra=facts)
 
     def pending(self) -> list[Approval]:
         """Open questions, oldest first."""

@@ -35,6 +35,7 @@ from openclaw.messages import (
     ToolStarted,
     quote_line,
 )
+from openclaw.outcomes import UNKNOWN, Outcomes
 from openclaw.permissions import record
 from openclaw.permissions.binding import bind
 from openclaw.permissions.decide import Attempt, Decision, Effect, decide, unasked
@@ -113,13 +114,15 @@ class Calls:
         self._listed = listed
         self._asking = asyncio.Lock()  # one question at a time
         self._waits = waits or Waits(bench.clock)
+        self._outcomes = Outcomes(scene.agent.id, scene.session, bench.clock)
 
     async def perform(self, call: ToolCall, begin: Begin) -> ToolResult:
         """The call's one result. `begin` is awaited after the decision and before the effect."""
         started = self._bench.clock.monotonic()
         self._tell(ToolStarted(call, line(call)))
         try:
-            result = await self._perform(call, begin)
+            name = call.name if call.name in self._specs else UNKNOWN
+            result = await self._outcomes.told(name, call.id, self._perform(call, begin))
         except (asyncio.CancelledError, StorageFailed):
             raise
         except DiskFull as error:  # that it was agreed to could not be noted; its intent would have been waited for
@@ -143,7 +146,7 @@ class Calls:
     async def check(self, call: ToolCall, secrets: tuple[str, ...] = ()) -> ToolResult:
         """A call that no model made and nobody is asked about: what is not allowed as it stands does not run.
         `secrets` are of its input, and are in nothing that comes of it."""
-        result = await self._checked(call, secrets)
+        result = await self._outcomes.told(call.name, call.id, self._checked(call, secrets))
         plain = None if result.plain is None else masked(result.plain, secrets)
         return replace(result, text=masked(result.text, secrets), plain=plain)
 
@@ -343,6 +346,7 @@ class Calls:
         if asked is not None:
             found["approval"] = {"id": asked.id, "approvers": list(asked.approvers)}
         who = record.call(attempt, self._scene.session, id)
+        self._outcomes.decided(id, found["decision"], agreed.answer if agreed else "")
         self._note("decided" if asked is None else "asked", {**who, **found})
 
     def _unmade(self, call: ToolCall, why: str) -> ToolResult:
@@ -353,6 +357,7 @@ class Calls:
 
     def _note_ran(self, attempt: Attempt, id: str, began: float, outcome: str, size: int = 0) -> None:
         seconds = round(self._bench.clock.monotonic() - began, 3)
+        self._outcomes.ran(id, outcome)
         who = record.call(attempt, self._scene.session, id)
         self._note("ran", {**who, "outcome": outcome, "seconds": seconds, "characters": size})
 

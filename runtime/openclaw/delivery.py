@@ -13,8 +13,9 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from openclaw import logbook
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError
 from openclaw.messages import Address
@@ -131,7 +132,8 @@ class Delivery:
         return self._clock.now() - outgoing.since > LONGEST
 
     async def _too_late(self, outgoing: Outgoing) -> None:
-        log.error("the reply %s to %s waited too long and was given up", outgoing.id, outgoing.reply.place)
+        told = self._told("delivery failed", outgoing)
+        log.error("the reply %s to %s waited too long and was given up", outgoing.id, outgoing.reply.place, extra=told)
         await self._outbox.sent(outgoing.id, dead=True)
 
     async def _wait(self, grown: asyncio.Event, until: float | None) -> None:
@@ -200,14 +202,23 @@ class Delivery:
             self.told(session)
         return None
 
+    @staticmethod
+    def _told(event: str, outgoing: Outgoing, **facts: float) -> dict[str, Any]:
+        reply = outgoing.reply
+        where = {"agent": reply.agent, "session": reply.session, "channel": reply.to.channel}
+        return logbook.event(event, reply=outgoing.id, tries=outgoing.tries, **where, **facts)
+
     async def _failed(self, outgoing: Outgoing, error: DeliveryError) -> float | None:
         if error.final or self._late(outgoing):
-            log.error("the reply %s to %s could not be delivered: %s", outgoing.id, outgoing.reply.place, error)
+            told = self._told("delivery failed", outgoing)
+            place = outgoing.reply.place
+            log.error("the reply %s to %s could not be delivered: %s", outgoing.id, place, error, extra=told)
             await self._outbox.sent(outgoing.id, dead=True)
             return None
         ladder = PAUSES[min(outgoing.tries, len(PAUSES) - 1)]
         pause = ladder if error.retry_after is None else max(error.retry_after, SHORTEST)
         level = logging.WARNING if error.retry_after is None and outgoing.tries < len(PAUSES) else logging.INFO
-        log.log(level, "delivering to %s failed, again in %g s: %s", outgoing.reply.place, pause, error)
+        told = self._told("delivery retried", outgoing, seconds=pause)
+        log.log(level, "delivering to %s failed, again in %g s: %s", outgoing.reply.place, pause, error, extra=told)
         await self._outbox.retry(outgoing.id, pause, begun=error.begun or outgoing.reply.repeated)
         return pause

@@ -9,6 +9,7 @@ answer is the caller's.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from openclaw.errors import ProviderError
 from openclaw.messages import Retrying, TextDelta, ThinkingDelta, Usage, Waiting
 from openclaw.ports import Alive, Completed, Provider, Request, Watcher
 from openclaw.prompt import Voice
+from openclaw.tracing import chat
+
+log = logging.getLogger(__name__)
 
 BACKOFF = (1.0, 4.0, 15.0)  # seconds between attempts
 HASTE = (1.0, 4.0)  # the same where another model can be asked
@@ -136,6 +140,7 @@ class Models:
                     self._cooling.failed(voice, error)
                 fault = error if fault is None or voice is self.own else fault
                 if others:
+                    log.info("model %s: %s; %s is asked instead", voice.alias, error, others[0].alias)
                     self._tell(Retrying(f"{error}; asking `{others[0].alias}` instead", 0.0))
             else:
                 self._cooling.answered(voice)
@@ -155,6 +160,7 @@ class Models:
                 if hasty and self._clock.monotonic() - began > PATIENCE:
                     raise
                 wait = self._cooling.jittered(wait)
+                log.info("model %s: %s; it is asked again in %.1f s", voice.alias, error, wait)
                 self._tell(Retrying(str(error), wait))
             await self._clock.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -164,7 +170,7 @@ class Models:
         it is given up: a model that thinks or writes a call is at work, and only seems to be silent."""
         now = self._clock.monotonic()
         heard = _Hearing(now, now)
-        hearing, told = asyncio.ensure_future(self._hear(voice, request, heard)), 0.0
+        hearing, told = asyncio.ensure_future(chat(voice.provider, request, self._hear(voice, request, heard))), 0.0
         try:
             while True:
                 now = self._clock.monotonic()

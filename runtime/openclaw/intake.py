@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from openclaw import adapters
+from openclaw import adapters, logbook
 from openclaw.answering import House
 from openclaw.clock import Clock
 from openclaw.delivery import Delivery
@@ -219,8 +219,15 @@ class Intake:
         """`after`: set once those are gone that cannot be at work at the same time. `apart`: set once all before it
         hand nothing over any more but their own shares."""
         channel = self._channels[key]
-        self._runners.start(f"channel {key}", lambda: self._channel(key, channel, after))
-        self._runners.start(f"delivery to {key}", lambda: self._deliver(key, channel, (*after, *apart)))
+        self._runners.start(f"channel {key}", lambda: self._known(key, self._channel(key, channel, after)))
+        delivering = (*after, *apart)
+        self._runners.start(f"delivery to {key}", lambda: self._known(key, self._deliver(key, channel, delivering)))
+
+    @staticmethod
+    async def _known(key: str, run: Coroutine[Any, Any, None]) -> None:
+        """The same; whatever it logs is of this channel."""
+        with logbook.about(channel=key):
+            await run
 
     async def _deliver(self, key: str, channel: Channel, after: Sequence[asyncio.Event]) -> None:
         for event in after:

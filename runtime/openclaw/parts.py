@@ -41,7 +41,7 @@ class Parts:
     kind: Kinds = adapters.kind
     read: Reader = read
     chance: Chance = CHANCE
-    without: frozenset[str] = frozenset()  # names of tasks that take no part, as those that need a real socket
+    without: frozenset[str] = frozenset()  # what takes no part: tasks by their names, as one that needs a real socket
     facts: Facts | None = None  # what decisions are told of the machine; None: what it is, tried out
     attended: Callable[[], bool] | None = None  # whether somebody sits at the terminal; None: whoever asks looks
 

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from openclaw import shrinking
+from openclaw import logbook, shrinking
 from openclaw.attempts import Attempt, Counts, Outcome, concealed, errors_of, hidden
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, OpenClawError, StorageFailed
@@ -397,7 +397,8 @@ def _fault(error: Exception, words: str) -> str:
 def _log(attempt: Attempt, again: bool, mended: bool) -> None:
     """`again`: it says what the one before it said; `mended`: disk and running differed before it. `told`: a terminal
     that shows the attempt itself need not show these lines, too."""
-    told = {"told": "reload"}
+    facts = logbook.event(f"reload {attempt.outcome}", number=attempt.number, trigger=attempt.trigger)
+    told = {"told": "reload", **facts}
     match attempt.outcome:
         case "unchanged":
             asked = attempt.trigger in PEOPLES or mended

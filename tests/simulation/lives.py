@@ -33,7 +33,7 @@ from simulation.projects import BROKEN, Shelf
 from simulation.simulated import SimulatedChannel, SimulatedProvider, SimulatedTools
 from simulation.virtual_loop import Hands, PowerCut, Stuck, VirtualClock, VirtualLoop
 
-NO_SOCKETS = frozenset({"control", "watch"})
+NO_SOCKETS = frozenset({"control", "watch", "logs"})
 LONGEST = 6 * 3600.0  # seconds of one life, on its own clock
 MOST_LIVES = 40
 

@@ -106,9 +106,9 @@ def _progress(done: int, of: int) -> None:
 # ── forgetting a person ──────────────────────────────────────────────────────────────────────────
 
 _STAYS = """\
-Not touched: conversations (sessions/, with its archive), messages (runtime.db), the audit (logs/), files in
-workspaces, backups, and what else is kept beside their memories. What others had saved about them is found with
-`openclaw memory search`. A disk may hold what was removed until it needs the room."""
+Not touched: conversations (sessions/, with its archive), messages (runtime.db), the audit and the log (logs/),
+files in workspaces, backups, and what else is kept beside their memories. What others had saved about them is found
+with `openclaw memory search`. A disk may hold what was removed until it needs the room."""
 
 
 def _forget(args: argparse.Namespace, memory: Memory) -> int:

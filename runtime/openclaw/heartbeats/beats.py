@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from openclaw import logbook
 from openclaw.clock import Clock
 from openclaw.errors import DiskFull, OpenClawError, StorageFailed
 from openclaw.heartbeats import posting
@@ -373,7 +374,8 @@ class Heartbeats:
         heartbeat = plan.heartbeat
         message, route = posting.message(heartbeat, instant), posting.route(heartbeat)
         if await self._store.marks.fire(heartbeat.name, instant, message, route):
-            log.info("heartbeat %s runs for %s", heartbeat.name, instant.isoformat())
+            extra = logbook.event("heartbeat fired", heartbeat=heartbeat.name)
+            log.info("heartbeat %s runs for %s", heartbeat.name, instant.isoformat(), extra=extra)
             self._ring(route.session)
         plan.dealt(instant)
 
@@ -387,12 +389,15 @@ class Heartbeats:
         for instant in instants:
             await marks.skip(name, instant, MISSED, missed=True)
         if number := len(instants) + (earlier.number if earlier else 0):
-            log.warning("heartbeat %s missed %d of its times", name, number)
+            extra = logbook.event("heartbeat missed", heartbeat=name, times=number)
+            log.warning("heartbeat %s missed %d of its times", name, number, extra=extra)
 
     async def _skip(self, plan: Plan, instants: Sequence[datetime], why: str) -> None:
         for instant in instants:
             if await self._store.marks.skip(plan.heartbeat.name, instant, why):
-                log.warning("heartbeat %s did not run for %s (%s)", plan.heartbeat.name, instant.isoformat(), why)
+                name = plan.heartbeat.name
+                extra = logbook.event("heartbeat skipped", heartbeat=name)
+                log.warning("heartbeat %s did not run for %s (%s)", name, instant.isoformat(), why, extra=extra)
 
     async def _rest(self) -> None:
         upcoming = self._agenda.next()

@@ -35,7 +35,7 @@ from openclaw.stores.volatile import Store
 
 T = TypeVar("T")
 
-WITHOUT: Final = frozenset({"control", "watch", "watchdog"})  # a socket, a folder and services that are not there
+WITHOUT: Final = frozenset({"control", "watch", "watchdog", "logs"})  # what there is none of
 FACTS: Final = Assumed()
 LONGEST_STEP: Final = 86_400.0  # seconds between two looks at the clock, which never jumps here
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from openclaw import commands
+from openclaw import commands, logbook
 from openclaw.clock import Clock
 from openclaw.errors import AgentGone, DiskFull, OpenClawError, QueueFull, StorageFailed
 from openclaw.manifest.snapshot import QUEUE_LIMIT, Agent, Heartbeat, Snapshot
@@ -50,6 +50,7 @@ from openclaw.sessions.running import Answerer, Beats, Running
 from openclaw.sessions.settling import Settling
 from openclaw.sessions.standing import cut_off, standing, together, unbegun
 from openclaw.sessions.taken import Taken
+from openclaw.sessions.telling import Telling, place
 from openclaw.sessions.words import (
     AWAY,
     CUT_OFF,
@@ -235,7 +236,8 @@ class Sessions:
             await taken.give_back()  # while it waits for that it does not count, and holds no place
             return
         try:
-            await self._serve(queued)
+            with logbook.about(**place(queued)):
+                await self._serve(queued)
         finally:
             self._alone.leaves(session)
         self._doorbell.ring(session)
@@ -311,15 +313,17 @@ class Sessions:
         def tell(event: Progress) -> None:
             self._show(running, front, event)
 
-        task = asyncio.create_task(self._answerer(queued, transcript, tell, beside))
-        running = self._running[session] = Running(rows, task)
-        if said_first := notice(rows):
-            tell(TextDelta(said_first))
-        try:
-            reply = await self._outcome(running, transcript)
-        finally:
-            del self._running[session]
-            running.ended.set()
+        with Telling(queued, self._agent(queued), self._snapshot(), self._clock) as telling:
+            task = asyncio.create_task(self._answerer(queued, transcript, tell, beside))
+            running = self._running[session] = Running(rows, task)
+            if said_first := notice(rows):
+                tell(TextDelta(said_first))
+            try:
+                reply = telling.reply = await self._outcome(running, transcript)
+            finally:
+                telling.stopped = running.stopped
+                del self._running[session]
+                running.ended.set()
         if reply is not None:
             reply = replace(reply, text=notice(running.rows) + reply.text)
             await self._settle(running.rows, "failed" if reply.failed else "done", reply, front)
