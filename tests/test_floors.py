@@ -14,7 +14,7 @@ PACKAGE = Path(openclaw.__file__).parent
 FLOORS: dict[int, set[str]] = {
     0: {
         "words", "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
-        "note", "commands", "asking", "secrecy", "audit", "storing", "abilities",
+        "note", "commands", "asking", "secrecy", "audit", "storing", "abilities", "spending",
     },
     1: {"permissions", "schedule", "signature", "script", "moments", "listeners"},
     2: {"manifest", "bundle", "timetable"},

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from openclaw.channels._pipes import for_eyes
 from openclaw.channels._typed import can_ask
 from openclaw.control.places import SOCKET, reachable
-from openclaw.errors import OpenClawError, StateError, UsageError
+from openclaw.errors import OpenClawError, OverBudget, StateError, UsageError
 from openclaw.messages import Progress, TextDelta, ToolCall, ToolFinished, ToolResult, ToolStarted, quote_line
 
 if TYPE_CHECKING:
@@ -195,7 +195,9 @@ def _answer(name: str, content: Json, as_json: bool) -> int:
         print(json.dumps({"event": name, "text": text}, ensure_ascii=False), flush=True)
     else:
         tell(text, sys.stdout if name == "reply" else sys.stderr)
-    return 0 if name == "reply" else 1
+    if name == "reply":
+        return 0
+    return OverBudget.exit_code if content.get("code") == "over_budget" else 1
 
 
 def progress(name: str, content: Json) -> Progress | None:

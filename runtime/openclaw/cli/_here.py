@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from openclaw.channels._typed import can_ask
 from openclaw.cli import INTERRUPTED
 from openclaw.cli._listing import note
-from openclaw.cli.chat import Question, cancel_on_signals
+from openclaw.cli.chat import Question, cancel_on_signals, ended
 from openclaw.cli.heartbeats import said
-from openclaw.errors import CredentialsError, OpenClawError
+from openclaw.errors import OpenClawError
 from openclaw.messages import Finished, Refused, Reply
 from openclaw.ports import Operations, Post
 
@@ -58,8 +58,7 @@ class Once(Question):
         outcome = run["outcome"] if run else "failed" if reply.failed else "answered"
         quiet = str(run["check"] or "it found nothing") if run and outcome == "quiet" else ""
         self.exit_code = said(reply.text, failed=reply.failed, silent=outcome == "silent", quiet=quiet)
-        if reply.fault == "credentials":
-            self.exit_code = CredentialsError.exit_code
+        self.exit_code = ended(bool(self.exit_code), reply.fault)
         waiting = [one["to"] for one in run["deliveries"] if one["state"] == "due"] if run else []
         if waiting:
             note(f"it is delivered to {', '.join(waiting)} when a runtime runs here next")

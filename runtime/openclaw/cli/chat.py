@@ -21,7 +21,7 @@ from openclaw.channels._typed import can_ask
 from openclaw.cli import INTERRUPTED, spoken
 from openclaw.cli._client import ask, decision, refusal, running, tell
 from openclaw.cli._start import start
-from openclaw.errors import CredentialsError, OpenClawError, UsageError
+from openclaw.errors import CredentialsError, OpenClawError, OverBudget, UsageError
 from openclaw.manifest.people import TERMINAL
 from openclaw.messages import (
     Accepted,
@@ -210,11 +210,16 @@ class Question:
                 _line("approval", id=approval.id, lines=approval.lines) if self.as_json else _note(text)
 
     def answer(self, text: str, *, failed: bool = False, fault: str = "") -> None:
-        self.exit_code = CredentialsError.exit_code if fault == "credentials" else int(failed)
+        self.exit_code = ended(failed, fault)
         if self.as_json:
             _line("error" if failed else "reply", text=text)
         else:
             tell(text, sys.stderr if failed else sys.stdout)
+
+
+def ended(failed: bool, fault: str) -> int:
+    """The exit code of a question that came to its end."""
+    return {"credentials": CredentialsError.exit_code, "budget": OverBudget.exit_code}.get(fault, int(failed))
 
 
 def _line(event: str, **values: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from openclaw.cli import _listing
 from openclaw.cli._client import Runtime, running
+from openclaw.spending import cost_words
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
         if receiving := {key: _heard(one) for key, one in found.get("receiving", {}).items()}:
             shown["receiving"] = receiving
         shown |= _edits(found)
+        if spent := {agent: _cost(one) for agent, one in (found.get("spent_today") or {}).items()}:
+            shown["spent_today"] = spent
         if disk := found.get("disk"):
             shown["disk"] = f"full since {disk['since']}; nothing new is taken in" if disk["full"] else "has room"
         for name, value in _rows(shown):
@@ -51,6 +54,12 @@ def _edits(found: Mapping[str, Any]) -> dict[str, Any]:
         "reloads": ", ".join(f"{count} {outcome}" for outcome, count in counted.items()) or None,
         "last_success": found.get("last_success"),
     }
+
+
+def _cost(spent: Mapping[str, Any]) -> str:
+    """What an agent cost today, and what it may."""
+    cost, limit = cost_words(spent["cost_usd"], spent["cost_complete"]), spent["limit_usd"]
+    return cost if limit is None else f"{cost} of ${limit:g}"
 
 
 def _heard(channel: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from openclaw.clock import Clock
 from openclaw.control import words
 from openclaw.control.feed import Feed, Feeds
-from openclaw.control.problems import GONE, Unserved, refused, unserved
+from openclaw.control.problems import GONE, Unserved, failed_turn, refused, unserved
 from openclaw.messages import Accepted, Address, Answered, Message, Refused, Reply, Route, escape
 from openclaw.names import fresh
 from openclaw.ports import Caller, Operations, Post, Settlement
@@ -111,7 +111,7 @@ class Turns:
     async def answer(self, id: str, reply: Reply) -> words.Json:
         """A reply as JSON; raises why there is none."""
         if reply.failed:
-            raise unserved(502, "turn_failed", reply.text)
+            raise unserved(*failed_turn(reply), reply.text)
         usage = words.turn_usage(await self._operations.transcript(reply.session), id)
         return {
             "id": id,
