@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from doubles import warm
-from doubles.house import AGENT, Process, Program, lived, project, until
+from doubles.house import AGENT, CHANNELS, Process, Program, lived, project, until
 from doubles.messages_server import MessagesServer, Reply, text, tool
 from openclaw.clock import SystemClock
 
@@ -22,7 +22,7 @@ PRICED = """\
 default: smart
 models:
   smart: {{id: claude-sonnet-5-5, base_url: "{url}", api_key: test-key, price: {{input: 10000, output: 0}}}}
-  other: {{id: qwen3, base_url: "{url}", api_key: test-key, capabilities: []}}
+  other: {{id: claude-nobody-knows, base_url: "{url}", api_key: test-key, capabilities: []}}
 """
 LIMITED = AGENT + "limits: {usd_per_day: 0.25}\n"
 PLAIN = AGENT.replace("name: Main", "name: Plain").replace("default: true\nmodel: smart", "model: other")
@@ -70,10 +70,12 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(ran.args, ran.returncode, out.decode(), err.decode())
 
 
-def test_a_day_that_has_cost_what_it_may_asks_no_model_until_the_next_one(tmp_path: Path, model: MessagesServer) -> None:
+def test_a_day_that_has_cost_what_it_may_asks_no_model_until_the_next_one(
+    tmp_path: Path, model: MessagesServer
+) -> None:
     root = place(tmp_path / "project", model, **{"agents/main.yaml": LIMITED, "heartbeats.yaml": BEATS})
     clock, state = Calendar(datetime(2026, 11, 28, 10, tzinfo=UTC)), tmp_path / "state"
-    model.script(*[text("Well.") for _ in range(5)])
+    model.say(*[text("Well.") for _ in range(5)])
 
     async def first() -> None:
         async with lived(root, state, clock=clock) as (_, operator):
@@ -84,7 +86,6 @@ def test_a_day_that_has_cost_what_it_may_asks_no_model_until_the_next_one(tmp_pa
             assert "cost $0.3000 today, and $0.25 a day is allowed" in refused.json()["detail"]
             assert "from 2026-11-29 00:00 (UTC)" in refused.json()["detail"]
             begun = (await operator.http.post("/api/heartbeats/dawn/run")).json()
-            await until(lambda: True, "a moment")
             row = await ended(operator, begun["id"])
             assert row["outcome"] == "failed" and "usd_per_day" in row["reply"]
             said = (await operator.say("/usage")).json()["reply"]
@@ -124,7 +125,7 @@ async def ended(operator: Program, id: str) -> dict[str, Any]:
 def test_an_edit_of_the_zone_moves_what_comes_and_nothing_that_was(tmp_path: Path, model: MessagesServer) -> None:
     root = place(tmp_path / "project", model, **{"agents/main.yaml": LIMITED})
     clock = Calendar(datetime(2026, 11, 28, 13, tzinfo=UTC))
-    model.script(*[text("Well.") for _ in range(4)])
+    model.say(*[text("Well.") for _ in range(5)])
 
     async def scene() -> None:
         async with lived(root, tmp_path / "state", clock=clock) as (_, operator):
@@ -140,9 +141,10 @@ def test_an_edit_of_the_zone_moves_what_comes_and_nothing_that_was(tmp_path: Pat
             (root / "heartbeats.yaml").unlink()
             assert (await operator.http.post("/api/reload")).status_code == 200
             assert (await operator.say("hello")).status_code == 402  # that day is as it was
-            lower = LIMITED.replace("0.25", "0.35")
-            (root / "agents/main.yaml").write_text(lower)
+            (root / "agents/main.yaml").write_text(LIMITED.replace("0.25", "0.35"))
             assert (await operator.http.post("/api/reload")).status_code == 200
+            assert (await operator.say("hello")).status_code == 200  # it may cost more by now
+            assert (await operator.say("hello")).status_code == 402
 
     asyncio.run(scene())
 
@@ -150,7 +152,7 @@ def test_an_edit_of_the_zone_moves_what_comes_and_nothing_that_was(tmp_path: Pat
 def test_what_is_known_in_part_is_said_to_be_the_least(tmp_path: Path, model: MessagesServer) -> None:
     root, state = place(tmp_path / "project", model), tmp_path / "state"
     cached = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 30}
-    model.script(text("Well."), Reply({"type": "text", "text": "Well."}, usage=cached))
+    model.say(text("Well."), Reply({"type": "text", "text": "Well."}, usage=cached))
 
     async def scene() -> None:
         async with lived(root, state) as (_, operator):
@@ -175,12 +177,14 @@ def test_what_is_known_in_part_is_said_to_be_the_least(tmp_path: Path, model: Me
     assert plain == ["plain", "1", "1", "40", "75", "%", "5", "-"]
     assert total == ["total", "2", "2", "50", "60", "%", "10", "at", "least", "$0.1000"]
     of_models = json.loads(command("-C", root, "--state", state, "usage", "--by", "model", "--json").stdout)
-    assert [row["model"] for row in of_models["usage"]] == ["claude-sonnet-5-5", "qwen3"]
+    assert [row["model"] for row in of_models["usage"]] == ["claude-nobody-knows", "claude-sonnet-5-5"]
 
 
 def test_nothing_is_said_in_words_and_a_wrong_day_is_wrong_usage(tmp_path: Path, model: MessagesServer) -> None:
     root = place(tmp_path / "project", model)
-    shown = command("-C", root, "--state", tmp_path / "state", "usage", "--since", "2026-11-01", "--until", "2026-11-02")
+    shown = command(
+        "-C", root, "--state", tmp_path / "state", "usage", "--since", "2026-11-01", "--until", "2026-11-02"
+    )
     assert (shown.returncode, shown.stdout) == (0, "Nothing was used from 2026-11-01 to 2026-11-02 (UTC).\n")
     wrong = command("-C", root, "--state", tmp_path / "state", "usage", "--since", "soon")
     assert wrong.returncode == 2 and "`soon` is no day" in wrong.stderr
@@ -188,8 +192,9 @@ def test_nothing_is_said_in_words_and_a_wrong_day_is_wrong_usage(tmp_path: Path,
 
 
 def test_one_question_beyond_the_budget_ends_with_five(tmp_path: Path, model: MessagesServer) -> None:
-    root, state = place(tmp_path / "project", model, **{"agents/main.yaml": LIMITED.replace("0.25", "0.1")}), tmp_path / "state"
-    model.script(text("Well."))
+    files = {"agents/main.yaml": LIMITED.replace("0.25", "0.1"), "channels.yaml": CHANNELS + "  repl: {kind: repl}\n"}
+    root, state = place(tmp_path / "project", model, **files), tmp_path / "state"
+    model.say(text("Well."))
     asked = ("-C", root, "--state", state, "chat", "hello")
     assert command(*asked).returncode == 0
     alone = command(*asked)
@@ -211,7 +216,7 @@ def test_a_kill_in_the_middle_of_a_turn_loses_no_call_and_counts_none_twice(
     tmp_path: Path, model: MessagesServer
 ) -> None:
     root, state = place(tmp_path / "project", model), tmp_path / "state"
-    model.script(text("Hello."), Reply(tool("add", a=1, b=2)), Reply(hangs=True), text("Three."))
+    model.say(text("Hello."), Reply(tool("add", a=1, b=2)), Reply(hangs=True), text("Three."))
 
     async def killed() -> None:
         with Process(root, state) as process:

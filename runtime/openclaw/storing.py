@@ -283,7 +283,7 @@ class Spending(Protocol):
         """Counts what no settled message brings along. Raises DiskFull with nothing of it written."""
 
     async def rows(self, first: str, last: str) -> Sequence[Spent]:
-        """Of the days from one to another, both included, in the order of their names."""
+        """Of the days from one to another, both included."""
 
     async def counted(self, session: str) -> str | None:
         """The entry up to which the session's transcript was counted last; it may be gone from there."""
