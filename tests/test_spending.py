@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,11 @@ def model() -> Iterator[MessagesServer]:
     with MessagesServer(key="test-key") as server:
         yield server
     assert server.violations == []
+
+
+def noon() -> str:
+    """Heartbeats' defaults with a zone where no day ends while a test runs."""
+    return f"defaults: {{timezone: Etc/GMT{datetime.now(UTC).hour - 12:+d}}}\n"
 
 
 def place(root: Path, model: MessagesServer, **files: str) -> Path:
@@ -150,7 +158,7 @@ def test_an_edit_of_the_zone_moves_what_comes_and_nothing_that_was(tmp_path: Pat
 
 
 def test_what_is_known_in_part_is_said_to_be_the_least(tmp_path: Path, model: MessagesServer) -> None:
-    root, state = place(tmp_path / "project", model), tmp_path / "state"
+    root, state = place(tmp_path / "project", model, **{"heartbeats.yaml": noon()}), tmp_path / "state"
     cached = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 30}
     model.say(text("Well."), Reply({"type": "text", "text": "Well."}, usage=cached))
 
@@ -171,7 +179,7 @@ def test_what_is_known_in_part_is_said_to_be_the_least(tmp_path: Path, model: Me
     shown = command("-C", root, "--state", state, "usage", "--by", "agent")
     assert shown.returncode == 0, shown.stderr
     head, names, main, plain, total = [line.split() for line in shown.stdout.splitlines()]
-    assert head[-3:] == ["days", "of", "UTC"]
+    assert head[-3:-1] == ["days", "of"] and head[-1].startswith("Etc/GMT")
     assert names == ["AGENT", "TURNS", "CALLS", "INPUT", "CACHED", "OUTPUT", "COST"]
     assert main == ["main", "1", "1", "10", "0", "%", "5", "$0.1000"]
     assert plain == ["plain", "1", "1", "40", "75", "%", "5", "-"]
@@ -193,6 +201,7 @@ def test_nothing_is_said_in_words_and_a_wrong_day_is_wrong_usage(tmp_path: Path,
 
 def test_one_question_beyond_the_budget_ends_with_five(tmp_path: Path, model: MessagesServer) -> None:
     files = {"agents/main.yaml": LIMITED.replace("0.25", "0.1"), "channels.yaml": CHANNELS + "  repl: {kind: repl}\n"}
+    files["heartbeats.yaml"] = noon()
     root, state = place(tmp_path / "project", model, **files), tmp_path / "state"
     model.say(text("Well."))
     asked = ("-C", root, "--state", state, "chat", "hello")
@@ -202,16 +211,37 @@ def test_one_question_beyond_the_budget_ends_with_five(tmp_path: Path, model: Me
 
     async def scene() -> None:
         async with lived(root, state):
+            await until(lambda: listens(state / "control.sock"), "the control socket")
             beside = await asyncio.to_thread(command, *asked)
             assert (beside.returncode, beside.stdout) == (5, "") and "usd_per_day" in beside.stderr
-            shown = await asyncio.to_thread(command, "-C", root, "--state", state, "usage")
-            assert shown.stdout.splitlines()[-1].split()[-1] == "$0.1000"
             status = await asyncio.to_thread(command, "-C", root, "--state", state, "status")
             assert "main $0.1000 of $0.1" in status.stdout
 
     asyncio.run(scene())
 
 
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+def test_what_a_crash_took_from_the_rows_is_found_in_the_transcript(tmp_path: Path, model: MessagesServer) -> None:
+    root, state = place(tmp_path / "project", model), tmp_path / "state"
+    model.say("Well.", "Well.", "Well.")
+
+    async def say() -> dict[str, Any]:
+        async with lived(root, state) as (_, operator):
+            assert (await operator.say("hello")).status_code == 200
+            return (await used(operator, by="agent"))["usage"][0]
+
+    assert asyncio.run(say())["calls"] == 1
+    with closing(sqlite3.connect(state / "runtime.db")) as db, db:  # as if that bill had never been written
+        assert db.execute("DELETE FROM spending").rowcount + db.execute("DELETE FROM counted").rowcount == 2
+    assert asyncio.run(say())["calls"] == 2
+    assert asyncio.run(say())["calls"] == 3
+
+
+@pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_turn_loses_no_call_and_counts_none_twice(
     tmp_path: Path, model: MessagesServer
 ) -> None:
