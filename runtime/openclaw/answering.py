@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -170,6 +171,7 @@ class Answering:
             job = self._job(queued, transcript, generation, tell, beside)
             spent, before, started = transcript.turn(queued.id), len(transcript.entries), self.clock.monotonic()
             verdict, text, failed, fault = None, "", False, ""
+            await self._look_up(job)
             try:
                 verdict, text = await self._in_time(job)
             except TurnFailed as error:
@@ -178,11 +180,11 @@ class Answering:
             except BaseExceptionGroup as group:  # of the calls that ran side by side; the first says it all
                 raise group.exceptions[0] from None
             finally:
-                self._count(job, before)
+                self._count(job)
             new, seconds = transcript.entries[before:], self.clock.monotonic() - started
             account = self._account(job, [*spent, *new], seconds, verdict)
             if account.model:
-                self.tally.turn(job.agent.id, account.model, account.seconds, failed=failed)
+                self.tally.turn(job.log.session, job.agent.id, account.model, account.seconds, failed=failed)
         message = queued.message
         return Reply(
             to=message.sender,
@@ -214,11 +216,16 @@ class Answering:
         async with self.supervisor.lease() as generation:
             if queued.route.agent not in generation.snapshot.agents:
                 return
-            job, before = self._job(queued, transcript, generation, lambda event: None, ALONE), len(transcript.entries)
+            job = self._job(queued, transcript, generation, lambda event: None, ALONE)
+            await self._look_up(job)
             try:
                 await Shortening(job.log, job.models, job.agent.compaction, self.failures).while_idle()
             finally:
-                self._count(job, before)
+                self._count(job)
+            if (bill := self.tally.bill(job.log.session)) is not None:
+                with suppress(DiskFull):  # then it goes along with the next message
+                    await self.tally.store.add(bill)
+                    self.tally.stored(bill)
 
     def _job(
         self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher, beside: Beside
@@ -228,18 +235,38 @@ class Answering:
         if agent is None:
             raise AgentGone(f"there is no agent {queued.route.agent} any more")
         agent = _as_asked(agent, beat, generation.snapshot)
-        models = Models(speak(agent, generation), self.cooling, tell)
+        models = Models(speak(agent, generation), self.cooling, tell, lambda: self._mind_the_budget(job))
         waits = Waits(self.clock)
         log = replace(self._log(queued, transcript), journal=waited_for(self.journal, waits))
-        return Job(queued, log, agent, models, generation, tell, beat, beside, waits)
+        job = Job(queued, log, agent, models, generation, tell, beat, beside, waits)
+        return job  # which the models ask for, each time before they ask anything
 
     def _log(self, queued: Queued, transcript: Transcript) -> Log:
         return Log(queued.route.session, self.journal, transcript, self.clock, self.chance)
 
-    def _count(self, job: Job, before: int) -> None:
-        """What was asked since so many entries stood there, by this process."""
-        for model, usage, _ in _asked(job.log.transcript.entries[before:], job.models):
-            self.tally.used(job.agent.id, model, usage)
+    async def _look_up(self, job: Job) -> None:
+        """Finds how much of the session is counted already, and counts what a crash left."""
+        transcript = job.log.transcript
+        if transcript.counted is None:
+            transcript.counted = await self.tally.place(job.log.session, transcript.entries)
+        self._count(job)
+
+    def _count(self, job: Job) -> None:
+        """What was asked since it was last counted."""
+        transcript, models = job.log.transcript, job.generation.models
+        counted, transcript.counted = transcript.counted or 0, len(transcript.entries)
+        for entry in transcript.entries[counted:]:
+            for model, usage, price in _asked((entry,), job.models):
+                price = price or next((one.costs for one in models.values() if one.id == model), None)
+                cost = None if price is None else price.of(usage)
+                self.tally.call(job.log.session, job.agent.id, entry, model, usage, cost)
+
+    def _mind_the_budget(self, job: Job) -> None:
+        """Before each call of the model. Raises OverBudget."""
+        limit = Both(job.agent, job.generation.snapshot, self.supervisor.current.snapshot).usd_per_day
+        if limit is not None:
+            self._count(job)
+            self.tally.mind(job.agent.id, limit)
 
     def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
         asked, models = _asked(entries, job.models), job.generation.models
@@ -422,7 +449,7 @@ def speak(agent: Agent, generation: Generation) -> tuple[prompt.Voice, ...]:
         model, provider = generation.models[alias], generation.provider(alias)
         where = f"{alias} {model.options.get('base_url') or ''}"  # one model may be had of two services
         setup = prompt.setup(model.id, system, tools, where)
-        voices.append(prompt.Voice(provider, model.id, system, tools, setup, agent.effort, model.price, alias))
+        voices.append(prompt.Voice(provider, model.id, system, tools, setup, agent.effort, model.costs, alias))
     return tuple(voices)
 
 
@@ -457,8 +484,8 @@ def _asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage, P
 
 def _cost(asked: Sequence[tuple[str, Usage, Price | None]], own: Model, models: Iterable[Model]) -> float | None:
     """US dollars; each answer at the price of the model that gave it, or else of the one that was to give it."""
-    prices = {model.id: model.price for model in (*models, own) if model.price is not None}
-    known = [(price or prices.get(model, own.price), usage) for model, usage, price in asked]
+    prices = {model.id: model.costs for model in (*models, own) if model.costs is not None}
+    known = [(price or prices.get(model, own.costs), usage) for model, usage, price in asked]
     costs = [price.of(usage) for price, usage in known if price is not None]
     return sum(costs, 0.0) if len(costs) == len(asked) else None
 

@@ -16,6 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from openclaw import __version__, logbook
 from openclaw.answering import Answering, House
@@ -92,7 +93,6 @@ class App:
         self._given = channels
         self.runners = Runners(self._fail)
         self.roll = Roll(self.clock)
-        self.tally = Tally()
         self.erred = LastError(self.clock)
         self.cooling = Cooling(self.clock, parts.chance.share)
 
@@ -127,6 +127,7 @@ class App:
             written = Logbook(self.house.state / "logs", self.clock)
             stack.callback(written.close)
             written.open()
+        self.tally = Tally(self.clock, self.store.spending, lambda: ZoneInfo(self._snapshot().timezone))
         self.left = await asyncio.to_thread(end_left, self.house.state)
         self.reminders = Reminders(self.store.marks, self.clock, self._snapshot)
         memory = self.memory = memories_at(self.house.state, self.clock)
@@ -135,6 +136,7 @@ class App:
         self.supervisor = Supervisor(place, self.clock, project.model, kind)
         stack.push_async_callback(self.supervisor.close)
         await self.supervisor.apply(project.snapshot)
+        await self.tally.open()
         for agent in project.snapshot.agents.values():
             with contextlib.suppress(OSError, DiskFull):  # told where it is used
                 shared().guards.placed.sweep(self.house.workspace(agent))
@@ -216,6 +218,7 @@ class App:
         sessions.delivered = self.delivery.grown
         sessions.failed = self._fail
         sessions.beats = self.heartbeats
+        sessions.bills = self.tally
         sessions.left = self.approvals.forget
         sessions.paired = self.pairings.admits
         sessions.plain = self._given is not None  # whoever asks one question waits for its own answer

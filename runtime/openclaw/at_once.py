@@ -20,6 +20,7 @@ from openclaw.messages import Address, Message, Route
 from openclaw.permissions.decide import Effect, standing
 from openclaw.router import admits
 from openclaw.sessions import Sessions
+from openclaw.spending import cost_words
 
 
 class AtOnce:
@@ -137,8 +138,19 @@ class AtOnce:
         total = usage.input + usage.cache_read + usage.cache_write
         return (
             f"This conversation used {total:,} input tokens{cached} and {usage.output:,} output tokens. "
-            f"The next request carries about {transcript.context_tokens:,}."
+            f"The next request carries about {transcript.context_tokens:,}. {self._today(self._agent(message))}"
         )
+
+    def _today(self, agent: Agent) -> str:
+        """What the agent cost whoever runs it, in all conversations."""
+        row, limit = self._desk.books.tally.of_today(agent.id), agent.limits.usd_per_day
+        if not row.calls:
+            cost = "has used nothing today"
+        elif row.cost_usd is None:
+            cost = "asked models today whose prices are not known"
+        else:
+            cost = f"cost {cost_words(row.cost_usd, not row.unpriced)} today"
+        return f"In all, {agent.name} {cost}{'' if limit is None else f'; ${limit:g} a day is allowed'}."
 
     def _recall(self, query: str, message: Message) -> str:
         agent = self._agent(message)

@@ -29,7 +29,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("agent", "NAME", "talk to this agent from now on; without NAME, to the usual one"),
     Command("tools", "", "what the agent may use, and what it asks for first"),
     Command("status", "", "the runtime: model, queue, channels"),
-    Command("usage", "", "tokens this conversation has used"),
+    Command("usage", "", "what this conversation used, and what the agent cost today"),
     Command("compact", "", "summarise the older part of the conversation", at_once=False),
     Command("undo-compact", "", "take the last summary back", at_once=False),
     Command("memory", "QUERY", "search what was remembered; without QUERY, the latest"),

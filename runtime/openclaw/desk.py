@@ -20,7 +20,7 @@ from openclaw.approvals import Approvals
 from openclaw.attempts import Counts
 from openclaw.clock import Clock
 from openclaw.commands import COMMANDS
-from openclaw.errors import DiskFull
+from openclaw.errors import DiskFull, UsageError
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
 from openclaw.lasterror import LastError
@@ -33,6 +33,7 @@ from openclaw.reload import Reload
 from openclaw.router import pairs
 from openclaw.sessions import Sessions
 from openclaw.space import Space
+from openclaw.spending import asked, row_json, told
 from openclaw.stores._portable import continued, parsed
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
@@ -102,6 +103,7 @@ class Desk:
             "receiving": self.roll.told(),
             "running": [queued.route.session for queued in self.sessions_room.running()],
             "approvals": len(self.approvals()),
+            "spent_today": self.spent_today(),
             "disk": self.space.told() if self.space else {"full": False},
             "last_reload": self.reloading.attempts[-1].in_short()
             if self.reloading and self.reloading.attempts
@@ -274,7 +276,29 @@ class Desk:
         return await asyncio.to_thread(self.books.memory.delete, None, memory) is not None
 
     def usage(self) -> Sequence[Mapping[str, Any]]:
-        return self.books.tally.rows()
+        return [row_json(row) for _, row in sorted(self.books.tally.started.items())]
+
+    async def spending(self, query: Mapping[str, str]) -> Mapping[str, Any]:
+        tally = self.books.tally
+        wanted = asked(query, tally.today)
+        if isinstance(wanted, str):
+            raise UsageError(wanted)
+        by, first, last = wanted
+        return told(await tally.rows(first, last), by, first, last, self.supervisor.current.snapshot.timezone)
+
+    def spent_today(self) -> Mapping[str, Mapping[str, Any]]:
+        """By agent: those that cost something today, or that may not cost more than so much."""
+        agents = self.supervisor.current.snapshot.agents.values()
+        rows = [(agent, self.books.tally.of_today(agent.id)) for agent in agents]
+        return {
+            agent.id: {
+                "cost_usd": row.cost_usd,
+                "cost_complete": not row.unpriced,
+                "limit_usd": agent.limits.usd_per_day,
+            }
+            for agent, row in rows
+            if row.calls or agent.limits.usd_per_day is not None
+        }
 
     # ── sessions and messages ────────────────────────────────────────────────────────────────────
 

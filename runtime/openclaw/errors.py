@@ -16,12 +16,13 @@ the network's or the caller's failure. Messages are lower case and name the thin
     ├── QueueFull                  exit 1    a session has as much waiting as it may; nothing was taken
     ├── StorageFailed              exit 1    a write or fsync failed; the process must end and start again from disk
     ├── ProviderError              exit 1    the model did not answer
+    │   └── OverBudget             exit 5    it was not asked: the agent has cost what it may on this day
     ├── DeliveryError              exit 1    a channel could not send a reply
     ├── PairingError               exit 1    nobody waits with that code, or was let in under that address
     ├── ApprovalError              exit 1    an approval cannot be answered so (unknown, expired, not an approver)
     └── ToolError                  exit 1    a tool failed; its text is the tool result the model reads
 
-Two more codes are answers and no errors: 5, `why --exit-code` of a call that is not allowed; 6, `plan` of an edit by
+Two codes are answers and no errors: 5, `why --exit-code` of a call that is not allowed; 6, `plan` of an edit by
 which a permission widens, or may.
 """
 
@@ -105,6 +106,7 @@ ProviderFault = Literal[
     "truncated",  # the stream ended without its end marker, or stalled
     "context_window",  # the request is too long for the model
     "refused",  # the model declined to answer
+    "budget",  # the agent has cost what it may on this day; nothing was asked
 ]
 
 
@@ -122,6 +124,15 @@ class ProviderError(OpenClawError):
     @property
     def retryable(self) -> bool:
         return self.fault in ("rate_limited", "overloaded", "unreachable", "truncated")
+
+
+class OverBudget(ProviderError):
+    """The model is not asked before the next day. `str()` says so to the person, whole."""
+
+    exit_code = 5
+
+    def __init__(self, message: str) -> None:
+        super().__init__("budget", message)
 
 
 class DeliveryError(OpenClawError):

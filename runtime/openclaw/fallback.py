@@ -94,13 +94,17 @@ class _Hearing:
 
 
 class Models:
-    """The models one session may be answered by, the agent's own first."""
+    """The models one session may be answered by, the agent's own first. `before` each attempt is called, and may raise
+    OverBudget: then nothing is asked."""
 
-    def __init__(self, voices: Sequence[Voice], cooling: Cooling, tell: Watcher) -> None:
+    def __init__(
+        self, voices: Sequence[Voice], cooling: Cooling, tell: Watcher, before: Callable[[], None] = lambda: None
+    ) -> None:
         self.voices = tuple(voices)
         self._cooling = cooling
         self._clock = cooling.clock
         self._tell = tell
+        self._before = before
 
     @property
     def own(self) -> Voice:
@@ -118,13 +122,14 @@ class Models:
     def aside(self) -> Models:
         """The same for a request whose words are nobody's to see."""
         tell = self._tell
+        shown = (Retrying, Waiting)
         return Models(
-            self.voices, self._cooling, lambda event: tell(event) if isinstance(event, Retrying | Waiting) else None
+            self.voices, self._cooling, lambda event: tell(event) if isinstance(event, shown) else None, self._before
         )
 
     def alone(self) -> Models:
         """Without those that stand in."""
-        return Models(self.voices[:1], self._cooling, self._tell)
+        return Models(self.voices[:1], self._cooling, self._tell, self._before)
 
     async def ask(self, request: Callable[[Voice], Request]) -> Heard:
         """Raises ProviderError where none of them answers: that of the agent's own model, if it was asked."""
@@ -134,7 +139,7 @@ class Models:
             try:
                 done = await self._insist(voice, request(voice), hasty=bool(others))
             except ProviderError as error:
-                if voice is self.own and not error.retryable:
+                if (voice is self.own and not error.retryable) or error.fault == "budget":
                     raise
                 if error.retryable:
                     self._cooling.failed(voice, error)
@@ -152,6 +157,7 @@ class Models:
         began, longest = self._clock.monotonic(), SHORT_WAIT if hasty else LONGEST_WAIT
         for pause in (*(HASTE if hasty else BACKOFF), None):
             try:
+                self._before()
                 return await self._attempt(voice, request, SILENCE if hasty else None)
             except ProviderError as error:
                 wait = max(pause or 0.0, error.retry_after or 0.0)

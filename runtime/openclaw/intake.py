@@ -257,7 +257,8 @@ class Intake:
                 self._note_broken(key)
                 log.warning("channel %s: %s", key, error)
             else:
-                log.error("channel %s: %s", key, error)
+                about = f"channel {key}"
+                log.error("%s", error if str(error).startswith(about) else f"{about}: {error}")
         except Exception as error:
             self._note_end(key, channel, f"failed: {type(error).__name__}")
             if self._given is None:

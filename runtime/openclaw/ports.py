@@ -315,7 +315,10 @@ class Operations(Protocol):
         """Deletes a memory by its key; False where there is none."""
 
     def usage(self) -> Sequence[Mapping[str, Any]]:
-        """Turns and tokens since the start, by agent and model."""
+        """What was used since the start, by agent and model."""
+
+    async def spending(self, query: Mapping[str, str]) -> Mapping[str, Any]:
+        """What was used on days, also before the start; `query` as `GET /api/usage` has it. Raises UsageError."""
 
     def reloads(self) -> Sequence[Mapping[str, Any]]:
         """The latest attempts to apply what is on disk, oldest first."""

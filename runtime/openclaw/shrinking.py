@@ -327,10 +327,14 @@ def _looser(old: Agent, new: Agent) -> bool:
     if (old.policy, old.memory, old.workspace) != (new.policy, new.memory, new.workspace):
         return True
     was, now = old.limits, new.limits
-    most = (now.cost is None or now.cost > was.cost) if was.cost is not None else False
-    return most or (now.iterations, now.turn, now.output_tokens) != tuple(
+    dearer = _dearer(was.cost, now.cost) or _dearer(was.usd_per_day, now.usd_per_day)
+    return dearer or (now.iterations, now.turn, now.output_tokens) != tuple(
         map(min, (now.iterations, now.turn, now.output_tokens), (was.iterations, was.turn, was.output_tokens))
     )
+
+
+def _dearer(was: float | None, now: float | None) -> bool:
+    return was is not None and (now is None or now > was)
 
 
 def _has_more(old: Agent, new: Agent) -> bool:

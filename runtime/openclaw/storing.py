@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
 from openclaw.messages import Accepted, Address, Entry, Message, Reply, Route
+from openclaw.spending import Bill, Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,11 @@ class Inbox(Protocol):
         *,
         deliver: Sequence[Reply] | None = None,
         joined: Sequence[str] = (),
+        bill: Bill | None = None,
     ) -> None:
         """The message ends, and with it those that joined it: its reply is kept for `find`, and `deliver` (the reply
-        itself where it is left out) enters the outbox once, in one transaction. Idempotent."""
+        itself where it is left out) enters the outbox once, and what its session used is counted, in one transaction.
+        Idempotent."""
 
     async def release(self, *ids: str) -> None:
         """Gives unsettled messages back untaken (a graceful stop): the attempt does not count."""
@@ -181,6 +184,7 @@ Cause: TypeAlias = Literal["schedule", "hand"]
 
 KEPT = 90  # days of history, and of what was said in messages and replies that have ended
 KEPT_ARCHIVES = 365  # days of conversations that were put aside
+KEPT_USAGE = 400  # days of what was used of models
 LARGEST_ROWS = 1 << 30  # bytes of messages and replies; beyond them the oldest that have ended go earlier
 LARGEST_ARCHIVES = 4 << 30  # bytes of conversations put aside, likewise
 KEPT_LEAST = 10  # instants of a schedule whose history is kept however old it is
@@ -272,6 +276,22 @@ class Audit(Protocol):
         """Returns once everything that was noted is written. Raises DiskFull."""
 
 
+class Spending(Protocol):
+    """What was used of models, by day, agent and model. Kept for `KEPT_USAGE` days."""
+
+    async def add(self, bill: Bill) -> None:
+        """Counts what no settled message brings along. Raises DiskFull with nothing of it written."""
+
+    async def rows(self, first: str, last: str) -> Sequence[Spent]:
+        """Of the days from one to another, both included."""
+
+    async def counted(self, session: str) -> str | None:
+        """The entry up to which the session's transcript was counted last; it may be gone from there."""
+
+    async def begun(self) -> datetime | None:
+        """Since when all is counted; None: since ever."""
+
+
 class Store(Protocol):
     """One state folder. Constructed as `Store(folder: str, clock)`; `open` takes the lock."""
 
@@ -289,6 +309,9 @@ class Store(Protocol):
 
     @property
     def audit(self) -> Audit: ...
+
+    @property
+    def spending(self) -> Spending: ...
 
     async def open(self) -> None: ...
 

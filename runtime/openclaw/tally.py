@@ -1,49 +1,114 @@
-"""What was used since the start, by agent and model: turns, tokens, seconds. In memory; transcripts keep the rest."""
+"""What is used of models: held until the store has it, added up, and compared with what a day may cost.
+
+Its law: each call counts once, on the day on which its answer was written, in the project's zone. What a session has
+used waits here as a bill until the transaction that settles its message takes it along, so it costs the disk nothing
+of its own; what a crash took from here stands in the transcript behind the place that was counted last, and is counted
+when the session is taken up again. Knows no model and asks none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, tzinfo
 
-from openclaw.messages import Usage
+from openclaw.clock import Clock
+from openclaw.errors import OverBudget
+from openclaw.messages import Entry, Usage
+from openclaw.ports import KEPT_USAGE, Spending
+from openclaw.spending import Bill, Spent, cost_words, day_of, next_day, summed
 
-
-@dataclass(slots=True)
-class Spent:
-    turns: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-    usage: Usage = field(default_factory=Usage)
+_HELD = 3  # days whose sums are at hand: a change of the zone moves a day by one at most
 
 
 @dataclass(slots=True)
 class Tally:
-    spent: dict[tuple[str, str], Spent] = field(default_factory=dict)  # (agent, model id)
+    clock: Clock
+    store: Spending
+    zone: Callable[[], tzinfo]
+    started: dict[tuple[str, str], Spent] = field(default_factory=dict)  # by agent and model, since the start
+    _days: dict[tuple[str, str], Spent] = field(default_factory=dict)  # by day and agent
+    _open: dict[str, Bill] = field(default_factory=dict)  # by session
+    _begun: datetime | None = None
 
-    def turn(self, agent: str, model: str, seconds: float, *, failed: bool) -> None:
+    async def open(self) -> None:
+        self._begun = await self.store.begun()
+        for row in await self.store.rows(self._first_held(), "9999-12-31"):
+            self._add_up(row)
+
+    @property
+    def today(self) -> str:
+        return day_of(self.clock.now(), self.zone())
+
+    # ── counting ─────────────────────────────────────────────────────────────────────────────────
+
+    async def place(self, session: str, entries: Sequence[Entry]) -> int:
+        """How many of these entries are counted."""
+        bill = self._open.get(session)
+        last = bill.last if bill is not None and bill.last else await self.store.counted(session)
+        return next((at for at in range(len(entries), 0, -1) if entries[at - 1].id == last), 0)
+
+    def call(self, session: str, agent: str, entry: Entry, model: str, usage: Usage, cost: float | None) -> None:
+        """What the answer or summary `entry` took; `cost` in US dollars, None where the price is not known."""
+        oldest = self.clock.now() - timedelta(days=KEPT_USAGE)
+        if entry.at < max(oldest, self._begun or oldest):
+            return
+        day = day_of(entry.at, self.zone())
+        spent = Spent(day, agent, model, calls=1, usage=usage, cost=cost or 0.0, unpriced=int(cost is None))
+        self._count(session, spent, entry.id)
+
+    def turn(self, session: str, agent: str, model: str, seconds: float, *, failed: bool) -> None:
         """Of the model that answered in the end."""
-        spent = self.spent.setdefault((agent, model), Spent())
-        spent.turns += 1
-        spent.failed += failed
-        spent.seconds += seconds
+        self._count(session, Spent(self.today, agent, model, turns=1, failed=int(failed), seconds=seconds), "")
 
-    def used(self, agent: str, model: str, usage: Usage) -> None:
-        """Of one call of a model."""
-        self.spent.setdefault((agent, model), Spent()).usage += usage
+    def _count(self, session: str, spent: Spent, last: str) -> None:
+        bill = self._open.get(session, Bill(session, (), ""))
+        self._open[session] = Bill(session, tuple(summed([*bill.rows, spent])), last or bill.last)
+        self._add_up(spent)
+        key, whole = (spent.agent, spent.model), replace(spent, day="")
+        self.started[key] = self.started[key].plus(whole) if key in self.started else whole
 
-    def rows(self) -> Sequence[Mapping[str, Any]]:
-        return [
-            {
-                "agent": agent,
-                "model": model,
-                "turns": spent.turns,
-                "failed": spent.failed,
-                "seconds": round(spent.seconds, 3),
-                "input_tokens": spent.usage.input,
-                "output_tokens": spent.usage.output,
-                "cache_read_tokens": spent.usage.cache_read,
-                "cache_write_tokens": spent.usage.cache_write,
-            }
-            for (agent, model), spent in sorted(self.spent.items())
-        ]
+    def _add_up(self, spent: Spent) -> None:
+        key = (spent.day, spent.agent)
+        if key in self._days:
+            self._days[key] = self._days[key].plus(spent)
+            return
+        first = self._first_held()
+        self._days = {held: sum for held, sum in self._days.items() if held[0] >= first}
+        self._days[key] = replace(spent, model="")
+
+    def _first_held(self) -> str:
+        return day_of(self.clock.now() - timedelta(days=_HELD), self.zone())
+
+    # ── on its way to the store ──────────────────────────────────────────────────────────────────
+
+    def bill(self, session: str) -> Bill | None:
+        return self._open.get(session)
+
+    def stored(self, bill: Bill) -> None:
+        if self._open.get(bill.session) is bill:
+            del self._open[bill.session]
+
+    async def rows(self, first: str, last: str) -> Sequence[Spent]:
+        """What is stored and what waits for that."""
+        waiting = [row for bill in self._open.values() for row in bill.rows if first <= row.day <= last]
+        return [*await self.store.rows(first, last), *waiting]
+
+    # ── the budget ───────────────────────────────────────────────────────────────────────────────
+
+    def of_today(self, agent: str) -> Spent:
+        today = self.today
+        return self._days.get((today, agent), Spent(today, agent, ""))
+
+    def mind(self, agent: str, limit: float) -> None:
+        """Raises OverBudget where the day has cost what it may. What is being asked for at this moment is not known
+        yet, so several turns side by side may go beyond it by one call each."""
+        spent = self.of_today(agent)
+        if spent.cost < limit:
+            return
+        now, zone = self.clock.now(), self.zone()
+        cost = cost_words(spent.cost, not spent.unpriced)
+        raise OverBudget(
+            f"I did not ask the model: agent {agent} has cost {cost} today, and ${limit:g} a day is allowed "
+            f"(limits.usd_per_day). It answers again from {next_day(now, zone):%Y-%m-%d %H:%M} ({zone})."
+        )

@@ -35,6 +35,12 @@ class Both:
         """Why nobody is asked for this agent any more; "" where it is there."""
         return "" if self.agent.id in self.now.agents else f"agent `{self.agent.id}` was {AWAY}"
 
+    @property
+    def usd_per_day(self) -> float | None:
+        """What the agent may cost on one day: the less of the two."""
+        now = self.now.agents.get(self.agent.id, self.agent).limits.usd_per_day
+        return min((one for one in (self.agent.limits.usd_per_day, now) if one is not None), default=None)
+
     def away(self, tool: ToolSpec, *, listed: bool = True) -> str:
         """Why this tool is not called any more; "" where it is. A heartbeat's check needs not be `listed`."""
         if self.now is self.began:

@@ -70,6 +70,7 @@ class Transcript:
         self._steering: set[str] = set()  # ids of entries that joined a turn under way
         self._summaries: list[int] = []  # places of the summaries that were not taken back
         self._undone: int | None = None  # the place where the last one was, and none was made since
+        self.counted: int | None = None  # entries that are counted as used; None: nobody has looked yet
         self.guessed = (0, 0)  # entries and their tokens, as far as somebody guessed them since the last summary
         self._together: dict[str, frozenset[str]] = {}  # by message: all that are answered with it, itself included
         self._untrusted: dict[str, None] = {}

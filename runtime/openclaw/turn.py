@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from openclaw.errors import ProviderError
+from openclaw.errors import OverBudget, ProviderError
 from openclaw.fallback import LONGEST_WAIT, Heard, Models
 from openclaw.manifest.snapshot import Limits
 from openclaw.messages import AssistantEntry, Compaction, Draft, ToolCall, ToolResult, Usage, UserEntry
@@ -81,6 +81,8 @@ def _asked(transcript: Transcript, message: str) -> list[tuple[str, Usage]]:
 
 def _told(error: ProviderError, now: datetime) -> str:
     """For the person; where the service named a time that is too long to wait for, with that time."""
+    if isinstance(error, OverBudget):
+        return str(error)
     text = f"I could not get an answer from the model: {error}"
     if error.retry_after is None or error.retry_after <= LONGEST_WAIT:
         return text

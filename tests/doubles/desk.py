@@ -17,14 +17,14 @@ import itertools
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from doubles.beats import Beats, ran
 from openclaw.channels.repl import Channel
 from openclaw.clock import Clock, SystemClock
-from openclaw.errors import ApprovalError, DiskFull, PairingError
+from openclaw.errors import ApprovalError, DiskFull, PairingError, UsageError
 from openclaw.messages import (
     Accepted,
     Address,
@@ -53,6 +53,7 @@ from openclaw.messages import (
     Waiting,
 )
 from openclaw.ports import ChannelOptions, Letter, Pairing, Post, SessionSummary, Settlement, Watcher
+from openclaw.spending import Spent, asked, day_of, told
 
 Send = Callable[[Reply], Awaitable[None]]
 
@@ -74,6 +75,7 @@ class Desk(Beats):
         self.take: Post | None = None  # stands in front of taking a message in
         self.folder_at: Path | None = None
         self.letters: dict[str, Letter] = {}
+        self.spent: list[Spent] = []
         self.waiting: dict[str, Pairing] = {}  # by code
         self._listeners: list[tuple[str, Watcher]] = []
         self._send = send
@@ -418,6 +420,13 @@ class Desk(Beats):
 
     def usage(self) -> Sequence[Mapping[str, Any]]:
         return []
+
+    async def spending(self, query: Mapping[str, str]) -> Mapping[str, Any]:
+        today = day_of(self.clock.now(), UTC)
+        wanted = asked(query, today)
+        if isinstance(wanted, str):
+            raise UsageError(wanted)
+        return told(self.spent, *wanted, "UTC")
 
 
 async def main(history: str | None, unasked: bool) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest import approx
-
 from openclaw.adapters import importer
 from openclaw.manifest import reports
 from openclaw.manifest.build import compile
@@ -374,12 +372,12 @@ def test_every_model_this_build_knows_has_a_price() -> None:
     }
     found = snapshot(files).models
     assert {id: found[id].price for id in MODELS} == {
-        "claude-opus-5-5": Price(4, 20, 0.4, 5),
-        "claude-sonnet-5-5": Price(2, 10, 0.2, 2.5),
-        "claude-haiku-5-5": Price(0.5, 2.5, 0.05, 0.625),
-        "claude-fable-5-2": Price(8, 40, 0.8, 10),
-        "claude-mythos-5-2": Price(8, 40, 0.8, 10),
-        "claude-sonnet-4-6": Price(3, 15, approx(0.3), 3.75),
+        "claude-opus-5-5": Price(4, 20, 0.2, 5),
+        "claude-sonnet-5-5": Price(2, 10, 0.1, 2.5),
+        "claude-haiku-5-5": Price(0.1, 0.5, 0.01, 0.125, 100_000, Price(0.5, 2.5, 0.05, 0.625)),
+        "claude-fable-5-2": Price(8, 40, 0.2, 10),
+        "claude-mythos-5-2": Price(8, 40, 0.2, 10),
+        "claude-sonnet-4-6": Price(3, 15, 0.3, 3.75),
     }
 
 
@@ -393,7 +391,7 @@ models:
   relayed: {id: claude-opus-5-5, base_url: "http://localhost:1"}
 """
     found = snapshot({"models.yaml": text}, OUT="5").models
-    assert found["known"].price == Price(4, 20, 0.4, 5)
+    assert found["known"].price == Price(4, 20, 0.2, 5)
     assert found["mine"].price == Price(1, 5, 0.1, 0)
     assert found["free"].price == Price(0, 0, 0, 0)
     assert found["home"].price is None and found["relayed"].price is None

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from openclaw.channels._pipes import for_eyes
 from openclaw.channels._typed import can_ask
 from openclaw.control.places import SOCKET, reachable
-from openclaw.errors import CredentialsError, OpenClawError, StateError, UsageError
+from openclaw.errors import CredentialsError, OpenClawError, OverBudget, StateError, UsageError
 from openclaw.manifest.people import TERMINAL
 from openclaw.messages import (
     Approval,
@@ -217,7 +217,8 @@ def silent(state: Path) -> str:
 
 def exit_code(content: Json) -> int:
     """Of a turn that ended in `error`."""
-    return CredentialsError.exit_code if content.get("fault") == "credentials" else 1
+    by_fault = {"credentials": CredentialsError.exit_code, "budget": OverBudget.exit_code}
+    return by_fault.get(content.get("fault", ""), 1)
 
 
 def line(event: str, content: Json) -> None:

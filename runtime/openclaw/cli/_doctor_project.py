@@ -19,6 +19,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from openclaw.cli._doctor_finding import Finding
+from openclaw.cli._listing import aside
 from openclaw.manifest.snapshot import Channel, Model, Snapshot, in_order
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def manifests(project: Path) -> tuple[Finding, Read | None]:
         found = f"{project}: {(error.strerror or str(error)).lower()}"
         return Finding(about, "problem", found, "ask as the user who may go there, or name another one with -C"), None
     folder = Folder.read(project)
-    compiled = compile(folder, environment=os.environ, importer=importer(project), today=datetime.now(UTC))
+    with aside():
+        compiled = compile(folder, environment=os.environ, importer=importer(project), today=datetime.now(UTC))
     errors = [each for each in compiled.diagnostics if each.severity == "error"]
     warnings = len(compiled.diagnostics) - len(errors)
     if compiled.snapshot is None:
@@ -187,7 +189,7 @@ def _used(about: str, where: str, port: int, key: str, serving: Mapping[str, Any
         found = f"{where}, which is in use, perhaps by process {serving['pid']}, which holds the state folder"
         return Finding(about, "warning", found, f"see to that process first; who uses the port: {who}")
     cure = f"set `port` (OPENCLAW_HTTP_PORT), or end what uses it: {who}"
-    return Finding(about, "problem", f"{where}, which another program uses", cure)
+    return Finding(about, "problem", f"{where}, which another program uses (perhaps another runtime)", cure)
 
 
 def _tried(host: str, port: int) -> OSError | None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 import openclaw
+from openclaw.spending import cost_words
 
 Json = Mapping[str, Any]
 Mood = Literal["", "well", "look", "amiss"]
@@ -75,8 +76,17 @@ def _project(found: Json, now: datetime) -> Iterator[Line]:
 
 
 def _agents(found: Json, now: datetime) -> Iterator[Line]:
+    spent = found.get("spent_today") or {}
     for agent, model in found.get("models", {}).items():
-        yield Line((agent, model))
+        yield _spent((agent, model), spent[agent]) if agent in spent else Line((agent, model))
+
+
+def _spent(cells: tuple[str, ...], told: Json) -> Line:
+    """With what it cost today, and what it may."""
+    cost, limit = cost_words(told["cost_usd"], told["cost_complete"]), told["limit_usd"]
+    words = f"{cost} today" if limit is None else f"{cost} of ${limit:g} today"
+    over = limit is not None and (told["cost_usd"] or 0.0) >= limit
+    return Line((*cells, words), "amiss" if over else "")
 
 
 def _edits(found: Json, now: datetime) -> Iterator[Line]:

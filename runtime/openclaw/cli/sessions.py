@@ -19,6 +19,7 @@ from openclaw.cli._client import Runtime, running
 from openclaw.cli._state import with_store
 from openclaw.control import words
 from openclaw.errors import OpenClawError, UsageError
+from openclaw.spending import Bill
 from openclaw.stores import _portable as portable
 from openclaw.stores.files import Store
 
@@ -119,6 +120,8 @@ def _import(args: argparse.Namespace, runtime: Runtime | None) -> None:
             await store.journal.archive(key)
             more = entries
         await store.journal.append(key, more or ())
+        if more:
+            await store.spending.add(Bill(key, (), more[-1].id))  # paid elsewhere
         return None if more is None else len(more)
 
     if runtime:

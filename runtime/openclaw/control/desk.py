@@ -12,7 +12,7 @@ from openclaw.control.bodies import Bodies
 from openclaw.control.document import document
 from openclaw.control.metrics import Figures
 from openclaw.control.problems import Unserved, unserved
-from openclaw.errors import ApprovalError, OpenClawError, PairingError, StorageFailed, ToolError
+from openclaw.errors import ApprovalError, OpenClawError, PairingError, StorageFailed, ToolError, UsageError
 from openclaw.messages import Address
 from openclaw.ports import Caller, Operations, Problem
 
@@ -45,8 +45,12 @@ class Desk:
     async def status(self, _: Request, caller: Caller) -> Response:
         return JSONResponse({**self._operations.status(), "inbox": dict(await self._operations.figures())})
 
-    async def usage(self, _: Request, caller: Caller) -> Response:
-        return JSONResponse({"usage": [dict(row) for row in self._operations.usage()]})
+    async def usage(self, request: Request, caller: Caller) -> Response:
+        query = {name: bodies.words(request, name) for name in ("by", "since", "until")}
+        try:
+            return JSONResponse(dict(await self._operations.spending(query)))
+        except UsageError as error:
+            raise unserved(422, "bad_field", str(error)) from error
 
     async def me(self, _: Request, caller: Caller) -> Response:
         agents = list(caller.agents) if caller.agents is not None else None

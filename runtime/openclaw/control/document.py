@@ -20,6 +20,7 @@ __all__ = ["TABLE", "Row", "document", "refusals"]
 _PROBLEMS: Mapping[int, str] = {
     400: "The request is malformed",
     401: "A valid token is needed",
+    402: "The agent has cost what it may on this day",
     403: "The token may not do this, or another web site asked",
     404: "There is no such thing, or not for this token",
     408: "The body did not come in time",

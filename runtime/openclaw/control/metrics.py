@@ -75,6 +75,10 @@ def _spent(rows: Rows) -> Iterator[Metric]:
     yield _counter("turn_seconds", "Time spent in turns", {key: row["seconds"] for key, row in by.items()}, *of)
     tokens = {(*key, kind): row[f"{kind}_tokens"] for key, row in by.items() for kind in _TOKENS}
     yield _counter("tokens", "Tokens used", tokens, *of, "kind")
+    costs = {key: row["cost_usd"] for key, row in by.items() if row["cost_usd"] is not None}
+    yield _counter("cost_usd", "US dollars of calls whose price is known", costs, *of)
+    unpriced = {key: row["calls_unpriced"] for key, row in by.items()}
+    yield _counter("calls_unpriced", "Calls of a model at a price that nobody knows", unpriced, *of)
 
 
 def _channels(receiving: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:

@@ -11,6 +11,7 @@ TEXT: Final[Schema] = {"type": "string"}
 COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 NUMBER: Final[Schema] = {"type": "number"}
 YES: Final[Schema] = {"type": "boolean"}
+DAY: Final[Schema] = {"type": "string", "format": "date"}
 TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 OPEN: Final[Schema] = {"type": "object"}
 

@@ -20,7 +20,7 @@ from openclaw.control.bodies import Bodies
 from openclaw.control.chunks import Said, Visible, error_chunk
 from openclaw.control.completion import NAME, Asked
 from openclaw.control.feed import Feed
-from openclaw.control.problems import GONE, Broken, Unserved
+from openclaw.control.problems import GONE, Broken, Unserved, failed_turn
 from openclaw.control.turns import Turn, Turns, id_of, sender
 from openclaw.errors import OpenClawError, StorageFailed
 from openclaw.messages import Answered, AssistantEntry, Entry, Message, Reply, Text, Usage
@@ -141,7 +141,7 @@ class OpenAI:
         if feed.reply is None:
             raise Unserved(Problem(503, "hung_up", "the runtime ends; the answer will not come here"))
         if feed.reply.failed:
-            status, code = _FAULTS.get(feed.reply.fault, (502, "turn_failed"))
+            status, code = _FAULTS.get(feed.reply.fault, failed_turn(feed.reply))
             raise Unserved(Problem(status, code, feed.reply.text), final=True)
         return feed.reply
 

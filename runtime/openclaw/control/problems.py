@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
+from openclaw.messages import Reply
 from openclaw.ports import Problem
 
 # How a message that was refused is told; anything else is 400.
@@ -45,6 +46,11 @@ GONE = Problem(410, "gone", "this ended long ago, and what was said is not kept 
 def refused(code: str, reason: str) -> Unserved:
     """What became of a message that was not taken."""
     return unserved(REFUSALS.get(code, 400), code, reason)
+
+
+def failed_turn(reply: Reply) -> tuple[int, str]:
+    """Status and code of a message that could not be answered."""
+    return (402, "over_budget") if reply.fault == "budget" else (502, "turn_failed")
 
 
 def problem(found: Problem, more: Mapping[str, Any] | None = None, again: float = AGAIN) -> JSONResponse:

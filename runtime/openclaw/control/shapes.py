@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, get_args
 
-from openclaw.control.notation import COUNT, NUMBER, OPEN, TEXT, TIME, YES, Schema, any_, list_, map_, object_, ref
+from openclaw.control.notation import COUNT, DAY, NUMBER, OPEN, TEXT, TIME, YES, Schema, any_, list_, map_, object_, ref
 from openclaw.control.reload_shapes import COUNTED, DIFFERS, RELOADS
 from openclaw.errors import ProviderFault
 
@@ -45,6 +45,7 @@ PROBLEMS: Final[Mapping[str, str]] = {
     "bad_idempotency_key": "the Idempotency-Key is empty or too long",
     "idempotency_mismatch": "the Idempotency-Key was used with another text",
     "turn_failed": "the message was taken, and could not be answered",
+    "over_budget": "the message was taken, and the agent has cost what it may on this day; the detail says until when",
     "gone": "the message was answered long ago, and what was said is not kept any more",
     "unknown_message": "no such message, or not this token's",
     "unknown_session": "no such session, or not this token's",
@@ -294,20 +295,32 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     "Memories": object_(memories={**list_(ref("Memory")), "description": "The best first, or the latest."}),
     "Forgotten": object_(key=TEXT, forgotten={"const": True}),
+    "SpentRow": object_(
+        day={**any_(DAY), "description": "Null where the sum is of all days, as with the next two."},
+        agent=any_(TEXT),
+        model={**any_(TEXT), "description": "The id of the model."},
+        turns=COUNT,
+        failed=COUNT,
+        seconds=NUMBER,
+        calls={**COUNT, "description": "Of the model."},
+        input_tokens={**COUNT, "description": "Without those of the cache."},
+        output_tokens=COUNT,
+        cache_read_tokens=COUNT,
+        cache_write_tokens=COUNT,
+        cache_ratio={
+            **any_(NUMBER),
+            "description": "What was read from the cache of all that was read; null for nothing.",
+        },
+        cost_usd={**any_(NUMBER), "description": "Null where no price is known."},
+        cost_complete={**YES, "description": "False: of some calls no price is known, and it is more than that."},
+        calls_unpriced=COUNT,
+    ),
     "Spent": object_(
-        usage=list_(
-            object_(
-                agent=TEXT,
-                model={**TEXT, "description": "The id of the model."},
-                turns=COUNT,
-                failed=COUNT,
-                seconds=NUMBER,
-                input_tokens=COUNT,
-                output_tokens=COUNT,
-                cache_read_tokens=COUNT,
-                cache_write_tokens=COUNT,
-            )
-        )
+        since=DAY,
+        until=DAY,
+        timezone={**TEXT, "description": "Whose days these are."},
+        usage=list_(ref("SpentRow")),
+        total=ref("SpentRow"),
     ),
     "Pairing": object_(
         {"code": {**TEXT, "description": "What they were told, as long as they wait."}, "expires": TIME},
@@ -334,6 +347,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "receiving": map_(ref("Receiving")),
             "running": list_(TEXT),
             "approvals": COUNT,
+            "spent_today": map_(object_(cost_usd=any_(NUMBER), cost_complete=YES, limit_usd=any_(NUMBER))),
             "inbox": object_(waiting=COUNT, running=COUNT, parked=COUNT, dead=COUNT),
             "disk": object_({"since": {**TEXT, "format": "date-time"}, "waiting": COUNT}, full=YES),
             "last_reload": any_(ref("AttemptInShort")),

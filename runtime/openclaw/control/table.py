@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from openclaw.spending import BY, USUAL
+
 Method = Literal["GET", "POST", "DELETE"]
 
 JSON: Final = "application/json"
@@ -57,6 +59,17 @@ _RUNS: Final = {**_LIMIT, "maximum": MOST_RUNS, "default": 50}
 _SOON: Final = {**_LIMIT, "maximum": MOST_RUNS, "default": 200}
 _SINCE: Final = {"type": "string", "format": "date-time", "description": "Only scheduled times later than this one."}
 _UNTIL: Final = {"type": "string", "format": "date-time", "description": "Up to when; left out: a week from now."}
+_BY: Final = {
+    "type": "string",
+    "default": ",".join(BY),
+    "description": "What each row is of: one or more of day, agent and model, between commas.",
+}
+_FIRST: Final = {
+    "type": "string",
+    "default": USUAL,
+    "description": "The first day, as 2026-11-28, or how many days up to today, as 7d.",
+}
+_LAST: Final = {"type": "string", "description": "The last day; left out: today."}
 
 _HEALTH: Final = (
     Row(
@@ -88,7 +101,7 @@ _TALK: Final = (
         {200: "Answer", 202: "MessageState"},
         "Ask",
         headers=_POSTED,
-        problems=(410, 502),
+        problems=(402, 410, 502),
         streams="Events",
     ),
     Row("message", "GET", "/api/messages/{id}", "chat", "How a message stands", {200: "MessageState"}, problems=(404,)),
@@ -114,7 +127,7 @@ _OPENAI: Final = (
         {200: "Completion"},
         "ChatRequest",
         headers=_KEY,
-        problems=(404, 410, 502),
+        problems=(402, 404, 410, 502),
         streams="Chunks",
         form="openai",
     ),
@@ -332,7 +345,10 @@ _HOUSE: Final = (
         "forget", "DELETE", "/api/memory/{key:path}", "operator", "Forget a memory", {200: "Forgotten"},
         problems=(404,),
     ),
-    Row("usage", "GET", "/api/usage", "read", "Turns and tokens since the start, by agent and model", {200: "Spent"}),
+    Row(
+        "usage", "GET", "/api/usage", "read", "What was used on days, by day, agent and model", {200: "Spent"},
+        query={"by": _BY, "since": _FIRST, "until": _LAST}, problems=(422,),
+    ),
     Row("status", "GET", "/api/status", "read", "What the runtime is doing", {200: "Status"}),
     Row("reloads", "GET", "/api/reload", "read", "The latest attempts to apply what is on disk", {200: "Reloads"}),
     Row(

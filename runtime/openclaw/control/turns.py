@@ -16,7 +16,7 @@ from starlette.requests import Request
 from openclaw.clock import Clock
 from openclaw.control import words
 from openclaw.control.feed import Feed, Feeds
-from openclaw.control.problems import GONE, Unserved, refused, unserved
+from openclaw.control.problems import GONE, Unserved, failed_turn, refused, unserved
 from openclaw.messages import Accepted, Address, Answered, Message, Refused, Reply, Route, escape
 from openclaw.names import fresh
 from openclaw.ports import Caller, Operations, Post, Problem, Settlement
@@ -111,7 +111,7 @@ class Turns:
     async def answer(self, id: str, reply: Reply) -> words.Json:
         """A reply as JSON; raises why there is none."""
         if reply.failed:
-            problem = Problem(502, "turn_failed", reply.text)
+            problem = Problem(*failed_turn(reply), reply.text)
             raise Unserved(problem, fault=reply.fault) if reply.fault else Unserved(problem)
         usage = words.turn_usage(await self._operations.transcript(reply.session), id)
         return {

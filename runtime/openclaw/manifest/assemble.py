@@ -74,6 +74,7 @@ def snapshot(project: Project) -> Snapshot:
         heartbeats=heartbeats,
         models=_models(project, [*(agent.model for agent in agents.values()), *_asked(heartbeats.values())]),
         sources=sources,
+        timezone=Beats.of(project).zone,
     )
 
 
@@ -112,6 +113,7 @@ def _agent(project: Project, agent: Definition, tools: Mapping[str, ToolSpec]) -
             limits.value("iterations", at.iterations),
             _seconds(limits, "turn", at.turn),
             limits.value("output_tokens", at.output_tokens),
+            usd_per_day=limits.value("usd_per_day"),
         ),
         compaction=CompactionLimits(
             at_tokens,

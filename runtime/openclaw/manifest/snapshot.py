@@ -32,6 +32,7 @@ class Limits:
     turn: float = 600.0  # seconds
     output_tokens: int = 16000  # of one model call
     cost: float | None = None  # US dollars of one turn, after which the model is not called again
+    usd_per_day: float | None = None  # of all turns of a day, after which the model is not called again
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +77,25 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens. What is read from and written to the cache has prices of its own."""
+    """US dollars for a million tokens. What is read from and written to the cache has prices of its own; a request that
+    carries more than `above` tokens costs what `beyond` says, all of it."""
 
     input: float
     output: float
     cache_read: float
     cache_write: float
+    above: int = 0
+    beyond: Price | None = None
 
     def of(self, usage: Usage) -> float:
-        """US dollars."""
+        """US dollars of one call."""
+        read = usage.input + usage.cache_read + usage.cache_write
+        price = self.beyond if self.beyond is not None and read > self.above else self
         parts = (
-            usage.input * self.input,
-            usage.output * self.output,
-            usage.cache_read * self.cache_read,
-            usage.cache_write * self.cache_write,
+            usage.input * price.input,
+            usage.output * price.output,
+            usage.cache_read * price.cache_read,
+            usage.cache_write * price.cache_write,
         )
         return sum(parts) / 1_000_000
 
@@ -102,8 +108,16 @@ class Model:
     id: str
     kind: str = "anthropic"
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    price: Price | None = None  # None: not known
+    price: Price | None = None  # as the manifest or this build has it; None: neither does
     fallback: tuple[str, ...] = ()  # keys of Snapshot.models: those that answer where this one does not
+
+    @property
+    def costs(self) -> Price | None:
+        """What a call is counted at; None: nobody knows. The first look at another service's model may take half a
+        second."""
+        from openclaw.manifest.prices import listed
+
+        return self.price or listed(self.id, str(self.options.get("base_url") or ""))
 
 
 def in_order(alias: str, models: Mapping[str, Model]) -> list[str]:
@@ -214,6 +228,7 @@ class Snapshot:
     models: Mapping[str, Model]
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    timezone: str = "UTC"  # of the days that usage is counted by
 
     @property
     def default_agent(self) -> Agent:

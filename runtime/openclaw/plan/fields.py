@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from openclaw.manifest.origins import CREDENTIALS, HIDDEN, Stated, Written
-from openclaw.manifest.snapshot import Agent, Heartbeat, Model
+from openclaw.manifest.snapshot import Agent, Heartbeat, Model, Price
 from openclaw.messages import Address, ToolSpec
 from openclaw.permissions.policy import Policy
 from openclaw.permissions.template import Template
@@ -102,6 +102,8 @@ def _plain(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _value(name: str, value: Any, of: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(of, Price) and not of.above and name == "above":
+        return
     if name in _NAMES and not isinstance(value, Address) and (name, type(of)) != ("id", Model):
         return
     if isinstance(of, Agent) and name in ("soul", "instructions"):

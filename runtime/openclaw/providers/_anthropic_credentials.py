@@ -10,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-HOW = (
-    "set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN) in the environment or in the project's .env, "
-    "or choose a profile with ANTHROPIC_PROFILE"
-)
+HOW = "set ANTHROPIC_API_KEY in the environment or in the project's .env (ANTHROPIC_AUTH_TOKEN and profiles work too)"
 
 
 def credentials(environment: Mapping[str, str]) -> str | None:

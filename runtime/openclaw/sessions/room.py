@@ -46,7 +46,7 @@ from openclaw.sessions.hearing import Hearing
 from openclaw.sessions.line import ATTEMPTS, MOST, Line, is_command
 from openclaw.sessions.replies import lead
 from openclaw.sessions.rerouting import Rerouting
-from openclaw.sessions.running import Answerer, Beats, Running
+from openclaw.sessions.running import Answerer, Beats, Bills, Running
 from openclaw.sessions.settling import Settling
 from openclaw.sessions.standing import cut_off, standing, together, unbegun
 from openclaw.sessions.taken import Taken
@@ -64,6 +64,7 @@ from openclaw.sessions.words import (
     reply_to,
     wrong,
 )
+from openclaw.spending import Bill
 from openclaw.transcript import Log, Transcript
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,9 @@ class Sessions:
         self._taken: dict[str, Taken] = {}  # by session: what its wake has in hand
         self._hearing = Hearing()
         self._door = Door(store.marks, snapshot, at_once, lambda sender: self.paired(sender))
-        self._settling = Settling(store.inbox, self._hearing, self._door, snapshot, lambda: self.beats)
+        self._settling = Settling(
+            store.inbox, self._hearing, self._door, snapshot, lambda: self.beats, lambda: self.bills
+        )
         self._alone = Alone(doorbell.ring)
         self._held: set[str] = set()  # sessions that are taken in, and answer nothing until that is done
         self._in_all = 0  # messages that waited when they were last counted, and all since
@@ -101,6 +104,7 @@ class Sessions:
         self.stopping = False
         self.chance = CHANCE
         self.beats: Beats | None = None
+        self.bills: Bills | None = None
         self.left: Callable[[str], None] = lambda session: None  # told when a session was put aside
         self.rests: Callable[[Queued, Transcript], None] = lambda queued, transcript: None  # told after a turn
         self.disturbed: Callable[[str], Awaitable[None]] = _nothing  # awaited before anything is written to a session
@@ -515,6 +519,7 @@ class Sessions:
             if more:
                 self._conversations.forget(session)
                 await self._store.journal.append(session, more)
+                await self._store.spending.add(Bill(session, (), more[-1].id))  # paid elsewhere
         finally:
             self._held.discard(session)
             self._doorbell.ring(session)

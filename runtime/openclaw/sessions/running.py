@@ -10,6 +10,7 @@ from typing import Protocol
 from openclaw.manifest.snapshot import Heartbeat
 from openclaw.messages import Reply
 from openclaw.ports import Beside, Queued, Watcher
+from openclaw.spending import Bill
 from openclaw.transcript import Transcript
 
 
@@ -32,6 +33,15 @@ class Beats(Protocol):
 
     async def settled(self, queued: Queued) -> None:
         """That was done."""
+
+
+class Bills(Protocol):
+    """What was used of models and is not stored yet."""
+
+    def bill(self, session: str) -> Bill | None: ...
+
+    def stored(self, bill: Bill) -> None:
+        """It went along with a message of its session that was settled."""
 
 
 @dataclass(slots=True)

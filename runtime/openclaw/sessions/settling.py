@@ -16,7 +16,7 @@ from openclaw.router import there
 from openclaw.sessions.door import Door
 from openclaw.sessions.hearing import Hearing
 from openclaw.sessions.replies import deliveries
-from openclaw.sessions.running import Beats
+from openclaw.sessions.running import Beats, Bills
 
 
 class Settling:
@@ -27,12 +27,14 @@ class Settling:
         door: Door,
         snapshot: Callable[[], Snapshot],
         beats: Callable[[], Beats | None],
+        bills: Callable[[], Bills | None],
     ) -> None:
         self._inbox = inbox
         self._hearing = hearing
         self._door = door
         self._snapshot = snapshot
         self._beats = beats
+        self._bills = bills
 
     async def __call__(
         self,
@@ -51,7 +53,11 @@ class Settling:
             deliver += await beats.ended(queued, reply)
         deliver = [] if silent else deliver
         joined = [row.id for row in rows[1:]]
-        await self._inbox.settle(queued.id, state, reply, deliver=deliver, joined=joined)
+        bills = self._bills()
+        bill = bills.bill(queued.route.session) if bills is not None else None
+        await self._inbox.settle(queued.id, state, reply, deliver=deliver, joined=joined, bill=bill)
+        if bills is not None and bill is not None:
+            bills.stored(bill)
         front = front or queued
         for row in sorted(rows, key=lambda row: row is not front):  # where it is shown already, first
             self._hearing.tell(row, Finished(replace(reply, answers=front.id)))

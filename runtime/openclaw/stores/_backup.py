@@ -31,6 +31,7 @@ from typing import IO, Any
 from openclaw import __version__
 from openclaw.errors import OpenClawError, StateError, StateTooNew
 from openclaw.stores import _codec as codec
+from openclaw.stores._aside import MARK
 from openclaw.stores._files import Files
 from openclaw.stores._lock import Lock
 from openclaw.stores._schema import MARKS_RESTORED, VERSION
@@ -137,7 +138,7 @@ def _within(folder: Path, state: Path, told: Told) -> Iterator[Path]:
         _leave_out(folder.relative_to(state).as_posix(), error, told)
         return
     for is_folder, name in found:
-        if folder == state and (name in _OURS or name.endswith(_BESIDE)):
+        if folder == state and (name in _OURS or name.endswith(_BESIDE) or name.startswith(ROWS + MARK)):
             continue
         yield folder / name
         if is_folder:

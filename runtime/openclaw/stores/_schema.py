@@ -68,7 +68,29 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # Open in a backup that was restored: whoever asked may have been answered since that was made.
     ("ALTER TABLE inbox ADD COLUMN restored INTEGER NOT NULL DEFAULT 0",),
+    (
+        """CREATE TABLE spending (
+            day TEXT NOT NULL,
+            agent TEXT NOT NULL,
+            model TEXT NOT NULL,
+            turns INTEGER NOT NULL,
+            failed INTEGER NOT NULL,
+            seconds REAL NOT NULL,
+            calls INTEGER NOT NULL,
+            input INTEGER NOT NULL,
+            output INTEGER NOT NULL,
+            cache_read INTEGER NOT NULL,
+            cache_write INTEGER NOT NULL,
+            cost REAL NOT NULL,
+            unpriced INTEGER NOT NULL,
+            PRIMARY KEY (day, agent, model)
+        ) WITHOUT ROWID""",
+        # Up to which entry of each transcript all is in `spending`, and when that was written.
+        "CREATE TABLE counted (session TEXT PRIMARY KEY, entry TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX counted_when ON counted (at)",
+    ),
 )
 VERSION = len(MIGRATIONS)
 MARKS_RESTORED = 4  # from this version on
+COUNTS_USAGE = 5  # from this version on
 GIVES_BACK = 3  # from this version on a database gives space that it does not need back to the disk

@@ -23,13 +23,16 @@ from openclaw.clock import Clock
 from openclaw.errors import DiskFull, QueueFull, StateError, StateTooNew
 from openclaw.messages import Accepted, Address, Message, Reply, Route
 from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, Settlement
+from openclaw.spending import Bill, Spent
 from openclaw.stores import _codec as codec
 from openclaw.stores import _fires as fires
 from openclaw.stores import _pruning as pruning
+from openclaw.stores import _spending as spending
+from openclaw.stores._aside import keep_aside
 from openclaw.stores._disk import full
 from openclaw.stores._files import NO_SPACE, Files
 from openclaw.stores._room import Room
-from openclaw.stores._schema import GIVES_BACK, MIGRATIONS, VERSION
+from openclaw.stores._schema import COUNTS_USAGE, GIVES_BACK, MIGRATIONS, VERSION
 from openclaw.stores._told import telling
 
 _LOG = 16 << 20  # bytes of the log that stay after a large transaction
@@ -127,6 +130,7 @@ class Rows:
         reply: Reply | None,
         deliver: Sequence[Reply],
         joined: Sequence[str],
+        bill: Bill | None = None,
     ) -> None:
         with self._transaction() as db:
             row = db.execute("SELECT settled FROM inbox WHERE id = ?", (id,)).fetchone()
@@ -142,6 +146,8 @@ class Rows:
                 "UPDATE inbox SET state = ?, settled = ?, reply = ? WHERE id = ? AND settled IS NULL",
                 [(state, self._now(), kept, one) for one in (id, *joined)],
             )
+            if bill is not None:
+                spending.add(db, bill, self._clock.now())
 
     def release(self, ids: Sequence[str]) -> None:
         with self._transaction() as db:
@@ -333,9 +339,23 @@ class Rows:
     ) -> Sequence[Run]:
         return fires.runs(self._db, schedule, limit, since, until, ran)
 
+    # ── spending ─────────────────────────────────────────────────────────────────────────────────
+
+    def add(self, bill: Bill) -> None:
+        with self._transaction("what was used was not counted") as db:
+            spending.add(db, bill, self._clock.now())
+
+    def spent(self, first: str, last: str) -> Sequence[Spent]:
+        return spending.rows(self._db, first, last)
+
+    def counted(self, session: str) -> str | None:
+        return spending.counted(self._db, session)
+
+    # ── letting go ───────────────────────────────────────────────────────────────────────────────
+
     def prune(self, now: datetime) -> int:
         with self._transaction() as db:
-            return pruning.prune_rows(db, now)
+            return pruning.prune_rows(db, now) or spending.prune(db, now, pruning.AT_ONCE)
 
     def shrink(self) -> bool:
         with self._roomy("no space was given back"):  # what moves pages together needs some itself
@@ -444,10 +464,16 @@ class Rows:
             )
 
     def _migrate(self) -> None:
-        for number in range(_version(self._db), VERSION):
+        before = _version(self._db)
+        if 0 < before < VERSION:
+            keep_aside(self._db, self._path, self._files)
+        for number in range(before, VERSION):
             with self._transaction() as db:
                 for statement in MIGRATIONS[number]:
                     db.execute(statement)
+                if number + 1 == COUNTS_USAGE and before:  # what was used until now nobody counted by days
+                    mark = codec.column(spending.BEGUN), json.dumps(self._now())
+                    db.execute("INSERT INTO marks (name, version, document) VALUES (?, 1, ?)", mark)
                 db.execute(f"PRAGMA user_version = {number + 1}")
         # This process holds the lock, so whoever was running these is dead.
         with self._transaction() as db:

@@ -20,6 +20,8 @@ from openclaw.clock import Clock
 from openclaw.errors import DiskFull, StateError
 from openclaw.messages import Accepted, Entry, Message, Reply, Route
 from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, SessionSummary, Settlement
+from openclaw.spending import Bill, Spent
+from openclaw.stores import _codec as codec
 from openclaw.stores._audit import Trail
 from openclaw.stores._disk import Disk, thread
 from openclaw.stores._document import Document
@@ -28,6 +30,7 @@ from openclaw.stores._jsonl import Damage, Transcripts
 from openclaw.stores._lock import Lock
 from openclaw.stores._pruning import FEW
 from openclaw.stores._room import Room
+from openclaw.stores._spending import BEGUN
 from openclaw.stores._sqlite import Rows
 from openclaw.stores._summaries import Summaries
 
@@ -63,10 +66,11 @@ class Inbox:
         *,
         deliver: Sequence[Reply] | None = None,
         joined: Sequence[str] = (),
+        bill: Bill | None = None,
     ) -> None:
         """Raises KeyError for an id that was never accepted."""
         outgoing = [reply] if deliver is None and reply else deliver or ()
-        await self._disk.run(self._room.essential(self._rows.settle), id, state, reply, outgoing, joined)
+        await self._disk.run(self._room.essential(self._rows.settle), id, state, reply, outgoing, joined, bill)
 
     async def release(self, *ids: str) -> None:
         await self._disk.run(self._room.essential(self._rows.release), ids)
@@ -254,6 +258,26 @@ class Marks:
         return await self._disk.run(self._rows.runs, schedule, limit, since, until, ran)
 
 
+class Spending:
+    def __init__(self, disk: Disk, rows: Rows, room: Room) -> None:
+        self._disk = disk
+        self._rows = rows
+        self._room = room
+
+    async def add(self, bill: Bill) -> None:
+        await self._disk.run(self._room.essential(self._rows.add), bill)
+
+    async def rows(self, first: str, last: str) -> Sequence[Spent]:
+        return await self._disk.run(self._rows.spent, first, last)
+
+    async def counted(self, session: str) -> str | None:
+        return await self._disk.run(self._rows.counted, session)
+
+    async def begun(self) -> datetime | None:
+        at, _ = await self._disk.run(self._rows.get_mark, BEGUN)
+        return None if at is None else codec.time_from(at)
+
+
 class Store:
     """`damage` lists what could not be read of the transcripts that were opened so far."""
 
@@ -273,6 +297,7 @@ class Store:
         self.outbox = Outbox(self._disk, self._rows, self._room)
         summaries = Summaries(root / "sessions")
         self.journal = Journal(self._disk, self._transcripts, summaries, self._room, self.audit)
+        self.spending = Spending(self._disk, self._rows, self._room)
         self.marks = Marks(self._disk, self._rows, self._room, Document(root / f"{APPROVALS}.json", files))
 
     async def open(self) -> None:

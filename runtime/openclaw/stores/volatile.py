@@ -24,6 +24,7 @@ from openclaw.ports import (
     KEPT,
     KEPT_ARCHIVES,
     KEPT_LEAST,
+    KEPT_USAGE,
     Cause,
     Delivered,
     Fits,
@@ -33,6 +34,7 @@ from openclaw.ports import (
     SessionSummary,
     Settlement,
 )
+from openclaw.spending import Bill, Spent, summed
 from openclaw.stores._sqlite import too_many
 from openclaw.stores._told import telling
 
@@ -57,6 +59,7 @@ class Inbox:
         self._outbox = outbox
         self.clock = clock
         self._rows: dict[str, _Row] = {}  # by id, in the order of acceptance
+        self.billed: Callable[[Bill], None] = lambda bill: None
 
     async def accept(self, message: Message, route: Route, *, at_most: int | None = None) -> Accepted:
         behind = await self.waiting(route.session)
@@ -96,9 +99,12 @@ class Inbox:
         *,
         deliver: Sequence[Reply] | None = None,
         joined: Sequence[str] = (),
+        bill: Bill | None = None,
     ) -> None:
         if not self._rows[id].unsettled:
             return
+        if bill is not None:
+            self.billed(bill)
         for outgoing in [reply] if deliver is None and reply else deliver or ():
             self._outbox.post(outgoing, id)
         for row in (self._rows[one] for one in (id, *joined) if one in self._rows):
@@ -431,6 +437,34 @@ class Audit:
         pass
 
 
+class Spending:
+    def __init__(self) -> None:
+        self._rows: list[Spent] = []
+        self._counted: dict[str, str] = {}
+
+    def take(self, bill: Bill) -> None:
+        self._rows = summed([*self._rows, *bill.rows])
+        if bill.last:
+            self._counted[bill.session] = bill.last
+
+    async def add(self, bill: Bill) -> None:
+        self.take(bill)
+
+    async def rows(self, first: str, last: str) -> Sequence[Spent]:
+        return [row for row in self._rows if first <= row.day <= last]
+
+    async def counted(self, session: str) -> str | None:
+        return self._counted.get(session)
+
+    async def begun(self) -> datetime | None:
+        return None
+
+    def prune(self, now: datetime) -> int:
+        oldest = (now - timedelta(days=KEPT_USAGE)).date().isoformat()
+        before, self._rows = len(self._rows), [row for row in self._rows if row.day >= oldest]
+        return before - len(self._rows)
+
+
 class Store:
     """`folder` is not touched. Two stores never share anything."""
 
@@ -442,6 +476,8 @@ class Store:
         self.journal = Journal(clock)
         self.marks = Marks(self.inbox)
         self.audit = Audit()
+        self.spending = Spending()
+        self.inbox.billed = self.spending.take
         self._open = False
 
     async def open(self) -> None:
@@ -460,7 +496,8 @@ class Store:
     async def prune(self, now: datetime) -> int:
         old = now - timedelta(days=KEPT)
         archived = now - timedelta(days=KEPT_ARCHIVES)
-        return self.inbox.prune(old) + self.outbox.prune(old) or self.journal.prune(archived)
+        gone = self.inbox.prune(old) + self.outbox.prune(old) or self.spending.prune(now)
+        return gone or self.journal.prune(archived)
 
     async def close(self) -> None:
         self._open = False

@@ -36,7 +36,7 @@ export class StatusView {
     const operates = this._app.may("operator");
     try {
       const [status, reloads, usage, pairings] = await Promise.all([
-        json("/api/status"), json("/api/reload"), json("/api/usage"), operates ? json("/api/pairings") : { waiting: [], admitted: [] },
+        json("/api/status"), json("/api/reload"), json("/api/usage?by=agent,model"), operates ? json("/api/pairings") : { waiting: [], admitted: [] },
       ]);
       this._draw(status, reloads, usage.usage, pairings);
     } catch (error) {
@@ -52,7 +52,7 @@ export class StatusView {
       ["pairings", pairings, () => this._pairings(pairings)],
       ["channels", status.receiving ?? status.channels, () => channels(status)],
       ["reloads", reloads.attempts, () => attempts(reloads.attempts)],
-      ["usage", usage, () => card("Usage since the start", usageTable(usage))],
+      ["usage", usage, () => card("Usage of the last 30 days", usageTable(usage))],
     ];
     if (this._body.childElementCount !== parts.length) this._body.replaceChildren(...parts.map(([name]) => el("div", { "data-part": name })));
     parts.forEach(([, told, make], index) => {

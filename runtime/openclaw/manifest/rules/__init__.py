@@ -105,6 +105,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     heartbeats.deliveries_arrive,
     heartbeats.models_exist,
     heartbeats.costs_can_be_known,
+    models.budgets_can_be_kept,
     heartbeats.active_hours_are_reached,
     heartbeats.jitter_stays_within_gaps,
     checks.tools_exist,

@@ -8,14 +8,13 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from openclaw.manifest.beats import DAY, Beats, active_hours
-from openclaw.manifest.builtins import MODELS
-from openclaw.manifest.diagnostic import Diagnostic, error, see, warning
-from openclaw.manifest.models import price
+from openclaw.manifest.diagnostic import Diagnostic, error, warning
 from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Scalar
 from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.channels import CHAT, numbered, zone
+from openclaw.manifest.rules.models import priceless, unknown_cost
 from openclaw.manifest.rules.policies import refer_channel
 from openclaw.schedule import Cron, Problem, describe, parse
 from openclaw.timetable import Timetable
@@ -132,20 +131,8 @@ def costs_can_be_known(project: Project) -> Iterator[Diagnostic]:
             continue
         name = beats.model(heartbeat)
         own = project.all("model").get(name)
-        if price(project, name) is None and own is not None and own.sound and _has_id(own):
-            yield error(
-                "max-cost",
-                most.span,
-                f"`max_cost_usd` cannot be kept: nobody has said what model `{name}` costs",
-                f"add to `{name}` in models.yaml, with its prices for a million tokens: "
-                "`price: {input: 3, output: 15}`; 0 where it is free",
-                [see(own.key, f"`{name}` is described here")],
-            )
-
-
-def _has_id(model: Definition) -> bool:
-    """An id that this build does not know has had its diagnostic, unless another server answers to it."""
-    return "base_url" in model.node.entries or str(model.value("id")) in MODELS
+        if own is not None and priceless(project, own):
+            yield unknown_cost("max_cost_usd", most.span, own)
 
 
 # ── active hours and jitter ──────────────────────────────────────────────────────────────────────

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from openclaw.manifest.beats import Beats
 from openclaw.manifest.builtins import MODELS
-from openclaw.manifest.diagnostic import Diagnostic, error
+from openclaw.manifest.diagnostic import Diagnostic, Span, error, see
+from openclaw.manifest.models import default_model, has_price
 from openclaw.manifest.near import meant
-from openclaw.manifest.nodes import Scalar
+from openclaw.manifest.nodes import MapNode, Scalar
 from openclaw.manifest.project import Definition, Project
 
 
@@ -68,6 +70,55 @@ def ids_are_known(project: Project) -> Iterator[Diagnostic]:
                 f"this build knows no model `{id.value}`{meant(id.value, MODELS)}",
                 f"one of: {', '.join(MODELS)}; a model on another server also needs `base_url`",
             )
+
+
+def priceless(project: Project, model: Definition) -> bool:
+    """Whether nobody says what it costs. An id that this build does not know has had its diagnostic, unless another
+    server answers to it."""
+    has_id = "base_url" in model.node.entries or str(model.value("id")) in MODELS
+    return model.sound and has_id and not has_price(project, model.name)
+
+
+def unknown_cost(key: str, span: Span, model: Definition) -> Diagnostic:
+    name = model.name
+    return error(
+        "max-cost",
+        span,
+        f"`{key}` cannot be kept: nobody has said what model `{name}` costs",
+        f"add to `{name}` in models.yaml, with its prices for a million tokens: "
+        "`price: {input: 3, output: 15}`; 0 where it is free",
+        [see(model.key, f"`{name}` is described here")],
+    )
+
+
+def budgets_can_be_kept(project: Project) -> Iterator[Diagnostic]:
+    """A day's costs are known where those of every model are that may answer for the agent."""
+    if "model" in project.unreadable:
+        return
+    seen = set[tuple[Span, str]]()
+    for agent in project.agents():
+        limits = agent.get("limits")
+        most = limits.get("usd_per_day") if isinstance(limits, MapNode) else None
+        if most is None:
+            continue
+        for model in _answering(project, agent):
+            if (most.span, model.name) not in seen and priceless(project, model):
+                seen.add((most.span, model.name))
+                yield unknown_cost("usd_per_day", most.span, model)
+
+
+def _answering(project: Project, agent: Definition) -> list[Definition]:
+    """Its own model, those of its heartbeats, and whatever stands in for one of them."""
+    models, beats = project.all("model"), Beats.of(project)
+    named = [str(agent.value("model", default_model(project)))]
+    named += [beats.model(one) for one in project.all("heartbeat").values() if beats.agent(one) == agent.name]
+    found: dict[str, Definition] = {}
+    while named:
+        name = named.pop(0)
+        if name in models and name not in found:
+            found[name] = models[name]
+            named += [str(each.value) for each in models[name].texts("fallback")]
+    return list(found.values())
 
 
 def scripts_can_be_followed(project: Project) -> Iterator[Diagnostic]:

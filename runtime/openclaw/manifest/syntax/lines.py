@@ -70,7 +70,7 @@ def no_space_after_colon(stop: Failure) -> Diagnostic | None:
                 "yaml-colon",
                 span,
                 f"`{found.group()}` has no space after the colon, so it is not a key",
-                f"write `{found.group(1)}: {rest.rstrip()}`",
+                f"write `{found.group(1)}: {_uncommented(rest)}`",
             )
     return None
 
@@ -81,13 +81,18 @@ def colon_in_text(stop: Failure) -> Diagnostic | None:
     key = KEY.match(stop.before(stop.at)) or KEY.match(stop.line_text(stop.at))
     if key is None or key.end() > len(stop.before(stop.at)):
         return None
-    value = stop.line_text(stop.at)[key.end() :].strip()
+    value = _uncommented(stop.line_text(stop.at)[key.end() :])
     return error(
         "yaml-colon",
         stop.source.span(stop.at, stop.at + 1),
         "a `: ` inside an unquoted value starts a nested mapping",
         f"quote the whole value: `{key.group(1)}: {quoted(value)}`, or use a block: `{key.group(1)}: |`",
     )
+
+
+def _uncommented(text: str) -> str:
+    """Plain text without the comment behind it."""
+    return re.split(r"\s#", text, maxsplit=1)[0].strip()
 
 
 def block_text_dedented(stop: Failure) -> Diagnostic | None:
@@ -131,7 +136,7 @@ def plain_text_line(stop: Failure) -> Diagnostic | None:
         "yaml-colon",
         stop.to_end(last.start),
         f"no colon after `{word}`, so this line is not `key: value`",
-        f"write `{word}: {stop.rest(last.start)[len(word) :].strip()}`",
+        f"write `{word}: {_uncommented(stop.rest(last.start)[len(word) :])}`",
     )
 
 

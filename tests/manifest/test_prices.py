@@ -1,0 +1,77 @@
+"""What models cost: one list of prices, that of genai-prices; what is built in agrees with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openclaw.manifest.builtins import MODELS
+from openclaw.manifest.prices import built_in, listed
+from openclaw.manifest.snapshot import Model, Price
+from openclaw.messages import Usage
+
+ANTHROPIC = "https://api.anthropic.com"
+
+
+@pytest.mark.parametrize("id", MODELS)
+def test_what_is_built_in_is_what_the_list_has(id: str) -> None:
+    found = built_in(id)
+    assert found is not None and found == listed(id, ANTHROPIC)
+
+
+@pytest.mark.parametrize("usage", [Usage(1000, 100, 5000, 2000), Usage(90_000, 7, 20_000, 0), Usage(100_000, 1)])
+@pytest.mark.parametrize("id", MODELS)
+def test_a_call_costs_what_the_list_itself_makes_of_it(id: str, usage: Usage) -> None:
+    from genai_prices import Usage as Theirs
+    from genai_prices import calc_price
+
+    read = usage.input + usage.cache_read + usage.cache_write
+    theirs = Theirs(
+        input_tokens=read,
+        output_tokens=usage.output,
+        cache_read_tokens=usage.cache_read,
+        cache_write_tokens=usage.cache_write,
+    )
+    found = built_in(id)
+    assert found is not None
+    assert found.of(usage) == pytest.approx(float(calc_price(theirs, id, provider_id="anthropic").total_price))
+
+
+def test_another_service_has_the_price_of_the_list_and_a_server_of_ones_own_none() -> None:
+    there = Model("there", "deepseek-chat", options={"base_url": "https://api.deepseek.com/anthropic"})
+    assert there.costs is not None and 0 < there.costs.cache_read < there.costs.input < there.costs.output
+    stated = Model("mine", "deepseek-chat", options=there.options, price=Price(1, 2, 3, 4))
+    assert stated.costs == Price(1, 2, 3, 4)
+    for url in ("http://127.0.0.1:8080", "http://localhost:11434", "https://nobody.example.org/v1", ""):
+        assert Model("home", "deepseek-chat", options={"base_url": url}).costs is None
+    assert listed("no-such-model", ANTHROPIC) is None
+
+
+def test_a_project_is_validated_without_the_list_unless_a_price_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    agent = "name: A\ndescription: b\ntools: []\npolicy: careful\nmodel: there\n"
+    (tmp_path / "agents/a.yaml").write_text(agent)
+    (tmp_path / "tools.yaml").write_text("policies: {careful: {default: ask}}\n")
+    service = "https://api.deepseek.com/anthropic"
+    models = f"models:\n  there: {{id: ID, base_url: '{service}', api_key: '${{KEY:-none}}'}}\n"
+    (tmp_path / "models.yaml").write_text(models.replace("ID", "deepseek-chat"))
+    assert validated(tmp_path) == ["False"]
+    (tmp_path / "agents/a.yaml").write_text(agent + "limits: {usd_per_day: 2}\n")
+    assert validated(tmp_path) == ["True"]
+    (tmp_path / "models.yaml").write_text(models.replace("ID", "unheard-of"))
+    [problem, looked] = validated(tmp_path)
+    assert looked == "True" and "`usd_per_day` cannot be kept: nobody has said what model `there` costs" in problem
+
+
+def validated(project: Path) -> list[str]:
+    """Its diagnostics, and whether the list of prices was read."""
+    code = (
+        "import sys; from openclaw.cli import main\n"
+        f"code = main(['validate', {str(project)!r}, '--format', 'github'])\n"
+        "print('genai_prices' in sys.modules)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    return ran.stdout.splitlines()

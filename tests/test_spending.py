@@ -1,0 +1,270 @@
+"""What was used, as whoever runs the assistant sees it: counted once, over restarts and kills, and held to a budget."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles import warm
+from doubles.house import AGENT, CHANNELS, Process, Program, lived, project, until
+from doubles.messages_server import MessagesServer, Reply, text, tool
+from openclaw.clock import SystemClock
+
+PRICED = """\
+default: smart
+models:
+  smart: {{id: claude-sonnet-5-5, base_url: "{url}", api_key: test-key, price: {{input: 10000, output: 0}}}}
+  other: {{id: claude-nobody-knows, base_url: "{url}", api_key: test-key, capabilities: []}}
+"""
+LIMITED = AGENT + "limits: {usd_per_day: 0.25}\n"
+PLAIN = AGENT.replace("name: Main", "name: Plain").replace("default: true\nmodel: smart", "model: other")
+BEATS = 'heartbeats:\n  dawn: {cron: "0 5 * * *", prompt: Say good morning.}\n'
+
+
+class Calendar(SystemClock):
+    """Begins at a day of its own, and can be put ahead."""
+
+    def __init__(self, start: datetime) -> None:
+        self._ahead = start - datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+    def turn(self, **time: float) -> None:
+        self._ahead += timedelta(**time)
+
+
+@pytest.fixture
+def model() -> Iterator[MessagesServer]:
+    with MessagesServer(key="test-key") as server:
+        yield server
+    assert server.violations == []
+
+
+def noon() -> str:
+    """Heartbeats' defaults with a zone where no day ends while a test runs."""
+    return f"defaults: {{timezone: Etc/GMT{datetime.now(UTC).hour - 12:+d}}}\n"
+
+
+def place(root: Path, model: MessagesServer, **files: str) -> Path:
+    manifests = {"models.yaml": PRICED.format(url=model.url), "agents/plain.yaml": PLAIN, **files}
+    return project(root, model.url, files=manifests)
+
+
+async def used(operator: Program, **query: str) -> dict[str, Any]:
+    found = await operator.http.get("/api/usage", params=query)
+    assert found.status_code == 200, found.text
+    answer: dict[str, Any] = found.json()
+    return answer
+
+
+def command(*words: object) -> subprocess.CompletedProcess[str]:
+    ran = warm.Popen(
+        [sys.executable, "-m", "openclaw", *map(str, words)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    out, err = ran.communicate(timeout=120)
+    return subprocess.CompletedProcess(ran.args, ran.returncode, out.decode(), err.decode())
+
+
+def test_a_day_that_has_cost_what_it_may_asks_no_model_until_the_next_one(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    root = place(tmp_path / "project", model, **{"agents/main.yaml": LIMITED, "heartbeats.yaml": BEATS})
+    clock, state = Calendar(datetime(2026, 11, 28, 10, tzinfo=UTC)), tmp_path / "state"
+    model.say(*[text("Well.") for _ in range(5)])
+
+    async def first() -> None:
+        async with lived(root, state, clock=clock) as (_, operator):
+            for _ in range(3):  # ten cents each: the third begins below the limit, and may end above it
+                assert (await operator.say("hello")).status_code == 200
+            refused = await operator.say("hello")
+            assert (refused.status_code, refused.json()["code"]) == (402, "over_budget")
+            assert "cost $0.3000 today, and $0.25 a day is allowed" in refused.json()["detail"]
+            assert "from 2026-11-29 00:00 (UTC)" in refused.json()["detail"]
+            begun = (await operator.http.post("/api/heartbeats/dawn/run")).json()
+            row = await ended(operator, begun["id"])
+            assert row["outcome"] == "failed" and "usd_per_day" in row["reply"]
+            said = (await operator.say("/usage")).json()["reply"]
+            assert "Main cost $0.3000 today; $0.25 a day is allowed." in said
+            told = (await operator.http.get("/api/status")).json()["spent_today"]
+            assert told == {"main": {"cost_usd": pytest.approx(0.3), "cost_complete": True, "limit_usd": 0.25}}
+            figures = (await operator.http.get("/metrics")).text
+            assert 'openclaw_cost_usd_total{agent="main",model="claude-sonnet-5-5"} 0.3' in figures
+
+    async def second() -> None:
+        async with lived(root, state, clock=clock) as (_, operator):
+            assert (await operator.say("hello again")).status_code == 402  # a restart forgets nothing
+            clock.turn(hours=15)
+            assert (await operator.say("good morning")).status_code == 200
+            days = (await used(operator, by="day", since="2026-11-28"))["usage"]
+            assert [(day["day"], day["turns"], day["failed"], day["calls"]) for day in days] == [
+                ("2026-11-28", 6, 3, 3),
+                ("2026-11-29", 1, 0, 1),
+            ]
+
+    asyncio.run(first())
+    assert len(model.requests) == 3
+    asyncio.run(second())
+    assert len(model.requests) == 4
+
+
+async def ended(operator: Program, id: str) -> dict[str, Any]:
+    async with asyncio.timeout(60):
+        while True:
+            rows = (await operator.http.get("/api/heartbeats/history")).json()["runs"]
+            row: dict[str, Any] = next(row for row in rows if row["message"] == id)
+            if row["outcome"] not in ("queued", "running"):
+                return row
+            await asyncio.sleep(0.02)
+
+
+def test_an_edit_of_the_zone_moves_what_comes_and_nothing_that_was(tmp_path: Path, model: MessagesServer) -> None:
+    root = place(tmp_path / "project", model, **{"agents/main.yaml": LIMITED})
+    clock = Calendar(datetime(2026, 11, 28, 13, tzinfo=UTC))
+    model.say(*[text("Well.") for _ in range(5)])
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state", clock=clock) as (_, operator):
+            for _ in range(3):
+                await operator.say("hello")
+            assert (await operator.say("hello")).status_code == 402
+            (root / "heartbeats.yaml").write_text("defaults: {timezone: Pacific/Auckland}\n")  # where it is the 29th
+            assert (await operator.http.post("/api/reload")).status_code == 200
+            assert (await operator.say("hello")).status_code == 200
+            told = await used(operator, by="day")
+            assert [(day["day"], day["calls"]) for day in told["usage"]] == [("2026-11-28", 3), ("2026-11-29", 1)]
+            assert (told["timezone"], told["until"]) == ("Pacific/Auckland", "2026-11-29")
+            (root / "heartbeats.yaml").unlink()
+            assert (await operator.http.post("/api/reload")).status_code == 200
+            assert (await operator.say("hello")).status_code == 402  # that day is as it was
+            (root / "agents/main.yaml").write_text(LIMITED.replace("0.25", "0.35"))
+            assert (await operator.http.post("/api/reload")).status_code == 200
+            assert (await operator.say("hello")).status_code == 200  # it may cost more by now
+            assert (await operator.say("hello")).status_code == 402
+
+    asyncio.run(scene())
+
+
+def test_what_is_known_in_part_is_said_to_be_the_least(tmp_path: Path, model: MessagesServer) -> None:
+    root, state = place(tmp_path / "project", model, **{"heartbeats.yaml": noon()}), tmp_path / "state"
+    cached = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 30}
+    model.say(text("Well."), Reply({"type": "text", "text": "Well."}, usage=cached))
+
+    async def scene() -> None:
+        async with lived(root, state) as (_, operator):
+            assert (await used(operator))["usage"] == []
+            assert (await operator.say("hello")).status_code == 200
+            assert (await operator.say("hello", agent="plain")).status_code == 200
+            told = await used(operator, by="agent")
+            rows = {row["agent"]: row for row in told["usage"]}
+            assert (rows["main"]["cost_usd"], rows["main"]["cost_complete"]) == (pytest.approx(0.1), True)
+            assert (rows["plain"]["cost_usd"], rows["plain"]["cache_ratio"]) == (None, 0.75)
+            assert (told["total"]["cost_usd"], told["total"]["cost_complete"]) == (pytest.approx(0.1), False)
+            wrong = await operator.http.get("/api/usage", params={"since": "yesterday"})
+            assert (wrong.status_code, wrong.json()["code"]) == (422, "bad_field")
+
+    asyncio.run(scene())
+    shown = command("-C", root, "--state", state, "usage", "--by", "agent")
+    assert shown.returncode == 0, shown.stderr
+    head, names, main, plain, total = [line.split() for line in shown.stdout.splitlines()]
+    assert head[-3:-1] == ["days", "of"] and head[-1].startswith("Etc/GMT")
+    assert names == ["AGENT", "TURNS", "CALLS", "INPUT", "CACHED", "OUTPUT", "COST"]
+    assert main == ["main", "1", "1", "10", "0", "%", "5", "$0.1000"]
+    assert plain == ["plain", "1", "1", "40", "75", "%", "5", "-"]
+    assert total == ["total", "2", "2", "50", "60", "%", "10", "at", "least", "$0.1000"]
+    of_models = json.loads(command("-C", root, "--state", state, "usage", "--by", "model", "--json").stdout)
+    assert [row["model"] for row in of_models["usage"]] == ["claude-nobody-knows", "claude-sonnet-5-5"]
+
+
+def test_nothing_is_said_in_words_and_a_wrong_day_is_wrong_usage(tmp_path: Path, model: MessagesServer) -> None:
+    root = place(tmp_path / "project", model)
+    shown = command(
+        "-C", root, "--state", tmp_path / "state", "usage", "--since", "2026-11-01", "--until", "2026-11-02"
+    )
+    assert (shown.returncode, shown.stdout) == (0, "Nothing was used from 2026-11-01 to 2026-11-02 (UTC).\n")
+    wrong = command("-C", root, "--state", tmp_path / "state", "usage", "--since", "soon")
+    assert wrong.returncode == 2 and "`soon` is no day" in wrong.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_one_question_beyond_the_budget_ends_with_five(tmp_path: Path, model: MessagesServer) -> None:
+    files = {"agents/main.yaml": LIMITED.replace("0.25", "0.1"), "channels.yaml": CHANNELS + "  repl: {kind: repl}\n"}
+    files["heartbeats.yaml"] = noon()
+    root, state = place(tmp_path / "project", model, **files), tmp_path / "state"
+    model.say(text("Well."))
+    asked = ("-C", root, "--state", state, "chat", "hello")
+    assert command(*asked).returncode == 0
+    alone = command(*asked)
+    assert (alone.returncode, alone.stdout) == (5, "") and "usd_per_day" in alone.stderr
+
+    async def scene() -> None:
+        async with lived(root, state):
+            await until(lambda: listens(state / "control.sock"), "the control socket")
+            beside = await asyncio.to_thread(command, *asked)
+            assert (beside.returncode, beside.stdout) == (5, "") and "usd_per_day" in beside.stderr
+            status = await asyncio.to_thread(command, "-C", root, "--state", state, "status")
+            assert "main $0.1000 of $0.1" in status.stdout
+
+    asyncio.run(scene())
+
+
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+def test_what_a_crash_took_from_the_rows_is_found_in_the_transcript(tmp_path: Path, model: MessagesServer) -> None:
+    root, state = place(tmp_path / "project", model), tmp_path / "state"
+    model.say("Well.", "Well.", "Well.")
+
+    async def say() -> dict[str, Any]:
+        async with lived(root, state) as (_, operator):
+            assert (await operator.say("hello")).status_code == 200
+            return (await used(operator, by="agent"))["usage"][0]
+
+    assert asyncio.run(say())["calls"] == 1
+    with closing(sqlite3.connect(state / "runtime.db")) as db, db:  # as if that bill had never been written
+        assert db.execute("DELETE FROM spending").rowcount + db.execute("DELETE FROM counted").rowcount == 2
+    assert asyncio.run(say())["calls"] == 2
+    assert asyncio.run(say())["calls"] == 3
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_middle_of_a_turn_loses_no_call_and_counts_none_twice(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    root, state = place(tmp_path / "project", model), tmp_path / "state"
+    model.say(text("Hello."), Reply(tool("add", a=1, b=2)), Reply(hangs=True), text("Three."))
+
+    async def killed() -> None:
+        with Process(root, state) as process:
+            async with Program(await process.address()) as operator:
+                await operator.say("hello")
+                asking = asyncio.create_task(operator.say("what is one and two?"))
+                await until(lambda: len(model.requests) == 3, "the third request")
+                process.process.kill()
+                process.process.wait(30)
+                await asyncio.gather(asking, return_exceptions=True)
+
+    async def again() -> None:
+        async with lived(root, state) as (app, operator):
+            await until(lambda: not app.sessions.busy and len(model.requests) == 4, "the rest of the turn")
+            [row] = (await used(operator))["usage"]
+            # Of four requests three were answered, and those count; the turn that was cut off ended once.
+            assert (row["turns"], row["calls"], row["input_tokens"]) == (2, 3, 30)
+
+    asyncio.run(killed())
+    asyncio.run(again())
+    asyncio.run(again())  # nor does another start
