@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from openclaw.cli._listing import aside
 from openclaw.errors import ProjectInvalid, UsageError
 from openclaw.manifest.build import Compiled, compile_open
 from openclaw.manifest.folder import Folder
@@ -40,7 +41,8 @@ def compiled_at(
 
     code = importer(imports_from or project) if imports else None
     read = folder.again() if folder else Folder.read(project)
-    return compile_open(read, environment=None, importer=code, today=datetime.now(UTC))
+    with aside():
+        return compile_open(read, environment=None, importer=code, today=datetime.now(UTC))
 
 
 def said(snapshot: Snapshot, manifests: Project, root: Path) -> Stated:

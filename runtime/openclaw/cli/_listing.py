@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from openclaw.words import quote_line as quote_line  # commands print one-line texts through it
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """What is printed meanwhile, by modules of a project that are imported or what they start, is no part of an answer:
+    it goes to standard error."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def as_json(value: Any) -> None:

@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from openclaw.cli._listing import aside
     from openclaw.manifest.build import compile_open
     from openclaw.manifest.folder import Folder
 
@@ -69,12 +70,13 @@ def _run(args: argparse.Namespace) -> int:
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder; name the project's folder, or make one with `openclaw init`")
     folder = Folder.read(root)
-    compiled, project = compile_open(
-        folder,
-        environment=None if args.no_env else os.environ,
-        importer=None if args.no_import else importer(root),
-        today=datetime.now(UTC),
-    )
+    with aside():
+        compiled, project = compile_open(
+            folder,
+            environment=None if args.no_env else os.environ,
+            importer=None if args.no_import else importer(root),
+            today=datetime.now(UTC),
+        )
     diagnostics, folder = _with_scenarios(compiled.diagnostics, project)
     _tell(args, folder, diagnostics, _weights(compiled.snapshot) if args.verbose and compiled.snapshot else [])
     if args.format == "text":
