@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from doubles.house import AGENT, CHANNELS, lived, project
+from doubles.house import AGENT, CHANNELS, SUMS, lived, project
 from openclaw.cli import _doctor_folder as lying
 from openclaw.cli import _doctor_machine as machine
 from openclaw.cli import _doctor_project as looked
@@ -128,6 +128,18 @@ def test_nothing_heavy_is_imported_unless_somebody_is_asked(tmp_path: Path) -> N
     assert done.stderr.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    "command", [["doctor", "--json"], ["validate", "--format", "json"], ["show", "main", "--json"]]
+)
+def test_what_a_module_prints_while_it_is_imported_is_no_part_of_the_answer(tmp_path: Path, command: list[str]) -> None:
+    noise = 'import os\nprint("NOISE")\nos.system("echo NOISE")\n'
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files={"sums.py": noise + SUMS})
+    given = [sys.executable, "-m", "openclaw", "-C", str(root), "--state", str(tmp_path / "state"), *command]
+    done = subprocess.run(given, capture_output=True, text=True, timeout=60)
+    json.loads(done.stdout)
+    assert done.stderr.count("NOISE") == 2, done.stderr
+
+
 # ── the machine ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -157,7 +169,10 @@ def test_a_clock_that_cannot_be_right_is_a_problem() -> None:
     assert machine.clock(datetime(1970, 1, 1, tzinfo=UTC), {}).state == "problem"
     assert machine.clock(now + timedelta(days=365_000), {}).state == "problem"
     assert machine.clock(now, {"TZ": "Europe/Lundun"}).state == "warning"
-    assert machine.clock(now, {"TZ": "GMT-2"}).state == "ok"
+    for spelt in ("GMT-2", "<+03>-3", "utc", ":Europe/London", ""):
+        assert machine.clock(now, {"TZ": spelt}).state == "ok", spelt
+    assert machine.clock(now, {"TZ": ":Europe/Lundun"}).state == "warning"
+    assert "(UTC)" in machine.clock(now, {"TZ": ""}).found
     unkept = machine.clock(now, {}, synchronised=False)
     assert unkept.state == "warning" and "timedatectl" in unkept.cure
 
@@ -192,6 +207,9 @@ def test_sizes_and_spans_read_as_people_say_them() -> None:
 def test_a_folder_that_is_no_project_is_a_problem(tmp_path: Path) -> None:
     finding, read = looked.manifests(tmp_path / "nowhere")
     assert finding.state == "problem" and "is not a folder" in finding.found and read is None
+    assert "openclaw init" in finding.cure
+    empty, _ = looked.manifests(tmp_path)
+    assert empty.state == "problem" and "openclaw init" in empty.cure
 
 
 def test_mistakes_are_counted_and_the_first_is_named(tmp_path: Path) -> None:

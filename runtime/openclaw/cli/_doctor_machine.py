@@ -27,6 +27,7 @@ _FORBID = (  # settings of kernels, the value with which users make no namespace
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
 )
 _REQUIRED = re.compile(r"([A-Za-z0-9][\w.-]*)(?:\[[^]]*\])?\s*\(?([^;)]*)\)?\s*(?:;(.*))?")
+_SPELT = re.compile(r"([A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)[-+]?\d.*")  # a zone by its offset
 _BOUND = re.compile(r"(>=|<=|<|>|==|!=|~=)\s*([0-9][\w.*]*)")
 
 
@@ -108,7 +109,7 @@ def clock(now: datetime, environment: Mapping[str, str], synchronised: bool | No
     if now < written - timedelta(days=1) or now.year > _NEWEST:
         found = f"{said}, which cannot be: this program was installed on {written:%Y-%m-%d}"
         return Finding("clock", "problem", found, "set the clock (timedatectl set-ntp true): heartbeats go by it")
-    zone = environment.get("TZ") or _zone_of(Path("/etc/localtime"))
+    zone = (environment["TZ"] or "UTC") if "TZ" in environment else _zone_of(Path("/etc/localtime"))
     if not _known(zone):
         cure = "set TZ to an IANA name such as Europe/London, or unset it"
         return Finding("clock", "warning", f"{said}, and the zone {zone} is not known", cure)
@@ -147,10 +148,11 @@ def _zone_of(link: Path) -> str:
 def _known(zone: str) -> bool:
     from zoneinfo import ZoneInfo
 
-    if not zone or zone.startswith((":", "/")) or re.fullmatch(r"[A-Z]{3,}[-+]?\d.*", zone):
+    name = zone.removeprefix(":")
+    if not name or name.startswith("/") or name.upper() in ("UTC", "GMT") or _SPELT.fullmatch(zone):
         return True  # the C library's own spellings, which mean something to it
     try:
-        ZoneInfo(zone)
+        ZoneInfo(name)
     except (KeyError, OSError, ValueError):
         return False
     return True

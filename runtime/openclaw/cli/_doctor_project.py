@@ -57,6 +57,9 @@ def manifests(project: Path) -> tuple[Finding, Read | None]:
     errors = [each for each in compiled.diagnostics if each.severity == "error"]
     warnings = len(compiled.diagnostics) - len(errors)
     if compiled.snapshot is None:
+        if not any(name.endswith((".yaml", ".yml")) for name in folder.files):
+            cure = "to make a project there: openclaw init; or name another folder with -C"
+            return Finding(about, "problem", f"{project} holds no project", cure), None
         first = f"{errors[0].file}:{errors[0].line}: {errors[0].message}" if errors else "it holds no agent"
         found = f"{project} has {_many(len(errors), 'error')}, the first: {first}"
         return Finding(about, "problem", found, "openclaw validate"), None

@@ -44,7 +44,7 @@ def runtime(
         return _serving(told, project)
     holder = held_by(state / "lock")
     if holder is not None:
-        return [_held(holder, "does not answer: it starts, ends or hangs")], {"pid": holder}
+        return [_held(state, holder, "does not answer: it starts, ends or hangs")], {"pid": holder}
     if (left := left_behind(state)) is not None:
         return [left], None
     return [Finding(_ABOUT, "ok", "none runs, and nobody holds the state folder")], None
@@ -68,13 +68,13 @@ def _silent(state: Path, error: OpenClawError, patience: float) -> tuple[Sequenc
     if holder is None:
         cure = f"end what listens there: lsof {quote(str(state / SOCKET))}"
         return [Finding(_ABOUT, "warning", str(error), cure)], None
-    return [_held(holder, f"gives no answer that makes sense within {patience:g} s ({error})")], {"pid": holder}
+    return [_held(state, holder, f"gives no answer that makes sense within {patience:g} s ({error})")], {"pid": holder}
 
 
-def _held(holder: int, how: str) -> Finding:
-    who = f"process {holder}" if holder else "a process"
-    kill = f"kill {holder}, and kill -9 {holder} where it does not heed that" if holder else "end that process"
-    cure = f"wait a moment; if it stays so: {kill}"
+def _held(state: Path, holder: int, how: str) -> Finding:
+    who, lock = f"process {holder}" if holder else "a process", quote(str(state / "lock"))
+    kill = f"kill {holder}, and kill -9 {holder} where it does not heed that"
+    cure = f"wait a moment; if it stays so: {kill if holder else f'end that process, which lsof {lock} names'}"
     return Finding(_ABOUT, "warning", f"{who} holds the state folder, but {how}", cure)
 
 
