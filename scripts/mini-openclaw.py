@@ -147,7 +147,9 @@ def within(path: str) -> Path:
 @tool
 async def read_file(path: str) -> str:
     """Reads a text file of the workspace."""
-    return within(path).read_text("utf-8", errors="replace")
+    if not (file := within(path)).is_file():  # a pipe would be waited for, by everybody
+        raise FileNotFoundError(f"{path!r} is not there, or no text file")
+    return file.read_text("utf-8", errors="replace")
 
 
 @tool
@@ -307,6 +309,11 @@ class Session:
         if calls:
             self.add("user", [result(call, "interrupted; whether it ran is not known", failed=True) for call in calls])
 
+    def give_up(self) -> None:
+        """What failed or was stopped has been told: the next message does not answer it as well."""
+        if self.entries and self.entries[-1]["role"] == "user":
+            self.add("assistant", [text("(this was not answered)")])
+
     def put_aside(self, fresh: str = "") -> None:
         """In one step, so that there is always an old session or a fresh one."""
         if self.file.exists():
@@ -401,6 +408,7 @@ class Queue:
             row = await self.waiting[agent.name].get()
             task = self.running[agent.name] = asyncio.ensure_future(answer(agent, row))
             await asyncio.wait({task})  # if this is cancelled the program ends, and the message stays
+            Session(agent.name).give_up()
             append(self._file, {"done": row["id"]})
             del self.running[agent.name]
             self.waiting[agent.name].task_done()
@@ -514,6 +522,7 @@ async def main(question: str) -> None:
     keys = [os.environ.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")]
     model = Claude() if any(keys) else Demo()
     ask = terminal.ask if terminal.attended else None
+    failed: list[Exception] = []
 
     async def answer(agent: Agent, row: Block) -> None:
         shown: list[str] = []
@@ -527,6 +536,7 @@ async def main(question: str) -> None:
             if said not in "".join(shown):  # a crash came between the answer and the screen
                 show(said)
         except Exception as error:
+            failed.append(error)
             terminal.show(agent.name, f"that did not work: {type(error).__name__}: {error}")
         finally:
             terminal.prompt()
@@ -547,6 +557,8 @@ async def main(question: str) -> None:
     print()
     if not talking.cancelled():
         talking.result()  # a failure is not the end that was wished for
+    if question and failed:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

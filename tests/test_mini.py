@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import pexpect
 import pytest
 
-from doubles.messages_server import MessagesServer, Reply, text, tool
+from doubles.messages_server import HttpError, MessagesServer, Reply, text, tool
 
 WORDS = {"type": "text", "text": "slow and steady " * 20}
 SCRIPT = Path(__file__).parents[1] / "scripts/mini-openclaw.py"
@@ -144,6 +144,26 @@ def test_a_prefix_is_a_whole_word(mini: ModuleType) -> None:
 def test_a_file_outside_of_the_workspace_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hidden words")
     assert "hidden words" not in say(tmp_path / "home", "read ../../secret", f"read {tmp_path / 'secret'}")
+
+
+def test_a_pipe_in_the_workspace_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    os.mkfifo(tmp_path / "workspace/p")
+    assert "'p' is not there, or no text file" in say(tmp_path, "read p")
+
+
+def test_what_failed_ends_with_a_failure_and_is_not_answered_with_the_next_message(tmp_path: Path) -> None:
+    with MessagesServer() as model:
+        model.say(HttpError(400, "invalid_request_error"), "It is.")
+        with begin(tmp_path, "is it Monday?", **claude(model)) as process:
+            out, _ = process.communicate(timeout=60)
+        assert process.returncode == 1 and "that did not work" in out
+        with begin(tmp_path, "is it Tuesday?", **claude(model)) as process:
+            process.communicate(timeout=60)
+        assert process.returncode == 0
+        roles = [message["role"] for message in model.requests[-1].body["messages"]]
+    assert roles == ["user", "assistant", "user"]
+    assert "not answered" in json.dumps(entries(tmp_path)[1])
 
 
 def test_what_one_agent_is_told_the_other_finds_in_the_next_run(tmp_path: Path) -> None:
