@@ -90,6 +90,37 @@ def test_the_answer_depends_on_who_asks(project: Path) -> None:
         assert decided(project, "write_file", "--input", input, "--from", who)["decision"] == decision
 
 
+def test_whoever_is_never_heard_is_told_to_be_so(project: Path) -> None:
+    channels = """\
+channels:
+  repl: {kind: repl}
+  telegram: {kind: telegram, token: "1:x"}
+  http: {kind: http, token: operator-token-0123456789, tokens: {shop: {secret: shop-secret-0123, agents: [other]}}}
+people:
+  nader: {ids: ["telegram:9", "repl:1"], owner: true}
+"""
+    (project / "channels.yaml").write_text(channels)
+    (project / "agents" / "other.yaml").write_text(AGENT.replace("Main", "Other"))
+    (project / "agents" / "main.yaml").write_text(f"{AGENT}default: true\n")
+    look = ("run_command", "--command", "ls", "--from")
+    for who, code, reason in (
+        ("nochannel:5", "sender", "there is no channel `nochannel`"),
+        ("telegram:5", "sender", "hears them only once a code let them in"),
+        ("http:nosuch/x", "sender", "channel http has no token `nosuch`"),
+        ("http:shop/shop", "agent", "agent `main` does not answer here"),
+    ):
+        done = why(project, *look, who, "--json")
+        assert f"nothing that {who} says would be taken: " in done.stderr and reason in done.stderr, done.stderr
+        answer = json.loads(done.stdout)
+        assert (answer["decision"], answer["heard"], answer["refused"]) == ("allow", False, code)
+    for who in ("nader", "telegram:9", "http:operator/ana"):
+        done = why(project, *look, who, "--json")
+        assert (done.stderr, "heard" in json.loads(done.stdout)) == ("", False)
+    (project / "channels.yaml").write_text(channels.replace('token: "1:x"', 'token: "1:x", enabled: false'))
+    assert "telegram is switched off" in why(project, *look, "telegram:9").stderr
+    assert why(project, *look, "nader").stderr == ""
+
+
 def test_people_are_told_in_words(project: Path) -> None:
     done = why(project, "run_command", "--command", "ls; cat ../x")
     assert done.stdout.splitlines()[0] == "ask: `../x` lies outside the workspace"

@@ -1,6 +1,7 @@
 """Tell whether a call would be allowed, asked about or denied, and by which rules.
 
-Decides exactly as the runtime does and runs nothing. With --batch it reads one JSON object a line from stdin,
+Decides exactly as the runtime does and runs nothing; whether whoever it is for (--from) is heard at all is told
+beside it. With --batch it reads one JSON object a line from stdin,
 {"command": ...} or {"input": ...}, each with "allow": [NAME, ...] if it likes, and answers each with one line.
 Without --agent: the default agent. --allow and --allow-profiled need no project: they judge under a policy that
 allows the named programs (or every known one) within their profiles, and asks about everything else.
@@ -20,8 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from openclaw.cli import place, spoken
+from openclaw.cli._listing import note
 from openclaw.errors import ProjectInvalid, UsageError
-from openclaw.messages import Address, ToolSpec, quote_line
+from openclaw.messages import Address, Refused, ToolSpec, quote_line
 from openclaw.permissions import decide as permissions
 from openclaw.permissions import profiles
 from openclaw.permissions.decide import Attempt, Condition, Decision, Effect, Policy, Refusal, Rule
@@ -62,12 +64,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     bench = _bench(args)
+    if bench.unheard is not None:
+        note(f"nothing that {bench.attempt.sender} says would be taken: {bench.unheard.reason}")
     if args.batch:
         return _batch(bench, args.exit_code)
     input = _input(bench, args)
     decision = bench.judge(input)
     if args.json:
-        print(json.dumps(permissions.decision_json(decision), indent=2))
+        print(json.dumps(bench.told(decision), indent=2))
     else:
         print("\n".join(_told(bench, input, decision)))
     return DENIED if args.exit_code and decision.effect is not Effect.ALLOW else 0
@@ -83,6 +87,11 @@ class _Bench:
     trusted: tuple[Path, ...] = ()
     offered: bool = True
     askable: bool = True
+    unheard: Refused | None = None  # why nothing that whoever it is for says is taken
+
+    def told(self, decision: Decision) -> dict[str, Any]:
+        unheard = {"heard": False, "refused": self.unheard.code} if self.unheard is not None else {}
+        return {**permissions.decision_json(decision), **unheard}
 
     def judge(self, input: Mapping[str, Any]) -> Decision:
         input, wrong = _as_run(self.attempt.tool, input)
@@ -154,7 +163,7 @@ def _batch(bench: _Bench, exit_code: bool) -> int:
     for together in _arrived(cast(BufferedReader, sys.stdin.buffer)):
         decisions = lines.judge(together)
         strict |= any(decision.effect is not Effect.ALLOW for decision in decisions)
-        sys.stdout.write("".join([f"{json.dumps(permissions.decision_json(decision))}\n" for decision in decisions]))
+        sys.stdout.write("".join([f"{json.dumps(bench.told(decision))}\n" for decision in decisions]))
         sys.stdout.flush()
     return DENIED if exit_code and strict else 0
 
@@ -312,7 +321,14 @@ def _in_project(args: argparse.Namespace, workspace: Path | None) -> _Bench:
     policy, trusted = snapshot.policies[agent.policy], _trusted(args, workspace)
     policy = replace(policy, trusted_repositories=(*policy.trusted_repositories, *trusted))
     askable = people.askable(who.address, people.approvers_of(agent.id, snapshot), snapshot)
-    return _Bench(attempt, policy, _disk(args), trusted, args.tool in agent.tools, askable)
+    unheard = _unheard(who.address, agent, snapshot) if args.sender else None
+    return _Bench(attempt, policy, _disk(args), trusted, args.tool in agent.tools, askable, unheard)
+
+
+def _unheard(sender: Address, agent: Agent, snapshot: Snapshot) -> Refused | None:
+    from openclaw.scenarios.world import refused
+
+    return refused(sender, agent.id, snapshot, datetime.now(UTC))
 
 
 def _snapshot(project: Path) -> Snapshot:
@@ -348,7 +364,7 @@ def _meant(name: str, known: Iterable[str]) -> str:
 def _sender(snapshot: Snapshot, who: str | None) -> Address:
     person = snapshot.people.get(who or "")
     if person is not None and person.ids:
-        return person.ids[0]
+        return min(person.ids, key=lambda id: id.channel in snapshot.channels and snapshot.channels[id.channel].off)
     try:
         return Address.parse(who or "repl:local")
     except ValueError as error:

@@ -15,6 +15,8 @@ from typing import Any
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import TERMINAL
 from openclaw.manifest.snapshot import Agent, Channel, Room, Snapshot
+from openclaw.messages import Message, Refused, Text
+from openclaw.router import route
 from openclaw.scenarios.document import Given, Place
 from openclaw.words import Address
 
@@ -123,6 +125,21 @@ def _id_of(name: str, channel: str | None, snapshot: Snapshot) -> Address:
         where = f"on {channel}" if channel else "anywhere"
         raise Impossible(f"{name} has no id {where}; add one to `people` in channels.yaml")
     return ids[0]
+
+
+def refused(sender: Address, agent: str, snapshot: Snapshot, now: datetime) -> Refused | None:
+    """Why what this sender says in private to this agent is not taken, if it is not."""
+    try:
+        here = standing(Place(str(sender)), Given(), snapshot)
+    except Impossible as why:
+        return Refused("sender", str(why))
+    message = Message("", here.sender, (Text("x"),), now, agent=agent, agents=here.agents)
+    found = route(message, snapshot)
+    if not isinstance(found, Refused):
+        return None
+    if isinstance(route(message, snapshot, paired=True), Refused):
+        return found
+    return replace(found, reason="this channel knows no such person, and hears them only once a code let them in")
 
 
 # ── is anybody heard there ───────────────────────────────────────────────────────────────────────
