@@ -18,7 +18,7 @@ the network's or the caller's failure. Messages are lower case and name the thin
     ├── ProviderError              exit 1    the model did not answer
     │   └── OverBudget             exit 5    it was not asked: the agent has cost what it may on this day
     ├── DeliveryError              exit 1    a channel could not send a reply
-    ├── PairingError               exit 1    nobody waits with that code, or was let in under that address
+    ├── PairingError               exit 2    nobody waits with that code, or was let in under that address
     ├── ApprovalError              exit 1    an approval cannot be answered so (unknown, expired, not an approver)
     └── ToolError                  exit 1    a tool failed; its text is the tool result the model reads
 
@@ -149,7 +149,7 @@ class DeliveryError(OpenClawError):
 
 
 class PairingError(OpenClawError):
-    pass
+    exit_code = 2
 
 
 class ApprovalError(OpenClawError):

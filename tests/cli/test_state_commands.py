@@ -57,9 +57,9 @@ def test_status_and_sessions_come_from_the_running_runtime(live: Served, tmp_pat
         "ready": True,
         "agents": 2,
         "answering": [],
-        "inbox": {"waiting": 0, "running": 0, "parked": 0, "dead": 0},
+        "inbox": {"queued": 0, "running": 0, "parked": 0, "dead": 0},
         "turns": [],
-        "oldest_waiting": None,
+        "oldest_queued": None,
         "questions": [],
         "coming": [],
         "stopped": [],
@@ -80,9 +80,9 @@ def test_approvals_are_listed_answered_and_revoked(live: Served, tmp_path: Path)
     assert openclaw(tmp_path, "approvals", "answer", pending["id"], "maybe").returncode == 2
     assert openclaw(tmp_path, "approvals", "answer", pending["id"], "allow-once").returncode == 0
     late = openclaw(tmp_path, "approvals", "answer", pending["id"], "deny")
-    assert (late.returncode, late.stderr) == (1, f"openclaw: approval {pending['id']} was answered before\n")
+    assert (late.returncode, late.stderr) == (2, f"openclaw: approval {pending['id']} was answered before\n")
     unknown = openclaw(tmp_path, "approvals", "answer", "a0", "deny")
-    assert (unknown.returncode, unknown.stderr) == (1, "openclaw: approval a0 is not known\n")
+    assert (unknown.returncode, unknown.stderr) == (2, "openclaw: approval a0 is not known\n")
     assert openclaw(tmp_path, "approvals", "revoke", "r1").stdout == "r1 is revoked\n"
     assert openclaw(tmp_path, "approvals", "list").stdout == "Nothing is pending and nothing is remembered.\n"
 
@@ -144,7 +144,7 @@ def test_without_a_runtime_commands_say_so_and_make_nothing(tmp_path: Path) -> N
     assert found(openclaw(state, "approvals", "list", "--json")) == {"pending": [], "remembered": []}
     for command in ("sessions show x", "memory show x", "approvals revoke x", "approvals answer x deny"):
         done = openclaw(state, *command.split())
-        assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith("openclaw: ")
+        assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("openclaw: ")
     assert not state.exists()
 
 
@@ -226,14 +226,14 @@ def test_strangers_are_listed_and_let_in_beside_a_runtime(live: Served, tmp_path
     assert "ABCD2345" in listed.stdout and "telegram:12345" in listed.stdout and "\x1b" not in listed.stdout
     approved = openclaw(tmp_path, "pairing", "approve", "ABCD2345")
     assert approved.stdout.startswith("telegram:12345 (Ana") and "may write from now on" in approved.stdout
-    assert openclaw(tmp_path, "pairing", "approve", "ABCD2345").returncode == 1
+    assert openclaw(tmp_path, "pairing", "approve", "ABCD2345").returncode == 2
     assert openclaw(tmp_path, "pairing", "revoke", "telegram:12345").returncode == 0
     assert ana in live.desk.strangers
 
 
 def test_strangers_are_listed_and_let_in_without_a_runtime(tmp_path: Path) -> None:
     assert found(openclaw(tmp_path, "pairing", "list", "--json")) == {"waiting": [], "admitted": []}
-    assert openclaw(tmp_path, "pairing", "approve", "ABCD2345").returncode == 1
+    assert openclaw(tmp_path, "pairing", "approve", "ABCD2345").returncode == 2
 
     async def knock() -> str | None:
         store = Store(str(tmp_path), SystemClock())
@@ -249,6 +249,6 @@ def test_strangers_are_listed_and_let_in_without_a_runtime(tmp_path: Path) -> No
     assert (waiting["code"], waiting["sender"], waiting["name"]) == (code, "telegram:7", "Ben")
     assert "telegram:7 (Ben)" in openclaw(tmp_path, "pairing", "approve", code.lower()).stdout
     assert "telegram:7" in openclaw(tmp_path, "pairing", "list").stdout
-    assert openclaw(tmp_path, "pairing", "revoke", "nobody").returncode == 1
+    assert openclaw(tmp_path, "pairing", "revoke", "nobody").returncode == 2
     assert openclaw(tmp_path, "pairing", "revoke", "telegram:7").returncode == 0
     assert openclaw(tmp_path, "pairing", "list").stdout == "Nobody waits and nobody was let in by a code.\n"

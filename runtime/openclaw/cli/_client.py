@@ -40,7 +40,10 @@ from openclaw.messages import (
 if TYPE_CHECKING:
     import httpx2
 
-_WRONG = ("sender", "agent", "empty", "too_large")  # codes of what the person who asks has to mend
+_WRONG = frozenset({  # codes of what the person who asks has to mend
+    "sender", "agent", "empty", "too_large",
+    "unknown_session", "unknown_memory", "unknown_heartbeat", "unknown_pairing", "unknown_approval",
+})  # fmt: skip
 _TIMEOUT = 60.0  # seconds without a byte; a stream carries a sign of life every 15
 Json = dict[str, Any]
 
@@ -146,7 +149,7 @@ def _problem(response: httpx2.Response) -> OpenClawError:
 
 
 def refusal(code: str, reason: str) -> OpenClawError:
-    """A message that was not taken: wrong usage, where asking again in the same way cannot help."""
+    """Why a request is not served: wrong usage, where asking again in the same way cannot help."""
     return UsageError(reason) if code in _WRONG else OpenClawError(reason)
 
 

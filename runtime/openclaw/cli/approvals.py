@@ -13,7 +13,7 @@ from typing import Any
 from openclaw.cli import _listing
 from openclaw.cli._client import Runtime, running
 from openclaw.cli._state import with_store
-from openclaw.errors import ApprovalError
+from openclaw.errors import UsageError
 
 _DECISIONS = ("allow-once", "allow-always", "deny")
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _answer(id: str, decision: str, runtime: Runtime | None) -> None:
     if runtime is None:
-        raise ApprovalError("nothing is pending: no runtime is running here")
+        raise UsageError("nothing is pending: no runtime is running here")
     runtime.post("approvals", id, body={"decision": decision})
     print(f"{id}: {decision}")
 
@@ -52,7 +52,7 @@ def _revoke(id: str, state: Path, runtime: Runtime | None) -> None:
     if runtime is not None:
         runtime.delete("approvals", id)
     elif not _revoked(id, state):
-        raise ApprovalError(f"no remembered approval {id}")
+        raise UsageError(f"no remembered approval {id}")
     print(f"{id} is revoked")
 
 

@@ -1,8 +1,9 @@
 """List, show, retry and drop messages and replies that have not come to their end.
 
-A message waits, is answered (running), or was put aside after three crashes (parked); a reply waits for a channel that
-does not run (undelivered), or was given up (dead). ID is as `inbox list` shows it. `retry` has a parked message
-answered, or a dead reply sent, once more. `drop` ends what waits, is parked, undelivered or dead, and tells nobody.
+A message waits (queued), is answered (running, also while it waits for an approval), or was put aside after three
+crashes (parked); a reply waits for a channel that does not run (undelivered), or was given up (dead). ID is as
+`inbox list` shows it. `retry` has a parked message answered, or a dead reply sent, once more. `drop` ends what is
+queued, parked, undelivered or dead, and tells nobody.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from openclaw.cli import _listing, spoken
 from openclaw.cli._client import Runtime, running
 from openclaw.cli._state import with_store
-from openclaw.errors import OpenClawError
+from openclaw.errors import OpenClawError, UsageError
 from openclaw.manifest.folder import Folder
 from openclaw.pending import MOST, Pending
 from openclaw.secrecy import SECRETS, ambient
@@ -107,14 +108,14 @@ def _found(id: str, listed: list[Json]) -> Json:
     found = next((one for one in listed if one["id"] == id), None)
     if found is None:
         named, more = _listing.quote_line(id), " of the oldest" if _cut(listed) else ""
-        raise OpenClawError(f"nothing{more} is pending under {named}; `openclaw inbox list` shows what is")
+        raise UsageError(f"nothing{more} is pending under {named}; `openclaw inbox list` shows what is")
     return found
 
 
 def _cut(listed: list[Json]) -> list[str]:
     """The states of which there may be more than is listed."""
-    of = Counter("line" if one["state"] in ("waiting", "running") else str(one["state"]) for one in listed)
-    return [{"line": "waiting"}.get(state, state) for state, number in of.items() if number >= MOST]
+    of = Counter("line" if one["state"] in ("queued", "running") else str(one["state"]) for one in listed)
+    return [{"line": "queued"}.get(state, state) for state, number in of.items() if number >= MOST]
 
 
 def _print_list(listed: list[Json], as_json: bool) -> None:

@@ -20,7 +20,7 @@ from openclaw.cli import _listing, spoken
 from openclaw.cli._client import folder as usable
 from openclaw.clock import SystemClock
 from openclaw.control.words import time_json
-from openclaw.errors import OpenClawError, ProjectInvalid, StateError, UsageError
+from openclaw.errors import ProjectInvalid, StateError, UsageError
 from openclaw.names import file_name
 from openclaw.stores._disk import full
 from openclaw.tools.memory import Memory, Remembered
@@ -175,7 +175,7 @@ def _without_memories(args: argparse.Namespace) -> int:
 def _found(memory: Remembered | None, key: str) -> Remembered:
     if memory is None:
         named = _listing.quote_line(key)
-        raise OpenClawError(f"there is no memory {named}; `openclaw memory list` shows those there are")
+        raise UsageError(f"there is no memory {named}; `openclaw memory list` shows those there are")
     return memory
 
 

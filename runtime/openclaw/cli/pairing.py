@@ -15,7 +15,7 @@ from openclaw.cli._client import Runtime, running
 from openclaw.cli._state import with_store
 from openclaw.clock import SystemClock
 from openclaw.control.words import pairing_json
-from openclaw.errors import PairingError
+from openclaw.errors import UsageError
 from openclaw.messages import Address
 from openclaw.pairing import Pairings
 from openclaw.stores.files import Store
@@ -62,7 +62,7 @@ def _approved(code: str, state: Path) -> dict[str, Any]:
 
     found = with_store(state, ask, nothing=None)
     if found is None:
-        raise PairingError(f"nobody waits with the code {code}: no runtime has used this state folder")
+        raise UsageError(f"nobody waits with the code {code}: no runtime has used this state folder")
     return found
 
 
@@ -70,7 +70,7 @@ def _revoke(address: str, state: Path, runtime: Runtime | None) -> None:
     try:
         sender = Address.parse(address)
     except ValueError as error:
-        raise PairingError(str(error)) from error
+        raise UsageError(str(error)) from error
     if runtime is not None:
         runtime.delete("pairings", address)
         return
@@ -80,7 +80,7 @@ def _revoke(address: str, state: Path, runtime: Runtime | None) -> None:
         return True
 
     if not with_store(state, ask, nothing=False):
-        raise PairingError(f"{address} was not let in: no runtime has used this state folder")
+        raise UsageError(f"{address} was not let in: no runtime has used this state folder")
 
 
 async def _opened(store: Store) -> Pairings:

@@ -89,7 +89,7 @@ def _export(key: str, state: Path, form: str) -> None:
     """Read from the file itself: it only ever grows, also while a runtime writes."""
     text = portable.content(state, key)
     if not text:
-        raise OpenClawError(_listing.quote_line(f"there is no session {key}; `openclaw sessions list` shows them"))
+        raise UsageError(_listing.quote_line(f"there is no session {key}; `openclaw sessions list` shows them"))
     whole, entries, damaged = portable.readable(text)
     for number in damaged:
         _listing.note(f"session {key}: line {number} is damaged, and was left out")
@@ -147,7 +147,7 @@ def _check(key: str, state: Path, runtime: Runtime | None) -> None:
     if key not in keys:
         near = difflib.get_close_matches(key, keys, n=1)
         hint = f"did you mean {near[0]}?" if near else "`openclaw sessions list` shows those there are"
-        raise OpenClawError(_listing.quote_line(f"there is no session {key}; {hint}"))
+        raise UsageError(_listing.quote_line(f"there is no session {key}; {hint}"))
 
 
 def _print_list(sessions: list[words.Json], as_json: bool) -> None:
