@@ -38,10 +38,12 @@ from openclaw.logwriting import Logbook
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import reachable
 from openclaw.manifest.snapshot import Snapshot
+from openclaw.messages import Address
 from openclaw.pairing import Pairings
 from openclaw.parts import REAL, Parts
 from openclaw.permissions.facts import Disk
 from openclaw.ports import Channel, Doorbell, Place, Queued, Store
+from openclaw.presence import for_the_demo
 from openclaw.project import Options, Project, load
 from openclaw.reload import Reload
 from openclaw.reminders import Reminders
@@ -221,9 +223,15 @@ class App:
         sessions.bills = self.tally
         sessions.left = self.approvals.forget
         sessions.paired = self.pairings.admits
+        sessions.withheld = self._out_of_the_demo
         sessions.plain = self._given is not None  # whoever asks one question waits for its own answer
         self.desk.attach(sessions)
         return sessions
+
+    def _out_of_the_demo(self, to: Address) -> bool:
+        """What a demo says must not go out once there is a real model."""
+        described = self._snapshot().channels.get(to.channel)
+        return self.demo and described is not None and not for_the_demo(described.options)
 
     def _reachable(self, queued: Queued, approvers: tuple[str, ...]) -> bool:
         """Whether anybody who may agree can see the question: whoever watches this turn, or a channel of theirs."""

@@ -37,14 +37,14 @@ class Notes:
 def sits_out(options: ChannelOptions, *, demo: bool, attended: Callable[[], bool] | None) -> str | None:
     """Why a channel takes no part, though nothing is wrong with it. `attended`: whether somebody sits at the terminal;
     None: looks whether one can."""
-    if demo and not _for_the_demo(options):
+    if demo and not for_the_demo(options):
         return "the demo model only answers here and on loopback HTTP"
     if options.kind == "repl" and not (attended or _has_input)():
         return "the input is not a terminal"
     return None
 
 
-def _for_the_demo(options: ChannelOptions) -> bool:
+def for_the_demo(options: ChannelOptions) -> bool:
     """Nobody but whoever tries it should meet an assistant that only plays at being one."""
     local = ("localhost", "127.0.0.1", "::1")
     return options.kind == "repl" or (options.kind == "http" and options.options["host"] in local)

@@ -156,6 +156,17 @@ def test_a_newcomer_talks_with_an_example_and_is_asked(tmp_path: Path, name: str
     assert "undelivered" not in kept, kept
 
 
+def test_what_the_demo_says_to_somebody_elsewhere_never_goes_out(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    openclaw(tmp_path, "init", "--from", "watcher", str(project))
+    channels = project / "channels.yaml"
+    channels.write_text(channels.read_text("utf-8").replace('"repl:local"', '"telegram:12345"'))
+    done = openclaw(project, "heartbeats", "run", "morning", "--demo")
+    assert "load average" in done.stdout, done.stderr
+    assert "telegram" not in openclaw(project, "inbox", "list").stdout
+    assert "load average" in openclaw(project, "heartbeats", "history", "--json").stdout
+
+
 def test_nobody_has_a_number_that_an_example_ships(tmp_path: Path) -> None:
     for name in EXAMPLES:
         openclaw(tmp_path, "init", "--from", name, str(tmp_path / name))

@@ -22,7 +22,7 @@ from openclaw.schedule import Cron, describe, parse
 from openclaw.words import printable
 
 MOST = 1000
-_WAYS = {"sent": "", "due": " (on its way)", "dead": " (given up)"}
+_WAYS = {"sent": "", "due": " (waits)", "dead": " (given up)"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

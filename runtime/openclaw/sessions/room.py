@@ -95,12 +95,14 @@ class Sessions:
         self._settling = Settling(
             store.inbox, self._hearing, self._door, snapshot, lambda: self.beats, lambda: self.bills
         )
+        self._settling.withheld = lambda to: self.withheld(to)
         self._alone = Alone(doorbell.ring)
         self._held: set[str] = set()  # sessions that are taken in, and answer nothing until that is done
         self._in_all = 0  # messages that waited when they were last counted, and all since
         self.most = IN_ALL
         self.plain = False  # whether every channel queues, whatever it says
         self.paired: Callable[[Address], bool] = lambda sender: False  # whether a code let this stranger in
+        self.withheld: Callable[[Address], bool] = lambda to: False  # whether nothing may be sent there, also later
         self.stopping = False
         self.chance = CHANCE
         self.beats: Beats | None = None

@@ -35,6 +35,7 @@ class Settling:
         self._snapshot = snapshot
         self._beats = beats
         self._bills = bills
+        self.withheld: Callable[[Address], bool] = lambda to: False
 
     async def __call__(
         self,
@@ -51,7 +52,7 @@ class Settling:
         beats = self._beating(queued)
         if beats is not None:
             deliver += await beats.ended(queued, reply)
-        deliver = [] if silent else deliver
+        deliver = [] if silent else [each for each in deliver if not self.withheld(each.to)]
         joined = [row.id for row in rows[1:]]
         bills = self._bills()
         bill = bills.bill(queued.route.session) if bills is not None else None
