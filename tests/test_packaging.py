@@ -171,7 +171,8 @@ def test_source_distributions_are_the_same_too_and_a_time_that_is_given_is_the_o
 def test_a_source_distribution_builds_the_same_wheel(distributions: list[Path], tmp_path: Path) -> None:
     wheel, sdist = distributions
     with tarfile.open(sdist) as archive:
-        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)  # before 3.11.4 there is none
+        # Before 3.11.4 there is no filter.
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
         archive.extractall(tmp_path)
     (unpacked,) = tmp_path.glob("openclaw_runtime-*")
     assert (unpacked / "requirements-otel.txt").is_file() and (unpacked / "Makefile").is_file()
