@@ -78,7 +78,13 @@ def test_a_home_that_is_named_as_the_state_folder_loses_nothing(tmp_path: Path) 
     home.chmod(0o755)
     assert {path: mode(path) for path in modes} == modes
     found = only(lying.folder(home))
-    assert found.state == "problem" and found.cure == f"chmod 700 {home}"
+    assert found.state == "problem" and found.cure == "name a folder of its own with --state"
+
+
+def test_a_folder_for_everybody_is_closed_for_nobody(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    found = only(lying.folder(tmp_path))
+    assert found.state == "problem" and found.mend is None and "chmod" not in found.cure
 
 
 def test_beside_what_a_runtime_made_what_somebody_put_there_stays_as_it_is(tmp_path: Path) -> None:

@@ -52,15 +52,31 @@ def folder(state: Path) -> Iterator[Finding]:
         cure = f"{_ANOTHER}; or, if it is to be yours: sudo chown -R {os.geteuid()} {quote(str(state))}"
         yield Finding(_ABOUT, "problem", f"{state} belongs to {_user(status.st_uid)}", cure)
     elif status.st_mode & _OTHERS:
-        found = f"others may look into {state} (mode {stat.S_IMODE(status.st_mode):04o})"
-        mend = partial(_close, state) if _is_ours(state, status) else None
-        yield Finding(_ABOUT, "problem", found, f"chmod 700 {quote(str(state))}", mend)
+        yield _seen(state, status)
     elif (barred := _barred(state, os.R_OK | os.W_OK | os.X_OK)) is not None:
         cure = _ANOTHER if barred.endswith("read-only") else f"chmod 700 {quote(str(state))}"
         yield Finding(_ABOUT, "problem", barred, cure)
     else:
         yield _usable(state, status.st_uid)
         yield from _inside(state, status.st_uid)
+
+
+def _seen(state: Path, status: os.stat_result) -> Finding:
+    """Closed at once where nothing but a runtime's own lies in it, so that nobody else can miss it; and never a folder
+    that others use: a home, a project, /tmp."""
+    found = f"others may look into {state} (mode {stat.S_IMODE(status.st_mode):04o})"
+    try:
+        names = [path.name for path in state.iterdir()]
+    except OSError:
+        names = [_ROWS]
+    alone = all(map(_is_made, names))
+    if status.st_mode & stat.S_ISVTX or not (alone or _ROWS in names):
+        return Finding(
+            _ABOUT, "problem", f"{found}, which is no runtime's alone", "name a folder of its own with --state"
+        )
+    ours = alone and status.st_uid == os.geteuid() and not state.is_symlink()
+    mend = partial(_close, state) if ours else None
+    return Finding(_ABOUT, "problem", found, f"chmod 700 {quote(str(state))}", mend)
 
 
 def _usable(state: Path, owner: int) -> Finding:
@@ -127,16 +143,6 @@ def _is_made(name: str) -> bool:
     """Whether a runtime makes something of that name."""
     end = next((end for end in _BESIDE if name.endswith(end)), "")
     return name.removesuffix(end) in _MADE
-
-
-def _is_ours(state: Path, status: os.stat_result) -> bool:
-    """Whether nothing but a runtime's own lies in it, so that nobody else can miss it: not a home, a project, /tmp."""
-    if status.st_uid != os.geteuid() or state.is_symlink():
-        return False
-    try:
-        return all(_is_made(path.name) for path in state.iterdir())
-    except OSError:
-        return False
 
 
 def _with_their_own(entries: Entries) -> Entries:
