@@ -124,7 +124,7 @@ class AtOnce:
                 f"model: {model}; agents: {', '.join(status['agents'])}",
                 f"channels: {', '.join(_channels(status)) or 'none'}",
                 f"{answers}, {status['approvals']} waiting for approval",
-                f"messages: {pending['waiting']} waiting, {pending['parked']} put aside; "
+                f"messages: {pending['queued']} queued, {pending['parked']} put aside; "
                 f"replies given up: {pending['dead']}",
                 *(["THE DISK IS FULL: nothing new is taken in"] if status["disk"]["full"] else []),
                 *([f"edits: {status['differs']}"] if status["differs"] else []),

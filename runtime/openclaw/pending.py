@@ -39,17 +39,17 @@ class Pending:
         """Oldest first in each state. What was said is kept as it came: secrets are struck out here."""
         answered = self.answered()
         line = await self.store.inbox.line(MOST)
-        waiting = [words.queued_json(one, "waiting") for one in line if one.id not in answered]
+        queued = [words.queued_json(one, "queued") for one in line if one.id not in answered]
         running = [words.queued_json(one, "running") for one in line if one.id in answered]
         parked = [words.queued_json(one, "parked") for one in await self.store.inbox.parked(MOST)]
         undelivered = [words.reply_json(one, "undelivered") for one in await self._undelivered()]
         dead = [words.reply_json(one, "dead") for one in await self.store.outbox.dead(MOST)]
-        found = [*running, *waiting, *parked, *undelivered, *dead]
+        found = [*running, *queued, *parked, *undelivered, *dead]
         return [{**one, "text": SECRETS.mask(one["text"])} for one in found]
 
     async def figures(self) -> Mapping[str, int]:
         return {
-            "waiting": await self.store.inbox.waiting(),
+            "queued": await self.store.inbox.waiting(),
             "running": len(self.answered()),
             "parked": await self.store.inbox.aside(),
             "dead": await self.store.outbox.given_up(),

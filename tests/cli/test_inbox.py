@@ -49,7 +49,7 @@ def test_what_has_not_come_to_its_end_is_listed_shown_tried_again_and_dropped(tm
     ids = fill(tmp_path)
     listed = found(openclaw(tmp_path, "inbox", "list", "--json"))
     assert [(one["state"], one["id"]) for one in listed] == [
-        ("waiting", ids["waits"]), ("parked", ids["parks"]), ("undelivered", ids["due"]), ("dead", ids["dead"])
+        ("queued", ids["waits"]), ("parked", ids["parks"]), ("undelivered", ids["due"]), ("dead", ids["dead"])
     ]  # fmt: skip
     shown = openclaw(tmp_path, "inbox", "show", ids["parks"]).stdout
     assert "parked" in shown and "poison" in shown and "\x1b" not in shown
@@ -60,7 +60,7 @@ def test_what_has_not_come_to_its_end_is_listed_shown_tried_again_and_dropped(tm
     for reply in (ids["dead"], ids["due"]):
         assert found(openclaw(tmp_path, "inbox", "drop", reply, "--json")) == {"id": reply, "dropped": True}
     left = found(openclaw(tmp_path, "inbox", "list", "--json"))
-    assert [(one["state"], one["id"], one["attempts"]) for one in left] == [("waiting", ids["parks"], 0)]
+    assert [(one["state"], one["id"], one["attempts"]) for one in left] == [("queued", ids["parks"], 0)]
 
 
 def test_a_secret_that_somebody_wrote_is_struck_out_of_what_is_told(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_running_runtime_tells_its_inbox_and_answers_what_is_tried_again(tmp_p
             assert 'openclaw_pending{state="dead"} 1.0' in metrics and "openclaw_disk_full 0.0" in metrics
             assert "1 put aside; replies given up: 1" in (await operator.say("/status")).json()["reply"]
             listed = (await operator.http.get("/api/inbox")).json()["inbox"]
-            assert {one["id"]: one["state"] for one in listed if one["state"] not in ("waiting", "running")} == {
+            assert {one["id"]: one["state"] for one in listed if one["state"] not in ("queued", "running")} == {
                 ids["parks"]: "parked", ids["due"]: "undelivered", ids["dead"]: "dead"
             }  # fmt: skip
             before = len(model.requests)
@@ -111,7 +111,7 @@ def test_a_running_runtime_tells_its_inbox_and_answers_what_is_tried_again(tmp_p
             for request in (operator.http.post("/api/inbox/r9/retry"), operator.http.delete("/api/inbox/r9")):
                 assert (await request).json()["code"] == "not_pending"
             last = (await operator.http.get("/api/inbox")).json()["inbox"]
-            assert [one for one in last if one["state"] not in ("waiting", "running")] == []
+            assert [one for one in last if one["state"] not in ("queued", "running")] == []
 
     with MessagesServer() as model:
         asyncio.run(asyncio.wait_for(scene(model), 120))

@@ -50,7 +50,7 @@ WELL: Mapping[str, Any] = {
         "http": {"condition": "serving", "restarts": 0, "address": "http://127.0.0.1:5000"},
         "telegram": {"condition": "receiving", "restarts": 0, "seconds_ago": 3.2, "received": 9, "reconnects": 0},
     },
-    "inbox": {"waiting": 0, "running": 0, "parked": 0, "dead": 0},
+    "inbox": {"queued": 0, "running": 0, "parked": 0, "dead": 0},
     "disk": {"full": False},
     "differs": "",
     "last_success": at(minutes=5),
@@ -81,7 +81,7 @@ def test_of_a_runtime_that_is_well_nothing_wants_a_look() -> None:
         ("http | serving | http://127.0.0.1:5000", "well"),
         ("telegram | receiving | last received 3 s ago", "well"),
     ]
-    assert lines(found["queue"]) == [("0 waiting; 0 being answered", "")]
+    assert lines(found["queue"]) == [("0 queued; 0 being answered", "")]
     assert lines(found["edits"]) == [("what is on disk is what runs, as of 11:55:00", "well")]
 
 
@@ -119,12 +119,12 @@ def test_of_a_runtime_that_is_well_nothing_wants_a_look() -> None:
         ),
         (
             "queue",
-            {"inbox": {"waiting": 2, "running": 1, "parked": 0, "dead": 0}, "oldest_waiting": at(seconds=12)},
-            ("2 waiting, the oldest for 12 s; 1 being answered", ""),
+            {"inbox": {"queued": 2, "running": 1, "parked": 0, "dead": 0}, "oldest_queued": at(seconds=12)},
+            ("2 queued, the oldest for 12 s; 1 being answered", ""),
         ),
         (
             "queue",
-            {"inbox": {"waiting": 0, "running": 0, "parked": 1, "dead": 3}},
+            {"inbox": {"queued": 0, "running": 0, "parked": 1, "dead": 3}},
             ("1 put aside after crashes, 3 replies given up: openclaw inbox list", "look"),
         ),
         (

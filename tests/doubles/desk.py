@@ -262,7 +262,7 @@ class Desk(Beats):
     def status(self) -> Mapping[str, Any]:
         return {"ready": True, "agents": 2}
 
-    def agents(self, asker: Address | None = None) -> Sequence[Mapping[str, Any]]:
+    def agents(self) -> Sequence[Mapping[str, Any]]:
         return [{"id": "main", "description": "Talks"}, {"id": "researcher", "description": "Finds things out"}]
 
     def readiness(self) -> Mapping[str, Any]:
@@ -332,7 +332,7 @@ class Desk(Beats):
         return ()
 
     async def figures(self) -> Mapping[str, int]:
-        return {"waiting": 0, "running": 0, "parked": 0, "dead": 0}
+        return {"queued": 0, "running": 0, "parked": 0, "dead": 0}
 
     async def retry(self, id: str) -> bool:
         return False

@@ -133,9 +133,9 @@ def _queue(found: Json, now: datetime) -> Iterator[Line]:
     inbox = found.get("inbox")
     if inbox is None:
         return
-    oldest = found.get("oldest_waiting")
+    oldest = found.get("oldest_queued")
     since = f", the oldest for {span(_seconds(oldest, now))}" if oldest else ""
-    yield Line((f"{inbox['waiting']:,} waiting{since}; {inbox['running']:,} being answered",))
+    yield Line((f"{inbox['queued']:,} queued{since}; {inbox['running']:,} being answered",))
     aside = [(inbox["parked"], "put aside after crashes"), (inbox["dead"], "replies given up")]
     if any(count for count, _ in aside):
         words = ", ".join(f"{count:,} {what}" for count, what in aside if count)

@@ -4,7 +4,7 @@ At a glance: what runs since when, whether what is on disk is what runs, what ea
 answered, what comes next, and what went wrong. --watch shows it anew until it is interrupted.
 
 --json gives what GET /api/status gives, with running (true), answering (the sessions), turns (a row for each, with
-since), oldest_waiting (a time, or null), questions (those that wait for a person), coming (the next time of each
+since), oldest_queued (a time, or null), questions (those that wait for a person), coming (the next time of each
 heartbeat, the soonest first) and stopped (heartbeats that failed too often, and why). Where none runs: running (false),
 state, exists, held_by (a process that holds the folder and does not answer, or null), sessions and memories (how many
 are kept). Keys are added, and none is taken away or changed.
@@ -89,14 +89,14 @@ def _living(runtime: Runtime) -> dict[str, Any]:
     """What the runtime says, the sessions that it is answering under a name of their own."""
     told = dict(runtime.get("status"))
     answering, inbox = told.pop("running", []), told.get("inbox", {})
-    pending = runtime.get("inbox")["inbox"] if inbox.get("waiting") or inbox.get("running") else []
+    pending = runtime.get("inbox")["inbox"] if inbox.get("queued") or inbox.get("running") else []
     beats = runtime.get("heartbeats")["heartbeats"]
     return {
         "running": True,
         **told,
         "answering": answering,
         "turns": [_turn(one) for one in pending if one["state"] == "running"],
-        "oldest_waiting": min((one["since"] for one in pending if one["state"] == "waiting"), default=None),
+        "oldest_queued": min((one["since"] for one in pending if one["state"] == "queued"), default=None),
         "questions": runtime.get("approvals")["pending"] if told.get("approvals") else [],
         "coming": sorted(_coming(beats), key=lambda one: datetime.fromisoformat(one["at"])),
         "stopped": [{"heartbeat": one["name"], "why": one["stopped"]} for one in beats if one.get("stopped")],

@@ -168,7 +168,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Inbox": object_(inbox=list_(ref("Pending"))),
     "Pending": object_(
         id=TEXT,
-        state={"enum": ["running", "waiting", "parked", "undelivered", "dead"]},
+        state={"enum": ["queued", "running", "parked", "undelivered", "dead"]},
         session=TEXT,
         agent=TEXT,
         who={**TEXT, "description": "Who said it, or of a dead reply where it was to go."},
@@ -348,7 +348,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "running": list_(TEXT),
             "approvals": COUNT,
             "spent_today": map_(object_(cost_usd=any_(NUMBER), cost_complete=YES, limit_usd=any_(NUMBER))),
-            "inbox": object_(waiting=COUNT, running=COUNT, parked=COUNT, dead=COUNT),
+            "inbox": object_(queued=COUNT, running=COUNT, parked=COUNT, dead=COUNT),
             "disk": object_({"since": {**TEXT, "format": "date-time"}, "waiting": COUNT}, full=YES),
             "last_reload": any_(ref("AttemptInShort")),
             "last_good": YES,
