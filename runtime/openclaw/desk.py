@@ -108,7 +108,7 @@ class Desk:
             "last_reload": self.reloading.attempts[-1].in_short()
             if self.reloading and self.reloading.attempts
             else None,
-            "last_good": self.last_good,
+            "on_last_good": self.on_last_good,
             "last_error": self.erred.told() if self.erred else None,
             **self._reloaded(),
             "ready": self.readiness()["status"] == "ready",
@@ -121,7 +121,7 @@ class Desk:
         return {"differs": differs, "reloads": counts.as_json(), "last_success": succeeded}
 
     @property
-    def last_good(self) -> bool:
+    def on_last_good(self) -> bool:
         """Whether the project on disk is broken, and what was applied last is running."""
         return self.reloading is not None and self.reloading.last_good
 
@@ -129,7 +129,7 @@ class Desk:
         """Ready once every channel that takes part has opened, or has failed to: nothing more is to come."""
         conditions = {key: self.roll.condition(key) for key in self.roll.states}
         starting = sorted(key for key, condition in conditions.items() if condition == "starting")
-        found: dict[str, Any] = {"status": "ready", "last_good": self.last_good, "channels": conditions}
+        found: dict[str, Any] = {"status": "ready", "on_last_good": self.on_last_good, "channels": conditions}
         if self.sessions_room.stopping:
             return {**found, "status": "stopping"}
         if starting or not self.started:
@@ -142,7 +142,7 @@ class Desk:
         amiss += [f"channel {key} does not receive" for key in sorted(conditions) if conditions[key] == "silent"]
         return {**found, "detail": "; ".join(amiss)} if amiss else found
 
-    def agents(self, asker: Address | None = None) -> Sequence[Mapping[str, Any]]:
+    def agents(self) -> Sequence[Mapping[str, Any]]:
         snapshot = self.supervisor.current.snapshot
         return [
             {

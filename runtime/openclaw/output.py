@@ -55,7 +55,7 @@ def spill_path(call_id: str, text: str = "") -> str:
     return "/".join((*SPILL, f"{name}.txt"))
 
 
-def fit(text: str, call: Call, limit: int = LIMIT) -> str:
+def fit(text: str, call: Call) -> str:
     """`text` as a tool result: short as it is, long with its middle left out and the whole in a file.
 
     Secrets are struck out before anything is cut, which would leave halves of them; the file has them. Half
@@ -64,15 +64,15 @@ def fit(text: str, call: Call, limit: int = LIMIT) -> str:
     """
     content = masked(text, call.secrets).encode("utf-8", "replace").replace(b"\0", b"\\0")
     text = content.decode()
-    if len(text) <= limit:
+    if len(text) <= LIMIT:
         return text
     path = spill_path(call.id, text)
     try:
         _spill(content[:LARGEST], call, path)
     except (OSError, ToolError) as error:
-        return cut(SECRETS.mask(text), limit, f"the whole could not be kept: {_words(error)}")[0]
+        return cut(SECRETS.mask(text), LIMIT, f"the whole could not be kept: {_words(error)}")[0]
     kept = "the whole is" if len(content) <= LARGEST else f"the first {LARGEST >> 20} MiB of {len(content):,} bytes are"
-    return cut(SECRETS.mask(text), limit, f"{kept} in {path}")[0]
+    return cut(SECRETS.mask(text), LIMIT, f"{kept} in {path}")[0]
 
 
 def result(text: str, call: Call, *, is_error: bool = False, untrusted: str = "") -> ToolResult:

@@ -93,9 +93,9 @@ class Supervisor:
         assert self._current is not None, "no snapshot was applied yet"
         return self._current
 
-    async def apply(self, snapshot: Snapshot, model: Callable[[Model], Model] | None = None) -> Generation:
+    async def apply(self, snapshot: Snapshot) -> Generation:
         """Makes `snapshot` the one in force. When anything cannot be opened, nothing has changed."""
-        ahead = await self.prepare(snapshot, model)
+        ahead = await self.prepare(snapshot)
         self.swap(ahead)
         await self.sweep()
         return ahead.generation

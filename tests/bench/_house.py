@@ -15,8 +15,6 @@ from openclaw.messages import Accepted, Address, Message, Reply, Text
 from openclaw.ports import Operations, Post
 from openclaw.project import Options
 
-CAPABLE = "[thinking, effort, cache_control]"
-
 
 class Crowd:
     """A channel whose senders are told nothing but their replies."""

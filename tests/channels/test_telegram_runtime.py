@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from doubles.house import AGENT, Hasty, Process, Program, lived, project, until
 from doubles.house import TOKEN as OPERATOR
+from doubles.house import Hasty, Process, Program, lived, project, until
 from doubles.messages_server import MessagesServer, Reply, tool
 from doubles.telegram_house import ANA, BEN, GROUP, answered, quiet
 from doubles.telegram_people import BOT_NAME, Update
@@ -41,7 +41,6 @@ policies:
     rules: [{allow: [list_files, save_memory, memory_search]}]
     approvers: [ana]
 """
-REMEMBERS = AGENT.replace("[list_files, add]", "[list_files, add, save_memory, memory_search]")
 BEGIN = 45.0  # seconds that a new process gets for its first steps
 Scene = Callable[[App, Program, TelegramServer], Awaitable[None]]
 

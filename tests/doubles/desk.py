@@ -266,7 +266,7 @@ class Desk(Beats):
         return [{"id": "main", "description": "Talks"}, {"id": "researcher", "description": "Finds things out"}]
 
     def readiness(self) -> Mapping[str, Any]:
-        return {"status": "ready", "last_good": False, "channels": {}}
+        return {"status": "ready", "on_last_good": False, "channels": {}}
 
     def tools(self) -> Sequence[Mapping[str, Any]]:
         return []

@@ -30,7 +30,9 @@ from openclaw.messages import (
     UserEntry,
 )
 from openclaw.ports import Beside, Queued, Watcher
-from openclaw.sessions import ATTEMPTS, LONGEST, Sessions
+from openclaw.router import LONGEST
+from openclaw.sessions import Sessions
+from openclaw.sessions.line import ATTEMPTS
 from openclaw.stores.volatile import Inbox, Store
 from openclaw.transcript import Transcript
 from spine.test_router import SNAPSHOT

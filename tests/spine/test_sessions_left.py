@@ -24,7 +24,8 @@ from openclaw.messages import (
     UserEntry,
 )
 from openclaw.ports import Queued
-from openclaw.sessions import ATTEMPTS, Sessions
+from openclaw.sessions import Sessions
+from openclaw.sessions.line import ATTEMPTS
 from openclaw.stores.volatile import Store
 from openclaw.transcript import Transcript
 from spine.test_sessions_queue import MAIN, NOW, Room, Talker, here, run, serving

@@ -20,7 +20,8 @@ from openclaw.manifest.policies import seconds
 from openclaw.manifest.snapshot import Heartbeat, Queue, Renewal, Snapshot
 from openclaw.messages import Accepted, Address, Finished, Message, Progress, Refused, Reply, Route, Text, UserEntry
 from openclaw.ports import Beside, Queued, Watcher
-from openclaw.sessions import ATTEMPTS, Sessions
+from openclaw.sessions import Sessions
+from openclaw.sessions.line import ATTEMPTS
 from openclaw.sessions.renewal import over
 from openclaw.sessions.warm import Warm
 from openclaw.stores.volatile import Store

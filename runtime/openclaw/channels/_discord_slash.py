@@ -56,7 +56,7 @@ class Slash:
         if answers_at_once(chosen):
             await self._at_once(slip, said, where)
         else:
-            await self._queued(slip, said, where)
+            await self._queued(slip, said)
 
     async def refuse(self, slip: Slip, why: str) -> None:
         await self._try(lambda: self._writer.respond(slip, why), "a slash command could not be answered")
@@ -82,7 +82,7 @@ class Slash:
         for piece in rest:
             await self._writer.add(slip, piece, hidden=True)
 
-    async def _queued(self, slip: Slip, said: Message, where: Spot) -> None:
+    async def _queued(self, slip: Slip, said: Message) -> None:
         """Posted first, which takes milliseconds: whether all may see the answer is known only then."""
         result = await self._intake.room.post(said)
         if isinstance(result, Accepted):

@@ -53,7 +53,7 @@ def prompt_session(desk: Desk, message: Callable[[], AnyFormattedText], history:
         message=message,
         multiline=True,
         prompt_continuation="  ",
-        history=_history(history, pastes),
+        history=_history(history),
         completer=_Words(desk),
         complete_while_typing=False,
         complete_style=CompleteStyle.COLUMN,
@@ -182,7 +182,7 @@ class Pastes:
 # ── history ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _history(path: str | None, pastes: Pastes) -> History:
+def _history(path: str | None) -> History:
     if path is None:
         return InMemoryHistory()
     file = Path(path)

@@ -116,9 +116,9 @@ def is_unsure(error: TelegramError) -> bool:
     return is_away(error) and type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
 
 
-def backoff(failures: int, longest: float = 60.0) -> float:
-    """Seconds after so many failures in a row: 1, 2, 4 ... `longest`, less up to half by chance."""
-    whole = float(min(longest, 2.0 ** min(failures - 1, 10)))
+def backoff(failures: int) -> float:
+    """Seconds after so many failures in a row: 1, 2, 4 ... 60, less up to half by chance."""
+    whole = float(min(60.0, 2.0 ** min(failures - 1, 10)))
     return whole * random.uniform(0.5, 1.0)
 
 

@@ -222,11 +222,11 @@ class _Conversation:
 
     def name(self, agent: str) -> str:
         """What people call the agent, where it says so."""
-        names = {found.get("id"): found.get("name") for found in self._operations.agents(person(self._options))}
+        names = {found.get("id"): found.get("name") for found in self._operations.agents()}
         return str(names.get(agent) or agent)
 
     def words(self, text: str) -> Iterable[tuple[str, str]]:
-        agents = [str(agent.get("id", "")) for agent in self._operations.agents(person(self._options))]
+        agents = [str(agent.get("id", "")) for agent in self._operations.agents()]
         return _keys.matching(text, self._operations.commands(), agents)
 
     # ── questions ────────────────────────────────────────────────────────────────────────────────

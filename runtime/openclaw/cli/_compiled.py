@@ -21,11 +21,11 @@ from openclaw.manifest.reports import brief
 from openclaw.manifest.snapshot import Model, Snapshot
 
 
-def opened(project: Path, *, imports: bool = True, imports_from: Path | None = None) -> tuple[Stated, Project]:
+def opened(project: Path, *, imports: bool = True) -> tuple[Stated, Project]:
     """Raises UsageError where there is no such folder, ProjectInvalid where it has errors, which are then told."""
     if not project.is_dir():
         raise UsageError(f"{project} is not a folder; name the project's folder with -C")
-    compiled, manifests = compiled_at(project, imports=imports, imports_from=imports_from)
+    compiled, manifests = compiled_at(project, imports=imports)
     if compiled.snapshot is None:
         errors = [each for each in compiled.diagnostics if each.severity == "error"]
         print(brief(errors), file=sys.stderr)

@@ -45,19 +45,19 @@ async def asked(read: Read, clock: Clock, environment: dict[str, str]) -> list[F
 
     real = asked_models(read.folder, False)
     questions: list[Awaitable[Finding]] = [
-        _bounded(f"model {model.alias}", _model(real(model), clock), clock)
+        _bounded(f"model {model.alias}", _model(real(model), clock))
         for model in used(read.snapshot)
         if not credential(model, environment, read.own)[1]
     ]
     for channel in read.snapshot.channels.values():
         ask = _CHANNELS.get(channel.options.kind)
         if ask is not None and channel.skipped is None:
-            questions.append(_bounded(f"channel {channel.key}", ask(channel, clock), clock))
+            questions.append(_bounded(f"channel {channel.key}", ask(channel, clock)))
     with _hushed():
         return list(await asyncio.gather(*questions))
 
 
-async def _bounded(about: str, question: Awaitable[Finding], clock: Clock) -> Finding:
+async def _bounded(about: str, question: Awaitable[Finding]) -> Finding:
     try:
         async with asyncio.timeout(PATIENCE):
             found = await question

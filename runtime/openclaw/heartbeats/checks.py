@@ -95,7 +95,7 @@ def _judged(check: Check, past: _Past, result: ToolResult, now: datetime) -> tup
     line = _line(check, said, failed=result.is_error)
     changed = past.seen is not None and seen != past.seen
     if check.wake == "change" and not result.is_error:
-        verdict = Verdict(changed, f"{'changed' if changed else 'unchanged'}: {line}", _found(check, line, said))
+        verdict = Verdict(changed, f"{'changed' if changed else 'unchanged'}: {line}", _found(line, said))
         return verdict, replace(past, streak=0, woken=None, told=False, seen=seen)
     if not (result.is_error or (check.wake == "output" and said)):
         return _well(check, past, line, said)
@@ -103,14 +103,14 @@ def _judged(check: Check, past: _Past, result: ToolResult, now: datetime) -> tup
     woken = past.woken if past.streak else None  # of this row
     if not _wakes(check, streak, woken, now):
         return Verdict(False, f"{line} ({streak} in a row)"), replace(past, streak=streak, woken=woken)
-    verdict = Verdict(True, f"{line} ({streak} in a row)", _found(check, f"{line}, {streak} in a row", said))
+    verdict = Verdict(True, f"{line} ({streak} in a row)", _found(f"{line}, {streak} in a row", said))
     return verdict, replace(past, streak=streak, woken=now.isoformat(), told=True)
 
 
 def _well(check: Check, past: _Past, line: str, said: str) -> tuple[Verdict, _Past]:
     over = replace(past, streak=0, woken=None, told=False)
     if check.recovered and past.told:
-        return Verdict(True, f"recovered: {line}", _found(check, f"it has recovered: {line}", said)), over
+        return Verdict(True, f"recovered: {line}", _found(f"it has recovered: {line}", said)), over
     return Verdict(False, line), over
 
 
@@ -132,7 +132,7 @@ def _line(check: Check, said: str, *, failed: bool) -> str:
     return text if len(text) <= LINE else f"{text[: LINE - 1]}…"
 
 
-def _found(check: Check, line: str, said: str) -> str:
+def _found(line: str, said: str) -> str:
     cut = said if len(said) <= LONGEST else f"{said[:LONGEST]}\n(cut: it has {len(said):,} characters)"
     return f"{line}\n{cut}" if cut else line
 

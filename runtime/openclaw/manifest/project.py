@@ -168,6 +168,3 @@ class Project:
     def agents(self) -> Iterable[Definition]:
         """Agents whose manifest could be read at all."""
         return [agent for agent in self.all("agent").values() if agent.node.entries]
-
-    def file_of(self, agent: Definition) -> str:
-        return agent.key.file

@@ -56,7 +56,7 @@ def _told(change: Change, old: Stated, new: Stated, now: datetime) -> Change | N
         if hushed:
             return None
     if change.kind == "heartbeat":
-        change = _beating(change, old.snapshot, new.snapshot, now)
+        change = _beating(change, new.snapshot, now)
     return replace(change, at=_stands(change, new if change.what != "removed" else old))
 
 
@@ -70,7 +70,7 @@ def _stands(change: Change, side: Stated) -> tuple[Origin, ...]:
     return () if first is None else (first.origin,)
 
 
-def _beating(change: Change, old: Snapshot, new: Snapshot, now: datetime) -> Change:
+def _beating(change: Change, new: Snapshot, now: datetime) -> Change:
     beat = new.heartbeats.get(change.name)
     if beat is None:
         return replace(change, words="it fires no more")

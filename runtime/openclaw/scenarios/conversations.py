@@ -41,14 +41,12 @@ NOW: Final = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 MOST_RUNS: Final = 10_000  # of heartbeats that are counted
 
 
-def run_conversation(
-    project: Reading, case: Conversation, environment: Mapping[str, str] | None = None, now: datetime = NOW
-) -> Outcome:
-    """`project` is sound, and was compiled with `environment`; None: nobody looked at that. Waits for nothing."""
+def run_conversation(project: Reading, case: Conversation) -> Outcome:
+    """`project` is sound, and nobody looked at the environment when it was compiled. Waits for nothing."""
     steps, complaints = Steps(), list[str]()
-    files, stage = Files(project, environment, steps), Stage(_results(case.tools))
+    files, stage = Files(project, steps), Stage(_results(case.tools))
     with lives.folder() as folder, closing(StandstillLoop()) as loop:
-        living = Lives(files, stage, loop, case.given.now or now, folder)
+        living = Lives(files, stage, loop, case.given.now or NOW, folder)
         course = _Course(case, files, Situation(stage, steps, living), complaints)
         try:
             lives.run(loop, course.run(), complaints)

@@ -7,7 +7,6 @@ conversation's own. All else means what the manifests say. Compiles as the runti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,10 +22,9 @@ from openclaw.reading import Loaded, Reading
 
 @dataclass(slots=True, eq=False)
 class Files:
-    """`base` is the project as it was read, compiled with `environment`; None: nobody looked at that."""
+    """`base` is the project as it was read, compiled: nobody looked at the environment."""
 
     base: Reading
-    environment: Mapping[str, str] | None
     steps: Steps
     edits: dict[str, str | None] = field(default_factory=dict)  # by path; None: removed
 
@@ -66,7 +64,7 @@ class Files:
         return Folder(base.root, files, base.problems, more, base.on_disk)
 
     def _compiled(self, folder: Folder, home: Path, now: datetime) -> Reading:
-        found = compile(folder, environment=self.environment, importer=adapters.importer(home), today=now)
+        found = compile(folder, environment=None, importer=adapters.importer(home), today=now)
         return self._staged(Reading(folder, found))
 
     def _staged(self, reading: Reading) -> Reading:

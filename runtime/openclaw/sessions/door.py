@@ -9,7 +9,6 @@ from openclaw import commands
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Address, Answered, Message, Refused, Route
 from openclaw.ports import Marks, Queued
-from openclaw.router import LONGEST as LONGEST
 from openclaw.router import is_text, route, route_instead, unfit
 
 _CHOICES = "agent-choices"

@@ -17,6 +17,7 @@ from openclaw.names import file_name
 from openclaw.tools import _words
 
 LONGEST_NAME = 120
+_LONGEST_MADE = 48
 _OURS = frozenset({"name", "created", "updated", "author", "agent", "untrusted"})
 _LINE = re.compile(r"^---[^\S\n]*$", re.MULTILINE)
 _KEY = re.compile(r"([A-Za-z][\w-]*):\s*(.*)")
@@ -128,13 +129,13 @@ def called(name: str) -> str:
     return f"{whole[: LONGEST_NAME - 17]}-{hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
-def name_for(text: str, longest: int = 48) -> str:
+def name_for(text: str) -> str:
     """A name made of the first words of a text."""
     words = [word.casefold() for word in _words.words(text[:400])]
     name = "-".join(words[:8]) or "note"
-    while len(name) > longest and "-" in name:
+    while len(name) > _LONGEST_MADE and "-" in name:
         name = name.rpartition("-")[0]
-    return name[:longest]
+    return name[:_LONGEST_MADE]
 
 
 def counted(notes: Mapping[str, object] | Sequence[object]) -> str:

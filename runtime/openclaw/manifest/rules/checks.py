@@ -129,7 +129,7 @@ def calls_are_allowed(project: Project) -> Iterator[Diagnostic]:
         if attempt is not None and expressions.endless(schemas, attempt.input):
             yield from _too_long(check, schemas)
         elif attempt is not None:
-            yield from _judged(project, tool, attempt, policy)
+            yield from _judged(tool, attempt, policy)
 
 
 def _schemas(policy: Policy) -> Iterator[Any]:
@@ -180,7 +180,7 @@ def _unknown(node: Node) -> bool:
             return any(_unknown(entry.value) for entry in entries.values())
 
 
-def _judged(project: Project, tool: Scalar, attempt: Attempt, policy: Policy) -> Iterator[Diagnostic]:
+def _judged(tool: Scalar, attempt: Attempt, policy: Policy) -> Iterator[Diagnostic]:
     decision = _decided(attempt, policy)
     if decision.effect is Effect.ALLOW:
         return

@@ -26,7 +26,7 @@ def places_agree(project: Project) -> Iterator[Diagnostic]:
             named = rule.node.texts(key)
             found = [_channel_of(project, key, str(each.value)) for each in named]
             if named and all(each is not None and each not in channels for each in found):
-                yield _elsewhere(rule, key, str(named[0].value), str(found[0]), named[0].span)
+                yield _elsewhere(rule, str(named[0].value), str(found[0]), named[0].span)
 
 
 def _channel_of(project: Project, key: str, name: str) -> str | None:
@@ -40,7 +40,7 @@ def _channel_of(project: Project, key: str, name: str) -> str | None:
     return channel if colon else None
 
 
-def _elsewhere(rule: RuleNode, key: str, name: str, channel: str, span: Span) -> Diagnostic:
+def _elsewhere(rule: RuleNode, name: str, channel: str, span: Span) -> Diagnostic:
     related: list[Related] = [see(rule.node.node.key("channel"), "the channels of this rule")]
     return warning(
         "rule-contradiction",

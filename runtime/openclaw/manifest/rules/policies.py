@@ -142,7 +142,7 @@ def what_writes_may_write(project: Project) -> Iterator[Diagnostic]:
     for policy in project.all("policy").values():
         nodes = [node for node in rule_nodes(project, policy) if node.effect == "allow" and node.sound]
         for node in nodes if policy.value("sandbox") != "off" else ():
-            yield from (_cannot(project, node, tool) for tool in node.tools if _needs_writing(project, node, tool))
+            yield from (_cannot(project, tool) for tool in node.tools if _needs_writing(project, node, tool))
 
 
 def _needs_writing(project: Project, node: RuleNode, named: Scalar) -> bool:
@@ -162,7 +162,7 @@ def _writes_where_it_may_not(shape: Shape) -> bool:
     return name in _WRITERS and bool(operands) and not any(map(_WRITABLE.match, targets))
 
 
-def _cannot(project: Project, node: RuleNode, named: Scalar) -> Diagnostic:
+def _cannot(project: Project, named: Scalar) -> Diagnostic:
     tool = project.all("tool")[str(named.value)]
     return warning(
         "writes-nothing",
