@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from openclaw.cli import main
 from openclaw.cli._doctor_finding import Finding
 from openclaw.cli._doctor_machine import disk
 from openclaw.cli._doctor_project import dotenv
+from openclaw.cli._doctor_state import left_behind
 from openclaw.tools._sandbox_unmade import is_home
 
 SOMEBODY = 54321  # a user without a name
@@ -153,6 +155,15 @@ def test_root_is_sent_to_the_user_and_takes_nothing_from_them(tmp_path: Path) ->
     (state / "runtime.db").touch(0o600)
     _, foreign = lying.folder(state)
     assert foreign.state == "problem" and foreign.cure == f"sudo chown -R {SOMEBODY} {state}"
+
+
+@for_root
+def test_root_makes_nothing_in_somebody_s_folder(tmp_path: Path) -> None:
+    os.chown(tmp_path, SOMEBODY, SOMEBODY)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "control.sock"))
+    looked = [*lying.folder(tmp_path / "state"), *lying.workspaces({"main": tmp_path / "desk"}), left_behind(tmp_path)]
+    assert [finding.mend for finding in looked if finding] == [None, None, None]
 
 
 @for_root

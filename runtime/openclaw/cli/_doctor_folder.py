@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -94,7 +94,7 @@ def _unmade(state: Path) -> Finding:
         return Finding(_ABOUT, "problem", found, cure)
     barred = _barred(nearest(state), os.W_OK | os.X_OK)
     if barred is None:
-        return Finding(_ABOUT, "ok", f"{state} is made at the first start", mend=partial(_make, state))
+        return Finding(_ABOUT, "ok", f"{state} is made at the first start", mend=_making(state))
     made = f"sudo install -d -m 700 -o {os.geteuid()} {quote(str(state))}"
     cure = _ANOTHER if barred.endswith("read-only") else f"{_ANOTHER}, or: {made}"
     return Finding(_ABOUT, "problem", f"{state} cannot be made: {barred}", cure)
@@ -210,7 +210,7 @@ def _workspace(agent: str, path: Path) -> Finding | None:
         if barred is not None:
             return _amiss(f"{path} of {agent} cannot be made: {barred}")
         found = f"{path} of {agent} is made at its first use"
-        return Finding("workspace", "ok", found, mend=partial(_make, path))
+        return Finding("workspace", "ok", found, mend=_making(path))
     if not path.is_dir():
         return _amiss(f"{path} of {agent} is not a folder")
     if barred is not None:
@@ -246,6 +246,12 @@ def _why(error: OSError) -> str:
 
 
 # ── what --fix does ──────────────────────────────────────────────────────────────────────────────
+
+
+def _making(folder: Path) -> Callable[[], str] | None:
+    """Not for root in the folder of somebody who could not use what root makes there."""
+    strange = os.geteuid() == 0 and nearest(folder).stat().st_uid != 0
+    return None if strange else partial(_make, folder)
 
 
 def _make(folder: Path) -> str:

@@ -94,7 +94,7 @@ def _serving(told: Told, project: Path | None) -> tuple[Sequence[Finding], Told 
 def _in_force(told: Told) -> Iterator[Finding]:
     """Where what is on disk is not what runs."""
     if told.get("differs"):
-        cure = "openclaw validate" if told.get("last_good") else "openclaw status"
+        cure = "openclaw validate" if told.get("on_last_good") else "openclaw status"
         yield Finding(_ABOUT, "warning", f"not all edits are in force: {told['differs']}", cure)
 
 
@@ -108,7 +108,8 @@ def left_behind(state: Path) -> Finding | None:
         return None
     found = f"none runs; one that was killed has left {state / SOCKET}"
     cure = "openclaw doctor --fix, or nothing: the next start replaces it"
-    return Finding(_ABOUT, "warning", found, cure, partial(_remove_socket, state))
+    mend = partial(_remove_socket, state) if state.stat().st_uid == os.geteuid() else None  # else the lock is root's
+    return Finding(_ABOUT, "warning", found, cure, mend)
 
 
 def held_by(lock: Path) -> int | None:
