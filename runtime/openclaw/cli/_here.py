@@ -1,7 +1,7 @@
 """Running one heartbeat where no runtime is: a runtime for as long as that takes, with this terminal as its channel.
 
 Law: the reply is printed, and delivered nowhere now: what is to go elsewhere waits in the outbox for the next
-runtime, and that is said.
+runtime, and that is said. What the demo says goes nowhere.
 """
 
 from __future__ import annotations
