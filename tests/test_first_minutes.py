@@ -131,7 +131,13 @@ def test_a_missing_project_and_a_broken_one_say_what_to_do(tmp_path: Path, proje
 
 def test_a_key_that_the_service_refuses_has_an_exit_code_of_its_own(tmp_path: Path, project: Path) -> None:
     (project / "models.yaml").write_text("models: {smart: {kind: scripted, script: script.yaml}}\n", "utf-8")
-    (project / "script.yaml").write_text("rules: [{say: x, fault: credentials}, {say: y, fault: rejected}]\n", "utf-8")
+    (project / "script.yaml").write_text(
+        "rules: [{say: x, fault: credentials}, {say: y, fault: rejected}, {say: z, fault: budget}]\n", "utf-8"
+    )
     refused, rejected = (openclaw("chat", text, state=tmp_path / "state", project=project) for text in "xy")
     assert (refused.returncode, rejected.returncode) == (4, 1)
     assert "could not get an answer" in refused.stderr and not refused.stdout
+    [*_, last] = openclaw("chat", "--json", "x", state=tmp_path / "state", project=project).stdout.splitlines()
+    assert (json.loads(last)["code"], json.loads(last)["fault"]) == ("turn_failed", "credentials")
+    costly = openclaw("chat", "--json", "z", state=tmp_path / "state", project=project)
+    assert (costly.returncode, json.loads(costly.stdout.splitlines()[-1])["code"]) == (5, "over_budget")

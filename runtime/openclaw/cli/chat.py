@@ -195,7 +195,7 @@ class Question:
     async def _end(self, reply: Reply, id: str, operations: Operations) -> None:
         if reply.failed:
             fault = {"fault": reply.fault} if reply.fault else {}
-            self.answer({"id": id, "code": "turn_failed", "detail": reply.text, **fault})
+            self.answer({"id": id, "code": words.failed_code(reply.fault), "detail": reply.text, **fault})
             return
         entries = await operations.transcript(reply.session) if self.as_json else ()
         usage = words.usage_json(words.turn_usage(entries, id))

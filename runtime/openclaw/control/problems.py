@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
+from openclaw.control import words
 from openclaw.messages import Reply
 from openclaw.ports import Problem
 
@@ -50,7 +51,8 @@ def refused(code: str, reason: str) -> Unserved:
 
 def failed_turn(reply: Reply) -> tuple[int, str]:
     """Status and code of a message that could not be answered."""
-    return (402, "over_budget") if reply.fault == "budget" else (502, "turn_failed")
+    code = words.failed_code(reply.fault)
+    return 402 if code == "over_budget" else 502, code
 
 
 def problem(found: Problem, more: Mapping[str, Any] | None = None, again: float = AGAIN) -> JSONResponse:

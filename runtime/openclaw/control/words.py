@@ -173,6 +173,11 @@ def turn_usage(entries: Sequence[Entry], message: str) -> Usage:
     return Usage()
 
 
+def failed_code(fault: str) -> str:
+    """Of a message that could not be answered, by the fault of its reply."""
+    return "over_budget" if fault == "budget" else "turn_failed"
+
+
 def event(progress: Progress) -> tuple[str, Json] | None:
     """An event's name and data; None for what is not told. `restart` voids the text that was sent before."""
     match progress:
