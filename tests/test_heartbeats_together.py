@@ -213,7 +213,7 @@ def test_what_is_secret_in_the_input_of_a_check_is_in_nothing_that_comes_of_it(
 ) -> None:
     monkeypatch.setenv("GAUGE_KEY", "hunter2-Abc")
     model.say("It is hot.")
-    tools = TOOLS.replace("cat -- gauge.txt", "cat -- {path}\n    input: {path: {type: path}}")
+    tools = TOOLS.replace("cat -- gauge.txt | tail -n 1", "cat -- {path}\n    input: {path: {type: path}}")
     beats = (
         "heartbeats:\n"
         "  dawn: {cron: '@daily', prompt: x, check: {tool: probe, wake: output, input: {path: '${GAUGE_KEY}.txt'}}}\n"
