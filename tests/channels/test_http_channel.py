@@ -88,7 +88,7 @@ def test_what_there_is_can_be_read(tmp_path: Path, model: MessagesServer) -> Non
     async def scene(app: App, operator: Program) -> None:
         async with as_(operator, "watcher-secret") as watcher:
             ready = (await watcher.http.get("/readyz")).json()
-            assert ready == {"status": "ready", "last_good": False, "channels": {"http": "serving"}}
+            assert ready == {"status": "ready", "on_last_good": False, "channels": {"http": "serving"}}
             tools = {one["name"]: one for one in (await watcher.http.get("/api/tools")).json()["tools"]}
             assert tools["add"]["agents"] == ["main", "support"] and tools["add"]["kind"] == "python"
             assert "a" in tools["add"]["input_schema"]["properties"] and tools["web_fetch"]["agents"] == []
@@ -97,7 +97,8 @@ def test_what_there_is_can_be_read(tmp_path: Path, model: MessagesServer) -> Non
             assert "T03:00:00" in listed[0]["next"] and listed[1]["next"] is None
             status = (await watcher.http.get("/api/status")).json()
             assert status["ready"] is True and status["channels"] == {"http": "running"}
-            assert (await watcher.http.get("/api/reload")).json() == {"last_good": False, "differs": "", "attempts": []}
+            told = (await watcher.http.get("/api/reload")).json()
+            assert told == {"on_last_good": False, "differs": "", "attempts": []}
             assert code(await watcher.http.post("/api/reload")) == (403, "scope")
 
     run(tmp_path, model, scene, **{"heartbeats.yaml": beats})
@@ -402,7 +403,7 @@ def test_a_port_in_use_is_said_and_the_other_channels_go_on(
             ready = (await operator.http.get("/readyz")).json()
             assert ready == {
                 "status": "ready",
-                "last_good": False,
+                "on_last_good": False,
                 "channels": {"http": "serving", "second": "failed"},
                 "detail": "channel second failed",
             }

@@ -322,7 +322,7 @@ def test_a_missing_project_an_invalid_one_and_one_that_ran_before_each_end_as_do
         life.ready()
         id = life.post("note 2", "s", "again")
         assert until(lambda: life.settled(id), "an answer of the last good project")["reply"] == "done 2"
-        assert life.ask("GET", "/api/status")[1]["last_good"] is True
+        assert life.ask("GET", "/api/status")[1]["on_last_good"] is True
         assert life.stop() == 0
     said = (tmp_path / "stderr").read_text()
     assert "BROKEN" in said and "tools.yaml:11:14" in said

@@ -519,7 +519,7 @@ def test_a_start_on_a_broken_project_says_everywhere_that_it_runs_what_was_appli
     async def broken(process: Process) -> None:
         async with Program(await process.address()) as operator:
             found = (await operator.http.get("/readyz")).json()
-            assert found["status"] == "ready" and found["last_good"] is True and "broken" in found["detail"]
+            assert found["status"] == "ready" and found["on_last_good"] is True and "broken" in found["detail"]
             assert (await operator.say("hello")).json()["reply"] == "hello"
             status = openclaw(root, state, "status")
             assert status.returncode == 0 and "what was applied last is running" in " ".join(status.stdout.split())
@@ -530,7 +530,7 @@ def test_a_start_on_a_broken_project_says_everywhere_that_it_runs_what_was_appli
             assert validated.returncode == 1
             written(root, FILES)
             async with asyncio.timeout(60):
-                while (await operator.http.get("/readyz")).json()["last_good"]:  # noqa: ASYNC110
+                while (await operator.http.get("/readyz")).json()["on_last_good"]:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
 
     with Process(root, state) as process:

@@ -251,13 +251,13 @@ def test_a_start_on_a_broken_project_runs_what_was_applied_last_until_it_is_mend
     async def broken(app: App, live: Live) -> None:
         assert any("BROKEN" in notice and "agents/main.yaml:7:" in notice for notice in app.notices)
         ready = await live.operator.http.get("/readyz")
-        assert ready.status_code == 200 and ready.json()["last_good"] is True and "broken" in ready.json()["detail"]
+        assert ready.status_code == 200 and ready.json()["on_last_good"] is True and "broken" in ready.json()["detail"]
         assert await live.reply("hello") == "hello"
         found = await live.until(bool)  # the watch looks once more, and says all that is wrong
         assert found[-1]["outcome"] == "refused"
         assert (await live.after(lambda: manifest.write_text(whole)))["outcome"] == "unchanged"
         ready = (await live.operator.http.get("/readyz")).json()
-        assert ready == {"status": "ready", "last_good": False, "channels": {"http": "serving"}}
+        assert ready == {"status": "ready", "on_last_good": False, "channels": {"http": "serving"}}
 
     inside(root, state, nothing)
     manifest.write_text(whole.replace("policy: works", "polciy: works"))

@@ -168,9 +168,9 @@ def test_r17_a_restart_on_a_broken_file_runs_what_was_applied_last(
             async with Program(await house.process.address()) as operator:
                 on = Scene(house, operator, 0)
                 ready = (await operator.http.get("/readyz")).json()
-                assert ready["last_good"] is True and "tools.yaml" in str(ready) + house.process.log
+                assert ready["on_last_good"] is True and "tools.yaml" in str(ready) + house.process.log
                 assert "BROKEN" in house.process.log
-                assert (await operator.http.get("/api/status")).json()["last_good"]
+                assert (await operator.http.get("/api/status")).json()["on_last_good"]
                 assert await on.told() == FIRST
                 assert (await on.called("read_file", path="a.key"))[0]
                 refused, why = await on.called("add", a=1, b=2)
@@ -311,12 +311,12 @@ def test_r22_after_a_bad_first_start_it_comes_up_when_it_is_mended(
         async def scene() -> None:
             async with Program(await house.process.address()) as operator:
                 on, pid = Scene(house, operator, 0), house.pid
-                assert (await operator.http.get("/readyz")).json()["last_good"] is True
+                assert (await operator.http.get("/readyz")).json()["on_last_good"] is True
                 async with on.slow():
                     (house.root / "agents/main.md").write_text(f"{soul('second')}\n")
                     await on.after(write(house.root / "agents/main.yaml", whole))
                     assert await on.told() == soul("second")
-                assert (await operator.http.get("/readyz")).json()["last_good"] is False
+                assert (await operator.http.get("/readyz")).json()["on_last_good"] is False
                 assert (await operator.http.get("/api/status")).json()["pid"] == pid == house.pid
                 table.show("R22", "bad first start, mended", "comes up", "exit 3; with last good: same process, live",
                       await on.attempts(), on.ms)  # fmt: skip

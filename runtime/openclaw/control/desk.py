@@ -88,7 +88,7 @@ class Desk:
     async def reloads(self, _: Request, caller: Caller) -> Response:
         status = self._operations.status()
         attempts = [dict(attempt) for attempt in self._operations.reloads()]
-        told = {"last_good": bool(status["last_good"]), "differs": status["differs"]}
+        told = {"on_last_good": bool(status["on_last_good"]), "differs": status["differs"]}
         return JSONResponse({**told, "attempts": attempts})
 
     async def reload(self, _: Request, caller: Caller) -> Response:

@@ -56,7 +56,7 @@ RELOADS: Final[Mapping[str, Schema]] = {
         left_out={**COUNT, "description": "Errors beyond those."},
     ),
     "Reloads": object_(
-        last_good={**YES, "description": "The project on disk is broken; what was applied last is running."},
+        on_last_good={**YES, "description": "The project on disk is broken; what was applied last is running."},
         differs=DIFFERS,
         attempts={**list_(ref("Attempt")), "description": "Oldest first."},
     ),

@@ -108,7 +108,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Readiness": object_(
         {"detail": {**TEXT, "description": "What is amiss although messages are taken, or what is waited for."}},
         status={"enum": ["starting", "ready", "stopping"]},
-        last_good={**YES, "description": "The project on disk is broken; what was applied last is running."},
+        on_last_good={**YES, "description": "The project on disk is broken; what was applied last is running."},
         channels={**map_(_CONDITION), "description": "Each channel, and whether it receives."},
     ),
     "Ask": object_(
@@ -351,7 +351,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "inbox": object_(queued=COUNT, running=COUNT, parked=COUNT, dead=COUNT),
             "disk": object_({"since": {**TEXT, "format": "date-time"}, "waiting": COUNT}, full=YES),
             "last_reload": any_(ref("AttemptInShort")),
-            "last_good": YES,
+            "on_last_good": YES,
             "last_error": {**any_(object_(at=TIME, words=TEXT)), "description": "What was logged as an error last."},
             "differs": DIFFERS,
             "reloads": COUNTED,
@@ -365,7 +365,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "agents",
             "channels",
             "last_reload",
-            "last_good",
+            "on_last_good",
             "differs",
         ],
     },
