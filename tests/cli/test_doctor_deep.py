@@ -151,7 +151,7 @@ def beside(tmp_path: Path, url: str, discord: str = "MTA.secret-of-the-bot.one")
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(200, "<html>sign in</html>"), (200, "[]"), (404, "<html>not here</html>"), (403, "<html>")]
+    ("status", "body"), [(200, "<html>sign in</html>"), (200, "[]"), (404, "<html>not here</html>"), (401, "<html>")]
 )
 def test_what_answers_in_a_service_s_place_is_told_beside_all_the_rest(tmp_path: Path, status: int, body: str) -> None:
     with elsewhere(status, body) as url:
@@ -159,7 +159,8 @@ def test_what_answers_in_a_service_s_place_is_told_beside_all_the_rest(tmp_path:
     assert {about: finding.state for about, finding in found.items()} == dict.fromkeys(
         ("model smart", "channel tele", "channel disc"), "problem"
     )
-    assert "refuses the token" not in found["channel tele"].found and "BotFather" not in found["channel tele"].cure
+    assert "refuses the token" not in found["channel tele"].found + found["channel disc"].found
+    assert "BotFather" not in found["channel tele"].cure and "Reset Token" not in found["channel disc"].cure
     assert "<html>" not in repr(found)
 
 

@@ -161,7 +161,10 @@ async def _discord(channel: Channel, clock: Clock) -> Finding:
     try:
         await client.login(token)
         flags, name = client.application_flags, str(client.user)
-    except discord.LoginFailure:
+    except discord.LoginFailure as error:
+        why = error.__cause__
+        if isinstance(why, discord.HTTPException) and "json" not in why.response.headers.get("Content-Type", ""):
+            return Finding(about, "problem", "what answers there is not Discord", _BETWEEN)
         return Finding(about, "problem", "Discord refuses the token", new)
     except discord.HTTPException as error:
         return Finding(about, "problem", f"Discord answers with status {error.status}", "try again later")
