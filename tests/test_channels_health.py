@@ -47,7 +47,7 @@ def test_a_channel_whose_polls_hang_is_started_anew(tmp_path: Path, caplog: pyte
             await until(lambda: telegram.texts(ANA), "the answer", 30)
             told = (await operator.http.get("/metrics")).text
             assert 'openclaw_channel_restarts_total{channel="telegram"}' in told
-            state = (await operator.http.get("/api/status")).json()["receiving"]["telegram"]
+            state = (await operator.http.get("/api/status")).json()["channels"]["telegram"]
             assert state["restarts"] >= 1 and state["condition"] == "receiving"
 
     with caplog.at_level(logging.WARNING), MessagesServer(otherwise=says("Here.")) as model, TelegramServer() as bot:

@@ -182,6 +182,6 @@ class AtOnce:
 
 
 def _channels(status: Mapping[str, Any]) -> list[str]:
-    """Each with what it is doing; one that runs, with whether it receives."""
-    states = status["channels"].items()
-    return [f"{key} {status['receiving'][key]['condition'] if state == 'running' else state}" for key, state in states]
+    """Each with what it is doing, and why where it does nothing."""
+    told = [(f"{key} {one['condition']}", one.get("why")) for key, one in status["channels"].items()]
+    return [f"{words}: {why}" if why else words for words, why in told]

@@ -75,11 +75,13 @@ class Roll:
         return "connecting" if pulse.last is None or pulse.trouble else "receiving"
 
     def told(self) -> Mapping[str, Mapping[str, Any]]:
-        """As JSON: each channel's condition, and of those that have a pulse when it last received."""
+        """As JSON: each channel's condition and why it is so, and of those that have a pulse when it last received."""
         return {key: self._told(key) for key in self.states}
 
     def _told(self, key: str) -> Mapping[str, Any]:
         found: dict[str, Any] = {"condition": self.condition(key), "restarts": self.restarts.get(key, 0)}
+        if why := self.states[key].partition(": ")[2]:
+            found["why"] = why
         if key in self.addresses:
             found["address"] = self.addresses[key].address
         pulse = self.pulses.get(key)

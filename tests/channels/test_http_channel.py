@@ -96,7 +96,8 @@ def test_what_there_is_can_be_read(tmp_path: Path, model: MessagesServer) -> Non
             assert [one["name"] for one in listed] == ["night", "off"]
             assert "T03:00:00" in listed[0]["next"] and listed[1]["next"] is None
             status = (await watcher.http.get("/api/status")).json()
-            assert status["ready"] is True and status["channels"] == {"http": "running"}
+            assert status["ready"] is True and status["channels"].keys() == {"http"}
+            assert status["channels"]["http"]["condition"] == "serving" and "why" not in status["channels"]["http"]
             told = (await watcher.http.get("/api/reload")).json()
             assert told == {"on_last_good": False, "differs": "", "attempts": []}
             assert code(await watcher.http.post("/api/reload")) == (403, "scope")
@@ -407,8 +408,9 @@ def test_a_port_in_use_is_said_and_the_other_channels_go_on(
                 "channels": {"http": "serving", "second": "failed"},
                 "detail": "channel second failed",
             }
-            state = (await operator.http.get("/api/status")).json()["channels"]["second"]
-            assert f"cannot listen on 127.0.0.1:{port}" in state and "`port`" in state
+            second = (await operator.http.get("/api/status")).json()["channels"]["second"]
+            assert second["condition"] == "failed"
+            assert f"cannot listen on 127.0.0.1:{port}" in second["why"] and "`port`" in second["why"]
             assert (await operator.say("hello")).status_code == 200
 
         second = CHANNELS.replace("people:", f"  second: {{kind: http, port: {port}, token: t}}\npeople:")
@@ -425,8 +427,10 @@ def test_the_demo_answers_on_loopback_only(tmp_path: Path) -> None:
 
     async def scene() -> None:
         async with lived(root, tmp_path / "state", demo=True) as (_, operator):
-            states = (await operator.http.get("/api/status")).json()["channels"]
-            assert states["http"] == "running" and states["wide"].startswith("off: the demo model")
+            told = (await operator.http.get("/api/status")).json()["channels"]
+            assert told["http"]["condition"] == "serving" and told["wide"]["condition"] == "off"
+            assert told["wide"]["why"].startswith("the demo model")
+            assert "wide off: the demo model" in (await operator.say("/status")).json()["reply"]
             assert (await operator.say("hello")).status_code == 200
 
     asyncio.run(scene())

@@ -172,7 +172,7 @@ def test_a_port_is_exchanged_while_every_stream_and_every_question_on_the_old_on
             assert (await waits).json()["reply"] == "You said: and then?"
             assert site.app.intake.links() == [f"http://127.0.0.1:{new}/"]
             assert await site.app.addresses() == [f"http://127.0.0.1:{new}"]
-            receiving = (await after.http.get("/api/status")).json()["receiving"]["http"]
+            receiving = (await after.http.get("/api/status")).json()["channels"]["http"]
             assert (receiving["condition"], receiving["address"]) == ("serving", f"http://127.0.0.1:{new}")
             assert await asyncio.to_thread(cli.main, ["--state", str(tmp_path / "state"), "status"]) == 0
             assert f"serving  http://127.0.0.1:{new}" in capsys.readouterr().out

@@ -280,12 +280,13 @@ def test_channels_are_set_or_off_and_a_port_is_free_held_by_us_or_taken(tmp_path
         }  # fmt: skip
         assert f"127.0.0.1:{port}, which another program uses" in found["channel http"].found
         assert found["channel tele"].found == "off: `${TELE_TOKEN}` has no value"
-        ours = {"channels": {"http": "running"}, "pid": 4711}
+        ours = {"channels": {"http": {"condition": "serving"}}, "pid": 4711}
         held = next(iter(looked.channels(snapshot, ours)))
         assert held.state == "ok" and "process 4711" in held.found
-        failed = next(iter(looked.channels(snapshot, {"channels": {"http": "failed: it is taken"}, "pid": 1})))
+        broken = {"channels": {"http": {"condition": "failed", "why": "it is taken"}}, "pid": 1}
+        failed = next(iter(looked.channels(snapshot, broken)))
         assert failed.state == "problem" and "says: failed: it is taken" in failed.found
-        silent = {"receiving": {"http": {"condition": "silent", "trouble": "no answer"}}, "pid": 1}
+        silent = {"channels": {"http": {"condition": "silent", "trouble": "no answer"}}, "pid": 1}
         assert next(iter(looked.channels(snapshot, silent))).state == "warning"
 
 

@@ -45,8 +45,7 @@ WELL: Mapping[str, Any] = {
     "project": "/srv/home",
     "snapshot": {"digest": "0123456789ab", "generation": 3},
     "models": {"main": "claude-sonnet-5-5"},
-    "channels": {"http": "running", "telegram": "running"},
-    "receiving": {
+    "channels": {
         "http": {"condition": "serving", "restarts": 0, "address": "http://127.0.0.1:5000"},
         "telegram": {"condition": "receiving", "restarts": 0, "seconds_ago": 3.2, "received": 9, "reconnects": 0},
     },
@@ -98,20 +97,18 @@ def test_of_a_runtime_that_is_well_nothing_wants_a_look() -> None:
             ("reload 2 applied (9 s ago)", ""),
         ),
         ("edits", {"reloads": {"applied": 1200, "refused": 2, "failed": 0}}, ("in all: 1,200 applied, 2 refused", "")),
-        ("channels", {"channels": {}, "receiving": {}}, ("none: nobody can write to it", "look")),
+        ("channels", {"channels": {}}, ("none: nobody can write to it", "look")),
         (
             "channels",
             {
-                "channels": {"discord": "failed: the token is refused"},
-                "receiving": {"discord": {"condition": "failed", "restarts": 1}},
+                "channels": {"discord": {"condition": "failed", "why": "the token is refused", "restarts": 1}},
             },
             ("discord | failed | the token is refused; started anew once", "amiss"),
         ),
         (
             "channels",
             {
-                "channels": {"telegram": "running"},
-                "receiving": {
+                "channels": {
                     "telegram": {"condition": "silent", "restarts": 0, "seconds_ago": 700, "trouble": "no route"}
                 },
             },

@@ -150,17 +150,16 @@ def channels(snapshot: Snapshot, serving: Mapping[str, Any] | None) -> Iterator[
 
 def serving(told: Mapping[str, Any]) -> Iterator[Finding]:
     """All that can be said of the channels where no project can be read: what the runtime that serves says."""
-    for key, state in told.get("channels", {}).items():
-        yield _amiss(key, told) or Finding(f"channel {key}", "ok", f"{state}, says the runtime that serves")
+    for key, one in told.get("channels", {}).items():
+        yield _amiss(key, told) or Finding(f"channel {key}", "ok", f"{one['condition']}, says the runtime that serves")
 
 
 def _amiss(key: str, serving: Mapping[str, Any]) -> Finding | None:
     """What the runtime that serves has to say of a channel that does not do its work."""
-    about, state = f"channel {key}", str(serving.get("channels", {}).get(key, ""))
-    if state.startswith("failed"):
-        found = f"the runtime that serves says: {state}"
+    about, told = f"channel {key}", serving.get("channels", {}).get(key, {})
+    if told.get("condition") == "failed":
+        found = f"the runtime that serves says: failed: {told.get('why', 'its log says why')}"
         return Finding(about, "problem", found, "mend that, then start the runtime anew or edit the channel")
-    told = serving.get("receiving", {}).get(key, {})
     if told.get("condition") == "silent" or told.get("trouble"):
         why = f": {told['trouble']}" if told.get("trouble") else ""
         return Finding(about, "warning", f"the runtime that serves receives nothing there{why}", "look at the network")
@@ -185,7 +184,7 @@ def _port(channel: Channel, serving: Mapping[str, Any] | None) -> Finding:
 
 def _used(about: str, where: str, port: int, key: str, serving: Mapping[str, Any]) -> Finding:
     """By us, where the runtime that serves says so; where it says nothing it may well be by it."""
-    if serving.get("channels", {}).get(key) == "running":
+    if serving.get("channels", {}).get(key, {}).get("condition") == "serving":
         return Finding(about, "ok", f"{where}, held by the runtime that serves (process {serving['pid']})")
     who = f"lsof -nP -iTCP:{port}"
     if "channels" not in serving and serving.get("pid"):

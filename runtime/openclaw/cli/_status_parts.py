@@ -108,17 +108,16 @@ def _edits(found: Json, now: datetime) -> Iterator[Line]:
 
 
 def _channels(found: Json, now: datetime) -> Iterator[Line]:
-    receiving, states = found.get("receiving", {}), found.get("channels", {})
-    if "channels" in found and not states:
+    if "channels" in found and not found["channels"]:
         yield Line(("none: nobody can write to it",), "look")
-    for key, one in receiving.items():
-        condition, why = one["condition"], str(states.get(key, "")).partition(": ")[2]
-        yield Line((key, condition, "; ".join(_heard(one, why))), _CONDITIONS.get(condition, ""))
+    for key, one in found.get("channels", {}).items():
+        condition = one["condition"]
+        yield Line((key, condition, "; ".join(_heard(one))), _CONDITIONS.get(condition, ""))
 
 
-def _heard(channel: Json, why: str) -> Iterator[str]:
-    if why:
-        yield why
+def _heard(channel: Json) -> Iterator[str]:
+    if why := channel.get("why"):
+        yield str(why)
     if address := channel.get("address"):
         yield str(address)
     if (seconds := channel.get("seconds_ago")) is not None:

@@ -46,7 +46,7 @@ class Figures:
         yield _gauge("pending", "Messages and replies that have not come to their end", pending, "state")
         yield _gauge("disk_full", "Whether nothing new is taken in for want of room", {(): status["disk"]["full"]})
         yield from _spent(self._operations.usage())
-        yield from _channels(status["receiving"])
+        yield from _channels(status["channels"])
         yield from _reloading(status)
 
 
@@ -81,18 +81,18 @@ def _spent(rows: Rows) -> Iterator[Metric]:
     yield _counter("calls_unpriced", "Calls of a model at a price that nobody knows", unpriced, *of)
 
 
-def _channels(receiving: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
-    conditions = {(key, one): found["condition"] == one for key, found in receiving.items() for one in _CONDITIONS}
+def _channels(channels: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    conditions = {(key, one): found["condition"] == one for key, found in channels.items() for one in _CONDITIONS}
     yield _gauge("channel_condition", "1 for the condition a channel is in", conditions, "channel", "condition")
     last = {
         (key,): datetime.fromisoformat(found["last_received"]).timestamp()
-        for key, found in receiving.items()
+        for key, found in channels.items()
         if "last_received" in found
     }
     yield _gauge("channel_last_received_timestamp_seconds", "When it last received", last, "channel")
-    restarts = {(key,): found["restarts"] for key, found in receiving.items()}
+    restarts = {(key,): found["restarts"] for key, found in channels.items()}
     yield _counter("channel_restarts", "How often it was started anew", restarts, "channel")
-    reconnects = {(key,): found["reconnects"] for key, found in receiving.items() if "reconnects" in found}
+    reconnects = {(key,): found["reconnects"] for key, found in channels.items() if "reconnects" in found}
     yield _counter("channel_reconnects", "How often it connected again", reconnects, "channel")
 
 

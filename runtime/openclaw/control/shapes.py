@@ -343,8 +343,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "snapshot": object_(digest=TEXT, generation=COUNT),
             "agents": list_(TEXT),
             "models": map_(TEXT),
-            "channels": map_(TEXT),
-            "receiving": map_(ref("Receiving")),
+            "channels": map_(ref("Channel")),
             "running": list_(TEXT),
             "approvals": COUNT,
             "spent_today": map_(object_(cost_usd=any_(NUMBER), cost_complete=YES, limit_usd=any_(NUMBER))),
@@ -369,8 +368,9 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "differs",
         ],
     },
-    "Receiving": object_(
+    "Channel": object_(
         {
+            "why": {**TEXT, "description": "It is off or failed."},
             "address": {**TEXT, "description": "Where it listens at present."},
             "last_received": {**TEXT, "format": "date-time"},
             "seconds_ago": NUMBER,

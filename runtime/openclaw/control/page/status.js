@@ -50,7 +50,7 @@ export class StatusView {
       ["amiss", amiss(reloads), () => amiss(reloads) && el("p", { class: "banner inline" }, amiss(reloads))],
       ["figures", status, () => figures(status)],
       ["pairings", pairings, () => this._pairings(pairings)],
-      ["channels", status.receiving ?? status.channels, () => channels(status)],
+      ["channels", status.channels, () => channels(status)],
       ["reloads", reloads.attempts, () => attempts(reloads.attempts)],
       ["usage", usage, () => card("Usage of the last 30 days", usageTable(usage))],
     ];
@@ -132,11 +132,11 @@ function figures(status) {
 
 function channels(status) {
   const keys = Object.keys(status.channels);
-  return card("Channels", keys.length ? el("ul", { class: "list" }, ...keys.map((key) => channel(key, status.channels[key], status.receiving?.[key] ?? {}))) : el("p", { class: "soft" }, "None."));
+  return card("Channels", keys.length ? el("ul", { class: "list" }, ...keys.map((key) => channel(key, status.channels[key]))) : el("p", { class: "soft" }, "None."));
 }
 
-function channel(key, state, told) {
-  const condition = told.condition ?? state.split(":")[0];
+function channel(key, told) {
+  const { condition } = told;
   const kind = WELL.includes(condition) ? "good" : AMISS.includes(condition) ? "bad" : "";
   const words = [
     told.last_received && `last received ${relative(told.last_received)}`,
@@ -144,7 +144,7 @@ function channel(key, state, told) {
     told.reconnects && count(told.reconnects, "reconnect"),
     told.restarts && count(told.restarts, "restart"),
     told.trouble,
-    /^(off|failed): /.test(state) && state.slice(state.indexOf(": ") + 2),
+    told.why,
   ].filter(Boolean);
   return el("li", { class: "item row" }, el("span", { class: `dot ${kind}`, "aria-hidden": "true" }), el("div", { class: "grow" }, el("b", {}, key), words.length ? el("p", { class: "soft" }, words.join(" · ")) : null), el("span", { class: `tag ${kind}` }, condition));
 }
