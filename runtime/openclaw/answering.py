@@ -23,7 +23,7 @@ from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
 from openclaw.manifest.people import Sender, room, sender
-from openclaw.manifest.snapshot import Agent, Heartbeat, Model, Price, Snapshot, in_order
+from openclaw.manifest.snapshot import Agent, Heartbeat, Model, Price, Snapshot, in_order, workspace_of
 from openclaw.messages import (
     SILENT,
     Account,
@@ -42,6 +42,7 @@ from openclaw.names import CHANCE, Chance, file_name
 from openclaw.permissions.facts import Facts
 from openclaw.ports import ALONE, Audit, Beside, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
+from openclaw.sessions.words import reply_to
 from openclaw.shortening import IDLE, Failures, Shortening, notes
 from openclaw.space import waited_for
 from openclaw.supervisor import Generation, Supervisor
@@ -74,12 +75,7 @@ class House:
 
     def workspace(self, agent: Agent) -> Path:
         """The agent's working folder, made if it is not there. Raises OSError, or DiskFull where there is no room."""
-        if agent.workspace == "shared":
-            folder = self.state / "workspace"
-        elif agent.workspace == "own":
-            folder = self.state / "workspaces" / agent.id
-        else:
-            folder = Path(agent.workspace).expanduser()
+        folder = workspace_of(agent, self.state)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -185,19 +181,11 @@ class Answering:
             account = self._account(job, [*spent, *new], seconds, verdict)
             if account.model:
                 self.tally.turn(job.log.session, job.agent.id, account.model, account.seconds, failed=failed)
-        message = queued.message
-        return Reply(
-            to=message.sender,
-            text=text,
-            session=queued.route.session,
-            agent=job.agent.id,
-            answers=queued.id,
-            chat=message.chat,
-            topic=message.topic,
-            failed=failed,
+        return replace(
+            reply_to(queued, text, failed=failed),
             fault=fault,
             account=account,
-            untrusted=transcript.untrusted if message.heartbeat is not None else "",
+            untrusted=transcript.untrusted if queued.message.heartbeat is not None else "",
         )
 
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:

@@ -308,6 +308,7 @@ def _attempt(
 
 def _in_project(args: argparse.Namespace, workspace: Path | None) -> _Bench:
     from openclaw.manifest import people
+    from openclaw.manifest.snapshot import workspace_of
 
     snapshot = _snapshot(args.project)
     agent = _agent(snapshot, args.agent)
@@ -315,7 +316,7 @@ def _in_project(args: argparse.Namespace, workspace: Path | None) -> _Bench:
     if tool is None:
         raise UsageError(f"there is no tool `{args.tool}`; {_meant(args.tool, snapshot.tools)}")
     who = people.sender(_sender(snapshot, args.sender), snapshot)
-    workspace = workspace or _workspace(agent, args.state)
+    workspace = workspace or workspace_of(agent, args.state)
     attempt = _attempt(tool, agent.id, str(who.address), workspace, (args.project, args.state), args.tainted)
     attempt = replace(attempt, person=who.person, groups=who.groups)
     policy, trusted = snapshot.policies[agent.policy], _trusted(args, workspace)
@@ -369,16 +370,6 @@ def _sender(snapshot: Snapshot, who: str | None) -> Address:
         return Address.parse(who or "repl:local")
     except ValueError as error:
         raise UsageError(f"--from: {error}, or the name of a person") from error
-
-
-def _workspace(agent: Agent, state: Path) -> Path:
-    match agent.workspace:
-        case "shared":
-            return state / "workspace"
-        case "own":
-            return state / "workspaces" / agent.id
-        case path:
-            return Path(path).expanduser()
 
 
 # ── in words ─────────────────────────────────────────────────────────────────────────────────────

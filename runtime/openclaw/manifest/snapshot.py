@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from openclaw.permissions.policy import Policy
@@ -73,6 +74,17 @@ class Agent:
     compaction: CompactionLimits = CompactionLimits()
     interrupted: Literal["resume", "notify", "drop"] = "resume"  # a message whose answer a crash cut off
     session: Renewal = Renewal()
+
+
+def workspace_of(agent: Agent, state: Path) -> Path:
+    """The agent's working folder, wherever it may lead, and whether it is there or not."""
+    match agent.workspace:
+        case "shared":
+            return state / "workspace"
+        case "own":
+            return state / "workspaces" / agent.id
+        case path:
+            return Path(path).expanduser()
 
 
 @dataclass(frozen=True, slots=True)

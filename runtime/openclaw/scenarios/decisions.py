@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from openclaw.manifest import people
-from openclaw.manifest.snapshot import Agent, Snapshot
+from openclaw.manifest.snapshot import Agent, Snapshot, workspace_of
 from openclaw.permissions import decide as permissions
 from openclaw.permissions.decide import Attempt, Decision, Effect, Rule
 from openclaw.permissions.facts import Assumed
 from openclaw.scenarios.document import Correction, DecisionCase, Failure, Outcome, Scenario, Used
 from openclaw.scenarios.words import call, listed
-from openclaw.scenarios.world import Impossible, Standing, World, standing, workspace
+from openclaw.scenarios.world import Impossible, Standing, World, standing
 from openclaw.words import Address, ToolSpec, quote_line
 
 SECTION = "decisions"
@@ -110,7 +110,7 @@ def _judge(
         channel=who.address.channel,
         room=here.room,
         heartbeat=heartbeat,
-        workspace=workspace(agent, world.state),
+        workspace=workspace_of(agent, world.state),
         protected=(world.project, world.state),
         now=now,
         untrusted="strangers' material" if tainted else "",

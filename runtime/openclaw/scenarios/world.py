@@ -14,7 +14,7 @@ from typing import Any
 
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.people import TERMINAL
-from openclaw.manifest.snapshot import Agent, Channel, Room, Snapshot
+from openclaw.manifest.snapshot import Channel, Room, Snapshot
 from openclaw.messages import Message, Refused, Text
 from openclaw.router import route
 from openclaw.scenarios.document import Given, Place
@@ -186,13 +186,3 @@ def unheard(approver: Address, snapshot: Snapshot) -> str:
     if token is None or {"approve", "operator"} & {*(token.get("scopes") or ())}:
         return ""
     return f"token {name} lacks the scope approve"
-
-
-def workspace(agent: Agent, state: Path) -> Path:
-    match agent.workspace:
-        case "shared":
-            return state / "workspace"
-        case "own":
-            return state / "workspaces" / agent.id
-        case path:
-            return Path(path).expanduser()
