@@ -125,7 +125,7 @@ class AtOnce:
                 f"channels: {', '.join(_channels(status)) or 'none'}",
                 f"{answers}, {status['approvals']} waiting for approval",
                 f"messages: {pending['queued']} queued, {pending['parked']} put aside; "
-                f"replies given up: {pending['dead']}",
+                f"replies undelivered: {pending['undelivered']}, given up: {pending['dead']}",
                 *(["THE DISK IS FULL: nothing new is taken in"] if status["disk"]["full"] else []),
                 *([f"edits: {status['differs']}"] if status["differs"] else []),
             ]

@@ -52,6 +52,7 @@ class Pending:
             "queued": await self.store.inbox.waiting(),
             "running": len(self.answered()),
             "parked": await self.store.inbox.aside(),
+            "undelivered": len(await self._undelivered()),
             "dead": await self.store.outbox.given_up(),
         }
 

@@ -95,10 +95,11 @@ def test_a_running_runtime_tells_its_inbox_and_answers_what_is_tried_again(tmp_p
         async with lived(root, tmp_path / "state") as (_, operator):
             await until(lambda: model.requests, "the answer to what waited", 40)
             status = (await operator.http.get("/api/status")).json()
-            assert (status["inbox"]["parked"], status["inbox"]["dead"], status["disk"]) == (1, 1, {"full": False})
+            assert [status["inbox"][state] for state in ("parked", "undelivered", "dead")] == [1, 1, 1]
+            assert status["disk"] == {"full": False}
             metrics = (await operator.http.get("/metrics")).text
-            assert 'openclaw_pending{state="dead"} 1.0' in metrics and "openclaw_disk_full 0.0" in metrics
-            assert "1 put aside; replies given up: 1" in (await operator.say("/status")).json()["reply"]
+            assert 'openclaw_inbox{state="undelivered"} 1.0' in metrics and "openclaw_disk_full 0.0" in metrics
+            assert "1 put aside; replies undelivered: 1, given up: 1" in (await operator.say("/status")).json()["reply"]
             listed = (await operator.http.get("/api/inbox")).json()["inbox"]
             assert {one["id"]: one["state"] for one in listed if one["state"] not in ("queued", "running")} == {
                 ids["parks"]: "parked", ids["due"]: "undelivered", ids["dead"]: "dead"

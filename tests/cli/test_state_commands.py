@@ -57,7 +57,7 @@ def test_status_and_sessions_come_from_the_running_runtime(live: Served, tmp_pat
         "ready": True,
         "agents": 2,
         "answering": [],
-        "inbox": {"queued": 0, "running": 0, "parked": 0, "dead": 0},
+        "inbox": {"queued": 0, "running": 0, "parked": 0, "undelivered": 0, "dead": 0},
         "turns": [],
         "oldest_queued": None,
         "questions": [],

@@ -49,7 +49,7 @@ WELL: Mapping[str, Any] = {
         "http": {"condition": "serving", "restarts": 0, "address": "http://127.0.0.1:5000"},
         "telegram": {"condition": "receiving", "restarts": 0, "seconds_ago": 3.2, "received": 9, "reconnects": 0},
     },
-    "inbox": {"queued": 0, "running": 0, "parked": 0, "dead": 0},
+    "inbox": {"queued": 0, "running": 0, "parked": 0, "undelivered": 0, "dead": 0},
     "disk": {"full": False},
     "differs": "",
     "last_success": at(minutes=5),
@@ -116,13 +116,16 @@ def test_of_a_runtime_that_is_well_nothing_wants_a_look() -> None:
         ),
         (
             "queue",
-            {"inbox": {"queued": 2, "running": 1, "parked": 0, "dead": 0}, "oldest_queued": at(seconds=12)},
+            {
+                "inbox": {"queued": 2, "running": 1, "parked": 0, "undelivered": 0, "dead": 0},
+                "oldest_queued": at(seconds=12),
+            },
             ("2 queued, the oldest for 12 s; 1 being answered", ""),
         ),
         (
             "queue",
-            {"inbox": {"queued": 0, "running": 0, "parked": 1, "dead": 3}},
-            ("1 put aside after crashes, 3 replies given up: openclaw inbox list", "look"),
+            {"inbox": {"queued": 0, "running": 0, "parked": 1, "undelivered": 2, "dead": 3}},
+            ("1 put aside after crashes, 2 replies undelivered, 3 replies given up: openclaw inbox list", "look"),
         ),
         (
             "answering",

@@ -332,7 +332,7 @@ class Desk(Beats):
         return ()
 
     async def figures(self) -> Mapping[str, int]:
-        return {"queued": 0, "running": 0, "parked": 0, "dead": 0}
+        return {"queued": 0, "running": 0, "parked": 0, "undelivered": 0, "dead": 0}
 
     async def retry(self, id: str) -> bool:
         return False

@@ -135,7 +135,11 @@ def _queue(found: Json, now: datetime) -> Iterator[Line]:
     oldest = found.get("oldest_queued")
     since = f", the oldest for {span(_seconds(oldest, now))}" if oldest else ""
     yield Line((f"{inbox['queued']:,} queued{since}; {inbox['running']:,} being answered",))
-    aside = [(inbox["parked"], "put aside after crashes"), (inbox["dead"], "replies given up")]
+    aside = [
+        (inbox["parked"], "put aside after crashes"),
+        (inbox["undelivered"], "replies undelivered"),
+        (inbox["dead"], "replies given up"),
+    ]
     if any(count for count, _ in aside):
         words = ", ".join(f"{count:,} {what}" for count, what in aside if count)
         yield Line((f"{words}: openclaw inbox list",), "look")

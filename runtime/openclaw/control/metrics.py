@@ -42,8 +42,8 @@ class Figures:
     def collect(self) -> Iterator[Metric]:
         status = self._operations.status()
         yield from _house(status)
-        pending = {(state,): count for state, count in self._inbox.items()}
-        yield _gauge("pending", "Messages and replies that have not come to their end", pending, "state")
+        inbox = {(state,): count for state, count in self._inbox.items()}
+        yield _gauge("inbox", "Messages and replies that have not come to their end", inbox, "state")
         yield _gauge("disk_full", "Whether nothing new is taken in for want of room", {(): status["disk"]["full"]})
         yield from _spent(self._operations.usage())
         yield from _channels(status["channels"])

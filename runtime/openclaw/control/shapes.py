@@ -165,8 +165,8 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Archived": object_(key=TEXT, archived=TEXT),
     "Import": object_({"force": YES}, text={**TEXT, "description": "The file, as it was exported."}),
     "Imported": object_(key=TEXT, entries={**COUNT, "description": "How many were not there yet."}),
-    "Inbox": object_(inbox=list_(ref("Pending"))),
-    "Pending": object_(
+    "Inbox": object_(inbox=list_(ref("Unfinished"))),
+    "Unfinished": object_(
         id=TEXT,
         state={"enum": ["queued", "running", "parked", "undelivered", "dead"]},
         session=TEXT,
@@ -347,7 +347,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "running": list_(TEXT),
             "approvals": COUNT,
             "spent_today": map_(object_(cost_usd=any_(NUMBER), cost_complete=YES, limit_usd=any_(NUMBER))),
-            "inbox": object_(queued=COUNT, running=COUNT, parked=COUNT, dead=COUNT),
+            "inbox": object_(queued=COUNT, running=COUNT, parked=COUNT, undelivered=COUNT, dead=COUNT),
             "disk": object_({"since": {**TEXT, "format": "date-time"}, "waiting": COUNT}, full=YES),
             "last_reload": any_(ref("AttemptInShort")),
             "on_last_good": YES,
