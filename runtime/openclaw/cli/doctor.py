@@ -3,9 +3,9 @@
 Looks at Python and its packages, the project, the credentials of its models, its channels, the state folder, the clock,
 the disk, the next heartbeats, and tries the sandbox out exactly as commands are held. Asks no service, unless --deep:
 then every model is asked for one word, and Telegram and Discord whether they take the bot's token and intents. Changes
-nothing, unless --fix: that closes to others what a runtime has made in the state folder, makes folders that are missing,
-takes a socket away that was left behind, and tells each; what is somebody else's stays as it is. No credential is ever
-printed.
+nothing, unless --fix: that closes to others what a runtime has made in the state folder, makes folders that are
+missing, takes a socket away that was left behind, and tells each; what is somebody else's stays as it is. No credential
+is ever printed.
 
 Exit codes: 0 nothing has to be done (warnings allowed), 1 there are problems, 2 wrong usage.
 """
@@ -191,15 +191,15 @@ def _told(findings: Sequence[Finding], color: bool) -> Iterator[str]:
     for finding in findings:
         word, code = _MARKS[finding.state]
         mark = f"\x1b[{code}m{word}\x1b[0m" if color else word
-        lines = _wrapped(finding.found, columns)
+        lines = wrapped(finding.found, columns)
         if finding.cure:
-            first, *rest = _wrapped(finding.cure, columns - _GAP)
+            first, *rest = wrapped(finding.cure, columns - _GAP)
             lines += [f"→ {first}", *(f"  {line}" for line in rest)]
         yield f"{mark}{' ' * (_STATE - len(word))}{finding.about.ljust(about)}{' ' * _GAP}{lines[0]}"
         yield from (" " * left + line for line in lines[1:])
 
 
-def _wrapped(text: str, columns: int) -> list[str]:
+def wrapped(text: str, columns: int) -> list[str]:
     """In lines that are broken between words alone, and not within what is quoted for a shell: a path or a command is
     there to be copied."""
     whole = _QUOTED.sub(lambda found: found[0].replace(" ", "\0"), _listing.quote_line(text))
