@@ -37,7 +37,7 @@ def test_a_heartbeat_is_run_by_hand_and_its_answer_fetched(tmp_path: Path, model
     run(tmp_path, model, scene, **{"heartbeats.yaml": beats})
 
 
-def test_memories_are_searched_listed_and_forgotten(tmp_path: Path, model: MessagesServer) -> None:
+def test_memories_are_searched_listed_and_deleted(tmp_path: Path, model: MessagesServer) -> None:
     remembers = AGENT.replace("[list_files, add]", "[save_memory]")
     tools = TOOLS.replace("[list_files, add]}", "[list_files, add, save_memory]}")
     model.say(Reply(tool("save_memory", text="The cat is Zorblax", name="cat")), "Noted.")
@@ -56,7 +56,7 @@ def test_memories_are_searched_listed_and_forgotten(tmp_path: Path, model: Messa
                 assert code(response) == (422, "bad_field"), wrong
             assert code(await watcher.http.delete(f"/api/memory/{cat['key']}")) == (403, "scope")
         gone = await operator.http.delete(f"/api/memory/{cat['key']}")
-        assert gone.json() == {"key": cat["key"], "forgotten": True}
+        assert gone.json() == {"key": cat["key"], "deleted": True}
         assert code(await operator.http.delete(f"/api/memory/{cat['key']}")) == (404, "unknown_memory")
         assert code(await operator.http.delete("/api/memory/..%2f..%2fetc%2fpasswd")) == (404, "unknown_memory")
         assert len((await operator.http.get("/api/memory")).json()["memories"]) == 1

@@ -73,7 +73,7 @@ class Desk:
         query, limit = bodies.words(request, "query"), bodies.number(request, "limit", 20, 200)
         return JSONResponse({"memories": [dict(one) for one in await self._operations.memories(query, limit)]})
 
-    async def forget(self, request: Request, caller: Caller) -> Response:
+    async def delete_memory(self, request: Request, caller: Caller) -> Response:
         key = request.path_params["key"]
         try:
             found = await self._operations.forget(key)
@@ -81,7 +81,7 @@ class Desk:
             raise unserved(404, "unknown_memory", str(error)) from error
         if not found:
             raise unserved(404, "unknown_memory", f"there is no memory {key}")
-        return JSONResponse({"key": key, "forgotten": True})
+        return JSONResponse({"key": key, "deleted": True})
 
     # ── reloads ──────────────────────────────────────────────────────────────────────────────────
 

@@ -294,7 +294,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         agent=TEXT,
     ),
     "Memories": object_(memories={**list_(ref("Memory")), "description": "The best first, or the latest."}),
-    "Forgotten": object_(key=TEXT, forgotten={"const": True}),
+    "DeletedMemory": object_(key=TEXT, deleted={"const": True}),
     "SpentRow": object_(
         day={**any_(DAY), "description": "Null where the sum is of all days, as with the next two."},
         agent=any_(TEXT),

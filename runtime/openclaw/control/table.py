@@ -342,7 +342,7 @@ _HOUSE: Final = (
         query={"query": _QUERY, "limit": _LIMIT}, problems=(422,),
     ),
     Row(
-        "forget", "DELETE", "/api/memory/{key:path}", "operator", "Forget a memory", {200: "Forgotten"},
+        "delete_memory", "DELETE", "/api/memory/{key:path}", "operator", "Delete a memory", {200: "DeletedMemory"},
         problems=(404,),
     ),
     Row(

@@ -54,10 +54,10 @@ export class MemoryView {
   }
 
   async _delete(one) {
-    if (!(await confirmed("Forget this?", one.text.trim().slice(0, 300), "Delete"))) return;
+    if (!(await confirmed("Delete this?", one.text.trim().slice(0, 300), "Delete"))) return;
     try {
       await json(`/api/memory/${part(one.key)}`, { method: "DELETE" });
-      toast("Forgotten.");
+      toast("Deleted.");
     } catch (error) {
       toast(error.message, "bad");
     }
