@@ -139,7 +139,7 @@ def test_history_is_a_table_with_times_on_the_heartbeats_own_clock(live: Served,
     ]
     live.desk.runs = [
         ran("night", "2026-07-01T02:00:00+00:00", reply="\nAll is well.\nReally.", cost_usd=0.00123, deliveries=to),
-        ran("gone", "2026-07-01T01:00:00+00:00", "missed", why="nothing ran then", number=3),
+        ran("gone", "2026-07-01T01:00:00+00:00", "missed", why="nothing ran then", count=3),
         ran("night", "2026-06-30T02:00:00+00:00", "quiet", check="exit 0", cause="hand"),
     ]
     lines = [" ".join(line.split()) for line in openclaw(at, "history").stdout.splitlines()]

@@ -27,7 +27,7 @@ def ran(name: str, scheduled: str, outcome: str = "answered", **more: Any) -> Ro
     went = outcome not in ("missed", "skipped")
     row = {
         "heartbeat": name, "scheduled": scheduled, "at": scheduled, "cause": "schedule", "outcome": outcome, "why": "",
-        "number": 1, "message": "m1" if went else None, "session": f"cron:{name}" if went else None,
+        "count": 1, "message": "m1" if went else None, "session": f"cron:{name}" if went else None,
         "agent": "main" if went else None, "ended": scheduled if went else None, "seconds": 1.5 if went else None,
         "model": None, "cost_usd": None, "usage": None, "check": "", "reply": None, "deliveries": [],
     }  # fmt: skip

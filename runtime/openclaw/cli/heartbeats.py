@@ -167,11 +167,11 @@ def _known(beats: Beats) -> Mapping[str, Row]:
 def _told(run: Row, heartbeat: Row) -> tuple[str, ...]:
     at = datetime.fromisoformat(run["scheduled"]).astimezone(zone(heartbeat))
     by = " by hand" if run["cause"] == "hand" else ""
-    number = f" ×{run['number']}" if run["number"] > 1 else ""
+    count = f" ×{run['count']}" if run["count"] > 1 else ""
     to = ", ".join(f"{one['to']}{_WAYS[one['state']]}" for one in run["deliveries"])
     return (
         f"{at:%Y-%m-%d %H:%M} {at.isoformat()[-6:]}",
-        f"{run['outcome']}{number}{by}",
+        f"{run['outcome']}{count}{by}",
         "-" if run["seconds"] is None else f"{run['seconds']:.1f} s",
         "-" if run["cost_usd"] is None else f"${run['cost_usd']:.4f}",
         to or "-",

@@ -262,7 +262,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "it ended the runtime again and again. `missed`: nothing ran then. `skipped`: it was not to run then.",
         },
         why={**TEXT, "description": "It was missed, skipped, or failed."},
-        number={**COUNT, "description": "Of the times in a row that this stands for, of which it is the last."},
+        count={**COUNT, "description": "Of the times in a row that this stands for, of which it is the last."},
         message={**any_(TEXT), "description": "The id of its message; null where it was not run."},
         session=any_(TEXT),
         agent=any_(TEXT),

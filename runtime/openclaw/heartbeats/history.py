@@ -29,7 +29,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "cause": run.cause,
         "outcome": outcome(run),
         "why": run.why,
-        "number": run.number,
+        "count": run.number,
         "message": run.message or None,
         "session": reply.session if reply else None,
         "agent": reply.agent if reply else None,

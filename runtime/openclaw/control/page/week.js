@@ -47,7 +47,7 @@ function merged(items) {
 
 function draw(list) {
   const [{ at, name, kind }] = list;
-  const number = list.reduce((sum, { run }) => sum + (run?.number ?? 1), 0);
+  const number = list.reduce((sum, { run }) => sum + (run?.count ?? 1), 0);
   const words = [el("time", { datetime: at.toISOString() }, clock(at), list.length > 1 && `–${clock(list.at(-1).at)}`), ` ${name}`, number > 1 && ` ×${number}`];
   if (kind === "planned") return el("p", { class: "fire planned" }, ...words, el("span", { class: "unseen" }, " planned"));
   const [look, sign] = looks(kind);
@@ -74,7 +74,7 @@ export function showRuns(name, runs) {
 function told(run) {
   const late = (new Date(run.at) - new Date(run.scheduled)) / 1000;
   const rows = [
-    ["Outcome", tag(run.outcome), run.cause === "hand" && " by hand", run.number > 1 && ` ${run.number} times in a row, this the last`],
+    ["Outcome", tag(run.outcome), run.cause === "hand" && " by hand", run.count > 1 && ` ${run.count} times in a row, this the last`],
     ["Why", run.why],
     ["Scheduled", absolute(run.scheduled)],
     ["Began", run.message && absolute(run.at), run.message && late >= 1 && `, ${duration(late)} later`],
