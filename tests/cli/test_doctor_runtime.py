@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import openclaw
 from doubles.house import lived, project
 from openclaw.cli import _doctor_project as looked
 from openclaw.cli import _doctor_state as kept
@@ -106,13 +107,21 @@ def test_what_answers_without_sense_is_told_and_not_stumbled_over(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("answer", "version"), [('{"pid": 12}', "unknown"), ('{"pid": 12, "version": "0.0.1", "channels": 7}', "0.0.1")]
+    ("answer", "version"),
+    [
+        ('{"pid": 12}', "unknown"),
+        ('{"pid": 12, "version": "0.0.1", "channels": 7}', "0.0.1"),
+        (
+            f'{{"pid": 12, "version": "{openclaw.__version__}", "channels": {{"http": "running"}}}}',
+            openclaw.__version__,
+        ),
+    ],
 )
 def test_a_runtime_of_another_version_is_told_by_its_version_alone(tmp_path: Path, answer: str, version: str) -> None:
     with answering(tmp_path, http(answer)):
         finding, serving = told(tmp_path)
     assert finding.state == "warning" and finding.cure == "start it anew"
-    assert f"process 12 serves, with version {version}, and not" in finding.found
+    assert f"process 12 serves, and is not of the version of this command ({version}; here" in finding.found
     assert serving == {"pid": 12}
 
 

@@ -80,8 +80,9 @@ def _held(state: Path, holder: int, how: str) -> Finding:
 
 def _serving(told: Told, project: Path | None) -> tuple[Sequence[Finding], Told | None]:
     pid, version = told.get("pid"), told.get("version")
-    if version != openclaw.__version__:
-        found = f"process {pid} serves, with version {version or 'unknown'}, and not {openclaw.__version__}"
+    if version != openclaw.__version__ or not _is_as_here(told):
+        versions = f"{version or 'unknown'}; here {openclaw.__version__}"
+        found = f"process {pid} serves, and is not of the version of this command ({versions})"
         return [Finding(_ABOUT, "warning", found, "start it anew")], {"pid": pid}
     found = f"process {pid} serves {told['project']}, for {span(told['uptime_seconds'])}"
     if project is not None and Path(told["project"]) != project.resolve():
@@ -89,6 +90,13 @@ def _serving(told: Told, project: Path | None) -> tuple[Sequence[Finding], Told 
         return [Finding(_ABOUT, "warning", f"{found}, and not {project}", cure)], {"pid": pid}
     demo = ", with the demo model" if told.get("demo") else ""
     return [Finding(_ABOUT, "ok", f"{found}{demo}"), *_in_force(told)], told
+
+
+def _is_as_here(told: Told) -> bool:
+    """Whether it tells what is read of it, in the shape of today: between releases a version says little."""
+    channels = told.get("channels")
+    shaped = isinstance(channels, dict) and all(isinstance(one, dict) for one in channels.values())
+    return shaped and {"project", "uptime_seconds"} <= told.keys()
 
 
 def _in_force(told: Told) -> Iterator[Finding]:
