@@ -7,14 +7,11 @@ permissions, compaction before it grows too long, and the time limit.
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from openclaw import commands, compaction, prompt
+from openclaw import billing, commands, compaction, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock, Waits
@@ -22,14 +19,12 @@ from openclaw.errors import AgentGone, DiskFull
 from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
+from openclaw.house import House
 from openclaw.manifest.people import Sender, room, sender
-from openclaw.manifest.snapshot import Agent, Heartbeat, Model, Price, Snapshot, in_order, workspace_of
+from openclaw.manifest.snapshot import Agent, Heartbeat, Snapshot, in_order
 from openclaw.messages import (
     SILENT,
     Account,
-    AssistantEntry,
-    Compaction,
-    Draft,
     Entry,
     Quote,
     Reply,
@@ -38,7 +33,7 @@ from openclaw.messages import (
     Usage,
     UserEntry,
 )
-from openclaw.names import CHANCE, Chance, file_name
+from openclaw.names import CHANCE, Chance
 from openclaw.permissions.facts import Facts
 from openclaw.ports import ALONE, Audit, Beside, Journal, Queued, Watcher
 from openclaw.secrecy import SECRETS
@@ -54,47 +49,6 @@ from openclaw.turn import Turn, TurnFailed, abandon
 
 _LISTING = ToolCall("list", "memory_list", {})
 _SEARCH = ToolCall("search", "memory_search", {"query": "everything"})  # which shows as much, where nothing lists
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """Where the runtime lives, as absolute paths. `named`: its project as it was given; a link may come to lead
-    elsewhere."""
-
-    named: Path
-    state: Path
-
-    @property
-    def project(self) -> Path:
-        return Path(os.path.realpath(self.named))
-
-    @property
-    def protected(self) -> tuple[Path, ...]:
-        """What no tool touches unasked."""
-        return tuple(dict.fromkeys((self.project, self.named, self.state)))
-
-    def workspace(self, agent: Agent) -> Path:
-        """The agent's working folder, made if it is not there. Raises OSError, or DiskFull where there is no room."""
-        folder = workspace_of(agent, self.state)
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise DiskFull(f"there is no room for the workspace {folder}; free some space, and it goes on") from error
-        return folder.resolve()
-
-    def memory(self, agent: Agent, who: Sender) -> str | None:
-        """The folder beneath memory/ that the agent reads and writes for this sender."""
-        match agent.memory:
-            case "off":
-                return None
-            case "shared":
-                return ""
-            case "agent":
-                return f"agents/{agent.id}"
-            case "person":
-                return f"people/{file_name(who.person or str(who.address))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +198,7 @@ class Answering:
         transcript, models = job.log.transcript, job.generation.models
         counted, transcript.counted = transcript.counted or 0, len(transcript.entries)
         for entry in transcript.entries[counted:]:
-            for model, usage, price in _asked((entry,), job.models):
+            for model, usage, price in billing.asked((entry,), job.models):
                 price = price or next((one.costs for one in models.values() if one.id == model), None)
                 cost = None if price is None else price.of(usage)
                 self.tally.call(job.log.session, job.agent.id, entry, model, usage, cost)
@@ -257,13 +211,13 @@ class Answering:
             self.tally.mind(job.agent.id, limit)
 
     def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
-        asked, models = _asked(entries, job.models), job.generation.models
+        asked, models = billing.asked(entries, job.models), job.generation.models
         woken = verdict is None or verdict.wake
         own = job.models.own.model if woken and not _says(job) else ""
         return Account(
             model=asked[-1][0] if asked else own,
             usage=sum((usage for _, usage, _ in asked), Usage()),
-            cost=_cost(asked, models[job.agent.model], models.values()),
+            cost=billing.cost(asked, models[job.agent.model], models.values()),
             seconds=seconds,
             check=verdict.line if verdict else "",
             woken=woken,
@@ -451,31 +405,6 @@ def _as_asked(agent: Agent, beat: Heartbeat | None, snapshot: Snapshot) -> Agent
 
 def _says(job: Job) -> bool:
     return job.beat is not None and job.beat.says
-
-
-def _asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage, Price | None]]:
-    """Of each call of a model its id, what it took and its price, where that is known: an answer's model is known by
-    the setup it answered with."""
-    asked: list[tuple[str, Usage, Price | None]] = []
-    for entry in entries:
-        match entry:
-            case AssistantEntry(model=model, setup=setup, usage=usage) if usage != Usage():
-                voice = models.voice(setup)
-                asked.append((voice.model, usage, voice.price) if voice else (model, usage, None))
-            case Draft(setup=setup, usage=usage) if usage != Usage():
-                voice = models.voice(setup) or models.own
-                asked.append((voice.model, usage, voice.price))
-            case Compaction(usage=usage) if usage != Usage():
-                asked.append((models.own.model, usage, models.own.price))
-    return asked
-
-
-def _cost(asked: Sequence[tuple[str, Usage, Price | None]], own: Model, models: Iterable[Model]) -> float | None:
-    """US dollars; each answer at the price of the model that gave it, or else of the one that was to give it."""
-    prices = {model.id: model.costs for model in (*models, own) if model.costs is not None}
-    known = [(price or prices.get(model, own.costs), usage) for model, usage, price in asked]
-    costs = [price.of(usage) for price, usage in known if price is not None]
-    return sum(costs, 0.0) if len(costs) == len(asked) else None
 
 
 def _command(queued: Queued) -> str:

@@ -19,7 +19,7 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from openclaw import __version__, logbook
-from openclaw.answering import Answering, House
+from openclaw.answering import Answering
 from openclaw.applying import Applying
 from openclaw.approvals import Approvals
 from openclaw.at_once import AtOnce
@@ -30,6 +30,7 @@ from openclaw.errors import DiskFull, StateError, StorageFailed
 from openclaw.fallback import Cooling
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
+from openclaw.house import House
 from openclaw.idling import Idling
 from openclaw.intake import Intake, Wiring
 from openclaw.lasterror import LastError

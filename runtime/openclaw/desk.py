@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import openclaw
-from openclaw.answering import House
 from openclaw.approvals import Approvals
 from openclaw.attempts import Counts
 from openclaw.clock import Clock
@@ -23,6 +22,7 @@ from openclaw.commands import COMMANDS
 from openclaw.errors import DiskFull, UsageError
 from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
+from openclaw.house import House
 from openclaw.lasterror import LastError
 from openclaw.messages import Accepted, Address, Answer, Approval, Entry, Message, Refused
 from openclaw.names import INCOMING

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from openclaw import adapters, logbook
-from openclaw.answering import House
 from openclaw.clock import Clock
 from openclaw.delivery import Delivery
 from openclaw.errors import DiskFull, OpenClawError, StorageFailed
 from openclaw.health import Roll
+from openclaw.house import House
 from openclaw.listeners import Listeners
 from openclaw.manifest import snapshot as manifest
 from openclaw.manifest.people import TERMINAL

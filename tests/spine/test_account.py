@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from openclaw.answering import _asked, _cost, speak
+from openclaw.answering import speak
+from openclaw.billing import asked, cost
 from openclaw.clock import ManualClock
 from openclaw.fallback import Cooling, Models
 from openclaw.manifest.snapshot import Agent, Model, Price, Snapshot
@@ -37,7 +38,7 @@ def test_what_is_of_a_message_begins_with_its_entry_from_before_a_crash() -> Non
     [((), 0.0), (("cheap",), 0.5), (("cheap", "dear"), 8.5), (("cheap", "cheap-of-another-day"), 1.0)],
 )
 def test_each_answer_has_the_price_of_its_model_where_that_is_known(asked: tuple[str, ...], expected: float) -> None:
-    assert _cost([(model, USAGE, None) for model in asked], CHEAP, [DEAR, CHEAP]) == expected
+    assert cost([(model, USAGE, None) for model in asked], CHEAP, [DEAR, CHEAP]) == expected
 
 
 def test_one_model_at_two_services_has_two_prices_and_no_thinking_of_one_is_sent_to_the_other() -> None:
@@ -58,13 +59,13 @@ def test_one_model_at_two_services_has_two_prices_and_no_thinking_of_one_is_sent
     )
     assert ["private" in str(Transcript([said]).messages(voice.setup)) for voice in voices] == [True, False]
     for voice, price in zip(voices, (8.0, 0.5), strict=True):
-        asked = _asked([replace(said, setup=voice.setup)], Models(voices, Cooling(ManualClock(NOON)), print))
-        assert _cost(asked, models["smart"], models.values()) == price
+        taken = asked([replace(said, setup=voice.setup)], Models(voices, Cooling(ManualClock(NOON)), print))
+        assert cost(taken, models["smart"], models.values()) == price
     moved = {**models, "smart": replace(models["smart"], options={"base_url": "http://c"})}
     assert speak(agent, Generation(2, snapshot, moved, opened, {}))[0].setup != voices[0].setup
 
 
 def test_the_price_of_an_answer_that_nobody_knows_is_not_known() -> None:
     own = Model("own", "own")
-    assert _cost([("own", USAGE, None), ("dear", USAGE, None)], own, [own, DEAR]) is None
-    assert _cost([("dear", USAGE, None)], own, [own, DEAR]) == 8.0
+    assert cost([("own", USAGE, None), ("dear", USAGE, None)], own, [own, DEAR]) is None
+    assert cost([("dear", USAGE, None)], own, [own, DEAR]) == 8.0

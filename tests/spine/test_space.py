@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from doubles.house import Hasty, lived, project
-from openclaw.answering import House
 from openclaw.clock import ManualClock, settle
 from openclaw.doorbells.local import Doorbell
 from openclaw.errors import DiskFull, StorageFailed
+from openclaw.house import House
 from openclaw.manifest.snapshot import Agent
 from openclaw.messages import Address, Message, Refused, Reply, Route, Text, UserEntry
 from openclaw.ports import Queued
