@@ -16,8 +16,8 @@ from openclaw.manifest.diagnostic import Diagnostic, Related
 from openclaw.messages import quote_line
 from openclaw.secrecy import SECRETS
 
-Outcome = Literal["applied", "unchanged", "refused", "failed", "needs restart"]
-"""`refused`: the manifests have errors. `failed`: they are valid, and something could not be done. `needs restart`: all
+Outcome = Literal["applied", "unchanged", "refused", "failed", "needs_restart"]
+"""`refused`: the manifests have errors. `failed`: they are valid, and something could not be done. `needs_restart`: all
 is in force that can be, and something of it only after the next start."""
 
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
@@ -57,7 +57,7 @@ class Attempt:
     @property
     def head(self) -> str:
         """`reload 7 refused (edit, 38 ms)`."""
-        return f"reload {self.number} {self.outcome} ({self.trigger}, {self.seconds * 1000:.0f} ms)"
+        return f"reload {self.number} {self.outcome.replace('_', ' ')} ({self.trigger}, {self.seconds * 1000:.0f} ms)"
 
     @property
     def words(self) -> str:
@@ -74,7 +74,7 @@ class Attempt:
             return (
                 f"the files on disk are in force, but not all that follows: reload {self.number} {at} wants a restart"
             )
-        if self.outcome == "needs restart":
+        if self.outcome == "needs_restart":
             return f"the files on disk are not all in force: reload {self.number} {at} waits for a restart"
         head = f"the files on disk are not what runs: reload {self.number} {self.outcome} {at}"
         errors = errors_of(self.diagnostics)
@@ -177,7 +177,7 @@ def _said(attempt: Attempt) -> Iterator[str]:
         case "failed":
             yield f"{attempt.error}{'' if attempt.in_force else '; nothing changed'}"
             yield from attempt.restart
-        case "needs restart":
+        case "needs_restart":
             yield from attempt.restart
             yield f"in force is: {changes}" if changes else "all else is in force"
     if attempt.error and attempt.outcome != "failed":

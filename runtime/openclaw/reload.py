@@ -259,12 +259,12 @@ class Reload:
         said, restart = reading.compiled.diagnostics, (*self._unwhole, *self.settled(new, reading.folder))
         if self._seen == self._applied:
             self.last_good = False
-            return _Tried("needs restart" if restart else "unchanged", said, restart=restart, in_force=True)
+            return _Tried("needs_restart" if restart else "unchanged", said, restart=restart, in_force=True)
         seen, applied = self._seen, self._applied
         changed = {name for name in seen.keys() | applied.keys() if seen.get(name) != applied.get(name)}
         tools, changes, gone = await asyncio.to_thread(_compared, reading.folder, old, new, changed)
         done = _Tried(
-            "needs restart" if restart else "applied",
+            "needs_restart" if restart else "applied",
             said, changes, gone, restart, in_force=True, folder=reading.folder, old=old, new=new, stirred=tools,
         )  # fmt: skip
         try:
@@ -397,7 +397,7 @@ def _fault(error: Exception, words: str) -> str:
 def _log(attempt: Attempt, again: bool, mended: bool) -> None:
     """`again`: it says what the one before it said; `mended`: disk and running differed before it. `told`: a terminal
     that shows the attempt itself need not show these lines, too."""
-    facts = logbook.event(f"reload {attempt.outcome}", number=attempt.number, trigger=attempt.trigger)
+    facts = logbook.event(f"reload {attempt.outcome.replace('_', ' ')}", number=attempt.number, trigger=attempt.trigger)
     told = {"told": "reload", **facts}
     match attempt.outcome:
         case "unchanged":
@@ -409,7 +409,7 @@ def _log(attempt: Attempt, again: bool, mended: bool) -> None:
             log.error("%s, nothing changed:\n%s%s", attempt.head, brief(errors[:TOLD]), more, extra=told)
         case "failed":
             log.log(logging.INFO if again else logging.ERROR, "%s", attempt.words, extra=told)
-        case "applied" | "needs restart":
+        case "applied" | "needs_restart":
             log.warning("%s", attempt.words, extra=told)
     for words in attempt.widened:
         log.warning("reload %d WIDENS: %s", attempt.number, words, extra=told)

@@ -143,7 +143,7 @@ def test_reloads_are_counted_alike_for_every_scraper_however_many_and_over_a_rep
         await until(lambda: app.reload.attempts[-1].outcome == "applied", "the other port")
         async with Program(f"http://127.0.0.1:{port}") as moved:
             after = figures((await moved.http.get("/metrics")).text)
-        for outcome in ("applied", "unchanged", "refused", "failed", "needs restart"):
+        for outcome in ("applied", "unchanged", "refused", "failed", "needs_restart"):
             counted = after[("openclaw_reloads_total", outcome)]
             assert counted == app.reload.counts.by_outcome[outcome], outcome
         assert after[("openclaw_reloads_total", "refused")] == one[("openclaw_reloads_total", "refused")]

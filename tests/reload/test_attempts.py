@@ -139,7 +139,7 @@ def test_what_fails_after_the_swap_is_not_told_as_if_nothing_had_changed(tmp_pat
         await quiet()
         assert len(bench.reload.attempts) == 1  # the same once more would find nothing to do
         again = await bench.reload.attempt("request")
-        assert (again.outcome, again.in_force) == ("needs restart", True) and "reload 1" in again.restart[0]
+        assert (again.outcome, again.in_force) == ("needs_restart", True) and "reload 1" in again.restart[0]
         assert "waits for a restart" in bench.reload.differs
 
     on(Bench(tmp_path), scene)
@@ -404,11 +404,11 @@ def test_a_key_that_comes_while_the_demo_model_answers_needs_a_restart_and_all_e
         (root / "agents/main.md").write_text("You are another.\n")
         answer = await operator.http.post("/api/reload")
         attempt = answer.json()
-        assert (answer.status_code, attempt["outcome"], attempt["in_force"]) == (200, "needs restart", True)
+        assert (answer.status_code, attempt["outcome"], attempt["in_force"]) == (200, "needs_restart", True)
         assert "started again" in attempt["restart"][0] and "agent main changed" in attempt["words"]
         assert app.supervisor.current.snapshot.agents["main"].soul.strip() == "You are another."
         again = (await operator.http.post("/api/reload")).json()
-        assert (again["outcome"], again["changes"]) == ("needs restart", [])
+        assert (again["outcome"], again["changes"]) == ("needs_restart", [])
         status = (await operator.http.get("/api/status")).json()
         assert "waits for a restart" in status["differs"]
         (root / ".env").unlink()

@@ -31,7 +31,7 @@ from openclaw.ports import ChannelOptions, Operations, Post
 _HINT = "/help lists the commands, Alt-Enter starts a new line, /quit or Ctrl-D leaves."
 _TICK = 0.5  # seconds between redraws of the clock while a turn runs
 _TWICE = 2.0  # seconds within which a second Ctrl-C leaves
-_EDITS = {"applied": "green", "unchanged": "dim", "needs restart": "yellow"}  # what else comes of one is amiss
+_EDITS = {"applied": "green", "unchanged": "dim", "needs_restart": "yellow"}  # what else comes of one is amiss
 _LOOSER = 5  # sentences on what an edit loosens that are shown
 
 

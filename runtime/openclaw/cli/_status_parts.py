@@ -99,7 +99,7 @@ def _edits(found: Json, now: datetime) -> Iterator[Line]:
     if last:
         yield Line((f"{last['words']} ({ago(last['at'], now)})",), "amiss" if last["outcome"] == "failed" else "")
         yield from (Line((f"widens: {words}",), "look") for words in last.get("widened", ()))
-    counts = [f"{count:,} {outcome}" for outcome, count in (found.get("reloads") or {}).items() if count]
+    counts = [f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in (found.get("reloads") or {}).items() if count]
     if sum((found.get("reloads") or {}).values()) > 1:
         yield Line((f"in all: {', '.join(counts)}",))
 

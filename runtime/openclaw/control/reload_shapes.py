@@ -7,7 +7,7 @@ from typing import Final
 
 from openclaw.control.notation import COUNT, NUMBER, TEXT, TIME, YES, Schema, any_, list_, object_, ref
 
-_OUTCOMES = ("applied", "unchanged", "refused", "failed", "needs restart")
+_OUTCOMES = ("applied", "unchanged", "refused", "failed", "needs_restart")
 DIFFERS: Final[Schema] = {
     **TEXT,
     "description": "How what is on disk differs from what runs, in one line; empty where it does not.",
@@ -25,7 +25,7 @@ _ATTEMPT: Final[Mapping[str, Schema]] = {
     "outcome": {
         "enum": [*_OUTCOMES],
         "description": "`refused`: the manifests have errors. `failed`: they are valid, and something could not be "
-        "done, which is tried again. `needs restart`: in force but for what `restart` says.",
+        "done, which is tried again. `needs_restart`: in force but for what `restart` says.",
     },
     "in_force": {**YES, "description": "What this attempt read is what runs, as far as it can."},
     "words": {**TEXT, "description": "All of it in one line, as the log has it."},

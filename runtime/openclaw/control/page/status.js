@@ -11,7 +11,7 @@ const AGAIN = 5000; // milliseconds
 const WELL = ["receiving", "serving"];
 const AMISS = ["silent", "failed"];
 const TRIGGERS = { edit: "on saving", request: "on request", SIGHUP: "on SIGHUP", retry: "once more" };
-const OUTCOMES = { applied: "good", unchanged: "", refused: "bad", failed: "bad", "needs restart": "bad" };
+const OUTCOMES = { applied: "good", unchanged: "", refused: "bad", failed: "bad", needs_restart: "bad" };
 
 export class StatusView {
   constructor(app) {
@@ -160,7 +160,7 @@ function attempt(one, open) {
   const said = [...one.changes, ...one.widened.map((words) => `widens: ${words}`), ...one.tightened.map((words) => `tightens: ${words}`), ...one.restart];
   if (one.error) said.push(one.error);
   return el("li", { class: "item" }, el("details", { open: open && (one.diagnostics.length > 0 || said.length > 0) },
-    el("summary", {}, el("span", { class: `tag ${OUTCOMES[one.outcome]}` }, one.outcome), el("span", { class: "grow" }, `Edit ${one.number}`, el("span", { class: "soft" }, ` ${TRIGGERS[one.trigger] ?? one.trigger}, ${duration(one.seconds)}`)),
+    el("summary", {}, el("span", { class: `tag ${OUTCOMES[one.outcome]}` }, one.outcome.replace("_", " ")), el("span", { class: "grow" }, `Edit ${one.number}`, el("span", { class: "soft" }, ` ${TRIGGERS[one.trigger] ?? one.trigger}, ${duration(one.seconds)}`)),
       moment(one.at), icon("chevron", "turn")),
     said.length ? el("ul", { class: "changes" }, ...said.map((words) => el("li", {}, words))) : null,
     ...one.diagnostics.filter(({ severity }) => severity === "error").map(diagnostic),
