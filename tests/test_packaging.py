@@ -227,7 +227,7 @@ def test_a_wheel_in_an_environment_of_its_own_makes_a_valid_project(wheel: Path,
         [str(python), "-m", "openclaw", "-C", "x", "why", "run_command", "--command", "ls"],
     ):
         done = subprocess.run(
-            command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50
+            command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
