@@ -21,7 +21,7 @@ FLOORS: dict[int, set[str]] = {
         "words", "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
         "commands", "asking", "secrecy", "audit", "storing", "abilities", "logbook", "tracing", "spending",
     },
-    1: {"permissions", "schedule", "signature", "script", "moments", "listeners"},
+    1: {"permissions", "schedule", "signature", "script", "moments", "listeners", "inputs"},
     2: {"manifest", "bundle", "timetable"},
     3: {
         "router", "plan", "prompt", "transcript", "plain", "essentials", "tighter", "shrinking", "attempts", "lapsing",

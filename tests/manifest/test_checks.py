@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from openclaw.calls import input_problem
+from openclaw.inputs import input_problem
 from openclaw.manifest import conform
 from openclaw.manifest.build import Compiled, compile
 from openclaw.manifest.builtins import BUILTINS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from openclaw.calls import completed, input_problem
+from openclaw.inputs import completed, input_problem
 from openclaw.messages import ToolSpec
 
 SCHEMA = {

@@ -12,9 +12,9 @@ import pytest
 
 from openclaw import bundle
 from openclaw.adapters import importer
-from openclaw.calls import input_problem
 from openclaw.clock import ManualClock
 from openclaw.errors import ToolError
+from openclaw.inputs import input_problem
 from openclaw.manifest.build import compile
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.folder import Folder

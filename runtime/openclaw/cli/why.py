@@ -112,7 +112,7 @@ def _as_run(tool: ToolSpec, input: Mapping[str, Any]) -> tuple[Mapping[str, Any]
     """The arguments as the runtime would complete them, and what it would say of them before any rule is asked."""
     if len(input) == 1 and isinstance(input.get(_command_input(tool) or ""), str):
         return input, None  # nothing but a command, which the judgement reads itself
-    from openclaw.calls import completed, input_problem
+    from openclaw.inputs import completed, input_problem
 
     given = completed(tool, input)
     return given, input_problem(tool, given)

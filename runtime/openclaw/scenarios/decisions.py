@@ -133,7 +133,7 @@ def _given(tool: ToolSpec, arguments: str | Mapping[str, Any]) -> tuple[Mapping[
         if name is None:
             return {}, f"`{tool.name}` takes no command; give its arguments as `input`"
         return {name: arguments}, ""
-    from openclaw.calls import completed, input_problem
+    from openclaw.inputs import completed, input_problem
 
     given = completed(tool, arguments)
     return given, input_problem(tool, given) or ""
