@@ -22,7 +22,7 @@ class Place:
 
 def places(approval: Approval, channel: str) -> tuple[Place, ...]:
     """Where this channel puts the question; none where it is put elsewhere."""
-    asker = Address.parse(approval.asked_for)
+    asker = Address.parse(approval.sender)
     if approval.there and str(asker) in approval.approvers:
         here = asker.channel == channel
         return (Place(asker.id, approval.chat, approval.topic),) if here else ()

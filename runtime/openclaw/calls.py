@@ -294,7 +294,7 @@ class Calls:
             decision,
             both.policy,
             session=self._scene.session,
-            asked_for=str(self._scene.sender.address),
+            sender=str(self._scene.sender.address),
             approvers=approvers,
             chat=self._scene.message.chat,
             topic=self._scene.message.topic,

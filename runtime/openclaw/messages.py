@@ -228,7 +228,7 @@ class Approval:
     session: str
     agent: str
     tool: str
-    asked_for: str  # address of the person whose message led here
+    sender: str  # address of the person whose message led here
     lines: tuple[str, ...]
     cwd: str
     reason: str

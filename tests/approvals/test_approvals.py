@@ -52,7 +52,7 @@ class Desk:
             self.decide(attempt, policy),
             policy,
             session=session,
-            asked_for="repl:local",
+            sender="repl:local",
             approvers=(str(NADER), str(ANA)),
         )
 
@@ -652,7 +652,7 @@ def test_two_writers_lose_nothing(tmp_path: Path) -> None:
         for number in range(3):
             attempt = desk.attempt(f"sort b {number}")
             approval = other.build(
-                attempt, desk.decide(attempt), POLICY, session="s", asked_for="x:1", approvers=(str(NADER),)
+                attempt, desk.decide(attempt), POLICY, session="s", sender="x:1", approvers=(str(NADER),)
             )
             asking = asyncio.ensure_future(other.ask(approval, announce=lambda _: None))
             await settle()

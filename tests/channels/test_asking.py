@@ -12,9 +12,9 @@ from openclaw.messages import Approval
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def approval(asked_for: str, *approvers: str, there: bool = True, **where: str) -> Approval:
+def approval(sender: str, *approvers: str, there: bool = True, **where: str) -> Approval:
     return Approval(
-        "id", "s", "main", "run_command", asked_for, ("ls",), "/", "why", (), approvers, ("deny",), "d", NOW, NOW,
+        "id", "s", "main", "run_command", sender, ("ls",), "/", "why", (), approvers, ("deny",), "d", NOW, NOW,
         there=there, **where,
     )  # fmt: skip
 

@@ -51,7 +51,9 @@ def test_what_has_not_come_to_its_end_is_listed_shown_tried_again_and_dropped(tm
     assert [(one["state"], one["id"]) for one in listed] == [
         ("queued", ids["waits"]), ("parked", ids["parks"]), ("undelivered", ids["due"]), ("dead", ids["dead"])
     ]  # fmt: skip
+    assert [("sender" in one, "to" in one) for one in listed] == [(True, False)] * 2 + [(False, True)] * 2
     shown = openclaw(tmp_path, "inbox", "show", ids["parks"]).stdout
+    assert "sender: " in shown and "to: " in openclaw(tmp_path, "inbox", "show", ids["dead"]).stdout
     assert "parked" in shown and "poison" in shown and "\x1b" not in shown
     assert "only what is parked or dead" in openclaw(tmp_path, "inbox", "retry", ids["waits"]).stderr
     assert "nothing is pending under nobody" in openclaw(tmp_path, "inbox", "drop", "nobody").stderr

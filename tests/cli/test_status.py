@@ -129,14 +129,14 @@ def test_of_a_runtime_that_is_well_nothing_wants_a_look() -> None:
         ),
         (
             "answering",
-            {"turns": [{"session": "s", "agent": "main", "who": "telegram:4", "since": at(minutes=3)}]},
+            {"turns": [{"session": "s", "agent": "main", "sender": "telegram:4", "since": at(minutes=3)}]},
             ("s | for 3 min | main answers telegram:4", ""),
         ),
         (
             "approvals",
             {
                 "questions": [
-                    {"id": "a1", "tool": "run", "agent": "main", "asked_for": "http:x", "expires": at(minutes=-9)}
+                    {"id": "a1", "tool": "run", "agent": "main", "sender": "http:x", "expires": at(minutes=-9)}
                 ]
             },
             ("a1 | run | main for http:x, 9 min left", "look"),
@@ -164,7 +164,7 @@ def test_what_is_otherwise_is_told_in_its_part(part: str, more: dict[str, Any], 
 
 
 def test_of_many_sessions_some_are_told_and_the_rest_are_counted() -> None:
-    turns = [{"session": f"s{n}", "agent": "main", "who": "http:x", "since": at(seconds=n)} for n in range(20)]
+    turns = [{"session": f"s{n}", "agent": "main", "sender": "http:x", "since": at(seconds=n)} for n in range(20)]
     found = lines(told(turns=turns)["answering"])
     assert len(found) == 9 and found[-1][0] == "and 12 more: openclaw inbox list"
 

@@ -222,7 +222,7 @@ class Desk(Beats):
             session=route.session,
             agent=route.agent,
             tool="run_command",
-            asked_for=str(message.sender),
+            sender=str(message.sender),
             lines=self.lines or (line,),
             cwd="/home/ana/work",
             reason="no rule allows it",

@@ -178,7 +178,7 @@ def _fit(piece: Piece) -> bool:
 def card(approval: Approval, outcome: str = "") -> list[Piece]:
     """The question, whole: what runs is shown escaped and never shortened. The last piece carries the buttons."""
     asks = f"{approval.agent} asks to run {approval.tool}" if not outcome else f"{approval.tool}: {outcome}"
-    about = [f"for {approval.asked_for}", f"in {approval.cwd}", *([approval.reason] if approval.reason else [])]
+    about = [f"for {approval.sender}", f"in {approval.cwd}", *([approval.reason] if approval.reason else [])]
     head, call = f"{asks}\n{'; '.join(about)}", "\n".join(approval.lines) or "(no arguments)"
     begun = f"{head}\n\n"
     if units(call) + sum(map(units, about)) + _CARD_HEAD <= LONGEST:  # the same whatever the outcome

@@ -148,7 +148,7 @@ def _queue(found: Json, now: datetime) -> Iterator[Line]:
 def _answering(found: Json, now: datetime) -> Iterator[Line]:
     turns = found.get("turns", ())
     for one in turns[:SHOWN]:
-        yield Line((one["session"], f"for {span(_seconds(one['since'], now))}", f"{one['agent']} answers {one['who']}"))
+        yield Line((one["session"], f"for {span(_seconds(one['since'], now))}", f"{one['agent']} answers {one['sender']}"))
     yield from _more(len(turns), "openclaw inbox list")
 
 
@@ -156,7 +156,7 @@ def _approvals(found: Json, now: datetime) -> Iterator[Line]:
     questions = found.get("questions", ())
     for one in questions[:SHOWN]:
         left = max(-_seconds(one["expires"], now), 0.0)
-        who = f"{one['agent']} for {one['asked_for']}"
+        who = f"{one['agent']} for {one['sender']}"
         yield Line((one["id"], one["tool"], f"{who}, {span(left)} left"), "look")
     yield from _more(len(questions), "openclaw approvals list")
     if questions:

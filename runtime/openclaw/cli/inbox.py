@@ -122,7 +122,7 @@ def _print_list(listed: list[Json], as_json: bool) -> None:
     if as_json:
         _listing.as_json(listed)
     elif listed:
-        rows = [(one["state"], _time(one), one["who"], one["id"], _gist(one["text"])) for one in listed]
+        rows = [(one["state"], _time(one), _who(one), one["id"], _gist(one["text"])) for one in listed]
         _listing.table(("STATE", "SINCE (UTC)", "WHO", "ID", "TEXT"), rows)
         for state in _cut(listed):
             _listing.note(f"only the oldest {MOST:,} that are {state} are listed; the status says how many there are")
@@ -134,11 +134,16 @@ def _print_one(found: Json, as_json: bool) -> None:
     if as_json:
         _listing.as_json(found)
         return
-    for name in ("id", "state", "session", "agent", "who", "attempts"):
+    for name in ("id", "state", "session", "agent", "sender" if "sender" in found else "to", "attempts"):
         print(f"{name + ':':<10} {_listing.quote_line(str(found[name]))}")
     print(f"{'since:':<10} {_time(found)}\n")
     for line in str(found["text"]).splitlines():
         print(_listing.quote_line(line))
+
+
+def _who(found: Json) -> str:
+    """Who said it, or where it is to go."""
+    return str(found["sender"]) if "sender" in found else f"to {found['to']}"
 
 
 def _time(found: Json) -> str:

@@ -109,7 +109,7 @@ def _coming(beats: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 def _turn(row: Mapping[str, Any]) -> dict[str, Any]:
     """What was said is nobody's business here."""
-    return {key: row[key] for key in ("session", "agent", "who", "since")}
+    return {key: row[key] for key in ("session", "agent", "sender", "since")}
 
 
 def _facts(state: Path) -> dict[str, Any]:

@@ -91,6 +91,6 @@ function call(lines) {
 
 function facts(approval, where) {
   const rows = [["Why it asks", approval.reason], ["Folder", approval.cwd], ["Rules", approval.rules.join("\n")], ["Agent", approval.agent]];
-  if (where) rows.push(["Session", approval.session], ["Asked for", approval.asked_for]);
+  if (where) rows.push(["Session", approval.session], ["Asked for", approval.sender]);
   return el("dl", { class: "facts" }, ...rows.filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
