@@ -59,7 +59,8 @@ def _house(status: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def _reloading(status: Mapping[str, Any]) -> Iterator[Metric]:
-    yield _gauge("last_reload_successful", "Whether what is on disk is in force", {(): not status["differs"]})
+    what = "Whether what is on disk is in force, by whatever way: 0 after a start on what was applied last, too"
+    yield _gauge("last_reload_successful", what, {(): not status["differs"]})
     succeeded = status["last_success"]
     at = {(): datetime.fromisoformat(succeeded).timestamp()} if succeeded else {}
     yield _gauge("last_reload_timestamp_seconds", "When what is on disk was last found or put in force", at)
