@@ -19,7 +19,7 @@ from openclaw.timetable import Timetable
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("expression", metavar="EXPR", help="a cron expression, quoted")
-    _times.arguments(parser, "the zone whose clock the expression follows (default: UTC)")
+    _times.arguments(parser, "follow this zone's clock (default: UTC)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     history.add_argument("name", nargs="?", type=spoken, metavar="NAME", help="of this one alone (default: of all)")
     history.add_argument("--limit", type=_limit, default=20, metavar="N", help="how many at most (default: 20)")
     ran.add_argument("--demo", action="store_true", help="where no runtime is: answer with the built-in demo model")
-    _times.arguments(coming, "the zone to write the times in (default: the heartbeat's own, whose clock it follows)")
+    _times.arguments(coming, "show the times in this zone (default: the heartbeat's own, whose clock it follows)")
     for one in (listed, history):
         one.add_argument("--json", action="store_true", help="as JSON")
 
