@@ -6,7 +6,6 @@ Reads what the desk tells and says it in words; the rest of a conversation is no
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from openclaw.desk import Desk
 from openclaw.manifest.people import person, sender
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Address, Message, Route
+from openclaw.near import near
 from openclaw.permissions.decide import Effect, standing
 from openclaw.router import admits
 from openclaw.sessions import Sessions
@@ -93,9 +93,9 @@ class AtOnce:
             none = f"Nobody answers here until one of them is chosen: {', '.join(agents)}."
             return f"{usual.name} answers again." if usual else none
         if name not in agents:
-            near = difflib.get_close_matches(name, agents, n=1)
+            close = near(name, agents)
             what = "does not answer here" if name in self._snapshot.agents else "is not there"
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(agents)}"
+            hint = f"did you mean {close}?" if close else f"there are: {', '.join(agents)}"
             return f"Agent {name} {what}; {hint}"
         await self._sessions.choose(message.sender, name)
         return f"{agents[name].name} answers from now on; /agent alone goes back to the usual one."

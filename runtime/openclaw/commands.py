@@ -6,10 +6,11 @@ rest take their place in the session's queue. What a command does stands in `ses
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from openclaw.near import near
 
 _LINE = re.compile(r"/([a-z][a-z0-9_-]{0,31})(?:\s+(.*))?", re.DOTALL)
 
@@ -64,6 +65,6 @@ def unknown(name: str, prefixes: Iterable[str]) -> str:
     """What to say about a command nobody knows."""
     known = [f"/{command}" for command in NAMES] + list(prefixes)
     others = [each for each in known if each != f"/{name}"]  # a prefix counts for nothing where an agent is named
-    near = difflib.get_close_matches(f"/{name}", others, n=1, cutoff=0.6)
-    hint = f" did you mean {near[0]}?" if near else ""
+    close = near(f"/{name}", others)
+    hint = f" did you mean {close}?" if close else ""
     return f"there is no command /{name};{hint} /help lists what there is. To send it as text, put a space first."

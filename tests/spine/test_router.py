@@ -144,6 +144,7 @@ def test_what_only_looks_like_a_command_is_text(text: str) -> None:
 def test_a_command_has_a_name_and_the_rest_as_argument() -> None:
     assert commands.read("/memory  cats and dogs ") == commands.Line("memory", "cats and dogs")
     assert "did you mean /help?" in commands.unknown("hepl", [])
+    assert "did you mean /undo-compact?" in commands.unknown("undo_compact", [])
 
 
 def test_what_is_told_to_a_telegram_group_enters_the_session_that_people_there_answer_in() -> None:

@@ -201,10 +201,9 @@ def _summary(path: Path) -> str:
 
 
 def _near(name: str) -> str:
-    import difflib
+    from openclaw.near import meant
 
-    near = difflib.get_close_matches(name, commands(), n=1)
-    return f"; did you mean `{near[0]}`?" if near else ""
+    return meant(name, commands())
 
 
 def _bug(arguments: list[str]) -> int:

@@ -6,7 +6,6 @@ none was ever used, there is no history and nothing is paused.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from zoneinfo import ZoneInfo
 from openclaw.cli._client import Runtime
 from openclaw.errors import OpenClawError, ProjectInvalid, UsageError
 from openclaw.messages import quote_line
+from openclaw.near import near
 from openclaw.timetable import Timetable
 
 if TYPE_CHECKING:
@@ -160,8 +160,8 @@ def named(name: str, rows: Sequence[Row]) -> Row:
     """Raises UsageError where there is none of this name."""
     names = [str(row["name"]) for row in rows]
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else "`openclaw heartbeats list` shows those there are"
+        close = near(name, names)
+        hint = f"did you mean {close}?" if close else "`openclaw heartbeats list` shows those there are"
         raise UsageError(quote_line(f"there is no heartbeat {name}; {hint}"))
     return rows[names.index(name)]
 

@@ -52,7 +52,7 @@ def _list(codes: dict[str, Code], as_json: bool) -> None:
 
 
 def _near(name: str, codes: dict[str, Code]) -> str:
-    from openclaw.manifest.near import near
+    from openclaw.near import near
 
     close = near(name, list(codes))
     return f"; did you mean `{close}`?" if close else ""

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _near(kind: str) -> str:
-    from openclaw.manifest.near import near
+    from openclaw.near import near
 
     close = near(kind, bundle.KINDS)
     return f"; did you mean `{close}`?" if close else ""

@@ -9,7 +9,6 @@ puts that one into the archive first.
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from openclaw.cli._client import Runtime, running
 from openclaw.cli._state import with_store
 from openclaw.control import words
 from openclaw.errors import OpenClawError, UsageError
+from openclaw.near import near
 from openclaw.spending import Bill
 from openclaw.stores import _portable as portable
 from openclaw.stores.files import Store
@@ -145,8 +145,8 @@ def _tell(args: argparse.Namespace, found: words.Json, line: str) -> None:
 def _check(key: str, state: Path, runtime: Runtime | None) -> None:
     keys = [str(session["key"]) for session in _list(state, runtime)]
     if key not in keys:
-        near = difflib.get_close_matches(key, keys, n=1)
-        hint = f"did you mean {near[0]}?" if near else "`openclaw sessions list` shows those there are"
+        close = near(key, keys)
+        hint = f"did you mean {close}?" if close else "`openclaw sessions list` shows those there are"
         raise UsageError(_listing.quote_line(f"there is no session {key}; {hint}"))
 
 

@@ -356,7 +356,7 @@ def _agent(snapshot: Snapshot, id: str | None) -> Agent:
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    from openclaw.manifest.near import near
+    from openclaw.near import near
 
     close = near(name, known)
     return f"did you mean `{close}`?" if close else f"there are: {', '.join(sorted(known))}"

@@ -15,10 +15,10 @@ import yaml
 
 from openclaw.manifest import scalars
 from openclaw.manifest.diagnostic import MOST_TOLD, Diagnostic, Span, error, see
-from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
 from openclaw.manifest.opened import Open
 from openclaw.manifest.source import Source, decode
+from openclaw.near import near
 
 MOST_BYTES: Final = 1 << 20
 MOST_LEVELS: Final = 100

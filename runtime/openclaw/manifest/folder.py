@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 
 from openclaw.manifest import listing
 from openclaw.manifest.diagnostic import Diagnostic, Span, error
-from openclaw.manifest.near import near
+from openclaw.near import near
 from openclaw.words import printable, quote_line
 
 MOST_BYTES: Final = (1 << 20) + 1  # one more than a manifest may have, so that too much is noticed

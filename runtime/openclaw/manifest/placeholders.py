@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from openclaw import bundle
 from openclaw.manifest.diagnostic import MOST_TOLD, Diagnostic, Span, error, warning
-from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar, Unknown
 from openclaw.manifest.source import Source
+from openclaw.near import near
 from openclaw.secrecy import SECRET_NAME, SHAPES
 
 Path = tuple[str | int, ...]

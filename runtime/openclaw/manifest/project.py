@@ -15,9 +15,9 @@ from typing import Any
 from openclaw.manifest.builtins import BUILTINS, MODELS
 from openclaw.manifest.diagnostic import Diagnostic, Span, error, see
 from openclaw.manifest.folder import Folder
-from openclaw.manifest.near import near
 from openclaw.manifest.nodes import MapNode, Node, Scalar, Unknown, texts
 from openclaw.manifest.source import Source
+from openclaw.near import near
 from openclaw.permissions.policy import Policy, Refusal
 from openclaw.permissions.template import Template
 from openclaw.signature import Derived, Importer, ImportProblem, SignatureProblem

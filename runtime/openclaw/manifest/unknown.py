@@ -12,9 +12,10 @@ from typing import Any
 
 from openclaw.manifest.conform import Fault, Path
 from openclaw.manifest.diagnostic import Diagnostic, error
-from openclaw.manifest.near import ELSEWHERE, elsewhere, fold, near, same_key
+from openclaw.manifest.elsewhere import ELSEWHERE, elsewhere, same_key
 from openclaw.manifest.nodes import Entry, MapNode, Scalar, descend
 from openclaw.manifest.shapes import Shapes
+from openclaw.near import fold, near
 
 _CHOICES = (("allow", "ask", "deny"), ("shell", "python"))  # one of each is enough
 _LEVELS = {1: "one level up", 2: "two levels up", 3: "three levels up"}

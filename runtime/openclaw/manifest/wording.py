@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from openclaw.manifest import scalars
 from openclaw.manifest.diagnostic import Diagnostic, error, see
-from openclaw.manifest.near import meant
 from openclaw.manifest.nodes import Entry, ListNode, MapNode, Node, Scalar
 from openclaw.manifest.source import Source
+from openclaw.near import meant
 from openclaw.secrecy import shaped
 
 Path = tuple[str | int, ...]

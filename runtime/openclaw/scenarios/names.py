@@ -13,10 +13,10 @@ from typing import Final, TypeAlias
 from openclaw.manifest.diagnostic import Diagnostic, error
 from openclaw.manifest.folder import Folder, kind_of
 from openclaw.manifest.gather import gather
-from openclaw.manifest.near import near
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, texts
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.policies import refer_person
+from openclaw.near import near
 from openclaw.scenarios.sense import elements
 
 _Rule: TypeAlias = Callable[[Project, Scalar], Iterator[Diagnostic]]

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from openclaw.manifest.near import near
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.messages import Approval
+from openclaw.near import near
 from openclaw.permissions import record
 from openclaw.ports import Request
 from openclaw.providers.steps import Steps

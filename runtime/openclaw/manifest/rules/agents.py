@@ -12,11 +12,11 @@ from openclaw import abilities
 from openclaw.manifest.builtins import COMMANDS, FLOOR, MODELS
 from openclaw.manifest.diagnostic import Diagnostic, Span, error, see, warning
 from openclaw.manifest.models import default_model
-from openclaw.manifest.near import meant, near
 from openclaw.manifest.nodes import MapNode, Scalar
 from openclaw.manifest.policies import whole_policy
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.channels import zone
+from openclaw.near import meant, near
 from openclaw.permissions.policy import Condition, Effect, Policy
 
 _ID = re.compile(r"[a-z][a-z0-9-]*")

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
 from openclaw.manifest.diagnostic import Diagnostic, error, see
-from openclaw.manifest.near import fold, near
 from openclaw.manifest.nodes import ListNode, Scalar, Unknown
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.policies import refer_channel
+from openclaw.near import fold, near
 
 SHORTEST_TOKEN = 32
 BOTS = ("telegram", "discord")  # kinds that are one bot of a service, by its token

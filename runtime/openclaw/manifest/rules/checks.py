@@ -15,10 +15,10 @@ from openclaw.manifest import conform, expressions, policies, wording
 from openclaw.manifest.beats import Beats, check_input
 from openclaw.manifest.conform import Fault
 from openclaw.manifest.diagnostic import Diagnostic, Related, Span, error, see
-from openclaw.manifest.near import meant
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, descend, plain
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.specs import input_schema, tool_spec
+from openclaw.near import meant
 from openclaw.permissions.policy import Attempt, Condition, Decision, Effect, Policy, Rule
 
 _STATE: Final = Path("/openclaw-state")  # where the state folder is, nobody knows before the runtime starts

@@ -10,11 +10,11 @@ from fnmatch import fnmatchcase
 from openclaw.manifest import expressions, policies
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.diagnostic import Diagnostic, error, see, warning
-from openclaw.manifest.near import meant
 from openclaw.manifest.nodes import MapNode, Node, Scalar
 from openclaw.manifest.policies import RuleNode, all_rules
 from openclaw.manifest.project import Project
 from openclaw.manifest.rules.policies import refer_person
+from openclaw.near import meant
 from openclaw.permissions import patterns
 from openclaw.signature import Derived
 

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 from openclaw.manifest.beats import DAY, Beats, active_hours
 from openclaw.manifest.diagnostic import Diagnostic, error, warning
-from openclaw.manifest.near import near
 from openclaw.manifest.nodes import Scalar
 from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.channels import CHAT, numbered, zone
 from openclaw.manifest.rules.models import priceless, unknown_cost
 from openclaw.manifest.rules.policies import refer_channel
+from openclaw.near import near
 from openclaw.schedule import Cron, Problem, describe, parse
 from openclaw.timetable import Timetable
 

@@ -8,9 +8,9 @@ from openclaw.manifest.beats import Beats
 from openclaw.manifest.builtins import MODELS
 from openclaw.manifest.diagnostic import Diagnostic, Span, error, see
 from openclaw.manifest.models import default_model, has_price
-from openclaw.manifest.near import meant
 from openclaw.manifest.nodes import MapNode, Scalar
 from openclaw.manifest.project import Definition, Project
+from openclaw.near import meant
 
 
 def default_exists(project: Project) -> Iterator[Diagnostic]:

@@ -11,11 +11,11 @@ from pathlib import PurePosixPath
 from openclaw.manifest import policies
 from openclaw.manifest.builtins import FLOOR
 from openclaw.manifest.diagnostic import MOST_TOLD, Diagnostic, error, see, warning
-from openclaw.manifest.near import meant
 from openclaw.manifest.nodes import Scalar
 from openclaw.manifest.policies import RuleNode, all_rules, rule_nodes
 from openclaw.manifest.project import Project
 from openclaw.manifest.rules.idle import Named
+from openclaw.near import meant
 from openclaw.permissions.policy import Condition
 from openclaw.permissions.template import Shape, Template
 from openclaw.words import Address

@@ -9,10 +9,10 @@ from typing import Any
 from openclaw.manifest import expressions, scalars
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.diagnostic import Diagnostic, Related, error
-from openclaw.manifest.near import meant, near
 from openclaw.manifest.nodes import MapNode, Node, Scalar, Unknown, plain
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.specs import below
+from openclaw.near import meant, near
 from openclaw.permissions.policy import Refusal
 from openclaw.permissions.template import Template
 from openclaw.signature import Derived, ImportProblem, SignatureProblem, mismatches

@@ -1,12 +1,11 @@
-"""Did you mean ...? The nearest name, judged as a person mistypes: case, dashes and underscores aside.
-
-Knows the names other tools use for our keys. Pure.
-"""
+"""What other tools call our keys, and what to say of those that have no equal here. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
+
+from openclaw.near import fold
 
 ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "systemprompt": ("soul", "instructions"),
@@ -138,30 +137,8 @@ def elsewhere(name: str, title: str, top: bool) -> str | None:
     return SENTENCES.get(title, {}).get(fold(name))
 
 
-def fold(name: str) -> str:
-    return name.casefold().replace("-", "").replace("_", "").replace(" ", "")
-
-
-def near(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that was probably meant, or None."""
-    known = {fold(candidate): candidate for candidate in candidates}
-    folded = fold(name)[:200]
-    if folded in known:
-        return known[folded]
-    from difflib import get_close_matches  # takes time, and is rarely needed
-
-    close = get_close_matches(folded, known, n=1, cutoff=0.6)
-    return known[close[0]] if close else None
-
-
 def same_key(name: str, candidates: Iterable[str]) -> str | None:
     """The key that is this one in another spelling, or by another tool's name."""
     known = {fold(candidate): candidate for candidate in candidates}
     found = known.get(fold(name))
     return found or next((ours for ours in ELSEWHERE.get(fold(name), ()) if ours in known.values()), None)
-
-
-def meant(name: str, candidates: Iterable[str]) -> str:
-    """`; did you mean ...?`, or nothing."""
-    close = near(name, candidates)
-    return f"; did you mean `{close}`?" if close else ""
