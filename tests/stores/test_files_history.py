@@ -20,6 +20,7 @@ from openclaw.ports import Delivered, Run
 from openclaw.stores import _sqlite
 from openclaw.stores._files import Files
 from openclaw.stores._room import Room
+from openclaw.stores._rows import inbox_id
 from openclaw.stores.files import Store
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -109,7 +110,7 @@ def reply_1(text: str) -> str:
 
 
 def id_of(number: int) -> str:
-    return _sqlite.inbox_id(beat(f"h@{number}"))
+    return inbox_id(beat(f"h@{number}"))
 
 
 def first(folder: Path) -> None:

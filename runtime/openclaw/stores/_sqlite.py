@@ -7,12 +7,11 @@ Runs in the disk thread alone; knows no event loop and no transcript.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from itertools import takewhile
@@ -20,22 +19,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 from openclaw.clock import Clock
-from openclaw.errors import DiskFull, QueueFull, StateError, StateTooNew
-from openclaw.messages import Accepted, Address, Message, Reply, Route
+from openclaw.errors import DiskFull
+from openclaw.messages import Accepted, Message, Reply, Route
 from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, Settlement
 from openclaw.spending import Bill, Spent
 from openclaw.stores import _codec as codec
 from openclaw.stores import _fires as fires
+from openclaw.stores import _opening as opening
 from openclaw.stores import _pruning as pruning
 from openclaw.stores import _spending as spending
 from openclaw.stores._aside import keep_aside
-from openclaw.stores._disk import full
 from openclaw.stores._files import NO_SPACE, Files
 from openclaw.stores._room import Room
-from openclaw.stores._schema import COUNTS_USAGE, GIVES_BACK, MIGRATIONS, VERSION
+from openclaw.stores._rows import in_order, inbox_id, outgoing_from, queued_from, too_many, waiting_in, was_restored
+from openclaw.stores._schema import COUNTS_USAGE, MIGRATIONS, VERSION
 from openclaw.stores._told import telling
 
-_LOG = 16 << 20  # bytes of the log that stay after a large transaction
 _UNSYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
 
@@ -52,28 +51,13 @@ class Rows:
 
     def open(self) -> None:
         """Creates or migrates the file; raises StateTooNew, with the file untouched, or StateError."""
-        try:
-            self._refuse_newer()
+        with opening.told(self._path):
+            opening.refuse_newer(self._path)
             os.close(self._files.open(self._path, os.O_RDWR | os.O_CREAT))
             self._connection = sqlite3.connect(self._path, isolation_level=None)
-            self._refuse(_version(self._connection))
-            self._connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; of another at its next VACUUM
-            _write_ahead(self._connection)
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute(f"PRAGMA journal_size_limit = {_LOG}")
-            if 0 < _version(self._connection) < GIVES_BACK:
-                with suppress(sqlite3.OperationalError):  # a full disk has no room for that; it must not keep it shut
-                    self._connection.execute("VACUUM")
+            opening.prepare(self._connection, self._path)
             self._migrate()
             self._files.sync_folder(self._path.parent)  # SQLite does that, too, and keeps it to itself where it fails
-        except (OSError, sqlite3.DatabaseError) as error:
-            lacks_room = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or full(self._path.parent)
-            cure = (
-                "the disk is full, free some space"
-                if lacks_room
-                else "mend its permissions, put back a copy, or move it aside to start empty"
-            )
-            raise StateError(f"{self._path} cannot be opened ({error}); {cure}") from error
 
     def close(self) -> None:
         if self._connection is not None:
@@ -94,7 +78,7 @@ class Rows:
         """One that is not known."""
         with self._transaction("the message was not taken") as db:
             self._insert(db, message, route)
-            if at_most is not None and (behind := _waiting(db, route.session) - 1) >= at_most:
+            if at_most is not None and (behind := waiting_in(db, route.session) - 1) >= at_most:
                 raise too_many(behind)  # rolls the row back
         return Accepted(inbox_id(message), route.agent, route.session, new=True)
 
@@ -111,7 +95,7 @@ class Rows:
             f"SELECT id, message, route, attempts FROM inbox WHERE session = ? AND {condition} ORDER BY seq LIMIT ?",
             (codec.column(session), at_most),
         )
-        return [_queued(*row) for row in rows]
+        return [queued_from(*row) for row in rows]
 
     def _taken(self, found: Sequence[Queued]) -> list[Queued]:
         if not found:
@@ -138,7 +122,7 @@ class Rows:
                 raise KeyError(id)
             if row[0] is not None:
                 return
-            again = bool(deliver) and _restored(db, (id, *joined))
+            again = bool(deliver) and was_restored(db, (id, *joined))
             for outgoing in deliver:
                 self._post(db, replace(outgoing, repeated=True) if again else outgoing, id)
             kept = None if reply is None else json.dumps(codec.reply_json(reply))
@@ -165,13 +149,13 @@ class Rows:
             )
 
     def waiting(self, session: str | None) -> int:
-        return _waiting(self._db, session)
+        return waiting_in(self._db, session)
 
     def line(self, at_most: int) -> Sequence[Queued]:
         rows = self._db.execute(
             "SELECT id, message, route, attempts FROM inbox WHERE settled IS NULL ORDER BY seq LIMIT ?", (at_most,)
         )
-        return [_queued(*row) for row in rows]
+        return [queued_from(*row) for row in rows]
 
     def drop(self, id: str, reply: Reply | None) -> bool:
         kept = None if reply is None else json.dumps(codec.reply_json(reply))
@@ -189,7 +173,7 @@ class Rows:
             " LIMIT coalesce(?, -1)",
             (at_most,),
         )
-        return [_queued(*row) for row in rows]
+        return [queued_from(*row) for row in rows]
 
     def aside(self) -> int:
         return self._count("inbox WHERE state = 'parked' AND message <> ''")
@@ -200,7 +184,7 @@ class Rows:
             " WHERE id = ? AND (settled IS NULL OR state = 'parked') AND message <> ''",
             (id,),
         ).fetchone()
-        return None if row is None else _queued(*row)
+        return None if row is None else queued_from(*row)
 
     def unpark(self, id: str) -> str | None:
         with self._transaction() as db:
@@ -244,7 +228,7 @@ class Rows:
             "SELECT id, reply, tries, handed, created FROM outbox WHERE state = 'due' AND channel = ? ORDER BY seq",
             (codec.column(channel),),
         )
-        pending = [_outgoing(*row) for row in rows]
+        pending = [outgoing_from(*row) for row in rows]
         return in_order(pending, self._resting())
 
     def channels(self) -> Sequence[str]:
@@ -278,7 +262,7 @@ class Rows:
             " LIMIT coalesce(?, -1)",
             (at_most,),
         )
-        return [_outgoing(*row) for row in rows]
+        return [outgoing_from(*row) for row in rows]
 
     def given_up(self) -> int:
         return self._count("outbox WHERE state = 'dead'")
@@ -443,28 +427,8 @@ class Rows:
     def _now(self) -> str:
         return codec.time_json(self._clock.now())
 
-    def _refuse_newer(self) -> None:
-        if not self._path.exists() or self._path.stat().st_size == 0:
-            return
-        # Read-only: closing a writing connection would fold the log into a file that is not ours to touch.
-        with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            try:
-                found = _version(db)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
-                    raise
-                return  # a crash left half a transaction that only a writer may undo; `open` looks again after that
-        self._refuse(found)
-
-    def _refuse(self, found: int) -> None:
-        if found > VERSION:
-            raise StateTooNew(
-                f"{self._path} was written by a newer version (schema {found}, this one knows {VERSION}); "
-                "use that version, or choose another state folder with --state"
-            )
-
     def _migrate(self) -> None:
-        before = _version(self._db)
+        before = opening.version(self._db)
         if 0 < before < VERSION:
             keep_aside(self._db, self._path, self._files)
         for number in range(before, VERSION):
@@ -478,58 +442,3 @@ class Rows:
         # This process holds the lock, so whoever was running these is dead.
         with self._transaction() as db:
             db.execute("UPDATE inbox SET state = 'queued' WHERE state = 'running'")
-
-
-def _write_ahead(db: sqlite3.Connection) -> None:
-    """There are file systems on which this cannot be had, and all goes on without. SQLite says no more than that where
-    it was a disk that failed at it; but then it can be had the next time."""
-    asked = (db.execute("PRAGMA journal_mode = WAL").fetchone()[0] for _ in range(2))
-    if next(asked) != "wal" and next(asked) == "wal":
-        raise sqlite3.OperationalError("the disk failed while its log was made")
-
-
-def too_many(waiting: int) -> QueueFull:
-    return QueueFull(f"{waiting:,} messages wait here already; let some of them be answered first", waiting)
-
-
-def _waiting(db: sqlite3.Connection, session: str | None) -> int:
-    of = "" if session is None else " AND session = ?"
-    count = db.execute(
-        f"SELECT count(*) FROM inbox WHERE settled IS NULL AND state = 'queued'{of}",
-        () if session is None else (codec.column(session),),
-    )
-    return int(count.fetchone()[0])
-
-
-def _restored(db: sqlite3.Connection, ids: Sequence[str]) -> bool:
-    """Whether one of them was open in a backup that this was restored from."""
-    return any(db.execute("SELECT 1 FROM inbox WHERE id = ? AND restored", (id,)).fetchone() for id in ids)
-
-
-def _queued(id: str, message: str, route: str, attempts: int) -> Queued:
-    return Queued(id, codec.message_from(json.loads(message)), codec.route_from(json.loads(route)), attempts)
-
-
-def inbox_id(message: Message) -> str:
-    """The same for the same message, so that an accepted one can be named before it is looked up."""
-    unique = json.dumps([message.sender.channel, message.id])
-    return hashlib.sha256(unique.encode()).hexdigest()[:24]
-
-
-def in_order(pending: Sequence[Outgoing], resting: Mapping[str, float]) -> list[tuple[Outgoing, float]]:
-    """Each with the seconds until it may go: a reply never overtakes an earlier one to the same place that waits to be
-    tried again."""
-    held: dict[Address, float] = {}
-    for outgoing in pending:
-        if seconds := resting.get(outgoing.id):
-            held[outgoing.reply.place] = max(seconds, held.get(outgoing.reply.place, 0.0))
-    return [(outgoing, held.get(outgoing.reply.place, 0.0)) for outgoing in pending]
-
-
-def _outgoing(id: str, reply: str, tries: int, handed: int, created: str) -> Outgoing:
-    kept = codec.reply_from(json.loads(reply))
-    return Outgoing(id, replace(kept, repeated=True) if handed else kept, tries, codec.time_from(created))
-
-
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])

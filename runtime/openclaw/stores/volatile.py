@@ -35,7 +35,7 @@ from openclaw.ports import (
     Settlement,
 )
 from openclaw.spending import Bill, Spent, summed
-from openclaw.stores._sqlite import too_many
+from openclaw.stores._rows import too_many
 from openclaw.stores._told import telling
 
 
