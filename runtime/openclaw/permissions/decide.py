@@ -132,29 +132,30 @@ def decision_json(decision: Decision) -> dict[str, Any]:
     return {
         "decision": decision.effect.name.lower(),
         "reason": decision.reason,
-        "rules": [
-            {
-                "file": rule.origin.file,
-                "line": rule.origin.line,
-                "column": rule.origin.column,
-                "effect": rule.effect.name.lower(),
-                "policy": rule.policy,
-                "id": rule.id,
-            }
-            for rule in decision.rules
-        ],
+        "rules": [_rule_json(rule) for rule in decision.rules],
         "segments": [
             {
                 "argv": list(segment.argv),
                 "decision": segment.decision.name.lower(),
                 "reason": segment.reason,
-                "rules": [place(rule) for rule in segment.rules],
+                "rules": [_rule_json(rule) for rule in segment.rules],
             }
             for segment in decision.segments
         ],
         "refusal": None
         if refusal is None
         else {"code": refusal.code, "message": refusal.message, "column": refusal.column or None},
+    }
+
+
+def _rule_json(rule: Rule) -> dict[str, Any]:
+    return {
+        "file": rule.origin.file,
+        "line": rule.origin.line,
+        "column": rule.origin.column,
+        "effect": rule.effect.name.lower(),
+        "policy": rule.policy,
+        "id": rule.id,
     }
 
 
