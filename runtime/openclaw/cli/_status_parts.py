@@ -99,8 +99,9 @@ def _edits(found: Json, now: datetime) -> Iterator[Line]:
     if last:
         yield Line((f"{last['words']} ({ago(last['at'], now)})",), "amiss" if last["outcome"] == "failed" else "")
         yield from (Line((f"widens: {words}",), "look") for words in last.get("widened", ()))
-    counts = [f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in (found.get("reloads") or {}).items() if count]
-    if sum((found.get("reloads") or {}).values()) > 1:
+    reloads = found.get("reloads") or {}
+    counts = [f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in reloads.items() if count]
+    if sum(reloads.values()) > 1:
         yield Line((f"in all: {', '.join(counts)}",))
 
 
@@ -148,7 +149,8 @@ def _queue(found: Json, now: datetime) -> Iterator[Line]:
 def _answering(found: Json, now: datetime) -> Iterator[Line]:
     turns = found.get("turns", ())
     for one in turns[:SHOWN]:
-        yield Line((one["session"], f"for {span(_seconds(one['since'], now))}", f"{one['agent']} answers {one['sender']}"))
+        who = f"{one['agent']} answers {one['sender']}"
+        yield Line((one["session"], f"for {span(_seconds(one['since'], now))}", who))
     yield from _more(len(turns), "openclaw inbox list")
 
 
