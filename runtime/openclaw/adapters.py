@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import openclaw
 from openclaw.errors import UsageError
-from openclaw.loading import Loading, Read
+from openclaw.loading import Loading, Read, Seen
 from openclaw.marker import MARK
 
 if TYPE_CHECKING:
@@ -57,11 +57,14 @@ def report(format: str) -> Any:
     return importlib.import_module(f"openclaw.manifest.reports.{format}")
 
 
-def importer(root: Path, read: Read | None = None, only: bool = False, within: float = IMPORTING) -> Importer:
+def importer(
+    root: Path, read: Read | None = None, only: bool = False, within: float = IMPORTING, seen: Seen | None = None
+) -> Importer:
     """Loads each `module:function` from the project folder or from what is installed; problems are values. Each
     importer loads a module once. `read`: what is run of the project's files, if not what is on disk; `only`: and
-    nothing else of them. After a module that did not end `within` seconds none is loaded any more."""
-    loading = Loading(root, read, only)
+    nothing else of them; `seen` is told what took part. After a module that did not end `within` seconds none is
+    loaded any more."""
+    loading = Loading(root, read, only, seen)
     endless: list[ImportProblem] = []
 
     def load(reference: str) -> Found:

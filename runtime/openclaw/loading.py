@@ -31,6 +31,9 @@ _compiled: dict[str, str] = {}  # the digests of compiled modules as they were l
 
 Read = Callable[[str], bytes | None]
 """A file of the project by its path there, with `/`; None where it is not known."""
+Seen = Callable[[str, bool], None]
+"""A module of the project, or of one of its packages, that was looked for; and whether what was found is Python's text
+at the place that its name says, found in the usual way."""
 
 
 def replaced(root: Path) -> list[str]:
@@ -61,13 +64,14 @@ def _digest(path: str) -> str:
 
 
 class Loading:
-    def __init__(self, root: Path, read: Read | None = None, only: bool = False) -> None:
+    def __init__(self, root: Path, read: Read | None = None, only: bool = False, seen: Seen | None = None) -> None:
         """`read` gives what runs; without it, or of what it does not know, that is what is on disk. `only`: what it
-        does not know cannot be imported."""
+        does not know cannot be imported. `seen` is told what takes part."""
         self._root = str(root.absolute())
         self._roots = tuple(dict.fromkeys(each + os.sep for each in (self._root, str(root.resolve()))))
         self._read = read
         self._only = only
+        self._seen = seen
         self._modules: dict[str, ModuleType] = {}  # what was loaded so far: tools of one project share their modules
         self._quoted: set[str] = set()  # what stands in quotes in them
         self._begun = False
@@ -82,6 +86,7 @@ class Loading:
         self._begun, before = True, set(sys.modules)
         sys.modules.update(self._modules)
         path, finders = (sys.path, [*sys.path]), (sys.meta_path, [*sys.meta_path])
+        hooks = [*sys.path_hooks]
         sys.path.insert(0, self._root)
         sys.meta_path.insert(0, finder)
         for folder, known in list(sys.path_importer_cache.items()):
@@ -90,11 +95,24 @@ class Loading:
         try:
             yield
         finally:
+            if sys.path != [self._root, *path[1]] or sys.meta_path != [finder, *finders[1]] or sys.path_hooks != hooks:
+                self.seen("", False)  # from here on other places are searched, or in another way
             sys.meta_path = _mended(*finders, sys.meta_path, finder)
             sys.path = _mended(*path, sys.path, self._root)
             for name in finder.compiled.keys() & sys.modules.keys():
                 _compiled.setdefault(*finder.compiled[name])
             self._modules = self._forget(before)
+
+    def seen(self, name: str, usual: bool) -> None:
+        if self._seen is not None:
+            self._seen(name, usual)
+
+    def usual(self, name: str, path: str) -> bool:
+        """Whether this is where the name of a module says that it is."""
+        place = name.replace(".", os.sep)
+        return path in {
+            f"{root}{place}{end}" for root in self._roots for end in (".py", f"{os.sep}__init__.py", "", os.sep)
+        }
 
     def owns(self, path: str) -> bool:
         """Whether this file is the project's: in its folder, and not in an environment, or of Python's, there."""
@@ -193,6 +211,7 @@ class _Finder:
             find: Any = None if finder is self else getattr(finder, "find_spec", None)
             spec: ModuleSpec | None = find and find(name, path, target)
             if spec is not None:
+                self._tell(name, spec)
                 if type(spec.loader) is SourceFileLoader and self._loading.owns(spec.loader.path):
                     spec.loader, spec.cached = self._loading.loader(spec.loader.name, spec.loader.path), None
                 elif spec.has_location and spec.origin and self._loading.owns(spec.origin):
@@ -200,7 +219,16 @@ class _Finder:
                     if isinstance(spec.loader, ExtensionFileLoader):
                         self.compiled[name] = spec.origin, _digest(spec.origin)
                 return spec
+        if any(self._loading.owns(f"{each}{os.sep}") for each in path or ()):
+            self._loading.seen(name, True)
         return None
+
+    def _tell(self, name: str, spec: ModuleSpec) -> None:
+        origin = spec.origin if spec.has_location else None
+        places = [origin] if origin else [f"{each}{os.sep}" for each in spec.submodule_search_locations or ()]
+        if any(map(self._loading.owns, places)):
+            plain = origin is None or type(spec.loader) is SourceFileLoader
+            self._loading.seen(name, plain and all(self._loading.usual(name, each) for each in places))
 
 
 class _Source(SourceFileLoader):

@@ -111,7 +111,12 @@ def _once(
     if place != root and (own := Folder(str(place), {}).read_file(".env")) is not None:
         folder = replace(folder, files={**folder.files, ".env": own})  # is never kept, for it holds secrets
     code = folder if home == root or given else Folder(str(home), {})
-    anew = adapters.importer(home, lambda name: _whole(code.read_file(name)), only=code is folder and home != root)
+
+    def seen(name: str, usual: bool) -> None:
+        modules.asked(code, name) if usual else code.odd.add(name)
+
+    only = code is folder and home != root
+    anew = adapters.importer(home, lambda name: _whole(code.read_file(name)), only=only, seen=seen)
 
     def importer(references: Collection[str]) -> Mapping[str, Found]:
         return (loaded and home == root and loaded.of(folder, references)) or anew(references)

@@ -67,6 +67,7 @@ class Folder:
     found: frozenset[str] = frozenset()  # names of `files`, and of those that could not be read
     stamps: dict[str, _Stamp] = field(default_factory=dict, repr=False)  # of what was read, or was not to be had
     listed: dict[tuple[tuple[str, ...], bool], list[str]] = field(default_factory=dict, repr=False)  # modules
+    odd: set[str] = field(default_factory=set, repr=False)  # modules that were imported of it in no usual way
 
     @classmethod
     def read(cls, root: Path) -> Folder:
@@ -88,7 +89,7 @@ class Folder:
 
     def again(self) -> Folder:
         """The same bytes for whoever asks next: what is asked for now is `more`, and nothing is read twice."""
-        return replace(self, more={}, known={**self.known, **self.more}, fetched=set())
+        return replace(self, more={}, known={**self.known, **self.more}, fetched=set(), odd=set())
 
     def read_file(self, name: str) -> bytes | None:
         """A file that a manifest names: relative to the project, or absolute. None where it cannot be read."""

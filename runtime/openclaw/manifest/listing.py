@@ -36,7 +36,7 @@ def modules(root: str, suffixes: tuple[str, ...], *, deep: bool) -> Iterator[str
 
 
 def _counts(name: str, here: str, deep: bool) -> bool:
-    return name != _ENVIRONMENT and (deep or not here or name == "__init__.py")
+    return name != _ENVIRONMENT and (deep or not here or name.startswith("__init__."))
 
 
 def _names(folder: str, suffixes: tuple[str, ...]) -> _Names:

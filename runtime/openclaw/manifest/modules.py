@@ -8,17 +8,19 @@ where code imports what it does not write out, every module in the project count
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from importlib.machinery import all_suffixes
 from typing import Final
 
 from openclaw.manifest.folder import CODE, MOST_CODE, Folder
 
 _MOST: Final = 500  # files that imports are followed in
-_UNWRITTEN: Final = (
-    b"importlib", b"__import__", b"runpy", b"exec(", b"eval(", b"sys.path", b"pkgutil", b"zipimport", b"__path__",
-    b"__builtins__",
-)  # fmt: skip
+_UNWRITTEN: Final = re.compile(
+    rb"importlib|__import__|runpy|pydoc|\b(?:exec|eval)\s*\(|\bsys\s*\.\s*path|\bfrom\s+sys\s+import|addsitedir|"
+    rb"meta_path|path_hooks|pkgutil|zipimport|__path__|__builtins__"
+)
 
 
 def is_module(file: str) -> bool:
@@ -47,9 +49,20 @@ def made_of(folder: Folder, module: str) -> frozenset[str]:
     return frozenset(name for name, content in again.more.items() if content is not None)
 
 
+def asked(folder: Folder, module: str) -> None:
+    """Reads whatever an import of this name, in a package of the project, may find, and now or later prefer."""
+    stem = module.replace(".", "/")
+    for suffix in all_suffixes():
+        folder.read_file(f"{stem}{suffix}")
+        folder.read_file(f"{stem}/__init__{suffix}")
+
+
 def same(before: Folder, now: Folder) -> bool:
     """Whether importing from `now`, of which all modules were noted, finds what it found `before`: the same bytes in
-    the same places, and nothing where nothing was. Of a file that was not read to its end nobody knows."""
+    the same places, and nothing where nothing was. Of a file that was not read to its end nobody knows, and neither of
+    what was not imported from where its name says, or by what is not written out."""
+    if before.odd or _is_any_unwritten(before, list(before.more)):
+        return False
     noted, known = ({name: content for name, content in each.more.items() if is_module(name)} for each in (now, before))
     return (
         before.root == now.root
@@ -79,7 +92,7 @@ def _is_any_unwritten(folder: Folder, names: Iterable[str]) -> bool:
 
 
 def _is_unwritten(content: bytes) -> bool:
-    return any(word in content for word in _UNWRITTEN)
+    return _UNWRITTEN.search(content) is not None
 
 
 def _all(folder: Folder, *, deep: bool) -> list[str]:
