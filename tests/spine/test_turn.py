@@ -86,6 +86,7 @@ def test_a_plain_answer_is_two_entries(tmp_path: Path) -> None:
     stage = Stage(tmp_path, TWICE)
     assert asyncio.run(stage.run(said("hi"))) == "hello there"
     assert stage.kinds() == ["UserEntry", "AssistantEntry"]
+    assert [entry.model for entry in stage.log.transcript.entries if isinstance(entry, AssistantEntry)] == ["demo"]
     assert "".join(event.text for event in stage.events if isinstance(event, TextDelta)) == "hello there"
 
 

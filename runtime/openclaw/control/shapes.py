@@ -217,7 +217,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         description=TEXT,
         prefix=any_(TEXT),
         default=YES,
-        model=TEXT,
+        model={**TEXT, "description": "Its alias in models.yaml; the status tells the id that answers."},
         tools=list_(TEXT),
         policy=TEXT,
     ),

@@ -61,7 +61,7 @@ class Provider:
         for block in content:
             async for event in self._spoken(block):
                 yield event
-        yield Completed(tuple(content), _stop(content, stop), _usage(request, content), "scripted")
+        yield Completed(tuple(content), _stop(content, stop), _usage(request, content), request.model)
 
     async def close(self) -> None:
         pass
