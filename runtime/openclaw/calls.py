@@ -45,6 +45,7 @@ from openclaw.ports import Audit, Begin, Tools, Watcher
 from openclaw.secrecy import NOTE, SECRETS, masked
 from openclaw.tighter import Both, tightest
 from openclaw.transcript import Transcript
+from openclaw.words import cut_to
 
 log = logging.getLogger(__name__)
 
@@ -438,5 +439,4 @@ def line(call: ToolCall) -> str:
     """One line for a person: the tool and the gist of its arguments, at most 200 characters; secrets are struck out."""
     values = list(call.input.values()) if isinstance(call.input, Mapping) else [call.input]
     gist = values[0] if len(values) == 1 and isinstance(values[0], str) else json.dumps(call.input, ensure_ascii=False)
-    text = quote_line(SECRETS.mask(f"{call.name}  {gist}"))
-    return text if len(text) <= 200 else text[:199] + "…"
+    return cut_to(quote_line(SECRETS.mask(f"{call.name}  {gist}")), 200)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from openclaw.clock import Clock
 from openclaw.messages import quote_line
 from openclaw.secrecy import SECRETS
+from openclaw.words import cut_to
 
 LONGEST: Final = 300  # characters
 
@@ -40,7 +41,7 @@ class LastError(logging.Handler):
         except Exception:
             self.handleError(record)
         else:
-            self._last = self._clock.now(), line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+            self._last = self._clock.now(), cut_to(line, LONGEST)
 
     def told(self) -> Mapping[str, Any] | None:
         """As JSON; None where there was none."""

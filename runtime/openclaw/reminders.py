@@ -26,6 +26,7 @@ from openclaw.messages import SILENT, Address, Call, Message, Refused, quote_lin
 from openclaw.ports import Marks
 from openclaw.router import EVER, route
 from openclaw.schedule import Cron, Problem, describe, parse
+from openclaw.words import cut_to
 
 MARK = "reminders"
 PREFIX = "reminder."
@@ -359,8 +360,7 @@ def _text(text: str) -> str:
 
 
 def _what(heartbeat: Heartbeat) -> str:
-    text = " ".join(heartbeat.prompt.split())
-    text = text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    text = cut_to(" ".join(heartbeat.prompt.split()), SHOWN)
     return f"{'tell' if heartbeat.says else 'do'} “{quote_line(text)}”"
 
 

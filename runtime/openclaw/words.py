@@ -54,6 +54,11 @@ def quote_line(text: str) -> str:
     return "".join(c if c.isprintable() else quote(c) if ord(c) < 0x80 else f"\\u{{{ord(c):x}}}" for c in text)
 
 
+def cut_to(text: str, most: int) -> str:
+    """At most so many characters, the last of them `…` where some are missing."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def char_width(char: str) -> int:
     """Columns of a terminal that a character takes; what is not printable is shown as a sign, which takes one."""
     import unicodedata

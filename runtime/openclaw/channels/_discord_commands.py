@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openclaw import commands
+from openclaw.words import cut_to
 
 TERMINAL_ONLY = ("quit",)
 MOST = 100  # commands that the service takes
@@ -52,8 +53,7 @@ def _options(name: str) -> list[dict[str, Any]]:
 
 
 def _short(help: str) -> str:
-    line = " ".join(help.split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    return cut_to(" ".join(help.split()), LONGEST)
 
 
 def digest(application: int, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -35,6 +35,7 @@ from openclaw.messages import (
     quote_line,
 )
 from openclaw.ports import ChannelOptions, Operations, Post
+from openclaw.words import cut_to
 
 _DELIVERY = 5.0  # seconds a finished turn waits for its durable delivery before its reply is printed anyway
 _IN, _OUT, _ERR = 0, 1, 2
@@ -246,8 +247,7 @@ def for_eyes(fd: int, text: str) -> str:
 
 def first_line(text: str) -> str:
     """What a failed call says for itself, in at most 200 harmless characters."""
-    line = quote_line(text.strip().partition("\n")[0])
-    return line if len(line) <= 200 else line[:199] + "…"
+    return cut_to(quote_line(text.strip().partition("\n")[0]), 200)
 
 
 class _Lines:

@@ -23,6 +23,7 @@ from openclaw.manifest.folder import Folder
 from openclaw.pending import MOST, Pending
 from openclaw.secrecy import SECRETS, ambient
 from openclaw.stores.files import Store
+from openclaw.words import cut_to
 
 Json = dict[str, Any]
 
@@ -151,5 +152,4 @@ def _time(found: Json) -> str:
 
 
 def _gist(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else line[:59] + "…"
+    return cut_to(" ".join(text.split()), 60)

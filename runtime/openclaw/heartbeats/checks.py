@@ -19,6 +19,7 @@ from openclaw.manifest.snapshot import Check, Heartbeat
 from openclaw.messages import ToolResult, quote_line
 from openclaw.output import NOTHING
 from openclaw.ports import Marks
+from openclaw.words import cut_to
 
 LONGEST = 20_000  # characters of what the model is shown
 LINE = 200  # of what the history keeps
@@ -129,7 +130,7 @@ def _line(check: Check, said: str, *, failed: bool) -> str:
     text = f"{check.tool} {'failed' if failed else 'is well' if check.wake == 'failure' else 'said'}"
     text += f": {first}" if first and (failed or check.wake != "failure") else ""
     text = f"{check.tool} said nothing" if not said and not failed and check.wake != "failure" else text
-    return text if len(text) <= LINE else f"{text[: LINE - 1]}…"
+    return cut_to(text, LINE)
 
 
 def _found(line: str, said: str) -> str:

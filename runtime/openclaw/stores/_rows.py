@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from openclaw.errors import QueueFull
 from openclaw.messages import Address, Message
 from openclaw.ports import Outgoing, Queued
 from openclaw.stores import _codec as codec
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 def too_many(waiting: int) -> QueueFull:
