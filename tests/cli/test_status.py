@@ -189,6 +189,12 @@ def test_lines_fit_the_terminal_with_letters_of_every_width_and_nothing_is_obeye
     assert room(first.partition("claude")[0]) == room(second.partition("a%1B")[0])
 
 
+def test_an_agent_that_asked_nothing_yet_is_told_beside_one_that_cost_something() -> None:
+    today = {"cost_usd": 0.5, "cost_complete": True, "limit_usd": None}
+    agents = told(models={"main": "m", "idle": "other"}, spent_today={"main": today})["agents"]
+    assert [*status._shown([agents], 80, False)] == ["agents  main  m      $0.5000 today", "        idle  other"]
+
+
 def test_color_is_for_terminals_and_marks_whole_lines() -> None:
     shown = "\n".join(status._shown(list(told(differs="reload 2 refused").values()), 80, True))
     assert "\x1b[31mreload 2 refused\x1b[0m" in shown and "\x1b[1medits\x1b[0m" in shown

@@ -189,7 +189,9 @@ def _shown(told: Sequence[Part], columns: int, color: bool) -> Iterator[str]:
         label = f"\x1b[1m{part.label}\x1b[0m" if color else part.label
         margin = label + " " * (left - len(part.label))
         width = max(columns - left, _LEAST)
-        rows = iter(_columns.laid_apart([line.cells for line in part.lines if len(line.cells) > 1], width))
+        table = [line.cells for line in part.lines if len(line.cells) > 1]
+        most = max(map(len, table), default=0)
+        rows = iter(_columns.laid_apart([(*cells, *[""] * (most - len(cells))) for cells in table], width))
         for line in part.lines:
             for text in next(rows) if len(line.cells) > 1 else _columns.wrapped(line.cells[0], width, whole=True):
                 code = _COLORS.get(line.mood) if color else None
