@@ -43,8 +43,6 @@ from openclaw.runners import Runners
 
 log = logging.getLogger(__name__)
 
-LISTENING = ("http",)  # channel kinds that can be opened beside the one they replace
-KEEPING = ("telegram", "discord")  # channel kinds whose services keep a message until it is acknowledged
 FULL = 1.0  # seconds between two tries to take in what does not fit on the disk
 LOOK = 5.0  # seconds between looks at who has fallen silent
 AGAIN = (5.0, 15.0, 60.0, 300.0)  # seconds after a channel broke for the first, second, ... time
@@ -272,9 +270,7 @@ class Intake:
             self.roll.states[key] = state
 
     def _post_of(self, key: str, channel: Channel) -> Post:
-        described = self._snapshot().channels.get(key)
-        kept = self._given is None and described is not None and described.options.kind in KEEPING
-        post = self._patient if kept else self._wiring.post
+        post = self._patient if getattr(channel, "keeps", False) else self._wiring.post
 
         async def by_bot(message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
             return await post(replace(message, bot=bot), watch)

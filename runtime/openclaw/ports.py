@@ -381,7 +381,8 @@ class Gate(Protocol):
 
 
 class Channel(Protocol):
-    """Constructed as `Channel(options: ChannelOptions, clock)`."""
+    """Constructed as `Channel(options: ChannelOptions, clock)`. The class says with `keeps` whether its service keeps a
+    message until it is acknowledged: then one that the disk has no room for waits there."""
 
     async def open(self) -> None: ...
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from openclaw.clock import Clock
 from openclaw.errors import OpenClawError
-from openclaw.intake import LISTENING, Change, Intake
+from openclaw.intake import Change, Intake
 from openclaw.manifest import snapshot as manifest
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.ports import Channel, Probing, Renewable
@@ -42,17 +42,19 @@ class Succession:
         wanted = [
             (one, one.described) for one in self._changes if one.described and not self._intake.why_off(one.described)
         ]
+        listening = []
         for change, described in wanted:
-            if described.options.kind not in LISTENING:
-                change.made = self._intake.make(described)
-                change.beside = _is_another_bot(self._intake.running(change.key), change.made)
+            made = self._intake.make(described)
+            if isinstance(made, Renewable):  # the one that listens there may do
+                listening.append((change, described))
+            else:
+                change.made, change.beside = made, _is_another_bot(self._intake.running(change.key), made)
         until = self._clock.monotonic() + PROBE
         for change in self._changes:
             if isinstance(change.made, Probing):
                 await self._probe(change, change.made, max(until - self._clock.monotonic(), 0.0))
-        for change, described in wanted:  # last: from here on programs are let in that nobody serves before the swap
-            if described.options.kind in LISTENING:
-                await self._listen(change, described)
+        for change, described in listening:  # last: from here on programs are let in that nobody serves before the swap
+            await self._listen(change, described)
 
     # ── what listens ─────────────────────────────────────────────────────────────────────────────
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from contract.faces import FACES, Face, Person, unasked
+from openclaw.adapters import kind, kinds
 from openclaw.errors import DeliveryError
 from openclaw.messages import Accepted, Answered, Message, Refused
 from openclaw.ports import Receiving, Watcher
@@ -31,6 +32,11 @@ def play(request: Any, tmp_path: Path, capfd: Any) -> Callable[[Scene], None]:
             asyncio.run(whole())
 
     return run
+
+
+def test_every_kind_says_whether_its_service_keeps_what_was_not_acknowledged() -> None:
+    found = {name: kind("channels", name).keeps for name in kinds("channels")}
+    assert found == {"discord": True, "http": False, "repl": False, "telegram": True}
 
 
 async def soon(found: Callable[[], Awaitable[T]]) -> T:

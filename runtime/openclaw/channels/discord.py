@@ -52,6 +52,8 @@ CURE = "switch on Message Content Intent in the developer portal (Bot), or remov
 
 
 class Channel:
+    keeps = True
+
     def __init__(self, options: ChannelOptions, clock: Clock) -> None:
         settings = options.options
         self._key, self._clock = options.key, clock

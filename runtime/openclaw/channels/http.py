@@ -49,6 +49,8 @@ class _Edit:
 
 
 class Channel:
+    keeps = False
+
     def __init__(self, options: ChannelOptions, clock: Clock) -> None:
         self._key = options.key
         self._described = options

@@ -27,6 +27,8 @@ class _Front(Protocol):
 class Channel:
     """`run` returns when the person leaves: /quit, Ctrl-D, Ctrl-C twice, or the end of the piped input."""
 
+    keeps = False
+
     def __init__(self, options: ChannelOptions, clock: Clock) -> None:
         self._options = options
         self._clock = clock

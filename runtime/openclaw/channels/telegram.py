@@ -51,6 +51,8 @@ _MOST_COMMANDS, _LONGEST_HELP = 100, 256
 
 
 class Channel:
+    keeps = True
+
     def __init__(self, options: ChannelOptions, clock: Clock) -> None:
         self._key = options.key
         self.account = str(options.options["token"]).partition(":")[0]
