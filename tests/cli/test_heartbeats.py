@@ -163,7 +163,7 @@ def test_pausing_is_kept_in_the_state_folder_and_reading_makes_none(at: Path) ->
     assert listed(at)["night"]["paused"] is None
     assert openclaw(at, "history").stdout == "Nothing has run yet.\n"
     assert not (at / "state").exists()
-    assert openclaw(at, "pause", "night").returncode == 0
+    assert json.loads(openclaw(at, "pause", "night", "--json").stdout) == {"name": "night", "paused": True}
     night = listed(at)["night"]
     assert night["paused"]["by"] == "repl:local" and night["next"] is None
     assert "paused" in openclaw(at, "list").stdout.splitlines()[1]

@@ -66,7 +66,7 @@ def test_a_deny_rule_that_is_removed_ends_with_six(project: Path) -> None:
 def test_it_speaks_json_and_markdown(project: Path) -> None:
     base = write(project.parent / "base")
     edit(project, TOOLS, "[ls, cat]", "[ls, cat, wc]")
-    spoken = plan(project, "--from", str(base), "--format", "json")
+    spoken = plan(project, "--from", str(base), "--json")
     found = json.loads(spoken.stdout)
     assert (spoken.returncode, found["widens"], found["against"]) == (6, True, str(base))
     comment = plan(project, "--from", str(base), "--format", "markdown")

@@ -78,7 +78,8 @@ def test_approvals_are_listed_answered_and_revoked(live: Served, tmp_path: Path)
     [pending] = listed["pending"]
     assert pending["lines"] == ["rm -rf x"] and [one["id"] for one in listed["remembered"]] == ["r1"]
     assert openclaw(tmp_path, "approvals", "answer", pending["id"], "maybe").returncode == 2
-    assert openclaw(tmp_path, "approvals", "answer", pending["id"], "allow-once").returncode == 0
+    answered = found(openclaw(tmp_path, "approvals", "answer", pending["id"], "allow-once", "--json"))
+    assert answered == {"id": pending["id"], "decision": "allow-once"}
     late = openclaw(tmp_path, "approvals", "answer", pending["id"], "deny")
     assert (late.returncode, late.stderr) == (2, f"openclaw: approval {pending['id']} was answered before\n")
     unknown = openclaw(tmp_path, "approvals", "answer", "a0", "deny")
@@ -186,7 +187,7 @@ def test_memories_are_listed_searched_shown_and_deleted(tmp_path: Path) -> None:
     assert [one["key"] for one in found(openclaw(tmp_path, "memory", "search", "zorblax", "--json"))] == ["cat"]
     assert found(openclaw(tmp_path, "memory", "search", "cat tea", "--limit", "1", "--json")) != []
     assert openclaw(tmp_path, "memory", "show", "people/ana/tea").stdout == "Ana likes green tea.\n"
-    assert openclaw(tmp_path, "memory", "delete", "cat").stdout == "deleted cat\n"
+    assert found(openclaw(tmp_path, "memory", "delete", "cat", "--json")) == {"key": "cat", "deleted": True}
     assert not (folder / "cat.md").exists()
     assert openclaw(tmp_path, "memory", "search", "x", "--limit", "0").returncode == 2
 
@@ -250,5 +251,6 @@ def test_strangers_are_listed_and_let_in_without_a_runtime(tmp_path: Path) -> No
     assert "telegram:7 (Ben)" in openclaw(tmp_path, "pairing", "approve", code.lower()).stdout
     assert "telegram:7" in openclaw(tmp_path, "pairing", "list").stdout
     assert openclaw(tmp_path, "pairing", "revoke", "nobody").returncode == 2
-    assert openclaw(tmp_path, "pairing", "revoke", "telegram:7").returncode == 0
+    revoked = found(openclaw(tmp_path, "pairing", "revoke", "telegram:7", "--json"))
+    assert revoked == {"sender": "telegram:7", "admitted": False}
     assert openclaw(tmp_path, "pairing", "list").stdout == "Nobody waits and nobody was let in by a code.\n"

@@ -58,7 +58,7 @@ def test_mistakes_go_to_stdout_and_the_exit_code_is_one(project: Path) -> None:
 
 def test_json_goes_to_stdout_alone(project: Path) -> None:
     (project / "agents/main.yaml").write_text(AGENT.replace("careful", "carefull"))
-    done = openclaw("validate", "--format", "json", cwd=project)
+    done = openclaw("validate", "--json", cwd=project)
     (said,) = json.loads(done.stdout)
     assert (said["file"], said["line"], said["column"], said["end_column"]) == ("agents/main.yaml", 4, 9, 17)
     assert done.returncode == 1
@@ -224,7 +224,7 @@ def test_a_socket_that_nobody_listens_on_is_no_runtime(project: Path) -> None:
 def test_other_formats_and_exit_codes_are_as_without_a_runtime(project: Path) -> None:
     (project / "agents/main.yaml").write_text(AGENT.replace("careful", "carefull"))
     with listening(project / "state", said(project=str(project), differs=REFUSED)) as asked:
-        done = openclaw("validate", "--format", "json", cwd=project)
+        done = openclaw("validate", "--json", cwd=project)
         assert (done.returncode, asked, len(json.loads(done.stdout))) == (1, [], 1)
         told = openclaw("validate", cwd=project)
     assert told.returncode == 1 and told.stderr.endswith(f"\nopenclaw: running: {REFUSED}\n")

@@ -30,6 +30,14 @@ def as_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def done(told: dict[str, Any], words: str, *, json: bool) -> None:
+    """What was done: in words, or as the runtime answers it over HTTP."""
+    if json:
+        as_json(told)
+    else:
+        print(words)
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Columns as wide as their widest cell, the last one free; control characters shown, not obeyed."""
     cells = [list(heads), *([quote_line(str(cell)) for cell in row] for row in rows)]

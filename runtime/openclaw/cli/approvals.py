@@ -21,12 +21,13 @@ _DECISIONS = ("allow-once", "allow-always", "deny")
 def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listed = actions.add_parser("list", help="pending and remembered approvals")
-    listed.add_argument("--json", action="store_true", help="as JSON")
     answer = actions.add_parser("answer", help="answer a pending one")
     answer.add_argument("id", metavar="ID")
     answer.add_argument("decision", choices=_DECISIONS)
     revoke = actions.add_parser("revoke", help="forget a remembered one: it is asked about again")
     revoke.add_argument("id", metavar="ID")
+    for one in (listed, answer, revoke):
+        one.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,8 +37,11 @@ def run(args: argparse.Namespace) -> int:
                 _print(runtime.get("approvals") if runtime else _offline(args.state), args.json)
             case "answer":
                 _answer(args.id, args.decision, runtime)
+                told = {"id": args.id, "decision": args.decision}
+                _listing.done(told, f"{args.id}: {args.decision}", json=args.json)
             case "revoke":
                 _revoke(args.id, args.state, runtime)
+                _listing.done({"id": args.id, "revoked": True}, f"{args.id} is revoked", json=args.json)
     return 0
 
 
@@ -45,7 +49,6 @@ def _answer(id: str, decision: str, runtime: Runtime | None) -> None:
     if runtime is None:
         raise UsageError("nothing is pending: no runtime is running here")
     runtime.post("approvals", id, body={"decision": decision})
-    print(f"{id}: {decision}")
 
 
 def _revoke(id: str, state: Path, runtime: Runtime | None) -> None:
@@ -53,7 +56,6 @@ def _revoke(id: str, state: Path, runtime: Runtime | None) -> None:
         runtime.delete("approvals", id)
     elif not _revoked(id, state):
         raise UsageError(f"no remembered approval {id}")
-    print(f"{id} is revoked")
 
 
 # What asks the state folder needs the approvals' own reading of it, which knows profiles and programs: 50 ms.

@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     history.add_argument("--limit", type=_limit, default=20, metavar="N", help="how many at most (default: 20)")
     ran.add_argument("--demo", action="store_true", help="where no runtime is: answer with the built-in demo model")
     _times.arguments(coming, "show the times in this zone (default: the heartbeat's own, whose clock it follows)")
-    for one in (listed, history):
+    for one in (listed, history, pause, resume, delete):
         one.add_argument("--json", action="store_true", help="as JSON")
 
 
@@ -191,15 +191,16 @@ def _change(beats: Beats, args: argparse.Namespace) -> None:
     match args.action:
         case "pause":
             beats.pause(args.name)
+            done = {"paused": True}
             said = f"{args.name} is paused; `openclaw heartbeats resume {args.name}` sets it going"
         case "resume":
             beats.resume(args.name)
             row = named(args.name, beats.rows())
-            said = f"{args.name} goes on; next: {_state(row)}"
+            done, said = {"paused": False}, f"{args.name} goes on; next: {_state(row)}"
         case _:
             beats.delete(args.name)
-            said = f"{args.name} is deleted"
-    print(_listing.quote_line(said))
+            done, said = {"deleted": True}, f"{args.name} is deleted"
+    _listing.done({"name": args.name, **done}, _listing.quote_line(said), json=args.json)
 
 
 # ── running ──────────────────────────────────────────────────────────────────────────────────────

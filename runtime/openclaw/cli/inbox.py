@@ -57,10 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tell(args: argparse.Namespace, done: str, words: str) -> None:
-    if args.json:
-        _listing.as_json({"id": args.id, done: True})
-    else:
-        print(words)
+    _listing.done({"id": args.id, done: True}, words, json=args.json)
 
 
 def _conceal(project: Path) -> None:

@@ -51,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--limit", type=_count, metavar="N", help="at most N of them")
     for one in (shown, deleted):
         one.add_argument("key", type=spoken, metavar="KEY")
-    for one in (listed, search, shown):
+    for one in (listed, search, shown, deleted):
         one.add_argument("--json", action="store_true", help="as JSON")
 
 
@@ -83,7 +83,8 @@ def _run(args: argparse.Namespace, memory: Memory) -> int:
             _print_one(_found(memory.find(None, args.key), args.key), args.json)
         case "delete":
             deleted = _found(memory.delete(None, args.key), args.key)
-            print(f"deleted {_listing.quote_line(deleted.key)}")
+            told = {"key": deleted.key, "deleted": True}
+            _listing.done(told, f"deleted {_listing.quote_line(deleted.key)}", json=args.json)
         case "add":
             text = sys.stdin.read() if args.text == "-" else args.text
             saved, _ = memory.save(args.scope or "", text, name=args.name)

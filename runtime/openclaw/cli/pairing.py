@@ -24,11 +24,12 @@ from openclaw.stores.files import Store
 def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listed = actions.add_parser("list", help="who waits, and who was let in")
-    listed.add_argument("--json", action="store_true", help="as JSON")
     approve = actions.add_parser("approve", help="let in the holder of a code")
     approve.add_argument("code", metavar="CODE")
     revoke = actions.add_parser("revoke", help="shut out again somebody who was let in")
     revoke.add_argument("address", metavar="ADDRESS", help="for example telegram:12345")
+    for one in (listed, approve, revoke):
+        one.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,10 +39,13 @@ def run(args: argparse.Namespace) -> int:
                 _print(runtime.get("pairings") if runtime else _offline(args.state), args.json)
             case "approve":
                 admitted = runtime.post("pairings", args.code) if runtime else _approved(args.code, args.state)
-                print(f"{admitted['sender']} ({_listing.quote_line(admitted['name'])}) may write from now on")
+                name = _listing.quote_line(admitted["name"])
+                words = f"{admitted['sender']} ({name}) may write from now on"
+                _listing.done(admitted, words, json=args.json)
             case "revoke":
                 _revoke(args.address, args.state, runtime)
-                print(f"{_listing.quote_line(args.address)} may not write any more")
+                told = {"sender": args.address, "admitted": False}
+                _listing.done(told, f"{_listing.quote_line(args.address)} may not write any more", json=args.json)
     return 0
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", nargs="?", metavar="DIR", help="the project folder (default: that of -C)")
     parser.add_argument("--format", choices=formats(), default="text", help="how mistakes are told (default: text)")
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     parser.add_argument("--strict", action="store_true", help="warnings count as problems too")
     parser.add_argument(
         "--no-env",
