@@ -20,6 +20,7 @@ Outcome = Literal["applied", "unchanged", "refused", "failed", "needs_restart"]
 """`refused`: the manifests have errors. `failed`: they are valid, and something could not be done. `needs_restart`: all
 is in force that can be, and something of it only after the next start."""
 
+ASKED: Final = "request"  # the trigger that a person gives who knows of what is held; SIGHUP comes of itself, too
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 AS_ON_DISK: Final = frozenset[Outcome]({"applied", "unchanged"})  # what is on disk is what runs
 NAMED = 10  # changes that one sentence names

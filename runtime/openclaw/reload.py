@@ -11,39 +11,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from openclaw import logbook, shrinking
-from openclaw.attempts import Attempt, Counts, Outcome, concealed, errors_of, hidden
+from openclaw import shrinking
+from openclaw.attempts import ASKED, Attempt, Counts, Outcome, concealed, hidden
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, OpenClawError, StorageFailed
 from openclaw.lastgood import keep
 from openclaw.manifest.diagnostic import Diagnostic, arrange
 from openclaw.manifest.folder import Folder
-from openclaw.manifest.reports import brief
 from openclaw.manifest.snapshot import Snapshot
 from openclaw.parts import Reader
 from openclaw.plan.lost import Judged, judged, lost
-from openclaw.plan.names import named
-from openclaw.reading import Loaded, Reading, Watched, below, contents_of, leading, look, read, stirred, watched
+from openclaw.plan.names import lines
+from openclaw.reading import Apart, Loaded, Reading, Watched, below, contents_of, leading, look, read, stirred, watched
 from openclaw.secrecy import SECRETS, ambient
+from openclaw.telling import fault, tell
 
 log = logging.getLogger(__name__)
 
 KEPT = 50  # attempts that are remembered
-TOLD = 5  # errors of one attempt that the log shows
 AGAIN = (5.0, 15.0, 60.0)  # seconds until a failed attempt is made again; the last of them again and again
-ASKED = "request"  # the trigger that a person gives who knows of what is held; SIGHUP comes of itself, too
-PEOPLES = (ASKED, "SIGHUP")  # triggers after which somebody looks for a line in the log
 JUDGING = 5.0  # seconds that what an edit means for permissions may take to be found out
 LONG = 5.0  # seconds after which it is told that an attempt goes on
 
@@ -219,18 +213,18 @@ class Reload:
             means = await self._judge(tried)
             self._since = None
             attempt = Attempt(
-                self._number,
-                trigger,
-                at,
-                seconds,
-                tried.outcome,
-                concealed(tried.changes),
-                await asyncio.to_thread(hidden, tried.diagnostics),
-                concealed([tried.error or kept])[0],
-                concealed(tried.lost + means.widened),
-                concealed(means.tightened),
-                tried.restart,
-                tried.in_force,
+                number=self._number,
+                trigger=trigger,
+                at=at,
+                seconds=seconds,
+                outcome=tried.outcome,
+                changes=concealed(tried.changes),
+                diagnostics=await asyncio.to_thread(hidden, tried.diagnostics),
+                error=concealed([tried.error or kept])[0],
+                widened=concealed(tried.lost + means.widened),
+                tightened=concealed(means.tightened),
+                restart=tried.restart,
+                in_force=tried.in_force,
             )
             self._conclude(attempt, tried)
             return attempt
@@ -240,7 +234,7 @@ class Reload:
             home = Path(folder.root) if folder else self._home()
             running = Loaded(self._in_force, self._current())
             reads = partial(self._read, home, self._clock.now(), folder=folder, loaded=running)
-            reading = await asyncio.get_running_loop().run_in_executor(_Apart(), reads)
+            reading = await asyncio.get_running_loop().run_in_executor(Apart(), reads)
         except Exception:
             _, self._seen = await asyncio.to_thread(self._looked)  # the same once more would come to the same
             raise
@@ -285,7 +279,7 @@ class Reload:
             return _Tried("failed", error=str(error), cause=str(error), final=final)
         cause = repr(error)
         if cause != self._cause:
-            self._faulty = _fault(error, "a reload failed")
+            self._faulty = fault(error, "a reload failed")
         return _Tried("failed", error=self._faulty, cause=cause)
 
     def _half(self, error: Exception, done: _Tried) -> _Tried:
@@ -305,7 +299,7 @@ class Reload:
         except OpenClawError as error:
             return str(error)
         except Exception as error:
-            return _fault(error, "what was applied could not be kept")
+            return fault(error, "what was applied could not be kept")
         return ""
 
     async def _judge(self, tried: _Tried) -> Judged:
@@ -319,7 +313,7 @@ class Reload:
         except TimeoutError:
             return Judged((f"perhaps: to judge all calls takes more than {JUDGING:g} s; rules alone were compared",))
         except Exception as error:
-            return Judged((f"perhaps: {_fault(error, 'a reload could not be judged')}",))
+            return Judged((f"perhaps: {fault(error, 'a reload could not be judged')}",))
         finally:
             over.set()
 
@@ -335,7 +329,7 @@ class Reload:
         self._retried = self._retried if attempt.trigger == "retry" else 0
         failing = attempt.outcome == "failed" and not attempt.in_force and not tried.final
         (self._failing.set if failing else self._failing.clear)()
-        for hearer in [partial(_log, again=again, mended=mended), *(() if again else self._hearers)]:
+        for hearer in [partial(tell, again=again, mended=mended), *(() if again else self._hearers)]:
             try:
                 hearer(attempt)
             except Exception:
@@ -355,61 +349,9 @@ class Reload:
                 await self.attempt("retry")
 
 
-class _Apart(Executor):
-    """A thread for each call, which keeps no process from ending: the code of tools runs there."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()  # or else whoever cancels the waiting would take its result away
-
-        def run() -> None:
-            try:
-                found = work(*args, **more)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(found)
-
-        threading.Thread(target=run, daemon=True, name="openclaw-reading").start()
-        return future
-
-
-def differences(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozenset()) -> tuple[str, ...]:
-    """What is different, a line each: `agent main changed`, `tool word_count added`. `stirred`: Python tools whose
-    code changed; their functions may have been loaded anew and cannot be compared."""
-    return tuple(f"{each.kind} {each.name} {each.what}" for each in named(old, new, stirred))
-
-
 def _compared(
     folder: Folder, old: Snapshot, new: Snapshot, changed: Collection[str]
 ) -> tuple[frozenset[str], tuple[str, ...], tuple[str, ...]]:
     """The Python tools whose code is another, all that is different, and the rules that are lost."""
     tools = stirred(folder, new, changed)
-    return tools, differences(old, new, tools), lost(old, new)
-
-
-def _fault(error: Exception, words: str) -> str:
-    reference = secrets.token_hex(4)
-    log.error("%s (reference %s)", words, reference, exc_info=error)
-    return f"this is a fault of the runtime, {type(error).__name__} (reference {reference}); its log tells more"
-
-
-def _log(attempt: Attempt, again: bool, mended: bool) -> None:
-    """`again`: it says what the one before it said; `mended`: disk and running differed before it. `told`: a terminal
-    that shows the attempt itself need not show these lines, too."""
-    facts = logbook.event(f"reload {attempt.outcome.replace('_', ' ')}", number=attempt.number, trigger=attempt.trigger)
-    told = {"told": "reload", **facts}
-    match attempt.outcome:
-        case "unchanged":
-            asked = attempt.trigger in PEOPLES or mended
-            log.log(logging.WARNING if asked else logging.INFO, "%s", attempt.words, extra=told)
-        case "refused":
-            errors = errors_of(attempt.diagnostics)
-            more = f"\nand {len(errors) - TOLD} more" if len(errors) > TOLD else ""
-            log.error("%s, nothing changed:\n%s%s", attempt.head, brief(errors[:TOLD]), more, extra=told)
-        case "failed":
-            log.log(logging.INFO if again else logging.ERROR, "%s", attempt.words, extra=told)
-        case "applied" | "needs_restart":
-            log.warning("%s", attempt.words, extra=told)
-    for words in attempt.widened:
-        log.warning("reload %d WIDENS: %s", attempt.number, words, extra=told)
+    return tools, lines(old, new, tools), lost(old, new)

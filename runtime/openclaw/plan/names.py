@@ -35,6 +35,11 @@ def named(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozenset()) -
         yield from (Change(kind, name, "changed") for name in both if after[name] != before[name] or name in touched)
 
 
+def lines(old: Snapshot, new: Snapshot, stirred: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """The same, a line each: `agent main changed`, `tool word_count added`."""
+    return tuple(f"{each.kind} {each.name} {each.what}" for each in named(old, new, stirred))
+
+
 def _described(spec: ToolSpec) -> ToolSpec:
     """The functions of Python tools may have been loaded anew and cannot be compared."""
     return replace(spec, options={key: value for key, value in spec.options.items() if key != "function"})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from openclaw.attempts import Attempt
+from openclaw.attempts import ASKED, Attempt
 from openclaw.errors import ApprovalError
 from openclaw.manifest.diagnostic import Span
 from openclaw.manifest.people import sender
@@ -22,7 +22,6 @@ from openclaw.messages import Address, Answered, Approval, Finished, Message, Pr
 from openclaw.moments import duration
 from openclaw.providers.steps import Answer, Steps
 from openclaw.reading import Reading
-from openclaw.reload import ASKED
 from openclaw.scenarios import lives
 from openclaw.scenarios.document import Conversation, Correction, Failure, Outcome, Place, Step, Used
 from openclaw.scenarios.expectations import held
