@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
+from math import isfinite
 
 from openclaw.clock import Clock
 from openclaw.errors import OverBudget
@@ -53,6 +54,7 @@ class Tally:
         oldest = self.clock.now() - timedelta(days=KEPT_USAGE)
         if entry.at < max(oldest, self._begun or oldest):
             return
+        cost = cost if cost is not None and isfinite(cost) else None  # a sum with it in could not be stored
         day = day_of(entry.at, self.zone())
         spent = Spent(day, agent, model, calls=1, usage=usage, cost=cost or 0.0, unpriced=int(cost is None))
         self._count(session, spent, entry.id)

@@ -122,3 +122,17 @@ def test_a_tally_counts_on_the_day_of_the_answer_and_knows_what_was_spent_before
         assert again.bill(KEY) is None  # so old that nobody keeps it
 
     play(steps)
+
+
+def test_a_cost_beyond_all_numbers_is_one_that_is_not_known(play: Callable[[Steps], None]) -> None:
+    async def steps(store: ports.Store, clock: ManualClock) -> None:
+        tally = Tally(clock, store.spending, lambda: UTC)
+        for at, cost in enumerate((float("inf"), float("nan"), 0.5)):
+            tally.call(KEY, "main", answer(f"e{at}", NOON), "m", Usage(10), cost)
+        bill = tally.bill(KEY)
+        assert bill is not None
+        await store.spending.add(bill)
+        [row] = await store.spending.rows("2026-11-01", "2026-11-30")
+        assert (row.calls, row.unpriced, row.cost) == (3, 2, 0.5)
+
+    play(steps)
