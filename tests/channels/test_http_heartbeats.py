@@ -57,7 +57,7 @@ def test_history_is_of_one_or_of_all_since_a_time_and_bounded() -> None:
         sent = [{"to": "telegram:1", "state": "sent", "tries": 1, "ended": "2026-11-28T03:00:02+00:00"}]
         desk.runs = [
             ran("night", "2026-11-28T03:00:00+00:00", reply="Well.", usage=usage, deliveries=sent, cost_usd=0.01),
-            ran("day", "2026-11-27T12:00:00+00:00", "missed", why="nothing ran then", number=3),
+            ran("day", "2026-11-27T12:00:00+00:00", "missed", why="nothing ran then", count=3),
             ran("night", "2026-11-27T03:00:00+00:00", "quiet", check="nothing new"),
         ]
 

@@ -37,7 +37,7 @@ def furnished() -> Desk:
         answered,
         *(ran("probe", at(hours=-hour), "quiet", check="exit 0") for hour in range(6, 11)),
         ran("morning", at(days=-1), "failed", why="the model did not answer"),
-        ran("morning", at(days=-2), "missed", why="nothing ran then", number=3),
+        ran("morning", at(days=-2), "missed", why="nothing ran then", count=3),
         ran("watch", at(days=-2), "skipped", why="the run before it had not ended"),
         ran("morning", at(days=-3), "silent"),
         ran("morning", at(days=-9), "parked", why="it ended the runtime three times"),
