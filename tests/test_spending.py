@@ -188,6 +188,22 @@ def test_what_is_known_in_part_is_said_to_be_the_least(tmp_path: Path, model: Me
     assert [row["model"] for row in of_models["usage"]] == ["claude-nobody-knows", "claude-sonnet-5-5"]
 
 
+def test_an_answer_without_figures_counts_at_a_price_that_nobody_knows(tmp_path: Path, model: MessagesServer) -> None:
+    free = PRICED.replace("capabilities: []", "capabilities: [], price: {{input: 0, output: 0}}").format(url=model.url)
+    root = place(tmp_path / "project", model, **{"heartbeats.yaml": noon(), "models.yaml": free})
+    model.say(*[Reply({"type": "text", "text": "Well."}, usage={}) for _ in range(2)])
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state") as (_, operator):
+            for agent in ("main", "plain"):
+                assert (await operator.say("hello", agent=agent)).status_code == 200
+            rows = {row["agent"]: row for row in (await used(operator, by="agent"))["usage"]}
+            assert (rows["main"]["calls"], rows["main"]["calls_unpriced"], rows["main"]["cost_usd"]) == (1, 1, None)
+            assert (rows["plain"]["calls"], rows["plain"]["calls_unpriced"], rows["plain"]["cost_usd"]) == (1, 0, 0.0)
+
+    asyncio.run(scene())
+
+
 def test_nothing_is_said_in_words_and_a_wrong_day_is_wrong_usage(tmp_path: Path, model: MessagesServer) -> None:
     root = place(tmp_path / "project", model)
     shown = command(
@@ -215,7 +231,7 @@ def test_one_question_beyond_the_budget_ends_with_five(tmp_path: Path, model: Me
             beside = await asyncio.to_thread(command, *asked)
             assert (beside.returncode, beside.stdout) == (5, "") and "usd_per_day" in beside.stderr
             status = await asyncio.to_thread(command, "-C", root, "--state", state, "status")
-            assert "main $0.1000 of $0.1" in status.stdout
+            assert "  $0.1000 of $0.1 today" in status.stdout
 
     asyncio.run(scene())
 

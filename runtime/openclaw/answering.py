@@ -200,7 +200,7 @@ class Answering:
         for entry in transcript.entries[counted:]:
             for model, usage, price in billing.asked((entry,), job.models):
                 price = price or next((one.costs for one in models.values() if one.id == model), None)
-                cost = None if price is None else price.of(usage)
+                cost = billing.cost_of(usage, price)
                 self.tally.call(job.log.session, job.agent.id, entry, model, usage, cost)
 
     def _mind_the_budget(self, job: Job) -> None:

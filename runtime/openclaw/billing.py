@@ -1,7 +1,7 @@
 """What the entries of a turn took of which model, and what that cost. Pure.
 
-Law: every call of a model counts, what was thrown away too, and each at its own model's price. Knows no limit and keeps
-no account.
+Law: every call of a model counts, what was thrown away too, and each at its own model's price. What an answer without
+figures took is not known, and so is its cost, unless the model is free. Knows no limit and keeps no account.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from openclaw.fallback import Models
 from openclaw.manifest.snapshot import Model, Price
 from openclaw.messages import AssistantEntry, Compaction, Draft, Entry, Usage
 
+_FREE = Price(0.0, 0.0, 0.0, 0.0)
+
 
 def asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage, Price | None]]:
     """Of each call of a model its id, what it took and its price, where that is known: an answer's model is known by
@@ -19,20 +21,27 @@ def asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage, Pr
     found: list[tuple[str, Usage, Price | None]] = []
     for entry in entries:
         match entry:
-            case AssistantEntry(model=model, setup=setup, usage=usage) if usage != Usage():
+            case AssistantEntry(model=model, setup=setup, usage=usage):
                 voice = models.voice(setup)
                 found.append((voice.model, usage, voice.price) if voice else (model, usage, None))
-            case Draft(setup=setup, usage=usage) if usage != Usage():
+            case Draft(setup=setup, usage=usage):
                 voice = models.voice(setup) or models.own
                 found.append((voice.model, usage, voice.price))
-            case Compaction(usage=usage) if usage != Usage():
+            case Compaction(usage=usage) if usage != Usage():  # one may be made without a call, of drafts or of none
                 found.append((models.own.model, usage, models.own.price))
     return found
+
+
+def cost_of(usage: Usage, price: Price | None) -> float | None:
+    """US dollars of one call; None where that is not known."""
+    if price is None or (usage == Usage() and price != _FREE):
+        return None
+    return price.of(usage)
 
 
 def cost(asked: Sequence[tuple[str, Usage, Price | None]], own: Model, models: Iterable[Model]) -> float | None:
     """US dollars; each answer at the price of the model that gave it, or else of the one that was to give it."""
     prices = {model.id: model.costs for model in (*models, own) if model.costs is not None}
-    known = [(price or prices.get(model, own.costs), usage) for model, usage, price in asked]
-    costs = [price.of(usage) for price, usage in known if price is not None]
-    return sum(costs, 0.0) if len(costs) == len(asked) else None
+    found = [cost_of(usage, price or prices.get(model, own.costs)) for model, usage, price in asked]
+    known = [each for each in found if each is not None]
+    return sum(known, 0.0) if len(known) == len(found) else None

@@ -195,6 +195,11 @@ def test_an_agent_that_asked_nothing_yet_is_told_beside_one_that_cost_something(
     assert [*status._shown([agents], 80, False)] == ["agents  main  m      $0.5000 today", "        idle  other"]
 
 
+def test_a_budget_that_cannot_be_kept_for_want_of_figures_wants_a_look() -> None:
+    today = {"cost_usd": None, "cost_complete": False, "limit_usd": 5.0}
+    assert lines(told(spent_today={"main": today})["agents"]) == [("main | claude-sonnet-5-5 | - of $5 today", "look")]
+
+
 def test_color_is_for_terminals_and_marks_whole_lines() -> None:
     shown = "\n".join(status._shown(list(told(differs="reload 2 refused").values()), 80, True))
     assert "\x1b[31mreload 2 refused\x1b[0m" in shown and "\x1b[1medits\x1b[0m" in shown

@@ -338,7 +338,8 @@ def _message(body: dict[str, Any], reply: Reply, content: list[Block]) -> dict[s
 
 async def events(body: dict[str, Any], reply: Reply, content: list[Block]) -> AsyncIterator[str]:
     """Each event as text; the word `fault` where the reply's fault strikes."""
-    start = _message(body, reply, []) | {"stop_reason": None, "usage": {**reply.usage, "output_tokens": 1}}
+    begun = {**reply.usage, "output_tokens": 1} if reply.usage else {}  # without figures: as some servers are
+    start = _message(body, reply, []) | {"stop_reason": None, "usage": begun}
     yield _event("message_start", {"type": "message_start", "message": start})
     yield _event("ping", {"type": "ping"})
     sent = 0

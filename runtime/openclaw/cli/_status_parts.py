@@ -86,7 +86,8 @@ def _spent(cells: tuple[str, ...], told: Json) -> Line:
     cost, limit = cost_words(told["cost_usd"], told["cost_complete"]), told["limit_usd"]
     words = f"{cost} today" if limit is None else f"{cost} of ${limit:g} today"
     over = limit is not None and (told["cost_usd"] or 0.0) >= limit
-    return Line((*cells, words), "amiss" if over else "")
+    blind = limit is not None and not told["cost_complete"]  # the limit holds only what is known
+    return Line((*cells, words), "amiss" if over else "look" if blind else "")
 
 
 def _edits(found: Json, now: datetime) -> Iterator[Line]:
