@@ -63,13 +63,21 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """An entry of a transcript up to which all is counted, and its time: it may be gone from there."""
+
+    entry: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Bill:
-    """What a session has used and the store does not know yet. `last`: the entry of its transcript up to which that
-    counts, written with it, so that nothing is counted twice or left out."""
+    """What a session has used and the store does not know yet. `last`: up to where in its transcript that counts,
+    written with it, so that nothing is counted twice or left out."""
 
     session: str
     rows: tuple[Spent, ...]
-    last: str
+    last: Place | None = None
 
 
 def day_of(at: datetime, zone: tzinfo) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
 from openclaw.messages import Accepted, Address, Entry, Message, Reply, Route
-from openclaw.spending import Bill, Spent
+from openclaw.spending import Bill, Place, Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +285,8 @@ class Spending(Protocol):
     async def rows(self, first: str, last: str) -> Sequence[Spent]:
         """Of the days from one to another, both included."""
 
-    async def counted(self, session: str) -> str | None:
-        """The entry up to which the session's transcript was counted last; it may be gone from there."""
+    async def counted(self, session: str) -> Place | None:
+        """Up to where the session's transcript was counted last."""
 
     async def begun(self) -> datetime | None:
         """Since when all is counted; None: since ever."""

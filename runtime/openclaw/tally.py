@@ -17,7 +17,7 @@ from openclaw.clock import Clock
 from openclaw.errors import OverBudget
 from openclaw.messages import Entry, Usage
 from openclaw.ports import KEPT_USAGE, Spending
-from openclaw.spending import Bill, Spent, cost_words, day_of, next_day, summed
+from openclaw.spending import Bill, Place, Spent, cost_words, day_of, next_day, summed
 
 _HELD = 3  # days whose sums are at hand: a change of the zone moves a day by one at most
 
@@ -44,10 +44,16 @@ class Tally:
     # ── counting ─────────────────────────────────────────────────────────────────────────────────
 
     async def place(self, session: str, entries: Sequence[Entry]) -> int:
-        """How many of these entries are counted."""
+        """How many of these entries are counted. Where the last one is gone from there, as a damaged line is, so is all
+        that is not later than it was: nothing counts twice."""
         bill = self._open.get(session)
         last = bill.last if bill is not None and bill.last else await self.store.counted(session)
-        return next((at for at in range(len(entries), 0, -1) if entries[at - 1].id == last), 0)
+        if last is None:
+            return 0
+        for at in range(len(entries), 0, -1):
+            if entries[at - 1].id == last.entry:
+                return at
+        return next((at for at, entry in enumerate(entries) if entry.at > last.at), len(entries))
 
     def call(self, session: str, agent: str, entry: Entry, model: str, usage: Usage, cost: float | None) -> None:
         """What the answer or summary `entry` took; `cost` in US dollars, None where the price is not known."""
@@ -57,14 +63,14 @@ class Tally:
         cost = cost if cost is not None and isfinite(cost) else None  # a sum with it in could not be stored
         day = day_of(entry.at, self.zone())
         spent = Spent(day, agent, model, calls=1, usage=usage, cost=cost or 0.0, unpriced=int(cost is None))
-        self._count(session, spent, entry.id)
+        self._count(session, spent, Place(entry.id, entry.at))
 
     def turn(self, session: str, agent: str, model: str, seconds: float, *, failed: bool) -> None:
         """Of the model that answered in the end."""
-        self._count(session, Spent(self.today, agent, model, turns=1, failed=int(failed), seconds=seconds), "")
+        self._count(session, Spent(self.today, agent, model, turns=1, failed=int(failed), seconds=seconds), None)
 
-    def _count(self, session: str, spent: Spent, last: str) -> None:
-        bill = self._open.get(session, Bill(session, (), ""))
+    def _count(self, session: str, spent: Spent, last: Place | None) -> None:
+        bill = self._open.get(session, Bill(session, ()))
         self._open[session] = Bill(session, tuple(summed([*bill.rows, spent])), last or bill.last)
         self._add_up(spent)
         key, whole = (spent.agent, spent.model), replace(spent, day="")

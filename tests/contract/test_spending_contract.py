@@ -13,7 +13,7 @@ from openclaw import ports
 from openclaw.clock import ManualClock
 from openclaw.messages import Address, AssistantEntry, Message, Reply, Route, Text, Usage
 from openclaw.ports import KEPT_USAGE
-from openclaw.spending import Bill, Spent
+from openclaw.spending import Bill, Place, Spent
 from openclaw.stores import files, volatile
 from openclaw.tally import Tally
 
@@ -52,12 +52,12 @@ async def accepted(store: ports.Store, id: str = "1") -> str:
 
 def test_a_bill_goes_with_the_message_that_is_settled_and_only_once(play: Callable[[Steps], None]) -> None:
     async def steps(store: ports.Store, clock: ManualClock) -> None:
-        id, bill = await accepted(store), Bill(KEY, (ONE,), "e7")
+        id, bill = await accepted(store), Bill(KEY, (ONE,), Place("e7", NOON))
         reply = Reply(ANA, "Well.", KEY, "main", id)
         await store.inbox.settle(id, "done", reply, bill=bill)
         await store.inbox.settle(id, "done", reply, bill=bill)
         assert await store.spending.rows("2026-11-28", "2026-11-28") == [ONE]
-        assert await store.spending.counted(KEY) == "e7" and await store.spending.counted("other") is None
+        assert await store.spending.counted(KEY) == Place("e7", NOON) and await store.spending.counted("other") is None
         assert await store.spending.begun() is None
 
     play(steps)
@@ -67,8 +67,8 @@ def test_bills_of_one_day_agent_and_model_add_up(play: Callable[[Steps], None]) 
     async def steps(store: ports.Store, clock: ManualClock) -> None:
         later = Spent("2026-11-29", "main", "m", calls=1, usage=Usage(1), cost=1.0)
         strange = Spent("2026-11-28", "main", "\ud800 model", calls=1)
-        await store.spending.add(Bill(KEY, (ONE, later), "e1"))
-        await store.spending.add(Bill("agent:b", (ONE, strange), ""))
+        await store.spending.add(Bill(KEY, (ONE, later), Place("e1", NOON)))
+        await store.spending.add(Bill("agent:b", (ONE, strange)))
         rows = {row.model: row for row in await store.spending.rows("2026-11-01", "2026-11-28")}
         assert rows == {"m": ONE.plus(ONE), "\ud800 model": strange}
         assert await store.spending.rows("2026-11-29", "2026-12-31") == [later]
@@ -79,7 +79,7 @@ def test_bills_of_one_day_agent_and_model_add_up(play: Callable[[Steps], None]) 
 
 def test_it_is_kept_for_so_many_days(play: Callable[[Steps], None]) -> None:
     async def steps(store: ports.Store, clock: ManualClock) -> None:
-        await store.spending.add(Bill(KEY, (ONE,), "e1"))
+        await store.spending.add(Bill(KEY, (ONE,), Place("e1", NOON)))
         assert await store.prune(NOON + timedelta(days=KEPT_USAGE)) == 0
         assert await store.spending.rows("2026-01-01", "2030-01-01") == [ONE]
         assert await store.prune(NOON + timedelta(days=KEPT_USAGE + 1)) > 0
@@ -108,7 +108,7 @@ def test_a_tally_counts_on_the_day_of_the_answer_and_knows_what_was_spent_before
         told = [(row.day, row.calls, row.turns, row.cost_usd) for row in rows]
         assert told == [("2026-11-28", 1, 0, 0.5), ("2026-11-29", 1, 1, None)]
         bill = tally.bill(KEY)
-        assert bill is not None and bill.last == "e2"
+        assert bill is not None and bill.last is not None and bill.last.entry == "e2"
         entries = [answer(name, NOON) for name in ("e1", "e2", "e3")]
         assert await tally.place(KEY, entries) == 2  # of what is not stored yet, too
         await store.spending.add(bill)
@@ -120,6 +120,24 @@ def test_a_tally_counts_on_the_day_of_the_answer_and_knows_what_was_spent_before
         assert again.of_today("main").unpriced == 1 and await again.place(KEY, entries) == 2
         again.call(KEY, "main", answer("e0", NOON - timedelta(days=KEPT_USAGE, hours=1)), "m", Usage(10), 0.5)
         assert again.bill(KEY) is None  # so old that nobody keeps it
+
+    play(steps)
+
+
+def test_where_the_last_counted_entry_is_gone_only_what_is_later_counts(play: Callable[[Steps], None]) -> None:
+    async def steps(store: ports.Store, clock: ManualClock) -> None:
+        tally = Tally(clock, store.spending, lambda: UTC)
+        entries = [answer(f"e{minute}", NOON + timedelta(minutes=minute)) for minute in range(4)]
+        for entry in entries[:3]:
+            tally.call(KEY, "main", entry, "m", Usage(10), 1.0)
+        damaged = [*entries[:2], entries[3]]
+        assert await tally.place(KEY, damaged) == 2 and await tally.place(KEY, entries[:1]) == 1
+        bill = tally.bill(KEY)
+        assert bill is not None
+        await store.spending.add(bill)
+        tally.stored(bill)
+        assert await tally.place(KEY, damaged) == 2 and await tally.place(KEY, entries[:1]) == 1
+        assert await tally.place(KEY, [entries[3]]) == 0  # of a conversation that began since
 
     play(steps)
 

@@ -19,7 +19,7 @@ from openclaw.cli._state import with_store
 from openclaw.control import words
 from openclaw.errors import OpenClawError, UsageError
 from openclaw.near import near
-from openclaw.spending import Bill
+from openclaw.spending import Bill, Place
 from openclaw.stores import _portable as portable
 from openclaw.stores.files import Store
 
@@ -121,7 +121,7 @@ def _import(args: argparse.Namespace, runtime: Runtime | None) -> None:
             more = entries
         await store.journal.append(key, more or ())
         if more:
-            await store.spending.add(Bill(key, (), more[-1].id))  # paid elsewhere
+            await store.spending.add(Bill(key, (), Place(more[-1].id, more[-1].at)))  # paid elsewhere
         return None if more is None else len(more)
 
     if runtime:

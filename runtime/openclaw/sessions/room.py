@@ -64,7 +64,7 @@ from openclaw.sessions.words import (
     reply_to,
     wrong,
 )
-from openclaw.spending import Bill
+from openclaw.spending import Bill, Place
 from openclaw.transcript import Log, Transcript
 
 log = logging.getLogger(__name__)
@@ -521,7 +521,7 @@ class Sessions:
             if more:
                 self._conversations.forget(session)
                 await self._store.journal.append(session, more)
-                await self._store.spending.add(Bill(session, (), more[-1].id))  # paid elsewhere
+                await self._store.spending.add(Bill(session, (), Place(more[-1].id, more[-1].at)))  # paid elsewhere
         finally:
             self._held.discard(session)
             self._doorbell.ring(session)

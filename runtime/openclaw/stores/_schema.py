@@ -85,7 +85,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             unpriced INTEGER NOT NULL,
             PRIMARY KEY (day, agent, model)
         ) WITHOUT ROWID""",
-        # Up to which entry of each transcript all is in `spending`, and when that was written.
+        # Up to which entry of each transcript all is in `spending`, and the time of that entry.
         "CREATE TABLE counted (session TEXT PRIMARY KEY, entry TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID",
         "CREATE INDEX counted_when ON counted (at)",
     ),

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from openclaw.messages import Usage
 from openclaw.ports import KEPT_USAGE
-from openclaw.spending import Bill, Spent
+from openclaw.spending import Bill, Place, Spent
 from openclaw.stores import _codec as codec
 
 BEGUN = "usage"  # the mark that says since when all is counted
@@ -27,13 +27,13 @@ _ADD = (
 )
 
 
-def add(db: sqlite3.Connection, bill: Bill, now: datetime) -> None:
+def add(db: sqlite3.Connection, bill: Bill) -> None:
     db.executemany(_ADD, [_values(row) for row in bill.rows])
     if bill.last:
         db.execute(
             "INSERT INTO counted (session, entry, at) VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET entry = excluded.entry, at = excluded.at",
-            (codec.column(bill.session), bill.last, codec.time_json(now)),
+            (codec.column(bill.session), bill.last.entry, codec.time_json(bill.last.at)),
         )
 
 
@@ -44,9 +44,9 @@ def rows(db: sqlite3.Connection, first: str, last: str) -> Sequence[Spent]:
     return [_spent(*row) for row in found]
 
 
-def counted(db: sqlite3.Connection, session: str) -> str | None:
-    row = db.execute("SELECT entry FROM counted WHERE session = ?", (codec.column(session),)).fetchone()
-    return None if row is None else str(row[0])
+def counted(db: sqlite3.Connection, session: str) -> Place | None:
+    row = db.execute("SELECT entry, at FROM counted WHERE session = ?", (codec.column(session),)).fetchone()
+    return None if row is None else Place(str(row[0]), codec.time_from(row[1]))
 
 
 def prune(db: sqlite3.Connection, now: datetime, at_once: int) -> int:

@@ -22,7 +22,7 @@ from openclaw.clock import Clock
 from openclaw.errors import DiskFull
 from openclaw.messages import Accepted, Message, Reply, Route
 from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, Settlement
-from openclaw.spending import Bill, Spent
+from openclaw.spending import Bill, Place, Spent
 from openclaw.stores import _codec as codec
 from openclaw.stores import _fires as fires
 from openclaw.stores import _opening as opening
@@ -131,7 +131,7 @@ class Rows:
                 [(state, self._now(), kept, one) for one in (id, *joined)],
             )
             if bill is not None:
-                spending.add(db, bill, self._clock.now())
+                spending.add(db, bill)
 
     def release(self, ids: Sequence[str]) -> None:
         with self._transaction() as db:
@@ -327,12 +327,12 @@ class Rows:
 
     def add(self, bill: Bill) -> None:
         with self._transaction("what was used was not counted") as db:
-            spending.add(db, bill, self._clock.now())
+            spending.add(db, bill)
 
     def spent(self, first: str, last: str) -> Sequence[Spent]:
         return spending.rows(self._db, first, last)
 
-    def counted(self, session: str) -> str | None:
+    def counted(self, session: str) -> Place | None:
         return spending.counted(self._db, session)
 
     # ── letting go ───────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ from openclaw.clock import Clock
 from openclaw.errors import DiskFull, StateError
 from openclaw.messages import Accepted, Entry, Message, Reply, Route
 from openclaw.ports import Cause, Fits, Outgoing, Queued, Run, SessionSummary, Settlement
-from openclaw.spending import Bill, Spent
+from openclaw.spending import Bill, Place, Spent
 from openclaw.stores import _codec as codec
 from openclaw.stores._audit import Trail
 from openclaw.stores._disk import Disk, thread
@@ -270,7 +270,7 @@ class Spending:
     async def rows(self, first: str, last: str) -> Sequence[Spent]:
         return await self._disk.run(self._rows.spent, first, last)
 
-    async def counted(self, session: str) -> str | None:
+    async def counted(self, session: str) -> Place | None:
         return await self._disk.run(self._rows.counted, session)
 
     async def begun(self) -> datetime | None:

@@ -34,7 +34,7 @@ from openclaw.ports import (
     SessionSummary,
     Settlement,
 )
-from openclaw.spending import Bill, Spent, summed
+from openclaw.spending import Bill, Place, Spent, summed
 from openclaw.stores._rows import too_many
 from openclaw.stores._told import telling
 
@@ -440,7 +440,7 @@ class Audit:
 class Spending:
     def __init__(self) -> None:
         self._rows: list[Spent] = []
-        self._counted: dict[str, str] = {}
+        self._counted: dict[str, Place] = {}
 
     def take(self, bill: Bill) -> None:
         self._rows = summed([*self._rows, *bill.rows])
@@ -453,7 +453,7 @@ class Spending:
     async def rows(self, first: str, last: str) -> Sequence[Spent]:
         return [row for row in self._rows if first <= row.day <= last]
 
-    async def counted(self, session: str) -> str | None:
+    async def counted(self, session: str) -> Place | None:
         return self._counted.get(session)
 
     async def begun(self) -> datetime | None:
