@@ -106,7 +106,7 @@ def is_ours(path: Path) -> bool:
 
 
 def is_home(workspace: Path) -> bool:
-    home = os.path.expanduser("~")  # stays as it is for a user who has none
+    home = os.path.expanduser("~")  # noqa: PTH111 - stays as it is for a user who has none, where Path refuses
     return home != "~" and str(workspace) == os.path.realpath(home)
 
 
