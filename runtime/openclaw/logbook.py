@@ -19,14 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from openclaw.secrecy import SECRETS
+from openclaw.secrecy import SECRETS, message, traceback_of
 
 NAME = "openclaw.jsonl"  # what is written to now; earlier ones are openclaw-000001.jsonl and so on
 LEVELS = ("debug", "info", "warning", "error", "critical")
 PLACES = ("agent", "session", "channel", "message", "heartbeat")  # where a line belongs, as far as that is known
 LONGEST = 8_000  # characters of a line's text
 LONGEST_ERROR = 32_000  # of its traceback, whose end is kept
-_SAFE = frozenset({"at", "level", "logger", "event"})  # made of our own words alone
+_SAFE = frozenset({"at", "level"})  # made of our own words alone
 _PART = re.compile(r"openclaw-([0-9]{6,})\.jsonl")
 _OURS = frozenset({"at", "level", "logger", "event", "text", "error", "trace", *PLACES})
 _HERE: ContextVar[Mapping[str, str]] = ContextVar("openclaw_place", default={})  # noqa: B039 - never changed
@@ -58,17 +58,19 @@ def aside(name: str, **facts: Any) -> dict[str, Any]:
 
 
 def entry(record: logging.LogRecord, at: datetime, trace: str = "") -> dict[str, Any]:
-    """A record as it will stand in the file, but for its secrets. To be made where it was logged."""
-    facts = getattr(record, "facts", {})
+    """A record as it will stand in the file, but for its secrets. To be made where it was logged. Only a record of ours
+    has an event and facts: what a library gives these names has another meaning."""
+    ours = record.name.partition(".")[0] == "openclaw"
+    name, facts = (getattr(record, "event", ""), getattr(record, "facts", {})) if ours else ("", {})
     return {
         "at": at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": _level(record.levelno),
         "logger": record.name,
-        "event": getattr(record, "event", ""),
-        "text": _text(record),
+        "event": name if isinstance(name, str) else "",
+        "text": message(record),
         **_HERE.get(),
         **{key: value for key, value in facts.items() if key not in _OURS or key in PLACES},
-        "error": _error(record),
+        "error": traceback_of(record),
         "trace": trace,
     }
 
@@ -83,23 +85,14 @@ def line(entry: Mapping[str, Any]) -> bytes:
     return written.encode("utf-8", "backslashreplace") + b"\n"
 
 
+def unfit(entry: Mapping[str, Any], error: Exception) -> dict[str, Any]:
+    """What stands in place of an entry of which no line can be made. The error's own words may hold anything."""
+    text = f"a record of {entry['logger']} cannot be written ({type(error).__name__})"
+    return {"at": entry["at"], "level": entry["level"], "logger": entry["logger"], "text": text}
+
+
 def _level(number: int) -> str:
     return LEVELS[max(0, min(number // 10 - 1, len(LEVELS) - 1))]
-
-
-def _text(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()
-    except (TypeError, ValueError):  # a record whose parts do not fit is told all the same
-        return f"{record.msg} {record.args}"
-
-
-def _error(record: logging.LogRecord) -> str:
-    if not record.exc_info or record.exc_info[0] is None:
-        return ""
-    import traceback
-
-    return "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
 
 
 # ── files, and reading them ──────────────────────────────────────────────────────────────────────

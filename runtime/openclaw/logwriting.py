@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -86,14 +86,18 @@ class Logbook(logging.Handler):
         if self._waiting.qsize() >= self._most:
             self._count(1)
             return
-        self._waiting.put(logbook.entry(record, self._clock.now(), tracing.current()))
+        try:
+            self._waiting.put(logbook.entry(record, self._clock.now(), tracing.current()))
+        except Exception:  # its parts are whatever anybody made
+            self._count(1)
 
     # ── in the thread ────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         while not self._over.is_set():
             found = self._bunch()
-            self._write([one for one in found if isinstance(one, dict)])
+            with suppress(Exception):  # whatever hears the complaint may fail, too
+                self._write([one for one in found if isinstance(one, dict)])
             for one in found:
                 if callable(one):
                     one()
@@ -112,8 +116,8 @@ class Logbook(logging.Handler):
             return
         before = [self._lost(missed)] if missed else []
         try:
-            self._files.append(b"".join(map(logbook.line, [*before, *entries])))
-        except OSError as error:
+            self._files.append(b"".join(map(_line, [*before, *entries])))
+        except Exception as error:
             self._count(len(entries))
             self._complain(error)
         else:
@@ -130,10 +134,18 @@ class Logbook(logging.Handler):
         vars(record).update(logbook.event("lines missing", lines=missed))
         return logbook.entry(record, self._clock.now())
 
-    def _complain(self, error: OSError) -> None:
+    def _complain(self, error: Exception) -> None:
         if not self._silent:
             self._silent = True
-            log.warning("the log cannot be written (%s); all else goes on", error.strerror or error)
+            why = getattr(error, "strerror", None) or error
+            log.warning("the log cannot be written (%s); all else goes on", why)
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    try:
+        return logbook.line(entry)
+    except Exception as error:  # a fact may be anything, and fail when it is looked at
+        return logbook.line(logbook.unfit(entry, error))
 
 
 class Files:

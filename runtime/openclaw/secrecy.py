@@ -15,6 +15,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
@@ -185,19 +186,31 @@ class Masking:
         self._secrets = secrets
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._secrets.mask(_message(record)), ()
-        if record.exc_info and record.exc_info[0] is not None:
-            import traceback
-
-            record.exc_text = self._secrets.mask("".join(traceback.format_exception(*record.exc_info))).rstrip("\n")
+        record.msg, record.args = self._secrets.mask(message(record)), ()
+        if told := traceback_of(record):
+            record.exc_text = self._secrets.mask(told)
         return True
 
 
-def _message(record: logging.LogRecord) -> str:
+def message(record: logging.LogRecord) -> str:
+    """What it says. One whose parts do not fit is told all the same: whoever logs must never hear of it."""
+    for told in (record.getMessage, lambda: f"{record.msg} {record.args}", lambda: f"{record.msg}"):
+        with suppress(Exception):
+            return told()
+    return "(a record whose parts cannot be told)"
+
+
+def traceback_of(record: logging.LogRecord) -> str:
+    """Empty where it has none."""
+    found = record.exc_info
     try:
-        return record.getMessage()
-    except (TypeError, ValueError):  # a record whose parts do not fit is told all the same
-        return f"{record.msg} {record.args}"
+        if not found or found[0] is None:
+            return ""
+        import traceback
+
+        return "".join(traceback.format_exception(*found)).rstrip("\n")
+    except Exception:
+        return "(a traceback that cannot be told)"
 
 
 def shaped(text: str) -> list[tuple[int, int]]:
