@@ -2,8 +2,8 @@
 
 Law: without a provider nothing of OpenTelemetry is imported and nothing is made; a provider that fails costs its spans
 and no turn. Only figures and names are attributes: no span holds what people, models or tools said, nor the words of an
-error, which may quote them. Names are those of the conventions for generative AI. Through the API alone; knows no SDK,
-no exporter, and reads no setting.
+error, which may quote them. Secrets are struck out as they are in the log, for the key of a session may hold one. Names
+are those of the conventions for generative AI. Through the API alone; knows no SDK, no exporter, and reads no setting.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from openclaw import __version__
+from openclaw.secrecy import SECRETS
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span as Recorded
@@ -105,7 +106,7 @@ def span(name: str, *, outside: bool = False, **attributes: Any) -> Iterator[Spa
 
     kind = trace.SpanKind.CLIENT if outside else trace.SpanKind.INTERNAL
     try:
-        recorded = found.start_span(name, kind=kind, attributes=_attributes(attributes))
+        recorded = found.start_span(SECRETS.mask(name), kind=kind, attributes=_attributes(attributes))
     except Exception:  # a fault of the provider's
         yield _NONE
         return
@@ -145,4 +146,5 @@ async def _chat(provider: str, request: Request, answer: Coroutine[Any, Any, Com
 
 
 def _attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.replace("__", "."): value for key, value in attributes.items() if value is not None and value != ""}
+    told = {key: value for key, value in attributes.items() if value is not None and value != ""}
+    return {key.replace("__", "."): SECRETS.mask_all(value) for key, value in told.items()}

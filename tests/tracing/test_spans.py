@@ -23,12 +23,14 @@ from opentelemetry.semconv.attributes import error_attributes
 
 from doubles.house import AGENT, Program, lived, project, until
 from doubles.messages_server import HttpError, MessagesServer, Reply, tool
-from openclaw import cli
+from openclaw import cli, tracing
 from openclaw.app import App
 from openclaw.cli._tracing import register, wanted
 from openclaw.logbook import Reader, parsed
+from openclaw.secrecy import SECRETS
 
 SESSION = "agent:main:http:operator"
+TOKEN = "sk-ant-api03-AbCdEfGh1234567890abcdefXYZ"
 TOOLS = """\
 tools:
   add: {python: "sums:add"}
@@ -214,6 +216,24 @@ def test_a_heartbeat_names_itself_and_a_child_process_is_given_nothing(
     assert (turn["openclaw.heartbeat"], turn["gen_ai.conversation.id"]) == ("check", "cron:check")
     said = str(model.requests[1].body["messages"][-1])
     assert "PATH=" in said and not re.search(r"OTEL|TRACE|PYTHONPATH", said, re.IGNORECASE)
+
+
+def test_spans_hold_no_secret_though_a_session_or_a_name_does(spans: Callable[[], Sequence[ReadableSpan]]) -> None:
+    SECRETS.hold(spans, ["hunter2-hunter2"])
+    try:
+        with tracing.span("turn of hunter2-hunter2", gen_ai__conversation__id=f"agent:main:{TOKEN}", n=3) as told:
+            told.note(gen_ai__response__finish_reasons=["end", TOKEN])
+            told.failed("hunter2-hunter2")
+    finally:
+        SECRETS.drop(spans)
+    [span] = spans()
+    assert span.name == "turn of ***"
+    assert attributes(span) == {
+        "gen_ai.conversation.id": "agent:main:***",
+        "gen_ai.response.finish_reasons": ("end", "***"),
+        "error.type": "***",
+        "n": 3,
+    }
 
 
 def test_names_are_those_of_the_conventions() -> None:
