@@ -48,6 +48,10 @@ _TIMEOUT = 60.0  # seconds without a byte; a stream carries a sign of life every
 Json = dict[str, Any]
 
 
+class Unanswered(OpenClawError):
+    """It listens and does not answer."""
+
+
 @contextmanager
 def running(state: Path, patience: float = _TIMEOUT) -> Iterator[Runtime | None]:
     """The runtime that serves this state folder, or None where none does. `patience`: seconds without a byte."""
@@ -131,7 +135,7 @@ class Runtime:
         try:
             response = self._client.request(method, place, json=body, params=query)
         except httpx2.TransportError as error:
-            raise OpenClawError(f"the runtime does not answer: {error or type(error).__name__}") from error
+            raise Unanswered(f"the runtime does not answer: {error or type(error).__name__}") from error
         if response.is_error:
             raise _problem(response)
         try:

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from openclaw.cli import USUAL_STATE, _columns, _listing, place
-from openclaw.cli._client import Runtime, running
+from openclaw.cli._client import Runtime, Unanswered, running
 from openclaw.cli._doctor_finding import size
-from openclaw.cli._doctor_state import held_by
+from openclaw.cli._doctor_state import PATIENCE, held_by
 from openclaw.cli._status_parts import Line, Part, parts
 from openclaw.control.places import SOCKET
 from openclaw.errors import OpenClawError, UsageError
@@ -80,9 +80,15 @@ def _watch(args: argparse.Namespace) -> int:
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _look(args: argparse.Namespace) -> dict[str, Any]:
-    with running(args.state) as runtime:
-        return _living(runtime) if runtime else _facts(args.state)
+def _look(args: argparse.Namespace, patience: float = PATIENCE) -> dict[str, Any]:
+    """One that hangs is asked for just then: it is given seconds, and told as the process that holds the folder."""
+    try:
+        with running(args.state, patience) as runtime:
+            return _living(runtime) if runtime else _facts(args.state)
+    except Unanswered:
+        if (found := _facts(args.state))["held_by"] is None:
+            raise
+        return found
 
 
 def _living(runtime: Runtime) -> dict[str, Any]:
