@@ -14,26 +14,31 @@ import pytest
 
 from doubles.house import project
 from openclaw.cli._notify import pause, supervised, tell
+from openclaw.cli.run import answers
 
 
 @pytest.mark.parametrize(
     ("given", "seconds"),
     [
         ({}, None),
-        ({"WATCHDOG_USEC": "120000000"}, 60.0),
-        ({"WATCHDOG_USEC": "120000000", "WATCHDOG_PID": str(os.getpid())}, 60.0),
+        ({"WATCHDOG_USEC": "120000000"}, 30.0),
+        ({"WATCHDOG_USEC": "120000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
         ({"WATCHDOG_USEC": "120000000", "WATCHDOG_PID": "1"}, None),
         ({"WATCHDOG_USEC": "0"}, None),
         ({"WATCHDOG_USEC": "x²"}, None),
     ],
 )
-def test_the_pause_is_half_of_what_the_supervisor_waits(given: dict[str, str], seconds: float | None) -> None:
+def test_the_pause_is_a_quarter_of_what_the_supervisor_waits(given: dict[str, str], seconds: float | None) -> None:
     assert pause(given) == seconds
 
 
 def test_nobody_who_listens_ends_nothing(tmp_path: Path) -> None:
     for place in ("", "relative", str(tmp_path / "none"), f"@{tmp_path.name}-none", "/" + "x" * 200):
-        tell("READY=1", {"NOTIFY_SOCKET": place})
+        assert tell("READY=1", {"NOTIFY_SOCKET": place}) is not place.startswith(("/", "@"))
+
+
+async def at_once() -> None:
+    """It is ready."""
 
 
 def test_signs_of_life_come_again_and_again_while_the_loop_turns(tmp_path: Path) -> None:
@@ -43,10 +48,46 @@ def test_signs_of_life_come_again_and_again_while_the_loop_turns(tmp_path: Path)
 
         async def life() -> list[bytes]:
             loop = asyncio.get_running_loop()
-            async with supervised({"NOTIFY_SOCKET": str(tmp_path / "ear"), "WATCHDOG_USEC": "2000"}):
+            async with supervised(at_once, {"NOTIFY_SOCKET": str(tmp_path / "ear"), "WATCHDOG_USEC": "4000"}):
                 return [await asyncio.wait_for(loop.sock_recv(ear, 64), 30) for _ in range(3)]
 
         assert asyncio.run(life()) == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+
+
+def test_what_a_busy_supervisor_did_not_take_is_told_again(tmp_path: Path) -> None:
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "ear")}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "ear"))
+        ear.setblocking(False)
+        before = 0
+        while tell("BEFORE=1", environment):
+            before += 1
+
+        async def life() -> set[bytes]:
+            loop, tried = asyncio.get_running_loop(), asyncio.Event()
+
+            async def ready() -> None:
+                loop.call_later(0.01, tried.set)  # when the first word was lost
+
+            async with supervised(ready, environment, again=0.02):
+                await tried.wait()
+                return {await asyncio.wait_for(loop.sock_recv(ear, 64), 30) for _ in range(before + 1)}
+
+        assert before and asyncio.run(life()) == {b"BEFORE=1", b"READY=1"}
+
+
+def test_it_is_ready_once_commands_are_answered_and_not_before(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        control.bind(str(tmp_path / "control.sock"))
+
+        async def scene() -> None:
+            waiting = asyncio.create_task(answers(tmp_path))
+            await answers(tmp_path, 0.2)  # nobody listens yet; one whose socket cannot be made is not waited for long
+            assert not waiting.done()
+            control.listen(4)
+            await asyncio.wait_for(waiting, 30)
+
+        asyncio.run(scene())
 
 
 def test_the_command_tells_when_it_is_open_and_ends_in_good_order(tmp_path: Path) -> None:
@@ -61,7 +102,8 @@ def test_the_command_tells_when_it_is_open_and_ends_in_good_order(tmp_path: Path
         )  # fmt: skip
         try:
             assert (ear.recv(64), ear.recv(64)) == (b"READY=1", b"WATCHDOG=1")
-            assert (tmp_path / "s" / "runtime.db").exists()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+                control.connect(str(tmp_path / "s" / "control.sock"))
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
         finally:

@@ -8,13 +8,21 @@ and not answered is kept on disk and answered at the next start.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 from openclaw.cli._notify import supervised
 from openclaw.cli._start import start
+from openclaw.control.places import SOCKET, reachable
+
+_LOOK = 0.05  # seconds between two looks whether commands are answered
+_MOST = 60.0  # seconds after which one whose control socket cannot be made counts as ready: its channels serve
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +62,27 @@ async def _serve(args: argparse.Namespace) -> int:
         # A log would keep the token that a link carries; whoever reads this terminal may have it.
         links = app.intake.links() if sys.stderr.isatty() else ()
         print(banner(app, addresses, links), file=sys.stderr, flush=True)
-        async with supervised():
+        async with supervised(partial(answers, args.state)):
             await app.run()
     return 0
+
+
+async def answers(state: Path, most: float = _MOST) -> None:
+    """Returns once commands are answered, which is after the sessions were opened; or after `most` seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(most):
+            while True:
+                if await _listens(state / SOCKET):
+                    return
+                await asyncio.sleep(_LOOK)
+
+
+async def _listens(place: Path) -> bool:
+    with suppress(OSError), reachable(place) as name:
+        _, writer = await asyncio.open_unix_connection(name)
+        writer.close()
+        return True
+    return False
 
 
 def banner(app: object, addresses: Sequence[str] = (), links: Sequence[str] = ()) -> str:
