@@ -257,6 +257,38 @@ def test_what_a_crash_took_from_the_rows_is_found_in_the_transcript(tmp_path: Pa
     assert asyncio.run(say())["calls"] == 3
 
 
+@pytest.mark.parametrize("end", ["put aside by the runtime", "put aside by a person"])
+def test_what_a_crash_left_counts_also_where_no_turn_goes_on_there(
+    tmp_path: Path, model: MessagesServer, end: str
+) -> None:
+    root, state = place(tmp_path / "project", model, **{"heartbeats.yaml": noon()}), tmp_path / "state"
+    model.say("Well.")
+
+    async def begun() -> None:
+        async with lived(root, state) as (_, operator):
+            assert (await operator.say("hello")).status_code == 200
+
+    async def ended() -> None:
+        async with lived(root, state) as (app, operator):
+            if end == "put aside by a person":
+                [session] = (await operator.http.get("/api/sessions")).json()["sessions"]
+                assert (await operator.http.delete(f"/api/sessions/{session['key']}")).status_code == 200
+            await until(lambda: app.tally.of_today("main").calls == 1 and not app.sessions.busy, "the count")
+            [row] = (await used(operator))["usage"]
+            assert (row["calls"], row["turns"]) == (1, 0)
+            told = (await operator.http.get("/api/status")).json()["spent_today"]
+            assert told["main"]["cost_usd"] == pytest.approx(0.1)
+
+    asyncio.run(begun())
+    with closing(sqlite3.connect(state / "runtime.db")) as db, db:  # as if that bill had never been written,
+        assert db.execute("DELETE FROM spending").rowcount + db.execute("DELETE FROM counted").rowcount == 2
+        if end == "put aside by the runtime":  # and three lives had ended before the message was settled
+            db.execute("UPDATE inbox SET state = 'queued', attempts = 3, settled = NULL, reply = NULL")
+    asyncio.run(ended())
+    with closing(sqlite3.connect(state / "runtime.db")) as db:
+        assert db.execute("SELECT sum(calls) FROM spending").fetchone() == (1,)
+
+
 @pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_turn_loses_no_call_and_counts_none_twice(
     tmp_path: Path, model: MessagesServer

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from openclaw import billing, commands, compaction, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock, Waits
-from openclaw.errors import AgentGone, DiskFull
+from openclaw.counting import Counting
+from openclaw.errors import AgentGone
 from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
@@ -121,7 +121,7 @@ class Answering:
             job = self._job(queued, transcript, generation, tell, beside)
             spent, before, started = transcript.turn(queued.id), len(transcript.entries), self.clock.monotonic()
             verdict, text, failed, fault = None, "", False, ""
-            await self._look_up(job)
+            await self._counting(job).look_up()
             try:
                 verdict, text = await self._in_time(job)
             except TurnFailed as error:
@@ -130,7 +130,7 @@ class Answering:
             except BaseExceptionGroup as group:  # of the calls that ran side by side; the first says it all
                 raise group.exceptions[0] from None
             finally:
-                self._count(job)
+                self._counting(job).count()
             new, seconds = transcript.entries[before:], self.clock.monotonic() - started
             account = self._account(job, [*spent, *new], seconds, verdict)
             if account.model:
@@ -159,15 +159,20 @@ class Answering:
             if queued.route.agent not in generation.snapshot.agents:
                 return
             job = self._job(queued, transcript, generation, lambda event: None, ALONE)
-            await self._look_up(job)
+            await self._counting(job).look_up()
             try:
                 await Shortening(job.log, job.models, job.agent.compaction, self.failures).while_idle()
             finally:
-                self._count(job)
-            if (bill := self.tally.bill(job.log.session)) is not None:
-                with suppress(DiskFull):  # then it goes along with the next message
-                    await self.tally.store.add(bill)
-                    self.tally.stored(bill)
+                self._counting(job).count()
+            await self.tally.write(job.log.session)
+
+    async def count(self, session: str, agent: str, transcript: Transcript) -> None:
+        """What a crash left uncounted there. Where the agent is gone it is known by the ids of the models alone."""
+        async with self.supervisor.lease() as generation:
+            own = generation.snapshot.agents.get(agent, generation.snapshot.default_agent)
+            models = Models(speak(own, generation), self.cooling, lambda event: None)
+            await Counting(session, agent, transcript, models, generation.models, self.tally).look_up()
+        await self.tally.write(session)
 
     def _job(
         self, queued: Queued, transcript: Transcript, generation: Generation, tell: Watcher, beside: Beside
@@ -186,28 +191,15 @@ class Answering:
     def _log(self, queued: Queued, transcript: Transcript) -> Log:
         return Log(queued.route.session, self.journal, transcript, self.clock, self.chance)
 
-    async def _look_up(self, job: Job) -> None:
-        """Finds how much of the session is counted already, and counts what a crash left."""
-        transcript = job.log.transcript
-        if transcript.counted is None:
-            transcript.counted = await self.tally.place(job.log.session, transcript.entries)
-        self._count(job)
-
-    def _count(self, job: Job) -> None:
-        """What was asked since it was last counted."""
-        transcript, models = job.log.transcript, job.generation.models
-        counted, transcript.counted = transcript.counted or 0, len(transcript.entries)
-        for entry in transcript.entries[counted:]:
-            for model, usage, price in billing.asked((entry,), job.models):
-                price = price or next((one.costs for one in models.values() if one.id == model), None)
-                cost = billing.cost_of(usage, price)
-                self.tally.call(job.log.session, job.agent.id, entry, model, usage, cost)
+    def _counting(self, job: Job) -> Counting:
+        session, transcript, known = job.log.session, job.log.transcript, job.generation.models
+        return Counting(session, job.agent.id, transcript, job.models, known, self.tally)
 
     def _mind_the_budget(self, job: Job) -> None:
         """Before each call of the model. Raises OverBudget."""
         limit = Both(job.agent, job.generation.snapshot, self.supervisor.current.snapshot).usd_per_day
         if limit is not None:
-            self._count(job)
+            self._counting(job).count()
             self.tally.mind(job.agent.id, limit)
 
     def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:

@@ -8,13 +8,15 @@ when the session is taken up again. Knows no model and asks none.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from math import isfinite
 
 from openclaw.clock import Clock
-from openclaw.errors import OverBudget
+from openclaw.errors import DiskFull, OverBudget
 from openclaw.messages import Entry, Usage
 from openclaw.ports import KEPT_USAGE, Spending
 from openclaw.spending import Bill, Place, Spent, cost_words, day_of, next_day, summed
@@ -30,6 +32,7 @@ class Tally:
     started: dict[tuple[str, str], Spent] = field(default_factory=dict)  # by agent and model, since the start
     _days: dict[tuple[str, str], Spent] = field(default_factory=dict)  # by day and agent
     _open: dict[str, Bill] = field(default_factory=dict)  # by session
+    _taken: list[Bill] = field(default_factory=list)  # on their way to the store
     _begun: datetime | None = None
 
     async def open(self) -> None:
@@ -46,8 +49,9 @@ class Tally:
     async def place(self, session: str, entries: Sequence[Entry]) -> int:
         """How many of these entries are counted. Where the last one is gone from there, as a damaged line is, so is all
         that is not later than it was: nothing counts twice."""
-        bill = self._open.get(session)
-        last = bill.last if bill is not None and bill.last else await self.store.counted(session)
+        waiting = [*self._taken, *self._open.values()]
+        known = [bill.last for bill in waiting if bill.session == session and bill.last is not None]
+        last = known[-1] if known else await self.store.counted(session)
         if last is None:
             return 0
         for at in range(len(entries), 0, -1):
@@ -70,8 +74,7 @@ class Tally:
         self._count(session, Spent(self.today, agent, model, turns=1, failed=int(failed), seconds=seconds), None)
 
     def _count(self, session: str, spent: Spent, last: Place | None) -> None:
-        bill = self._open.get(session, Bill(session, ()))
-        self._open[session] = Bill(session, tuple(summed([*bill.rows, spent])), last or bill.last)
+        self._wait(Bill(session, (spent,), last))
         self._add_up(spent)
         key, whole = (spent.agent, spent.model), replace(spent, day="")
         self.started[key] = self.started[key].plus(whole) if key in self.started else whole
@@ -90,16 +93,43 @@ class Tally:
 
     # ── on its way to the store ──────────────────────────────────────────────────────────────────
 
-    def bill(self, session: str) -> Bill | None:
-        return self._open.get(session)
+    def take(self, session: str) -> Bill | None:
+        """What waits there, for whoever brings it to the store; nobody else gets it meanwhile."""
+        bill = self._open.pop(session, None)
+        if bill is not None:
+            self._taken.append(bill)
+        return bill
 
     def stored(self, bill: Bill) -> None:
-        if self._open.get(bill.session) is bill:
-            del self._open[bill.session]
+        self._taken = [each for each in self._taken if each is not bill]
+
+    async def write(self, session: str) -> None:
+        """Stores what waits there. It is written also where whoever asked is cancelled; where there is no room it waits
+        on, and goes along with the next message."""
+        if (bill := self.take(session)) is None:
+            return
+        writing = asyncio.ensure_future(self.store.add(bill))
+        writing.add_done_callback(lambda done: self._written(bill, done))
+        with suppress(DiskFull):
+            await asyncio.shield(writing)
+
+    def _written(self, bill: Bill, done: asyncio.Future[None]) -> None:
+        self.stored(bill)
+        if done.cancelled() or done.exception() is not None:
+            later = self._open.pop(bill.session, None)
+            for each in (bill, later):
+                if each is not None:
+                    self._wait(each)
+
+    def _wait(self, bill: Bill) -> None:
+        waiting = self._open.get(bill.session, Bill(bill.session, ()))
+        rows = tuple(summed([*waiting.rows, *bill.rows]))
+        self._open[bill.session] = Bill(bill.session, rows, bill.last or waiting.last)
 
     async def rows(self, first: str, last: str) -> Sequence[Spent]:
         """What is stored and what waits for that."""
-        waiting = [row for bill in self._open.values() for row in bill.rows if first <= row.day <= last]
+        bills = [*self._taken, *self._open.values()]
+        waiting = [row for bill in bills for row in bill.rows if first <= row.day <= last]
         return [*await self.store.rows(first, last), *waiting]
 
     # ── the budget ───────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ import pytest
 
 from openclaw import ports
 from openclaw.clock import ManualClock
+from openclaw.errors import DiskFull
 from openclaw.messages import Address, AssistantEntry, Message, Reply, Route, Text, Usage
 from openclaw.ports import KEPT_USAGE
 from openclaw.spending import Bill, Place, Spent
@@ -107,19 +108,19 @@ def test_a_tally_counts_on_the_day_of_the_answer_and_knows_what_was_spent_before
         rows = await tally.rows("2026-11-01", "2026-11-30")
         told = [(row.day, row.calls, row.turns, row.cost_usd) for row in rows]
         assert told == [("2026-11-28", 1, 0, 0.5), ("2026-11-29", 1, 1, None)]
-        bill = tally.bill(KEY)
+        bill = tally.take(KEY)
         assert bill is not None and bill.last is not None and bill.last.entry == "e2"
         entries = [answer(name, NOON) for name in ("e1", "e2", "e3")]
         assert await tally.place(KEY, entries) == 2  # of what is not stored yet, too
         await store.spending.add(bill)
         tally.stored(bill)
-        assert tally.bill(KEY) is None and await tally.place(KEY, entries) == 2
+        assert tally.take(KEY) is None and await tally.place(KEY, entries) == 2
         assert await tally.place("another", entries) == 0
         again = Tally(clock, store.spending, lambda: zones[0])
         await again.open()
         assert again.of_today("main").unpriced == 1 and await again.place(KEY, entries) == 2
         again.call(KEY, "main", answer("e0", NOON - timedelta(days=KEPT_USAGE, hours=1)), "m", Usage(10), 0.5)
-        assert again.bill(KEY) is None  # so old that nobody keeps it
+        assert again.take(KEY) is None  # so old that nobody keeps it
 
     play(steps)
 
@@ -132,7 +133,7 @@ def test_where_the_last_counted_entry_is_gone_only_what_is_later_counts(play: Ca
             tally.call(KEY, "main", entry, "m", Usage(10), 1.0)
         damaged = [*entries[:2], entries[3]]
         assert await tally.place(KEY, damaged) == 2 and await tally.place(KEY, entries[:1]) == 1
-        bill = tally.bill(KEY)
+        bill = tally.take(KEY)
         assert bill is not None
         await store.spending.add(bill)
         tally.stored(bill)
@@ -142,12 +143,48 @@ def test_where_the_last_counted_entry_is_gone_only_what_is_later_counts(play: Ca
     play(steps)
 
 
+def test_whoever_is_cancelled_while_it_is_written_has_written_it_once(play: Callable[[Steps], None]) -> None:
+    async def steps(store: ports.Store, clock: ManualClock) -> None:
+        tally = Tally(clock, store.spending, lambda: UTC)
+        tally.call(KEY, "main", answer("e1", NOON), "m", Usage(10), 1.0)
+        writing = asyncio.create_task(tally.write(KEY))
+        await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.wait({writing})
+        assert tally.take(KEY) is None  # the next message brings nothing of it along
+        assert await store.spending.counted(KEY) == Place("e1", NOON)  # one write after the other
+        [row] = await store.spending.rows("2026-11-01", "2026-11-30")
+        assert row.calls == 1
+
+    play(steps)
+
+
+class Full(volatile.Spending):
+    async def add(self, bill: Bill) -> None:
+        raise DiskFull("there is no room")
+
+
+def test_what_found_no_room_goes_along_with_the_next_message() -> None:
+    async def scene() -> None:
+        tally = Tally(ManualClock(NOON), Full(), lambda: UTC)
+        tally.call(KEY, "main", answer("e1", NOON), "m", Usage(10), 1.0)
+        writing = asyncio.create_task(tally.write(KEY))
+        await asyncio.sleep(0)
+        tally.call(KEY, "main", answer("e2", NOON), "m", Usage(10), 2.0)
+        await writing
+        bill = tally.take(KEY)
+        assert bill is not None and bill.last == Place("e2", NOON)
+        assert [(row.calls, row.cost) for row in bill.rows] == [(2, 3.0)]
+
+    asyncio.run(scene())
+
+
 def test_a_cost_beyond_all_numbers_is_one_that_is_not_known(play: Callable[[Steps], None]) -> None:
     async def steps(store: ports.Store, clock: ManualClock) -> None:
         tally = Tally(clock, store.spending, lambda: UTC)
         for at, cost in enumerate((float("inf"), float("nan"), 0.5)):
             tally.call(KEY, "main", answer(f"e{at}", NOON), "m", Usage(10), cost)
-        bill = tally.bill(KEY)
+        bill = tally.take(KEY)
         assert bill is not None
         await store.spending.add(bill)
         [row] = await store.spending.rows("2026-11-01", "2026-11-30")

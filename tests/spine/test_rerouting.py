@@ -144,6 +144,9 @@ def test_an_agent_that_goes_between_queue_and_turn_takes_no_message_with_it() ->
         async def abandon(self, queued: Queued, transcript: Transcript) -> None:
             raise AssertionError("nothing was begun")
 
+        async def count(self, session: str, agent: str, transcript: Transcript) -> None:
+            pass  # nothing is ever used
+
     async def at_once(line: commands.Line, message: Message) -> str:
         return line.name
 

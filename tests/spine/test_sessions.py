@@ -69,6 +69,9 @@ class Echo:
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:
         self.abandoned.append(queued.route.text)
 
+    async def count(self, session: str, agent: str, transcript: Transcript) -> None:
+        pass  # nothing is ever used
+
 
 class Room:
     def __init__(self, store: Store, clock: ManualClock) -> None:

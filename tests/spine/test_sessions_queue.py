@@ -81,6 +81,9 @@ class Talker:
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:
         self.abandoned.append(queued.route.text)
 
+    async def count(self, session: str, agent: str, transcript: Transcript) -> None:
+        pass  # nothing is ever used
+
 
 def _texts(transcript: Transcript) -> list[str]:
     entries = [entry for entry in transcript.entries if isinstance(entry, UserEntry)]

@@ -267,7 +267,11 @@ class Sessions:
         if queued.attempts > ATTEMPTS:
             log.error("message %s was put aside after %d attempts", queued.id, ATTEMPTS)
             await self._settle([queued], "parked", reply_to(queued, PARKED, failed=True))
-        elif queued.message.told:
+            await self._count(queued.route.session, queued.route.agent)  # then: its session may be what ends runtimes
+            return
+        if queued.attempts > 1:
+            await self._count(queued.route.session, queued.route.agent)
+        if queued.message.told:
             await self._enter(queued)
         elif self._is_orphaned(queued):
             log.warning("the run of heartbeat %s is dropped: agent %s is gone", queued.message.name, queued.route.agent)
@@ -370,6 +374,15 @@ class Sessions:
         rows = [queued, *await self._taken[session].join(len(known) - 1, lambda other: other.id in known)]
         log.warning("message %s was cut off by a crash and is not taken up again", queued.id)
         await self._settle(rows, "failed", reply_to(queued, CUT_OFF, failed=True), silent=silent)
+
+    async def _count(self, session: str, agent: str) -> None:
+        """What a crash left uncounted, before nobody looks there any more."""
+        try:
+            await self._answerer.count(session, agent, await self.transcript(session))
+        except StorageFailed:
+            raise
+        except OpenClawError as error:  # of a session that cannot be read, for example
+            log.warning("what session %s used is not counted: %s", session, error)
 
     async def _outcome(self, running: Running, transcript: Transcript) -> Reply | None:
         """None where a newer message took the turn over, or its agent is gone before it began."""
@@ -499,6 +512,8 @@ class Sessions:
             await self.stop(session)
             await running.ended.wait()
         await self.disturbed(session)
+        if session.startswith("agent:"):  # runs of heartbeats are counted when they are taken up, all of them
+            await self._count(session, session.split(":")[1])
         self._conversations.forget(session)
         self.left(session)
         return await self._store.journal.archive(session)

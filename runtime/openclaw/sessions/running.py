@@ -22,6 +22,9 @@ class Answerer(Protocol):
     async def abandon(self, queued: Queued, transcript: Transcript) -> None:
         """After a stop: leaves a transcript that the session can go on from."""
 
+    async def count(self, session: str, agent: str, transcript: Transcript) -> None:
+        """Counts what a crash left uncounted there, where no turn does."""
+
 
 class Beats(Protocol):
     """What is known of heartbeats."""
@@ -38,7 +41,7 @@ class Beats(Protocol):
 class Bills(Protocol):
     """What was used of models and is not stored yet."""
 
-    def bill(self, session: str) -> Bill | None: ...
+    def take(self, session: str) -> Bill | None: ...
 
     def stored(self, bill: Bill) -> None:
         """It went along with a message of its session that was settled."""

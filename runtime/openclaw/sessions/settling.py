@@ -55,7 +55,7 @@ class Settling:
         deliver = [] if silent else [each for each in deliver if not self.withheld(each.to)]
         joined = [row.id for row in rows[1:]]
         bills = self._bills()
-        bill = bills.bill(queued.route.session) if bills is not None else None
+        bill = bills.take(queued.route.session) if bills is not None else None
         await self._inbox.settle(queued.id, state, reply, deliver=deliver, joined=joined, bill=bill)
         if bills is not None and bill is not None:
             bills.stored(bill)
