@@ -184,6 +184,8 @@ def test_what_is_known_in_part_is_said_to_be_the_least(tmp_path: Path, model: Me
     assert main == ["main", "1", "1", "10", "0", "%", "5", "$0.1000"]
     assert plain == ["plain", "1", "1", "40", "75", "%", "5", "-"]
     assert total == ["total", "2", "2", "50", "60", "%", "10", "at", "least", "$0.1000"]
+    both = command("-C", root, "--state", state, "usage", "--by", "model,agent").stdout.splitlines()
+    assert both[1].split()[:3] == ["AGENT", "MODEL", "TURNS"] and both[2].split()[:2] == ["main", "claude-sonnet-5-5"]
     of_models = json.loads(command("-C", root, "--state", state, "usage", "--by", "model", "--json").stdout)
     assert [row["model"] for row in of_models["usage"]] == ["claude-nobody-knows", "claude-sonnet-5-5"]
 
@@ -212,7 +214,22 @@ def test_nothing_is_said_in_words_and_a_wrong_day_is_wrong_usage(tmp_path: Path,
     assert (shown.returncode, shown.stdout) == (0, "Nothing was used from 2026-11-01 to 2026-11-02 (UTC).\n")
     wrong = command("-C", root, "--state", tmp_path / "state", "usage", "--since", "soon")
     assert wrong.returncode == 2 and "`soon` is no day" in wrong.stderr
+    for words, said in (
+        (("--by", "agent,weather"), "`agent,weather` is none of day, agent, model"),
+        (("--since", "2026-11-02", "--until", "2026-11-01"), "2026-11-02, is after the last, 2026-11-01"),
+    ):
+        wrong = command("-C", root, "--state", tmp_path / "state", "usage", *words)
+        assert wrong.returncode == 2 and said in wrong.stderr
     assert not (tmp_path / "state").exists()
+
+    async def beside() -> None:
+        async with lived(root, tmp_path / "state"):
+            await until(lambda: listens(tmp_path / "state" / "control.sock"), "the control socket")
+            asked = ("-C", root, "--state", tmp_path / "state", "usage", "--since", "soon")
+            wrong = await asyncio.to_thread(command, *asked)
+            assert wrong.returncode == 2 and "`soon` is no day" in wrong.stderr
+
+    asyncio.run(beside())
 
 
 def test_one_question_beyond_the_budget_ends_with_five(tmp_path: Path, model: MessagesServer) -> None:

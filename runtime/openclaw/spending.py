@@ -173,4 +173,6 @@ def asked(query: Mapping[str, str], today: str) -> tuple[tuple[By, ...], str, st
         return f"by: `{query['by']}` is none of {', '.join(BY)}"
     if first is None:
         return f"since: `{query['since']}` is no day such as {today}, and no number of days such as 7d"
-    return (by, first, last) if last is not None else f"until: `{query['until']}` is no day such as {today}"
+    if last is None:
+        return f"until: `{query['until']}` is no day such as {today}"
+    return (by, first, last) if first <= last else f"since: the first day, {first}, is after the last, {last}"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _WRONG = frozenset({  # codes of what the person who asks has to mend
-    "sender", "agent", "empty", "too_large",
+    "sender", "agent", "empty", "too_large", "bad_field",
     "unknown_session", "unknown_memory", "unknown_heartbeat", "unknown_pairing", "unknown_approval",
 })  # fmt: skip
 _TIMEOUT = 60.0  # seconds without a byte; a stream carries a sign of life every 15

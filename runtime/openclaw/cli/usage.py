@@ -17,13 +17,13 @@ from zoneinfo import ZoneInfo
 from openclaw.cli import _columns, _listing
 from openclaw.cli._client import running
 from openclaw.errors import OpenClawError, UsageError
-from openclaw.spending import BY, USUAL, By, asked, cost_words, day_of, told
+from openclaw.spending import BY, USUAL, By, asked, chosen, cost_words, day_of, told
 
 _HEADS: Mapping[str, str] = {"day": "DAY", "agent": "AGENT", "model": "MODEL"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--by", choices=BY, help="one row for each of these (default: of all three together)")
+    parser.add_argument("--by", metavar="NAMES", help=f"one row for each of these, between commas (default: {','.join(BY)})")
     parser.add_argument(
         "--since", default=USUAL, metavar="DATE|Nd", help=f"the first day, or how many up to today (default: {USUAL})"
     )
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         _listing.as_json(found)
     elif found["usage"]:
-        _show(found, (args.by,) if args.by else BY)
+        _show(found, chosen(args.by or "") or BY)
     else:
         print(f"Nothing was used from {found['since']} to {found['until']} ({found['timezone']}).")
     return 0
