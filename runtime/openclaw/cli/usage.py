@@ -23,7 +23,9 @@ _HEADS: Mapping[str, str] = {"day": "DAY", "agent": "AGENT", "model": "MODEL"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--by", metavar="NAMES", help=f"one row for each of these, between commas (default: {','.join(BY)})")
+    parser.add_argument(
+        "--by", metavar="NAMES", help=f"one row for each of these, between commas (default: {','.join(BY)})"
+    )
     parser.add_argument(
         "--since", default=USUAL, metavar="DATE|Nd", help=f"the first day, or how many up to today (default: {USUAL})"
     )
