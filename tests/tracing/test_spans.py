@@ -290,3 +290,26 @@ def test_a_run_under_variables_sends_its_spans_and_names_itself(tmp_path: Path) 
 def test_a_run_whose_exporter_is_not_installed_says_so_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     register(("carrier_pigeon",))
     assert capsys.readouterr().err.startswith("openclaw: no spans are sent: no exporter `carrier_pigeon` is installed")
+
+
+HANGS = """\
+import threading
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+
+class Hanging(SpanProcessor):
+    def shutdown(self):
+        print("asked to end", flush=True)
+        threading.Event().wait()
+
+
+provider = TracerProvider()
+provider.add_span_processor(Hanging())
+trace.set_tracer_provider(provider)
+"""
+
+
+def test_a_provider_that_was_set_up_by_somebody_else_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    done = started(tmp_path, HANGS + SAYS)
+    assert done.returncode == 0 and done.stdout.endswith("asked to end\n"), done.stderr

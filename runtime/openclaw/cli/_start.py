@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from openclaw.cli._tracing import traced
+from openclaw.cli._tracing import ending, traced
 from openclaw.errors import ProjectInvalid
 
 
@@ -29,6 +29,8 @@ def start(run: Callable[[], Coroutine[Any, Any, int]]) -> int:
             print("openclaw: `-C DIR` names another folder; `openclaw init DIR` writes a project", file=sys.stderr)
         print(f"openclaw: {error}", file=sys.stderr)
         return error.exit_code
+    finally:
+        ending()
 
 
 def _for_people(record: logging.LogRecord) -> bool:

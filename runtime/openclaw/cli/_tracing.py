@@ -1,8 +1,8 @@
 """Spans where they are asked for: the variables of OpenTelemetry set up its SDK, if that is installed.
 
 Law: without those variables nothing is imported. Whoever was started under `opentelemetry-instrument` has a provider,
-and it is left alone. What cannot be set up is said, and keeps nothing from running. Spans go out in the background;
-an end waits for them a moment and no longer.
+and it is left alone until the end. What cannot be set up is said, and keeps nothing from running. Spans go out in the
+background; an end waits for them a moment and no longer, whoever set up what sends them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import atexit
 import os
 import sys
 import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from openclaw import __version__, tracing
@@ -18,6 +21,11 @@ from openclaw import __version__, tracing
 EXPORTER = "OTEL_TRACES_EXPORTER"
 _WHERE = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOL = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_PROVIDERS = {
+    "opentelemetry.trace": "get_tracer_provider",
+    "opentelemetry.metrics": "get_meter_provider",
+    "opentelemetry._logs": "get_logger_provider",
+}
 _LAST = 2.0  # seconds that the last spans get
 
 
@@ -67,7 +75,6 @@ def _register(names: tuple[str, ...]) -> None:
     for exporter in exporters:
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
-    atexit.register(_end, provider)
 
 
 def _exporter(name: str) -> Any:
@@ -80,8 +87,24 @@ def _exporter(name: str) -> Any:
     return found[0].load()
 
 
-def _end(provider: Any) -> None:
-    """Sends what is left. A collector that does not answer must not hold the end up."""
-    ending = threading.Thread(target=provider.shutdown, daemon=True)
-    ending.start()
-    ending.join(_LAST)
+def ending() -> None:
+    """From now on the end of the process is bounded: what providers would do then by themselves takes half a minute
+    where a collector does not answer, and a supervisor kills after fifteen seconds."""
+    ends = []
+    for module, name in _PROVIDERS.items():
+        with suppress(Exception):  # a provider of somebody else's
+            ends.append(getattr(sys.modules[module], name)().shutdown)
+    for end in ends:
+        atexit.unregister(end)
+    atexit.unregister(_end)
+    atexit.register(_end, ends)
+
+
+def _end(ends: Sequence[Callable[[], object]]) -> None:
+    """Sends what is left."""
+    over = time.monotonic() + _LAST
+    waiting = [threading.Thread(target=end, daemon=True) for end in ends]
+    for one in waiting:
+        one.start()
+    for one in waiting:
+        one.join(max(0.0, over - time.monotonic()))
