@@ -292,6 +292,13 @@ def test_a_run_whose_exporter_is_not_installed_says_so_and_goes_on(capsys: pytes
     assert capsys.readouterr().err.startswith("openclaw: no spans are sent: no exporter `carrier_pigeon` is installed")
 
 
+def test_a_run_whose_provider_is_named_says_that_it_sends_to_nobody_else(tmp_path: Path) -> None:
+    named = "sdk_tracer_provider"
+    done = started(tmp_path, SAYS, OTEL_TRACES_EXPORTER="console", OTEL_PYTHON_TRACER_PROVIDER=named)
+    assert "openclaw: the provider of OTEL_PYTHON_TRACER_PROVIDER is used" in done.stderr
+    assert "invoke_agent" not in done.stdout
+
+
 HANGS = """\
 import threading
 from opentelemetry import trace

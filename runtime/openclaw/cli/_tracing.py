@@ -19,6 +19,7 @@ from typing import Any
 from openclaw import __version__, tracing
 
 EXPORTER = "OTEL_TRACES_EXPORTER"
+PROVIDER = "OTEL_PYTHON_TRACER_PROVIDER"
 _WHERE = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOL = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _PROVIDERS = {
@@ -31,9 +32,11 @@ _LAST = 2.0  # seconds that the last spans get
 
 def traced() -> None:
     """Registers a provider, where one is wanted and there is none."""
-    names = wanted(os.environ)
+    names, there = wanted(os.environ), "opentelemetry.trace" in sys.modules
     if names and tracing.tracer() is None:
         register(names)
+    elif names and not there:  # the API itself loaded the one that is named
+        print(f"openclaw: the provider of {PROVIDER} is used, and sends to what it was given alone", file=sys.stderr)
 
 
 def register(names: tuple[str, ...]) -> None:
