@@ -120,6 +120,7 @@ async def compact(
     if left_out:
         beside += f"\n\n{essentials.listed(left_out, LISTED)}"
     beside += _last_words(log, kept)
+    await summing.settle()
     compaction = await _write(log, summary, beside, kept, summing.usage, block, message=message)
     if cut_off is not None:
         raise cut_off

@@ -69,14 +69,15 @@ def always() -> bool:
 
 
 class Summing:
-    """`usage` is of what was paid and stands in no draft. `may` is asked before each piece."""
+    """`usage` is of the one call that was paid and stands in no draft: each has its own price. `may` is asked before
+    each piece."""
 
     def __init__(self, log: Log, models: Models, may: Callable[[], bool] = always) -> None:
         self._log = log
         self._models = models.aside()
         self._own = self._models.alone()
         self._may = may
-        self._setup = ""
+        self._setup = ""  # of the one who answered that call; "" where there is none
         self.usage = Usage()
 
     async def up(self, text: str) -> str:
@@ -113,7 +114,7 @@ class Summing:
         if not self._may():
             raise Unfinished
         try:
-            done = self._paid(await self._own.ask(request)).done
+            done = (await self._paid(await self._own.ask(request))).done
         except ProviderError as error:
             if error.retryable and error.fault != "truncated":
                 raise
@@ -145,7 +146,8 @@ class Summing:
             return await self._words(_SHORTER + text, THOUGHT)
 
     async def _words(self, text: str, longest: int = LONGEST) -> str:
-        done = self._paid(await self._models.ask(lambda voice: _request(voice, text, longest))).done
+        heard = await self._models.ask(lambda voice: _request(voice, text, longest))
+        done = (await self._paid(heard)).done
         words = text_of(done.content)
         if done.stop_reason == "end_turn" and _says(words):
             return words
@@ -155,16 +157,23 @@ class Summing:
         fault: ProviderFault = "context_window" if done.stop_reason == "model_context_window_exceeded" else "truncated"
         raise ProviderError(fault, f"the summary was not completed ({done.stop_reason})")
 
-    def _paid(self, heard: Heard) -> Heard:
-        self.usage += heard.done.usage
-        self._setup = heard.voice.setup
+    async def settle(self) -> None:
+        """What the agent's own model did not answer cannot stand in the summary, which says of nobody else's."""
+        if self._setup not in ("", self._own.own.setup):
+            await self._draft()
+
+    async def _paid(self, heard: Heard) -> Heard:
+        if self._setup:
+            await self._draft()
+        self.usage, self._setup = heard.done.usage, heard.voice.setup
         return heard
 
     async def _draft(self, summary: str = "", text: str = "") -> None:
         """Writes what was paid, and the summary of so much text, where there is one."""
         usage, self.usage = self.usage, Usage()
+        setup, self._setup = self._setup, ""
         id, now = self._log.chance.fresh(), self._log.clock.now()
-        await self._log.write(Draft(id, now, summary, len(text), _digest(text), usage, self._setup))
+        await self._log.write(Draft(id, now, summary, len(text), _digest(text), usage, setup))
 
 
 class _CutOff(ProviderError):

@@ -21,7 +21,7 @@ from openclaw import compaction
 from openclaw.errors import ProviderError
 from openclaw.fallback import Cooling, Models
 from openclaw.manifest.snapshot import CompactionLimits, Limits
-from openclaw.messages import Compaction, ToolCall, ToolResult, ToolSpec, UserEntry
+from openclaw.messages import Compaction, Draft, ToolCall, ToolResult, ToolSpec, UserEntry
 from openclaw.ports import Begin, Request
 from openclaw.prompt import Voice
 from openclaw.providers.anthropic import Provider
@@ -118,7 +118,9 @@ def test_the_service_gets_the_conversation_as_it_was_sent_and_its_block_goes_fir
         before = server.requests[-1].body
         server.say(summed("Ada ordered SHOP-000."), text("SHOP-100 is for Ada too"))
         made = await house.shorten()
-        assert made is not None and made.usage.output == 7 + 5  # the summary, and what was asked for once more
+        *_, paid, last = house.log.transcript.entries  # the summary, and what was asked for once more
+        assert isinstance(paid, Draft) and (paid.usage.output, made) == (7, last)
+        assert made is not None and made.usage.output == 5
         asked = server.requests[-2]
         assert BETA in asked.headers["anthropic-beta"]
         assert "SHOP" not in asked.body["compaction"]["instructions"]

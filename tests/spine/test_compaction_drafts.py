@@ -9,16 +9,18 @@ from dataclasses import replace
 import pytest
 
 from doubles.house import until
+from openclaw import billing
 from openclaw.errors import ProviderError
 from openclaw.fallback import Cooling, Models
 from openclaw.manifest.snapshot import Limits, Price
 from openclaw.messages import Draft, Entry, Undone, Usage, UserEntry
 from openclaw.ports import Completed, ProviderEvent, Request
+from openclaw.prompt import Voice
 from openclaw.shortening import FAILURES, PATIENCE, REMEMBERED, Failures, Shortening
 from openclaw.transcript import Transcript
 from openclaw.turn import Turn, TurnFailed
 from spine.test_compaction import turns
-from spine.test_fallback import NOW
+from spine.test_fallback import NOW, Played
 from spine.test_shortening import BROKEN, LIMITS, House, perform
 
 LONG = turns(120, words=300)  # of which three pieces are made
@@ -198,3 +200,21 @@ def test_failures_are_counted_of_so_many_sessions_only() -> None:
 
 def said(text: str) -> list[Entry]:
     return [UserEntry("said", NOW, ({"type": "text", "text": text},), "m-said")]
+
+
+def test_each_call_for_a_summary_counts_by_itself_at_the_price_of_the_one_who_answered() -> None:
+    async def scene() -> None:
+        house = House(ProviderError("rate_limited", "slow down", retry_after=3540.0), entries=list(LONG))
+        stand_in = Played(house.clock, ["one", "two", "three"])
+        cheap, dear = Price(1.0, 1.0, 0.1, 1.25), Price(9.0, 9.0, 0.9, 11.25)
+        voices = [
+            replace(house.models.own, price=dear),
+            Voice(stand_in, "n", "system", (), "t", price=cheap, alias="n"),
+        ]
+        house.models = Models(voices, Cooling(house.clock), house.events.append)
+        await house.shortening().before_turn()
+        assert len(house.summaries()) == 1
+        paid = [one for one in billing.asked(house.log.transcript.entries, house.models) if one[1] != Usage()]
+        assert paid == [("n", Usage(100, 10), cheap)] * 3
+
+    asyncio.run(scene())
