@@ -21,7 +21,7 @@ BEAT = Heartbeat("watch", ("0 * * * *",), "Look.", "main", "UTC", notify=(OWNER,
 
 
 def reply(fault: str, *, failed: bool = True) -> Reply:
-    return Reply(CRON, "I did not ask the model: ...", "cron:watch", "main", failed=failed, fault=fault)
+    return Reply(CRON, "I ask the model nothing more for now: ...", "cron:watch", "main", failed=failed, fault=fault)
 
 
 async def ran(store: ports.Store, clock: ManualClock, answer: Reply) -> None:
@@ -42,7 +42,7 @@ def test_a_budget_that_is_used_up_is_told_once_and_stops_nothing(kind: object, t
         await store.open()
         failures, looked = Failures(store.marks), NOON - timedelta(days=1)
         [first] = await failures.notices(BEAT, reply("budget"), looked, clock.now())
-        assert (first.to, first.text) == (OWNER, "Heartbeat watch failed: I did not ask the model: ...")
+        assert (first.to, first.text) == (OWNER, "Heartbeat watch failed: I ask the model nothing more for now: ...")
         for _ in range(6):
             await ran(store, clock, reply("budget"))
             assert await failures.notices(BEAT, reply("budget"), looked, clock.now()) == ()
