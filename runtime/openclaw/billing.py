@@ -22,7 +22,7 @@ def asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage, Pr
     for entry in entries:
         match entry:
             case AssistantEntry(model=model, setup=setup, usage=usage):
-                voice = models.voice(setup)
+                voice = models.voice(setup) or next((one for one in models.voices if one.model == model), None)
                 found.append((voice.model, usage, voice.price) if voice else (model, usage, None))
             case Draft(setup=setup, usage=usage):
                 voice = models.voice(setup) or models.own

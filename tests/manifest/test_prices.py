@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def test_another_service_has_the_price_of_the_list_and_a_server_of_ones_own_none
     for url in ("http://127.0.0.1:8080", "http://localhost:11434", "https://nobody.example.org/v1", ""):
         assert Model("home", "deepseek-chat", options={"base_url": url}).costs is None
     assert listed("no-such-model", ANTHROPIC) is None
+
+
+def test_a_price_that_changes_with_the_hour_is_that_of_the_hour() -> None:
+    hours = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in (12, 18)]
+    day, night = (listed("deepseek-chat", "https://api.deepseek.com", hour) for hour in hours)
+    assert day is not None and night is not None and 0 < night.input < day.input
 
 
 def test_a_project_is_validated_without_the_list_unless_a_price_is_looked_for(tmp_path: Path) -> None:

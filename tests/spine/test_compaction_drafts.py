@@ -13,7 +13,7 @@ from openclaw import billing
 from openclaw.errors import ProviderError
 from openclaw.fallback import Cooling, Models
 from openclaw.manifest.snapshot import Limits, Price
-from openclaw.messages import Draft, Entry, Undone, Usage, UserEntry
+from openclaw.messages import AssistantEntry, Draft, Entry, Undone, Usage, UserEntry
 from openclaw.ports import Completed, ProviderEvent, Request
 from openclaw.prompt import Voice
 from openclaw.shortening import FAILURES, PATIENCE, REMEMBERED, Failures, Shortening
@@ -216,5 +216,7 @@ def test_each_call_for_a_summary_counts_by_itself_at_the_price_of_the_one_who_an
         assert len(house.summaries()) == 1
         paid = [one for one in billing.asked(house.log.transcript.entries, house.models) if one[1] != Usage()]
         assert paid == [("n", Usage(100, 10), cheap)] * 3
+        edited = AssistantEntry("a", NOW, (), "n", "end_turn", Usage(5), "a setup of before an edit")
+        assert billing.asked([edited], house.models) == [("n", Usage(5), cheap)]
 
     asyncio.run(scene())

@@ -31,9 +31,15 @@ def built_in(id: str) -> Price | None:
     return _BUILT_IN.get(id)
 
 
+def listed(id: str, base_url: str, at: datetime | None = None) -> Price | None:
+    """Of a model of the service at `base_url`, as the list of prices has it then, or now: some change with the hour."""
+    found = _model(id, base_url)
+    return None if found is None else _price(found.get_prices(at or datetime.now(UTC)))
+
+
 @cache
-def listed(id: str, base_url: str) -> Price | None:
-    """Of a model of the service at `base_url`, as the list of prices has it today."""
+def _model(id: str, base_url: str) -> Any:
+    """As the list has it; None where it does not."""
     if not _SERVICE.fullmatch(base_url):
         return None  # a server of one's own is in no list
     from genai_prices.data_snapshot import get_snapshot
@@ -42,7 +48,7 @@ def listed(id: str, base_url: str) -> Price | None:
         _, found = get_snapshot().find_provider_model(id, None, None, base_url)
     except LookupError:
         return None
-    return _price(found.get_prices(datetime.now(UTC)))
+    return found
 
 
 def _price(listed: Any) -> Price | None:
