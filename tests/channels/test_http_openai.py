@@ -18,9 +18,10 @@ from doubles.http_house import CHANNELS, FILES, echoing, housed, run, until
 from doubles.messages_server import HttpError, MessagesServer, Reply, tool
 from openclaw.app import App
 from openclaw.control import completion
-from openclaw.control.chunks import Visible
+from openclaw.control.chunks import Visible, error
 from openclaw.control.feed import Told
 from openclaw.control.problems import Unserved
+from openclaw.ports import Problem
 
 if TYPE_CHECKING:
     import openai
@@ -362,3 +363,6 @@ def test_the_llm_command_talks_to_an_agent(tmp_path: Path, model: MessagesServer
         assert "assistant| You said:" in continued.stdout and "user| third" in continued.stdout
 
 
+def test_a_day_that_has_cost_what_it_may_is_told_as_a_quota_that_is_used_up() -> None:
+    told = json.loads(error(Problem(402, "over_budget", "until tomorrow"), {"final": True}, 0.0).body)["error"]
+    assert (told["type"], told["code"]) == ("insufficient_quota", "over_budget")

@@ -14,7 +14,7 @@ from openclaw.control.problems import headers, plain
 from openclaw.messages import Usage
 from openclaw.ports import Problem
 
-_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_TYPES = {401: "authentication_error", 402: "insufficient_quota", 403: "permission_error", 429: "rate_limit_error"}
 
 
 class Visible:
