@@ -13,7 +13,7 @@ import os
 import select
 from collections.abc import AsyncIterator
 
-from openclaw.channels._apart import apart
+from openclaw.apart import apart
 from openclaw.channels._typed import Shown, can_ask, may_answer, person, provenance, typed
 from openclaw.clock import Clock
 from openclaw.errors import DeliveryError, DiskFull, OpenClawError

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from openclaw.channels._apart import apart
+from openclaw.apart import apart
 from openclaw.channels._pipes import first_line
 from openclaw.channels._typed import can_ask
 from openclaw.cli import INTERRUPTED, spoken

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from openclaw import abilities
+from openclaw.apart import apart
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, ProviderError
 from openclaw.messages import SUMMARY, ToolSpec, inside
@@ -261,7 +262,7 @@ class Provider:
         """The client, made once. Whoever waits may leave; the making goes on."""
         if self._client is None:
             if self._connecting is None:
-                self._connecting = asyncio.create_task(asyncio.to_thread(self._connect))
+                self._connecting = asyncio.create_task(apart(self._connect))  # to import the SDK takes a while
             try:
                 self._client = await asyncio.shield(self._connecting)
             except CredentialsError:

@@ -1,7 +1,7 @@
 """Blocking calls beside the event loop, in threads that never hold up the end of the process.
 
-The loop's own executor is joined at exit: a read of a silent standard input would hang it for ever.
-A daemon thread in a plain system call is simply left behind.
+The loop's own executor is joined at exit: a read of a silent standard input would hang it for ever, and the import of a
+large library for seconds. A daemon thread is simply left behind.
 """
 
 from __future__ import annotations
@@ -38,5 +38,5 @@ async def apart(function: Callable[[], T]) -> T:
         except RuntimeError:
             pass  # the loop is closed: nobody waits any more
 
-    threading.Thread(target=work, daemon=True, name="openclaw-stdio").start()
+    threading.Thread(target=work, daemon=True, name="openclaw-apart").start()
     return await future
