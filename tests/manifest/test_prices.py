@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from openclaw.manifest.build import compile
 from openclaw.manifest.builtins import MODELS
+from openclaw.manifest.codes import sound
+from openclaw.manifest.folder import Folder
 from openclaw.manifest.prices import built_in, listed
 from openclaw.manifest.snapshot import Model, Price
 from openclaw.messages import Usage
@@ -39,6 +42,23 @@ def test_a_call_costs_what_the_list_itself_makes_of_it(id: str, usage: Usage) ->
     found = built_in(id)
     assert found is not None
     assert found.of(usage) == pytest.approx(float(calc_price(theirs, id, provider_id="anthropic").total_price))
+
+
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan", "1.7e308"])
+def test_a_price_and_a_limit_are_numbers_that_can_be_reckoned_with(number: str) -> None:
+    files = sound.over(
+        {
+            "models.yaml": f"models:\n  one: {{id: claude-opus-5-5, price: {{input: {number}, output: 1}}}}\n",
+            **sound.agent(f"model: one\nlimits: {{usd_per_day: {number}}}\n"),
+        }
+    )
+    folder = Folder.of({name: text.encode() for name, text in files.items()})
+    found = compile(folder, environment={}, importer=None, today=sound.TODAY)
+    assert found.snapshot is None
+    assert {(each.file, each.code) for each in found.diagnostics} == {
+        ("models.yaml", "wrong-value"),
+        ("agents/main.yaml", "wrong-value"),
+    }
 
 
 def test_another_service_has_the_price_of_the_list_and_a_server_of_ones_own_none() -> None:

@@ -160,9 +160,14 @@ class House:
         if row.endless and self.deltas() > self.heard and self.clock.monotonic() < LEAST + 60:
             await self.clock.advance(9.0)
             self.heard = self.deltas()
-        if row.quiet and not self.heard and self.deltas() == row.strikes[0].after:
+        if row.quiet and not self.heard and self.deltas() == row.strikes[0].after and self.listens():
             self.heard = self.deltas()
             await self.clock.advance(row.quiet)
+
+    def listens(self) -> bool:
+        """Whether the next byte is waited for, since the last delta."""
+        due = self.clock.monotonic() + STALL
+        return any(at == due and not sleeper.done() for at, _, sleeper in self.clock._sleepers)
 
     def deltas(self) -> int:
         """Words that came since the first turn."""
