@@ -82,14 +82,15 @@ class Loading:
         """The project's folder is searched first, and its modules are forgotten afterwards. One at a time."""
         finder = _Finder(self)
         if not self._begun:
-            self._forget({name for name, module in list(sys.modules.items()) if self._is_others(name, module)})
+            loaded = sys.modules.copy()  # at once: other threads may import meanwhile
+            self._forget({name for name, module in loaded.items() if self._is_others(name, module)})
         self._begun, before = True, set(sys.modules)
         sys.modules.update(self._modules)
         path, finders = (sys.path, [*sys.path]), (sys.meta_path, [*sys.meta_path])
         hooks = [*sys.path_hooks]
         sys.path.insert(0, self._root)
         sys.meta_path.insert(0, finder)
-        for folder, known in list(sys.path_importer_cache.items()):
+        for folder, known in sys.path_importer_cache.copy().items():
             if isinstance(known, FileFinder) and (folder + os.sep).startswith(self._roots):
                 known.invalidate_caches()  # of two saves within a tick of the clock it knows the first
         try:

@@ -42,7 +42,7 @@ def test_closing_the_terminal_ends_the_runtime(tmp_path: Path) -> None:
         child.kill()
         child.wait()
     status = subprocess.run([*command, "status"], capture_output=True, text=True, timeout=30)
-    assert status.returncode == 1 and "none runs on " in status.stdout
+    assert status.returncode == 1 and "none runs on" in status.stdout
 
 
 def _until(master: int, text: str) -> None:
