@@ -147,6 +147,6 @@ class Tally:
         now, zone = self.clock.now(), self.zone()
         cost = cost_words(spent.cost, not spent.unpriced)
         raise OverBudget(
-            f"I ask the model nothing more for now: agent {agent} has cost {cost} today, and ${limit:g} a day is allowed "
-            f"(limits.usd_per_day). It answers again from {next_day(now, zone):%Y-%m-%d %H:%M} ({zone})."
+            f"I ask the model nothing more for now: agent {agent} has cost {cost} today, and ${limit:g} a day is "
+            f"allowed (limits.usd_per_day). It answers again from {next_day(now, zone):%Y-%m-%d %H:%M} ({zone})."
         )
