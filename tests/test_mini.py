@@ -273,7 +273,7 @@ def test_an_answer_that_breaks_off_leaves_no_half_in_the_session(tmp_path: Path)
         assert "broke off" in say(tmp_path, "hello", **claude(server))
         assert "Whole." in say(tmp_path, "again", **claude(server))
         assert server.violations == []
-    assert [entry["role"] for entry in entries(tmp_path)] == ["user", "user", "assistant"]
+    assert [entry["role"] for entry in entries(tmp_path)] == ["user", "assistant", "user", "assistant"]
 
 
 @pytest.mark.slow
@@ -373,4 +373,4 @@ def test_ctrl_c_stops_an_answer_and_at_rest_the_program(tmp_path: Path) -> None:
         finally:
             terminal.close(force=True)
     assert terminal.exitstatus == 0
-    assert [entry["role"] for entry in entries(tmp_path)] == ["user"]
+    assert [entry["role"] for entry in entries(tmp_path)] == ["user", "assistant"]

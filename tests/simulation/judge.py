@@ -237,18 +237,19 @@ def _effects(run: Run, left: _Left) -> Iterator[str]:
     times = Counter(effect.n for effect in effects)
     ran = Counter((effect.session, effect.call) for effect in effects)
     for effect in {effect.n: effect for effect in effects if effect.tool == "bump"}.values():
-        if times[effect.n] > (2 if _asked_anew(run, left, effect) else 1):
+        if times[effect.n] > max(2 if _asked_anew(run, left, effect) else 1, _asked_after_a_refusal(left, effect)):
             yield f"{effect.n} had its effect {times[effect.n]} times"
     intents = {(session, line["call"]) for session, line in left.lines() if line["type"] == "intent"}
     for effect in effects:
         if (effect.session, effect.call) not in intents:
             yield f"{effect.n} had its effect without an intent"
-    for session, line in left.lines():
-        if line["type"] == "result":
+    for session, lines in ((session, lines) for session, files in left.files.items() for _, lines in files):
+        begun = {line["call"] for line in lines if line["type"] == "intent"}
+        for line in (line for line in lines if line["type"] == "result"):
             call, text = (session, line["call"]), line["content"]
             if text.startswith("done ") and not ran[call]:
                 yield f"{line['call']} has a result and no effect"
-            if text.startswith("not run") and ran[call]:
+            if text.startswith("not run") and ran[call] and line["call"] in begun:  # else another conversation ran it
                 yield f"{line['call']} is told as not run, and had its effect"
             if text.startswith(UNKNOWN) and call not in intents:
                 yield f"{line['call']} is told as unknown, and was never begun"
@@ -262,6 +263,16 @@ def _asked_anew(run: Run, left: _Left, effect: Effect) -> bool:
         if any(line["type"] == "intent" and line["call"] == effect.call for line in lines)
     ]
     return len(told) > 1 and effect.n.partition(".")[0] in run.outside.found.retried
+
+
+def _asked_after_a_refusal(left: _Left, effect: Effect) -> int:
+    """How often the model asked for a call in a conversation in which it declined an answer: what came of a message
+    that it declined is not sent again, so it may well ask for the same once more, and is given it."""
+    for _, lines in left.files.get(effect.session, ()):
+        if any(line.get("stop_reason") == "refusal" for line in lines):
+            answers = [line for line in lines if line.get("role") == "assistant"]
+            return sum(any(block.get("id") == effect.call for block in one["content"]) for one in answers)
+    return 0
 
 
 def _transcripts(left: _Left) -> Iterator[str]:
