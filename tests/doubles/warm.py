@@ -79,8 +79,11 @@ class Popen(subprocess.Popen[Any]):
         """As `os.waitpid`, which knows one's own children only."""
         if self.returncode is not None:
             return self.pid, 0
-        if flags == os.WNOHANG and not select.select([self._report], [], [], 0)[0]:
-            return 0, 0
+        if flags == os.WNOHANG:
+            ready = select.poll()  # unlike `select`, it takes any descriptor
+            ready.register(self._report, select.POLLIN)
+            if not ready.poll(0):
+                return 0, 0
         pid, status = TOLD.unpack(self._report.read(TOLD.size))
         self._report.close()
         return pid, status

@@ -38,10 +38,10 @@ class _SettlesFirst(_Beside):
         reply: Reply | None,
         *,
         deliver: Sequence[Reply] | None = None,
-        joined: Sequence[str] = (),
+        **more: Any,
     ) -> None:
         outgoing = ([reply] if reply else []) if deliver is None else deliver
-        await self._kept.settle(id, state, reply, deliver=(), joined=joined)
+        await self._kept.settle(id, state, reply, deliver=(), **more)
         for each in outgoing:
             await self._outbox.put(each)
 

@@ -110,6 +110,7 @@ class Schedule:
             self.now = loop.now
             self._leave(files, end, number)
             _wind_down(loop, outside)
+        files.close()
         return end
 
     def _name(self) -> str:

@@ -9,6 +9,7 @@ so that whatever reads them needs to know nothing of this.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -29,6 +30,7 @@ UNKEPT = ("runtime.db-shm", "lock", "probe", "reserve")
 class _Node:
     """A file, whatever its name is now."""
 
+    place: tuple[int, int] = (0, 0)  # device and inode
     synced: int = 0  # bytes from the beginning
     ghost: bytes = b""  # what was cut off its end since
 
@@ -88,11 +90,12 @@ class LossyFiles(Files):
         file = os.open(path, flags, 0o600)
         node = self._names.get(path)
         if node is None:
-            node = self._names[path] = _Node(0 if new else os.fstat(file).st_size)
+            node = self._names[path] = _Node(synced=0 if new else os.fstat(file).st_size)
             if new and path.name not in (*DATABASE, *UNKEPT):
                 self._changes.append(_Change(frozenset((path.parent,)), None, path, node))
         elif flags & os.O_TRUNC:
             node.synced = 0
+        node.place = _place(file)
         self._open[file] = node
         return file
 
@@ -134,9 +137,9 @@ class LossyFiles(Files):
 
     def rename(self, old: Path, new: Path) -> None:
         self._called(f"rename {new.name}")
-        node, over = self._names.pop(old, None) or _Node(old.stat().st_size), None
+        node, over = self._names.pop(old, None) or _Node(synced=old.stat().st_size), None
         if new.exists():
-            over = (self._names.get(new) or _Node(new.stat().st_size), new.read_bytes())
+            over = (self._names.get(new) or _Node(synced=new.stat().st_size), new.read_bytes())
         old.rename(new)
         self._names[new] = node
         self._changes.append(_Change(frozenset((old.parent, new.parent)), old, new, node, over))
@@ -182,6 +185,14 @@ class LossyFiles(Files):
         for path in dict.fromkeys((*self._names, *names)):
             self._settle(path, names.get(path), olds, target, chance)
 
+    def close(self) -> None:
+        """Lets go of what a dead runtime left open, as its system would. The database's files are its connection's."""
+        kept = {self._names[path] for path in self._names if path.name in DATABASE}
+        for file, node in self._open.items():
+            with contextlib.suppress(OSError):
+                if node not in kept and _place(file) == node.place:
+                    os.close(file)
+
     def inherit(self, before: LossyFiles) -> None:
         """The machine went on: what was not synced then is not synced yet."""
 
@@ -224,3 +235,8 @@ class LossyFiles(Files):
             there.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             hole = bytes(min(len(written) - torn, 64)) if chance.random() < 0.15 else b""  # given, and never written
             there.write_bytes(written[:torn] + hole)
+
+
+def _place(file: int) -> tuple[int, int]:
+    about = os.fstat(file)
+    return about.st_dev, about.st_ino

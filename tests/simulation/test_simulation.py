@@ -6,6 +6,7 @@ fails; `python -m simulation.run` in tests/ runs as many as are wanted.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from simulation.breakages import BREAKAGES
-from simulation.lives import Breakage
+from simulation.lives import WHOLE, Breakage
 from simulation.run import outcome_of, sweep
 
 SEED = os.environ.get("OPENCLAW_SIMULATION_SEED")
@@ -43,6 +44,21 @@ def test_every_promise_is_kept_in_more_than_a_thousand_schedules() -> None:
     tally = sweep(range(1_000, 2_600))
     print(tally.table())
     assert tally.failing == {}
+
+
+@pytest.mark.parametrize("breakage", [WHOLE, BREAKAGES["settled before the reply is kept"]])
+def test_what_a_dead_runtime_left_open_is_let_go_of(breakage: Breakage) -> None:
+    outcome_of(1, breakage)
+    gc.collect()
+    before = _descriptors()
+    tally = sweep(range(2, 10), breakage)
+    gc.collect()
+    assert tally.ends["cut"] > 5
+    assert _descriptors() == before
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.skipif(SEED is None, reason="OPENCLAW_SIMULATION_SEED names no seed")
