@@ -237,7 +237,7 @@ def _effects(run: Run, left: _Left) -> Iterator[str]:
     times = Counter(effect.n for effect in effects)
     ran = Counter((effect.session, effect.call) for effect in effects)
     for effect in {effect.n: effect for effect in effects if effect.tool == "bump"}.values():
-        if times[effect.n] > max(2 if _asked_anew(run, left, effect) else 1, _asked_after_a_refusal(left, effect)):
+        if times[effect.n] > 1 + _asked_anew(run, left, effect) + _again_after_a_refusal(run, left, effect):
             yield f"{effect.n} had its effect {times[effect.n]} times"
     intents = {(session, line["call"]) for session, line in left.lines() if line["type"] == "intent"}
     for effect in effects:
@@ -265,14 +265,20 @@ def _asked_anew(run: Run, left: _Left, effect: Effect) -> bool:
     return len(told) > 1 and effect.n.partition(".")[0] in run.outside.found.retried
 
 
-def _asked_after_a_refusal(left: _Left, effect: Effect) -> int:
-    """How often the model asked for a call in a conversation in which it declined an answer: what came of a message
-    that it declined is not sent again, so it may well ask for the same once more, and is given it."""
+def _again_after_a_refusal(run: Run, left: _Left, effect: Effect) -> int:
+    """How often the model asked for it once more after it had declined the turn of the time before. Nothing of such a
+    turn is sent again but the word that its tools may have had their effect, which this model does not heed."""
+    if effect.n in run.outside.found.untold:
+        return 0
+    again = 0
     for _, lines in left.files.get(effect.session, ()):
-        if any(line.get("stop_reason") == "refusal" for line in lines):
-            answers = [line for line in lines if line.get("role") == "assistant"]
-            return sum(any(block.get("id") == effect.call for block in one["content"]) for one in answers)
-    return 0
+        asked, declined = False, False
+        for line in lines:
+            if line.get("role") == "assistant" and effect.call in _calls(line):
+                again += declined
+                asked, declined = True, False
+            declined = declined or (asked and line.get("stop_reason") == "refusal")
+    return again
 
 
 def _transcripts(left: _Left) -> Iterator[str]:

@@ -62,6 +62,7 @@ class Evidence:
     troubled: set[str] = field(default_factory=set)  # sessions whose model or tool was made to fail
     invalid: list[str] = field(default_factory=list)  # requests that no model would take
     retried: set[str] = field(default_factory=set)  # tags of what the operator had tried once more
+    untold: set[str] = field(default_factory=set)  # effects that a model asked for again, and was told nothing of
     traces: list[str] = field(default_factory=list)  # errors that nobody expected
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -123,6 +124,13 @@ class Outside:
         if not self.dead:
             self.note("effect", effect.tool, effect.n, effect.session, effect.call)
             self.found.effects.append(effect)
+
+    def asked_for(self, n: str, session: str, told: bool) -> None:
+        """A model's call; `told`: whether it can know that it asked for the same before."""
+        if self.dead or told:
+            return
+        if any(effect.n == n and effect.session == session for effect in self.found.effects):
+            self.found.untold.add(n)
 
     def troubles(self, session: str, what: str) -> None:
         if not self.dead:

@@ -46,6 +46,7 @@ ODDS = {
     "refusal": 0.01,
 }
 HUNG = 600.0  # seconds: longer than any timeout
+_LEFT_OUT = "may have had their effect: "  # of a turn that a model declined, all that the next one is told
 _TAG = re.compile(r"\b(m\d{3})(?: do (\d)( at once)?)?$", re.MULTILINE)
 
 
@@ -179,7 +180,10 @@ class SimulatedProvider:
         for tag, count, together in said:
             left = [f"{tag}.{at}" for at in range(count) if f"{tag}.{at}" not in made]
             if left:
-                return [_call(n) for n in (left if together else left[:1])], "tool_use"
+                wanted, told = left if together else left[:1], _LEFT_OUT in str(request.messages)
+                for n in wanted:
+                    self._outside.asked_for(n, request.session, told)
+                return [_call(n) for n in wanted], "tool_use"
         if not said:
             return [{"type": "text", "text": f"beat {self._outside.asked}"}], "end_turn"
         return [{"type": "text", "text": f"answering {' '.join(tag for tag, _, _ in said)}"}], "end_turn"
