@@ -399,7 +399,7 @@ def test_an_exchange_is_shown_once_to_whoever_was_elsewhere_while_it_was_written
         await page.goto(stage.base)
         await expect(page.locator(".bubble")).to_have_text(["first", "second"])
         await expect(exchanges).to_have_count(2)
-        await page.wait_for_function("sessionStorage.getItem('running') === '[]'")
+        await stage.becomes("sessionStorage.getItem('running') === '[]'")
 
     theatre.play(tmp_path, scene)
 

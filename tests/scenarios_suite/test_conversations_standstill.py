@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -197,3 +199,12 @@ def test_a_model_may_fail() -> None:
     with pytest.raises(ProviderError) as raised:
         on(loop, _heard(provider, "one"))
     assert raised.value.fault == "overloaded"
+
+
+def test_one_that_ctrl_c_came_before_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    half = StandstillLoop.__new__(StandstillLoop)
+    del half
+    gc.collect()
+    assert told == []

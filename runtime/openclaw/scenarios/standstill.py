@@ -48,6 +48,9 @@ class StandstillLoop(asyncio.BaseEventLoop):
         self._waiter: asyncio.Future[None] | None = None
         self._rounds = 0
 
+    def __del__(self) -> None:
+        """It holds no socket and no thread to let go of; and Ctrl-C may have come before it was whole."""
+
     def time(self) -> float:
         return self.now
 
