@@ -264,7 +264,7 @@ async def compact(session: Session, model: Model) -> None:
 async def turn(agent: str, said: str, id: str, model: Model, ask: Ask | None) -> None:
     session = Session(agent)
     cut = [block for block in session.last("assistant") if block["type"] == "tool_use"]
-    if cut:  # by a crash: perhaps they did run, so they are not run again
+    if cut:  # by a crash or by Ctrl-C: perhaps they did run, so they are not run again
         session.add("user", [result(call, "interrupted; whether it ran is not known", failed=True) for call in cut])
     if not any(entry.get("id") == id for entry in session.entries):
         if session.last("user"):  # what failed or was stopped has been told, and is not answered as well
@@ -302,7 +302,8 @@ async def run(agent: str, call: Block, ask: Ask | None) -> Block:
 
 
 def result(call: Block, said: str, *, failed: bool) -> Block:
-    return {"type": "tool_result", "tool_use_id": call["id"], "content": said[:20_000] or "-", "is_error": failed}
+    content = said if len(said) <= 20_000 else f"{said[:20_000]}\n(cut off; it has {len(said)} characters)"
+    return {"type": "tool_result", "tool_use_id": call["id"], "content": content or "-", "is_error": failed}
 
 
 # ── the queue: a message is on disk before it is answered, and stays there until it was ──────────
@@ -338,7 +339,7 @@ class Terminal:
         self._bell, self.left = asyncio.Event(), asyncio.Event()
 
     def read(self, loop: asyncio.AbstractEventLoop) -> None:
-        for line in sys.stdin:
+        for line in os.fdopen(0, errors="replace"):
             loop.call_soon_threadsafe(self.typed, line.strip())
         loop.call_soon_threadsafe(self.typed, "/quit")
 
@@ -385,7 +386,6 @@ async def main() -> None:
     key = os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("ANTHROPIC_AUTH_TOKEN")
     attended, loop = sys.stdin.isatty(), asyncio.get_running_loop()
     terminal = Terminal(claude if key else demo, attended)
-
     print(f"This is {MODEL}." if key else f"This is a demo. {TRY}")
     loop.add_signal_handler(signal.SIGINT, terminal.typed, "/stop")
     threading.Thread(target=terminal.read, args=(loop,), daemon=True).start()

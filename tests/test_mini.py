@@ -152,6 +152,19 @@ def test_a_file_outside_of_the_workspace_is_not_read(tmp_path: Path) -> None:
     assert "hidden words" not in say(tmp_path / "home", "read_file ../../secret", f"read_file {tmp_path / 'secret'}")
 
 
+def test_a_long_result_is_cut_and_says_so(mini: ModuleType) -> None:
+    (mini.WORKSPACE / "long").write_text("x" * 30_000)
+    call = {"id": "1", "name": "read_file", "input": {"path": "long"}}
+    told = mini.asyncio.run(mini.run("main", call, None))
+    assert told["content"] == "x" * 20_000 + "\n(cut off; it has 30000 characters)"
+
+
+def test_what_is_no_text_is_read_as_far_as_it_is(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT)]
+    done = subprocess.run(command, env=environment(tmp_path), input=b"a\xffb\n", capture_output=True, timeout=60)
+    assert "You said: a\ufffdb." in done.stdout.decode() and done.stderr == b""
+
+
 def test_a_pipe_in_the_workspace_is_waited_for_by_nobody(tmp_path: Path) -> None:
     (tmp_path / "workspace").mkdir()
     os.mkfifo(tmp_path / "workspace/p")
