@@ -211,7 +211,7 @@ async def claude(soul: str, messages: list[Any], tools: list[Any], show: Show) -
     return [block for block in blocks if whole or block["type"] != "tool_use"]
 
 
-TRY = 'Try "remember cat my cat is Minka", "recall cat", "run_command ls", or "write_file a.txt some words".'
+TRY = "Try: remember cat Minka / recall cat / run_command ls / run_command touch a"
 
 
 async def demo(soul: str, messages: list[Any], tools: list[Any], show: Show) -> list[Block]:
@@ -327,7 +327,7 @@ def unanswered() -> list[Block]:
 
 # ── the terminal: a person types, also while an agent speaks ─────────────────────────────────────
 # So a thread reads, and a line answers the question that is open, is a command, or goes to the queue.
-HELP = "/scout ... asks the scout, /quit leaves. Ctrl-C stops an answer, and the program where there is none to stop."
+HELP = "/scout ... asks the scout, /quit leaves. Ctrl-C stops an answer, or at rest the program."
 
 
 class Terminal:
