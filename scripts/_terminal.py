@@ -62,7 +62,12 @@ class Screen:
             time.sleep(0.3)
 
     def close(self) -> None:
+        """When it returns the command has ended as well, and writes no more into a folder that is about to go."""
+        runs = Path("/proc", self._tmux("display-message", "-p", "-t", "s", "#{pane_pid}").strip(), "exe")
         self._tmux("kill-server")
+        end = time.monotonic() + 10
+        while os.path.lexists(runs) and time.monotonic() < end:
+            time.sleep(0.05)
 
 
 def prompts(text: str) -> bool:

@@ -1,19 +1,16 @@
-#!/usr/bin/env -S uv run --script
 # /// script
 # requires-python = ">=3.11"
 # dependencies = ["anthropic>=2.12,<3", "croniter>=6,<8"]
 # ///
 """An assistant in one file, to be read from top to bottom: each part is one idea, and uses only the parts above it.
 
-    uv run mini-openclaw.py                  talk to it; without a key a tiny demo model answers
-    uv run mini-openclaw.py "what is here?"  ask once
+    uv run mini-openclaw.py                           talk to it; without a key a tiny demo model answers
+    echo "what is here?" | uv run mini-openclaw.py    ask once
 
-All that it keeps is text in ~/.openclaw-mini (or MINI_OPENCLAW_HOME). The ideas, in order: what is written is on disk;
-a soul is a file; a tool is a function; what is not understood is asked; memory is notes; a session is lines that are
-only added to; a long talk is summed up; a message waits on disk until it is answered; a clock writes messages too.
+All that it keeps is text in ~/.openclaw-mini (or MINI_OPENCLAW_HOME); delete a session there to begin anew. Left to
+the runtime beside it are settings, channels, agents that work at the same time, files that were damaged or grew for
+years, commands that are taken apart before they are judged, a sandbox, and limits to what is spent.
 """
-
-from __future__ import annotations
 
 import asyncio
 import fcntl
@@ -25,110 +22,266 @@ import signal
 import sys
 import threading
 import uuid
-import warnings
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Any
 
 from croniter import croniter
 
 HOME = Path(os.environ.get("MINI_OPENCLAW_HOME", "~/.openclaw-mini")).expanduser()
 WORKSPACE, NOTES = HOME / "workspace", HOME / "memory"
-BEATS, AGREED = HOME / "heartbeats.jsonl", HOME / "agreed.jsonl"
+QUEUE, BEATS, AGREED = HOME / "queue.jsonl", HOME / "heartbeats.jsonl", HOME / "agreed.jsonl"
 MODEL = os.environ.get("MINI_OPENCLAW_MODEL", "claude-sonnet-5-5")
-STEPS = 20  # model calls in one turn
-LONGEST = 20_000  # characters of one tool's result
 COMPACT_AT = int(os.environ.get("MINI_OPENCLAW_COMPACT_AT", "200000"))  # characters of a session; it is then summed up
-
+now = datetime.now  # on the wall clock: nine is nine o'clock, in summer and in winter
 Block = dict[str, Any]
+Ask = Callable[[str], Awaitable[str]]  # puts a question to a person
 Show = Callable[[str], None]
-Ask = Callable[[str], Awaitable[str]]
-
-
-def now() -> datetime:
-    return datetime.now().astimezone()
+Model = Callable[[str, list[Any], list[Any], Show], Awaitable[list[Block]]]
+show: Show = partial(print, end="", flush=True)
 
 
 # ── disk: what was written is there after a power cut ────────────────────────────────────────────
-def append(path: Path, line: Any) -> None:
-    """One line of JSON at the end of a file."""
+# A line or no line, the whole new file or the whole old one; and all of it is text that a person can read.
+def write(path: Path, mode: str, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def lines(path: Path) -> list[Any]:
-    """What was appended. A last line that a crash cut short was never there; a damaged one is told, and passed over."""
-    whole = path.read_bytes() if path.exists() else b""
-    if whole and not whole.endswith(b"\n"):
-        whole = whole[: whole.rfind(b"\n") + 1]
-        os.truncate(path, len(whole))
-    found = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            warnings.warn(f"{path}:{number} is damaged", stacklevel=2)
-    return found
-
-
-def replace(path: Path, text: str) -> None:
-    """The whole new file, or the whole old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{uuid.uuid4().hex}")
-    with fresh.open("x", encoding="utf-8") as file:
+    with path.open(mode, encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{uuid.uuid4().hex}")
+    write(fresh, "x", text)
     fresh.replace(path)
 
 
-# ── agents: a name, a prefix that calls it, a soul, and the tools it may ask for ─────────────────
-@dataclass(frozen=True)
-class Agent:
-    name: str
-    prefix: str  # a message that begins with this word goes here; whoever has none answers the rest
-    tools: tuple[str, ...]
-    first_soul: str
-
-    def soul(self) -> str:
-        """Read anew each time, so that an edit of souls/NAME.md counts at once."""
-        file = HOME / "souls" / f"{self.name}.md"
-        if not file.exists():
-            replace(file, self.first_soul)
-        return file.read_text("utf-8")
+def append(path: Path, line: Any) -> None:
+    write(path, "a", json.dumps(line, ensure_ascii=False) + "\n")
 
 
-MAIN = Agent(
-    "main", "", ("run_command", "read_file", "write_file", "remember", "recall", "every"),
-    "You are a personal assistant on your user's own machine. Be brief. Look things up rather than guess, remember "
-    "what you are told about people and plans, and say so when a call was refused.",
-)  # fmt: skip
-SCOUT = Agent(
-    "scout", "/scout", ("read_file", "recall"),
-    "You find things out in files and notes, and say where they stand. You change nothing.",
-)  # fmt: skip
-AGENTS = (MAIN, SCOUT)
+def lines(path: Path) -> list[Any]:
+    """What was appended; a last line that a crash cut short was never there."""
+    written = path.read_bytes() if path.exists() else b""
+    whole, _, cut = written.rpartition(b"\n")
+    if cut:
+        os.truncate(path, len(written) - len(cut))
+    return [json.loads(line) for line in whole.splitlines()]
 
 
-def route(text: str) -> tuple[Agent, str]:
-    """Who answers, and what is left of the message."""
-    first, _, rest = text.strip().partition(" ")
-    named = [agent for agent in AGENTS if agent.prefix == first]
-    return (named[0], rest.strip() or "What are you for?") if named else (MAIN, text.strip())
+# ── tools: what a model can do is a function from texts to a text ────────────────────────────────
+# It is told the name, the parameters and the docstring, and can do no more than ask for such a call.
+def within(path: str) -> Path:
+    """A file of the workspace. What leads out of it is refused, and a pipe, for which everybody would wait."""
+    full = (WORKSPACE / path).resolve()
+    if WORKSPACE.resolve() not in full.parents or (full.exists() and not full.is_file()):
+        raise PermissionError(f"{path!r} is no file in the workspace")
+    return full
 
 
-# ── tools: a function with text for arguments, its name and its docstring ────────────────────────
-TOOLS: dict[str, Callable[..., Awaitable[str]]] = {}
+async def read_file(path: str) -> str:
+    """Reads a text file of the workspace."""
+    return within(path).read_text("utf-8", errors="replace")
 
 
-def tool(function: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:
-    TOOLS[function.__name__] = function
-    return function
+async def write_file(path: str, content: str) -> str:
+    """Writes a text file of the workspace, whole."""
+    replace(within(path), content)
+    return f"wrote {path}"
+
+
+async def run_command(command: str) -> str:
+    """Runs a shell command in the workspace, for a minute at most, and gives its output."""
+    harmless = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}  # no keys
+    process = await asyncio.create_subprocess_shell(
+        command, cwd=WORKSPACE, env=harmless, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        if process.returncode is None:  # the minute is over, or somebody pressed Ctrl-C
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    return f"{output.decode(errors='replace')}(exit code {process.returncode})"
+
+
+# ── memory: a talk is forgotten in time, a note is not ───────────────────────────────────────────
+# Notes are files that are found again by the words in them, by whichever agent looks.
+async def remember(title: str, text: str) -> str:
+    """Keeps a lasting fact under a short title; the same title again replaces it."""
+    name = re.sub(r"\W+", "-", title.lower()).strip("-")[:60] or "note"
+    replace(NOTES / f"{name}.md", text)
+    return f"noted as {name}"
+
+
+async def recall(words: str) -> str:
+    """Finds the notes with any of these words."""
+    notes = [f"{file.stem}: {file.read_text('utf-8', errors='replace')}" for file in sorted(NOTES.glob("*.md"))]
+    found = [note for note in notes if any(word in note.lower() for word in words.lower().split())]
+    return "\n".join(found) or "nothing is noted about that"
+
+
+# ── heartbeats: a clock that writes messages, so that an assistant speaks first ──────────────────
+# Of the instants that passed while nobody was here only the latest counts: nobody wants last week's mornings.
+async def every(when: str, message: str) -> str:
+    """Sends you this message at each instant of `when`: five cron fields, 0 9 * * 1 is Mondays at nine."""
+    if len(when.split()) != 5 or not croniter.is_valid(when):
+        raise ValueError(f"{when!r} is not five cron fields")
+    first = croniter(when, now()).get_next(datetime)  # where there never is one, nothing is kept
+    append(BEATS, {"when": when, "message": message, "since": now().isoformat()})
+    return f"next: {first:%A %Y-%m-%d %H:%M}; all that is sent so stands in {BEATS}"
+
+
+# ── agents: a soul, which is a text that you may edit while it runs, and tools ───────────────────
+# Several agents share one memory and may do different things: one acts, and one only looks.
+TOOLS = {tool.__name__: tool for tool in (read_file, write_file, run_command, remember, recall, every)}
+AGENTS = {"main": tuple(TOOLS), "scout": ("read_file", "recall")}
+SOULS = {
+    "main": "You are a personal assistant. Be brief, look things up, remember what you are told of people and plans.",
+    "scout": "You find things out in files and notes, and say where they stand. You change nothing.",
+}
+
+
+def soul(agent: str) -> str:
+    file = HOME / "souls" / f"{agent}.md"
+    if not file.exists():
+        replace(file, SOULS[agent])
+    return file.read_text("utf-8")
+
+
+def route(said: str) -> tuple[str, str]:
+    """`/scout where?` asks the scout; what begins with nobody's name is for the main one."""
+    first, _, rest = said.partition(" ")
+    named = first[:1] == "/" and first[1:] in AGENTS
+    return (first[1:], rest or "What are you for?") if named else ("main", said)
+
+
+# ── permissions: allow what is known to be harmless, deny what never is, ask about the rest ──────
+# So what is not understood is not allowed, and neither is what a person did not plainly agree to.
+FREE = {"read_file", "remember", "recall"}
+NEVER = r"\b(sudo|su|doas|dd|mkfs|shutdown|reboot)\b"
+READS = r"(cat|du|echo|head|ls|pwd|tail|wc|whoami)( -[achlnrstw\d]+| [\w./,:+%][\w./,:+%-]*)*"  # nothing for a shell
+
+
+def decide(name: str, arguments: Block) -> str:
+    if name != "run_command":
+        return "allow" if name in FREE else "ask"
+    command = str(arguments.get("command", ""))
+    if re.search(NEVER, command):
+        return "deny"
+    inside = all((WORKSPACE / word).resolve().is_relative_to(WORKSPACE.resolve()) for word in command.split())
+    return "allow" if inside and re.fullmatch(READS, command) else "ask"
+
+
+async def refused(agent: str, name: str, arguments: Block, ask: Ask | None) -> str:
+    """Why a call may not run; nothing where it may."""
+    decision, call = decide(name, arguments), f"{name} {json.dumps(arguments, sort_keys=True)}"
+    if name not in AGENTS[agent] or decision == "deny":
+        return f"{agent} may never do this"
+    if decision == "allow" or call in lines(AGREED):
+        return ""
+    if ask is None:
+        return "a person has to agree to this, and nobody is here"
+    answer = (await ask(f"{agent} wants to {call}\n[y]es, [a]lways, [n]o? ")).strip().lower()
+    if answer in ("a", "always"):
+        append(AGREED, call)
+    return "" if answer in ("a", "always", "y", "yes") else "the person said no"
+
+
+# ── models: a function from all that was said to blocks, which are texts or calls of tools ───────
+# One is real. One takes a message for a call of a tool, so that everything else can be tried without a key.
+async def claude(soul: str, messages: list[Any], tools: list[Any], show: Show) -> list[Block]:
+    from anthropic import AsyncAnthropic  # takes a second, which the demo does not need
+
+    asked: Any = {"model": MODEL, "max_tokens": 16_000, "system": soul, "messages": messages, "tools": tools}
+    cached: Any = {"cache_control": {"type": "ephemeral"}}
+    async with AsyncAnthropic() as client, client.messages.stream(**asked, **cached) as stream:
+        async for words in stream.text_stream:
+            show(words)
+        message = await stream.get_final_message()
+    if message.stop_reason is None:
+        raise ConnectionError("the answer broke off")
+    whole = message.stop_reason == "tool_use"  # a call that was cut short looks like a whole one
+    blocks = [block.model_dump(mode="json", exclude_unset=True) for block in message.content]
+    return [block for block in blocks if whole or block["type"] != "tool_use"]
+
+
+TRY = "Try: remember cat Minka / recall cat / run_command ls / run_command touch a"
+
+
+async def demo(soul: str, messages: list[Any], tools: list[Any], show: Show) -> list[Block]:
+    last = messages[-1]["content"][0]
+    name, _, rest = last.get("text", "").partition(" ")
+    for names in [each["input_schema"]["required"] for each in tools if each["name"] == name]:
+        arguments = dict(zip(names, rest.split(" ", len(names) - 1), strict=False))
+        return [{"type": "tool_use", "id": uuid.uuid4().hex, "name": name, "input": arguments}]
+    said = last["content"] if last["type"] == "tool_result" else f"You said: {last['text']}. {TRY}"
+    show(said)
+    return [text(said)]
+
+
+def text(words: str) -> Block:
+    return {"type": "text", "text": words}
+
+
+# ── sessions: a model remembers nothing, so it is told all that was said, each time ──────────────
+# A session is a file of messages to which lines are only added; the next run goes on where this one stops.
+class Session:
+    def __init__(self, agent: str) -> None:
+        self.file = HOME / "sessions" / f"{agent}.jsonl"
+        self.entries: list[Block] = lines(self.file)
+
+    def add(self, role: str, content: list[Block], **more: str) -> None:
+        append(self.file, entry := {"role": role, "content": content, **more})
+        self.entries.append(entry)
+
+    def last(self, role: str) -> list[Block]:
+        return self.entries[-1]["content"] if self.entries and self.entries[-1]["role"] == role else []
+
+
+# ── compaction: a talk that grew too long becomes a summary of it ────────────────────────────────
+# A model reads only so much. It writes the summary itself, and what was said in full is put aside.
+async def compact(session: Session, model: Model) -> None:
+    talk = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in session.entries)
+    if len(talk) < COMPACT_AT:
+        return
+    wish = f"Sum up this talk for whoever carries it on; keep names, numbers, paths and open tasks exactly.\n{talk}"
+    blocks = await model("You sum up.", [{"role": "user", "content": [text(wish)]}], [], lambda words: None)
+    if not (summary := "".join(block.get("text", "") for block in blocks)):
+        raise ConnectionError("the summary came out empty")
+    session.entries = [{"role": "user", "content": [text(f"Before this you talked about:\n{summary}")]}]
+    os.link(session.file, session.file.with_suffix(f".{now():%Y%m%d-%H%M%S-%f}.old"))
+    replace(session.file, "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in session.entries))
+
+
+# ── a turn: ask the model, run what it asks for, tell it the results, until it asks no more ──────
+# Each thing is on disk before what follows from it: a message before its answer, a call before its effect.
+async def turn(agent: str, said: str, id: str, model: Model, ask: Ask | None) -> None:
+    session = Session(agent)
+    cut = [block for block in session.last("assistant") if block["type"] == "tool_use"]
+    if cut:  # by a crash or by Ctrl-C: perhaps they did run, so they are not run again
+        session.add("user", [result(call, "interrupted; whether it ran is not known", failed=True) for call in cut])
+    if not any(entry.get("id") == id for entry in session.entries):
+        if session.last("user"):  # what failed or was stopped has been told, and is not answered as well
+            session.add("assistant", [text("(this was not answered)")])
+        await compact(session, model)
+        session.add("user", [text(said), text(f"(It is {now():%A %Y-%m-%d %H:%M}.)")], id=id)
+    if answered := session.last("assistant"):  # and a crash came before it was on the screen
+        return show("".join(block.get("text", "") for block in answered))
+    for _ in range(20):  # then it goes in circles
+        messages = [{"role": entry["role"], "content": entry["content"]} for entry in session.entries]
+        blocks = await model(soul(agent), messages, [described(name) for name in AGENTS[agent]], show)
+        session.add("assistant", blocks or [text("(no words)")])
+        calls = [block for block in blocks if block["type"] == "tool_use"]
+        if not calls:
+            return None
+        session.add("user", [await run(agent, call, ask) for call in calls])
+    return show("I stopped after 20 steps.")
 
 
 def described(name: str) -> Block:
@@ -137,235 +290,7 @@ def described(name: str) -> Block:
     return {"name": name, "description": inspect.getdoc(TOOLS[name]), "input_schema": schema}
 
 
-def within(path: str) -> Path:
-    """A path in the workspace. What leads out of it, openly, by `..` or by a link, is refused."""
-    if WORKSPACE.resolve() not in (full := (WORKSPACE / path).resolve()).parents:
-        raise PermissionError(f"{path!r} is no file in the workspace")
-    return full
-
-
-@tool
-async def read_file(path: str) -> str:
-    """Reads a text file of the workspace."""
-    if not (file := within(path)).is_file():  # a pipe would be waited for, by everybody
-        raise FileNotFoundError(f"{path!r} is not there, or no text file")
-    return file.read_text("utf-8", errors="replace")
-
-
-@tool
-async def write_file(path: str, content: str) -> str:
-    """Writes a text file of the workspace, whole."""
-    replace(within(path), content)
-    return f"wrote {path}"
-
-
-@tool
-async def run_command(command: str) -> str:
-    """Runs a shell command in the workspace, for a minute at most, and gives its output."""
-    harmless = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}  # no keys
-    pipe, joined, none = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT, asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_shell(
-        command, cwd=WORKSPACE, env=harmless, stdin=none, stdout=pipe, stderr=joined, start_new_session=True
-    )
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), 60)
-    except TimeoutError:
-        raise TimeoutError("it was stopped after a minute") from None
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    return f"{output.decode(errors='replace')}(exit code {process.returncode})"
-
-
-# ── memory: notes that outlive every session ─────────────────────────────────────────────────────
-@tool
-async def remember(title: str, text: str) -> str:
-    """Keeps a lasting fact under a short title; the same title again replaces it."""
-    name = re.sub(r"\W+", "-", title.lower()).strip("-")[:60] or "note"
-    replace(NOTES / f"{name}.md", text)
-    return f"noted as {name}"
-
-
-@tool
-async def recall(words: str) -> str:
-    """Finds notes with any of these words, those with most of them first."""
-    wanted = set(re.findall(r"[^\W_]+", words.lower()))
-    notes = [f"{file.stem}: {file.read_text('utf-8', errors='replace')}" for file in sorted(NOTES.glob("*.md"))]
-    hits = {note: len(wanted & set(re.findall(r"[^\W_]+", note.lower()))) for note in notes}
-    best = sorted((note for note in notes if hits[note]), key=lambda note: -hits[note])
-    return "\n".join(best[:5]) or "nothing is noted about that"
-
-
-# ── permissions: allow what is known to be harmless, deny what never is, ask about the rest ───────
-FREE = {"read_file", "remember", "recall"}  # tools that are never asked about
-READERS = {"cat", "du", "echo", "head", "ls", "pwd", "tail", "wc", "whoami"}
-NEVER = {"sudo", "su", "doas", "dd", "mkfs", "shutdown", "reboot"}
-
-
-def decide(name: str, arguments: Block) -> str:
-    """`allow`, `ask` or `deny`. Whatever is not understood is asked, never allowed."""
-    command = str(arguments.get("command", ""))
-    if name != "run_command":
-        return "allow" if name in FREE else "ask"
-    if NEVER & set(re.split(r"[^\w-]+", command)):
-        return "deny"
-    if not re.fullmatch(r"[\w ./,:+%-]+", command):  # a quote, a variable, a pipe: a shell makes more of it than we
-        return "ask"
-    first, *rest = command.split() or [""]
-    inside = all((WORKSPACE / word).resolve().is_relative_to(WORKSPACE.resolve()) for word in rest)
-    options = [word for word in rest if word.startswith("-")]
-    plain = all(re.fullmatch(r"-[achlnrstw\d]+", each) for each in options)  # others may name a file, or wait for ever
-    return "allow" if first in READERS and inside and plain else "ask"
-
-
-async def refused(agent: Agent, name: str, arguments: Block, ask: Ask | None) -> str:
-    """Why a call may not run; nothing where it may. `ask` puts a question to a person; None where nobody is there."""
-    decision, call = decide(name, arguments), f"{name} {json.dumps(arguments, sort_keys=True)}"
-    if name not in agent.tools or decision == "deny":
-        return f"{agent.name} may never do this"
-    if decision == "allow" or call in lines(AGREED):
-        return ""
-    if ask is None:
-        return "a person has to agree to this, and nobody is here"
-    answer = (await ask(f"{agent.name} wants to {call}\n[y]es, [a]lways, [n]o? ")).strip().lower()
-    if answer in ("a", "always"):
-        append(AGREED, call)
-    return "" if answer in ("a", "always", "y", "yes") else "the person said no"
-
-
-# ── models: a real one, and one that plays at it. Both give blocks, and why they stopped ─────────
-class Claude:
-    name = MODEL
-
-    def __init__(self) -> None:
-        from anthropic import AsyncAnthropic  # takes a second, which the demo does not need
-
-        self._client = AsyncAnthropic()
-
-    async def answer(self, soul: str, messages: list[Any], tools: list[Any], show: Show) -> tuple[list[Block], str]:
-        cache: Any = {"type": "ephemeral"}
-        async with self._client.messages.stream(
-            model=MODEL, max_tokens=16_000, system=soul, messages=messages, tools=tools, cache_control=cache
-        ) as stream:
-            async for words in stream.text_stream:
-                show(words)
-            message = await stream.get_final_message()
-        blocks = [block.model_dump(mode="json", exclude_unset=True) for block in message.content]
-        if message.stop_reason is None:
-            raise ConnectionError("the answer broke off")
-        if message.stop_reason != "tool_use":  # a call that was cut short looks like a whole one
-            blocks = [block for block in blocks if block["type"] != "tool_use"]
-        return blocks, message.stop_reason
-
-
-class Demo:
-    """Knows five sentences, and really calls the tools."""
-
-    name = 'a demo. Try "remember that my cat is Minka", "recall cat", "run ls", "run touch a" or "write a.txt words"'
-    patterns = (
-        (r"remember (?:that )?((.+))", "remember"), (r"(?:recall|what do you know about) (.+)", "recall"),
-        (r"run (.+)", "run_command"), (r"read (\S+)", "read_file"), (r"write (\S+) (.+)", "write_file"),
-    )  # fmt: skip
-
-    async def answer(self, soul: str, messages: list[Any], tools: list[Any], show: Show) -> tuple[list[Block], str]:
-        last = messages[-1]["content"]
-        parameters = {each["name"]: each["input_schema"]["required"] for each in tools}
-        for pattern, name in self.patterns:
-            match = re.fullmatch(pattern, last[0].get("text", "").strip(" ?."), re.IGNORECASE | re.DOTALL)
-            if match and name in parameters:
-                arguments = dict(zip(parameters[name], match.groups(), strict=True))
-                call = {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex}", "name": name, "input": arguments}
-                return [call], "tool_use"
-        results = [block["content"] for block in last if block["type"] == "tool_result"]
-        said = "\n".join(results) if results else f"You said: {last[0]['text']}. I am {self.name}."
-        show(said)
-        return [text(said)], "end_turn"
-
-
-def text(words: str) -> Block:
-    return {"type": "text", "text": words}
-
-
-def words_of(blocks: list[Block]) -> str:
-    return "".join(block["text"] for block in blocks if block["type"] == "text")
-
-
-# ── sessions: lines that are only added to, until a long talk is summed up ───────────────────────
-class Session:
-    """A line is a message to or from the model; the first of a turn has the `id` of what it answers."""
-
-    def __init__(self, name: str) -> None:
-        self.file = HOME / "sessions" / f"{name}.jsonl"
-        self.entries: list[Block] = lines(self.file)
-
-    def add(self, role: str, content: list[Block], **more: str) -> None:
-        append(self.file, entry := {"role": role, "content": content, **more})
-        self.entries.append(entry)
-
-    def heal(self) -> None:
-        """Calls that a crash left open are answered, and not run again: perhaps they did run."""
-        calls = [block for entry in self.entries[-1:] for block in entry["content"] if block["type"] == "tool_use"]
-        if calls:
-            self.add("user", [result(call, "interrupted; whether it ran is not known", failed=True) for call in calls])
-
-    def give_up(self) -> None:
-        """What failed or was stopped has been told: the next message does not answer it as well."""
-        if self.entries and self.entries[-1]["role"] == "user":
-            self.add("assistant", [text("(this was not answered)")])
-
-    def put_aside(self, fresh: str = "") -> None:
-        """In one step, so that there is always an old session or a fresh one."""
-        if self.file.exists():
-            os.link(self.file, self.file.with_suffix(f".{now():%Y%m%d-%H%M%S-%f}.old"))
-            replace(self.file, fresh)
-
-    async def compact(self, model: Claude | Demo) -> None:
-        """What was said becomes a summary of it; or nothing changes."""
-        talk = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in self.entries)
-        if len(talk) < COMPACT_AT:
-            return
-        wish = f"Sum up this talk for whoever carries it on; keep names, numbers, paths and open tasks exactly.\n{talk}"
-        asked = [{"role": "user", "content": [text(wish)]}]
-        summary, _ = await model.answer("You sum up.", asked, [], lambda words: None)
-        if not words_of(summary):
-            raise ConnectionError("the summary came out empty")
-        self.entries = [
-            {"role": "user", "content": [text(f"Before this you talked about:\n{words_of(summary)}")]},
-            {"role": "assistant", "content": [text("I know.")]},
-        ]
-        self.put_aside("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in self.entries))
-
-
-def result(call: Block, said: str, *, failed: bool) -> Block:
-    cut = said if len(said) <= LONGEST else f"{said[:LONGEST]}\n(cut off; it has {len(said)} characters)"
-    return {"type": "tool_result", "tool_use_id": call["id"], "content": cut or "(nothing)", "is_error": failed}
-
-
-# ── a turn: ask the model, run what it asks for, until it asks for nothing more ──────────────────
-async def turn(agent: Agent, id: str, said: str, model: Claude | Demo, ask: Ask | None, show: Show) -> str:
-    """Answers one message, or carries on where a crash came in between. Each thing is on disk before what follows
-    from it: the message before the model is asked, a call before its effect."""
-    session = Session(agent.name)
-    session.heal()
-    if not any(entry.get("id") == id for entry in session.entries):
-        await session.compact(model)
-        moment = f"(It is {now():%A %Y-%m-%d %H:%M %Z}.)"  # not in the soul, which stays cached
-        session.add("user", [text(said), text(moment)], id=id)
-    for _ in range(STEPS):
-        if session.entries[-1]["role"] == "assistant":
-            break
-        messages = [{"role": entry["role"], "content": entry["content"]} for entry in session.entries]
-        blocks, why = await model.answer(agent.soul(), messages, [described(name) for name in agent.tools], show)
-        session.add("assistant", blocks or [text("(no words)")])
-        if why == "tool_use":
-            calls = [block for block in blocks if block["type"] == "tool_use"]
-            session.add("user", [await run(agent, call, ask, show) for call in calls])
-    last = session.entries[-1]
-    return words_of(last["content"]) if last["role"] == "assistant" else f"I stopped after {STEPS} steps."
-
-
-async def run(agent: Agent, call: Block, ask: Ask | None, show: Show) -> Block:
+async def run(agent: str, call: Block, ask: Ask | None) -> Block:
     """Every call gets one result. What went wrong is one too: the model can make something of it."""
     try:
         if why := await refused(agent, call["name"], call["input"], ask):
@@ -376,200 +301,110 @@ async def run(agent: Agent, call: Block, ask: Ask | None, show: Show) -> Block:
         return result(call, f"{type(error).__name__}: {error}", failed=True)
 
 
-# ── the queue: a message is on disk before it is answered, and stays until it was ────────────────
-class Queue:
-    """An agent answers its messages in the order in which they came; the agents work side by side."""
-
-    def __init__(self) -> None:
-        self._file = HOME / "queue.jsonl"
-        self._known: set[str] = set()
-        self.waiting: dict[str, asyncio.Queue[Block]] = {agent.name: asyncio.Queue() for agent in AGENTS}
-        self.running: dict[str, asyncio.Task[None]] = {}
-
-    def open(self) -> None:
-        """Takes up what an earlier run left unanswered."""
-        rows = lines(self._file)
-        done = {row["done"] for row in rows if "done" in row}
-        self._known = {row["id"] for row in rows if "id" in row}
-        for row in rows:
-            if "id" in row and row["id"] not in done:
-                self.waiting[row["agent"]].put_nowait(row)
-
-    def post(self, agent: Agent, said: str, id: str = "") -> None:
-        """When it returns the message will be answered, or be told why not. The same `id` again is the same message."""
-        row = {"id": id or uuid.uuid4().hex, "agent": agent.name, "text": said}
-        if row["id"] not in self._known:
-            append(self._file, row)
-            self._known.add(row["id"])
-            self.waiting[agent.name].put_nowait(row)
-
-    async def work(self, agent: Agent, answer: Callable[[Agent, Block], Awaitable[None]]) -> None:
-        while True:
-            row = await self.waiting[agent.name].get()
-            task = self.running[agent.name] = asyncio.ensure_future(answer(agent, row))
-            await asyncio.wait({task})  # if this is cancelled the program ends, and the message stays
-            Session(agent.name).give_up()
-            append(self._file, {"done": row["id"]})
-            del self.running[agent.name]
-            self.waiting[agent.name].task_done()
-
-    async def empty(self) -> None:
-        await asyncio.gather(*(waiting.join() for waiting in self.waiting.values()))
+def result(call: Block, said: str, *, failed: bool) -> Block:
+    content = said if len(said) <= 20_000 else f"{said[:20_000]}\n(cut off; it has {len(said)} characters)"
+    return {"type": "tool_result", "tool_use_id": call["id"], "content": content or "-", "is_error": failed}
 
 
-# ── heartbeats: a clock that writes messages ─────────────────────────────────────────────────────
-def wall_clock() -> datetime:
-    """As people read it, without its offset, which a change to summer time would move every instant by."""
-    return now().replace(tzinfo=None)
+# ── the queue: a message is on disk before it is answered, and stays there until it was ──────────
+# Whatever happens in between, the next run takes it up. The file is the queue: memory holds no copy of it.
+def accept(said: str, id: str) -> None:
+    if id not in {row.get("id") for row in lines(QUEUE)}:  # the same id again is the same message
+        append(QUEUE, {"id": id, "text": said})
 
 
-@tool
-async def every(when: str, message: str) -> str:
-    """Sends you this message at each instant of `when`: five cron fields, 0 9 * * 1 is Mondays at nine."""
-    if len(when.split()) != 5 or not croniter.is_valid(when):
-        raise ValueError(f"{when!r} is not five cron fields")
-    first = croniter(when, wall_clock()).get_next(datetime)  # where there never is one, nothing is kept
-    append(BEATS, {"when": when, "message": message, "since": wall_clock().isoformat()})
-    return f"next: {first:%A %Y-%m-%d %H:%M}; all that is sent so stands in {BEATS}"
+def accept_what_is_due(clock: datetime) -> None:
+    for row in lines(BEATS):
+        if (last := croniter(row["when"], clock).get_prev(datetime).isoformat()) > row["since"]:
+            accept(row["message"], f"{row['when']} {row['message']} {last}")
 
 
-def latest(when: str, clock: datetime) -> str:
-    return str(croniter(when, clock).get_prev(datetime).isoformat())
+def unanswered() -> list[Block]:
+    rows = lines(QUEUE)
+    done = {row.get("done") for row in rows}
+    return [row for row in rows if "id" in row and row["id"] not in done]
 
 
-async def beat(queue: Queue) -> None:
-    """The latest instant is posted once, also where nobody was here at the time: it is part of the message's id."""
-    while True:
-        for row in lines(BEATS):
-            if (last := latest(row["when"], wall_clock())) > row["since"]:
-                queue.post(MAIN, row["message"], f"{row['when']} {row['message']} {last}")
-        await asyncio.sleep(5)
-
-
-# ── the terminal: one reader, one screen, and commands that act at once ──────────────────────────
-HELP = "/scout ... asks the scout, /new begins anew, /notes shows what is noted, /quit leaves. Ctrl-C stops an answer."
+# ── the terminal: a person types, also while an agent speaks ─────────────────────────────────────
+# So a thread reads, and a line answers the question that is open, is a command, or goes to the queue.
+HELP = "/scout ... asks the scout, /quit leaves. Ctrl-C stops an answer, or at rest the program."
 
 
 class Terminal:
-    def __init__(self, attended: bool) -> None:
-        self.lines: asyncio.Queue[str] = asyncio.Queue()
-        self.attended = attended
+    def __init__(self, model: Model, attended: bool) -> None:
+        self._model, self._ask = model, self.ask if attended else None
         self._question: asyncio.Future[str] | None = None
-        self._one_at_a_time = asyncio.Lock()
-        self._speaker = "nobody"
-
-    def show(self, speaker: str, words: str) -> None:
-        """Piece by piece; whoever else begins to speak does so on a line of their own."""
-        begin = "" if speaker == self._speaker else f"\n{speaker}: " if speaker else "\n"
-        print(begin + words, end="", flush=True)
-        self._speaker = speaker
-
-    def prompt(self) -> None:
-        self.show("you" if self.attended else "", "")
-
-    async def ask(self, question: str) -> str:
-        async with self._one_at_a_time:
-            self._question = asyncio.get_running_loop().create_future()
-            self.show("approval", question)
-            return await self._question
+        self._answering: asyncio.Future[None] | None = None
+        self._prompt = "\nyou: " if attended else "\n"
+        self._bell, self.left = asyncio.Event(), asyncio.Event()
 
     def read(self, loop: asyncio.AbstractEventLoop) -> None:
-        """In a thread of its own, which waits for the keyboard and must hold nobody else up."""
-        while line := sys.stdin.readline():
-            loop.call_soon_threadsafe(self.lines.put_nowait, line)
-        loop.call_soon_threadsafe(self.lines.put_nowait, "/quit")
+        for line in os.fdopen(0, errors="replace"):
+            loop.call_soon_threadsafe(self.typed, line.strip())
+        loop.call_soon_threadsafe(self.typed, "/quit")
 
-    def command(self, line: str, resting: list[Agent]) -> str:
-        if line == "/notes":
-            return "\n".join(sorted(file.stem for file in NOTES.glob("*.md"))) or "nothing is noted"
-        if line != "/new":
-            return HELP if line in ("", "/help") else f"There is no {line}. {HELP}"
-        for agent in resting:
-            Session(agent.name).put_aside()
-        return f"begun anew: {', '.join(agent.name for agent in resting) or 'nobody, all are at work'}"
+    def typed(self, line: str) -> None:
+        if line == "/quit" or (line == "/stop" and not unanswered()):
+            self.left.set()
+        elif line == "/stop" and self._answering:
+            self._answering.cancel()
+        elif self._question and not self._question.done():
+            self._question.set_result(line)
+        elif line and (line[0] != "/" or line[1:].split(" ")[0] in AGENTS):
+            accept(line, uuid.uuid4().hex)
+        else:
+            show(HELP + self._prompt)
+        self._bell.set()
 
-    async def run(self, queue: Queue) -> None:
-        while (line := (await self.lines.get()).strip()) != "/quit":
-            self._speaker = "" if self.attended else self._speaker  # Enter has begun a new line
-            if self._question is not None and not self._question.done():
-                self._question.set_result(line)
-            elif line and (line[0] != "/" or route(line)[0].prefix):
-                queue.post(*route(line))
-            else:
-                self.show("", self.command(line, [agent for agent in AGENTS if agent.name not in queue.running]))
-                self.prompt()
-        if not self.attended:
-            await queue.empty()  # what was piped in is answered first
+    async def ask(self, question: str) -> str:
+        self._question = asyncio.get_running_loop().create_future()
+        show(f"\n{question}")
+        return await self._question
+
+    async def work(self) -> None:
+        """Answers what waits, one after the other; where the program ends meanwhile, the message stays."""
+        show(HELP + self._prompt)
+        while True:
+            self._bell.clear()
+            accept_what_is_due(now())
+            for row in unanswered():
+                agent, said = route(row["text"])
+                show(f"\n{agent}: ")
+                self._answering = asyncio.ensure_future(turn(agent, said, row["id"], self._model, self._ask))
+                await asyncio.wait({self._answering})
+                if not self._answering.cancelled() and (error := self._answering.exception()):
+                    show(f"that did not work: {type(error).__name__}: {error}")
+                append(QUEUE, {"done": row["id"]})
+                show(self._prompt)
+            if self.left.is_set() and not self._bell.is_set():
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._bell.wait(), 5)
 
 
-# ── all of it together ───────────────────────────────────────────────────────────────────────────
-async def talk(terminal: Terminal, queue: Queue, question: str, name: str) -> None:
-    """Until the question is answered, or the person leaves."""
-    if question:
-        queue.post(*route(question))
-        await queue.empty()
-        return
-    print(f"This is {name}.\n{HELP}")
-    terminal.prompt()
-    threading.Thread(target=terminal.read, args=(asyncio.get_running_loop(),), daemon=True).start()
-    beating = asyncio.ensure_future(beat(queue))
-    await terminal.run(queue)
-    beating.cancel()
-
-
-async def main(question: str) -> None:
-    terminal, queue = Terminal(sys.stdin.isatty() and not question), Queue()
-    keys = [os.environ.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")]
-    model = Claude() if any(keys) else Demo()
-    ask = terminal.ask if terminal.attended else None
-    failed: list[Exception] = []
-
-    async def answer(agent: Agent, row: Block) -> None:
-        shown: list[str] = []
-
-        def show(words: str) -> None:
-            shown.append(words)
-            terminal.show(agent.name, words)
-
-        try:
-            said = await turn(agent, row["id"], row["text"], model, ask, show)
-            if said not in "".join(shown):  # a crash came between the answer and the screen
-                show(said)
-        except Exception as error:
-            failed.append(error)
-            terminal.show(agent.name, f"that did not work: {type(error).__name__}: {error}")
-        finally:
-            terminal.prompt()
-
-    def interrupted() -> None:
-        for task in [*queue.running.values()] or [talking]:
-            task.cancel()
-
-    queue.open()
-    workers = [asyncio.ensure_future(queue.work(agent, answer)) for agent in AGENTS]
-    talking = asyncio.ensure_future(talk(terminal, queue, question, model.name))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted)
-    await asyncio.wait({talking})
-    left = [*workers, *queue.running.values()]
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
-    print()
-    if not talking.cancelled():
-        talking.result()  # a failure is not the end that was wished for
-    if question and failed:
-        sys.exit(1)
+async def main() -> None:
+    key = os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("ANTHROPIC_AUTH_TOKEN")
+    attended, loop = sys.stdin.isatty(), asyncio.get_running_loop()
+    terminal = Terminal(claude if key else demo, attended)
+    print(f"This is {MODEL}." if key else f"This is a demo. {TRY}")
+    loop.add_signal_handler(signal.SIGINT, terminal.typed, "/stop")
+    threading.Thread(target=terminal.read, args=(loop,), daemon=True).start()
+    working = asyncio.create_task(terminal.work())
+    working.add_done_callback(lambda _: terminal.left.set())  # a failure of it is no reason to sit there
+    await terminal.left.wait()
+    if not attended or working.done():
+        await working  # what was piped in is answered first
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & {*sys.argv}:
+    if sys.argv[1:]:
         sys.exit(__doc__)
     os.umask(0o077)  # what was said is nobody else's
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     WORKSPACE.mkdir(parents=True, exist_ok=True)
     lock = (HOME / "lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         sys.exit(f"somebody else is at work in {HOME}; set MINI_OPENCLAW_HOME to another folder")
-    asyncio.run(main(" ".join(sys.argv[1:])))
+    asyncio.run(main())
+    print()

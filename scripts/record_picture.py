@@ -1,9 +1,9 @@
 """Records docs/images/session.svg, the README's picture, and the same as text in README.md.
 
 The real command runs under tmux on the two files that the README shows, with the built-in demo model; what is drawn is
-what stood on the screen, in its colours, and between the two halves the edit that was made in another window. Durations
-are normalised, so that the same runtime draws the same picture. Needs tmux. With --check nothing is written; the exit
-code is 1 where the picture is out of date.
+what stood on the screen after its first lines, in its colours, and between the two halves the edit that was made in
+another window. Durations are normalised, so that the same runtime draws the same picture. Needs tmux. With --check
+nothing is written; the exit code is 1 where the picture is out of date.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from _terminal import Screen, differs, plain, prompts, same
+from _terminal import PROMPT, Screen, differs, plain, prompts, same
 
 TOP = Path(__file__).resolve().parent.parent
 README, PICTURE = TOP / "README.md", TOP / "docs" / "images" / "session.svg"
-WIDTH, HEIGHT = 100, 46
-EDIT = "sed -i 's/cat, grep/cat, grep, wc/' tools.yaml"
+WIDTH, HEIGHT = 64, 46  # so narrow that the letters can be read on a telephone
+EDIT = "sed -i 's/grep/grep, uname/' tools.yaml"
 COMMAND = "openclaw run --demo"
-LINE, CELL, SIZE, EDGE = 20, 8.4, 14, 20  # pixels: of a line, of a character, of the letters, around it all
+LINE, CELL, SIZE, EDGE = 20, 8.4, 14, 12  # pixels: of a line, of a character, of the letters, around it all
 STYLES = {"1": "bold", "2": "dim", "31": "red", "32": "green", "33": "yellow", "36": "cyan"}
 COLOURS = {
     "light": {"ground": "#ffffff", "edge": "#d0d7de", "band": "#eef2f6", "text": "#1f2328", "dim": "#59636e",
@@ -65,16 +65,18 @@ def recorded() -> list[str]:
 
 def _played(screen: Screen, root: Path) -> list[str]:
     screen.until(prompts, "the prompt")
+    screen.clear()
+    screen.until(lambda text: text == PROMPT, "an empty screen")
     screen.type("remember that my cat is Zorblax")
     screen.until(lambda text: "your cat is Zorblax." in text and prompts(text), "the answer")
-    screen.type("run ls | wc -l")
+    screen.type("run uname")
     screen.until(lambda text: "[y] once" in text, "the question")
     screen.press("n")
     screen.until(lambda text: "That did not run." in text and prompts(text), "the refusal")
     before = same(screen.shows(styled=True))[:-1]
     subprocess.run(EDIT, shell=True, cwd=root, check=True)
     screen.until(lambda text: "reload 1" in text and prompts(text), "word of the reload")
-    screen.type("run ls | wc -l")
+    screen.type("run uname")
     screen.until(lambda text: text.count("Jarvis:") == 3 and prompts(text), "what ran")
     after = same(screen.shows(styled=True))[:-1]
     return [*before, f"$ {EDIT}", *after[len(before) :]]

@@ -185,7 +185,7 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
 def test_links_lead_to_files_and_headings_that_are_there() -> None:
     lost = []
     for file in PAGES:
-        for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", file.read_text("utf-8"))):
+        for target in re.findall(r"(?:\]\(|src=\")([^)\s\"]+)[)\"]", FENCE.sub("", file.read_text("utf-8"))):
             if "://" in target:
                 continue
             path, _, anchor = target.partition("#")
