@@ -253,6 +253,49 @@ def test_one_question_beyond_the_budget_ends_with_five(tmp_path: Path, model: Me
     asyncio.run(scene())
 
 
+LOOKED_ON = """\
+import sys
+import threading
+
+from openclaw.cli import main
+
+threads = {}
+
+
+class Looking:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "genai_prices":
+            threads[name] = threading.current_thread() is threading.main_thread()
+
+
+sys.meta_path.insert(0, Looking())
+code = main(sys.argv[1:])
+print(threads["genai_prices.data"], any(threads.values()))
+sys.exit(code)
+"""
+FOREIGN = """\
+default: smart
+models:
+  smart: {{id: claude-sonnet-5-5, base_url: "{url}", api_key: test-key, fallback: [there]}}
+  there: {{id: deepseek-chat, base_url: "https://api.deepseek.com/anthropic", api_key: none}}
+"""
+
+
+def test_the_list_of_prices_is_read_beside_the_loop_that_serves_people(tmp_path: Path, model: MessagesServer) -> None:
+    files = {"models.yaml": FOREIGN.format(url=model.url), "channels.yaml": CHANNELS + "  repl: {kind: repl}\n"}
+    root = place(tmp_path / "project", model, **files)
+    (root / "agents/plain.yaml").unlink()
+    model.say(text("Well."))
+    asked = ("-C", root, "--state", tmp_path / "state", "chat", "hello")
+    ran = subprocess.run(
+        [sys.executable, "-c", LOOKED_ON, *map(str, asked)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["Well.", "False False"]
+
+
 def listens(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(path)) == 0

@@ -2,8 +2,8 @@
 
 Its law: there is one list of prices, that of `genai-prices`, which comes with its package and is never fetched. Reading
 it takes half a second, so the few models that this build knows by name stand here as well, and a test holds them
-against the list; the list itself is read only for a model of another service whose price is wanted. A price that
-nobody knows is None, never 0.
+against the list; the list itself is read only for a model of another service whose price is wanted, and by whoever
+serves people in a thread, before the price is asked for. A price that nobody knows is None, never 0.
 """
 
 from __future__ import annotations
@@ -37,11 +37,16 @@ def listed(id: str, base_url: str, at: datetime | None = None) -> Price | None:
     return None if found is None else _price(found.get_prices(at or datetime.now(UTC)))
 
 
+def may_list(base_url: str) -> bool:
+    """Whether the list may know a model of the service there: a server of one's own is in no list."""
+    return _SERVICE.fullmatch(base_url) is not None
+
+
 @cache
 def _model(id: str, base_url: str) -> Any:
     """As the list has it; None where it does not."""
-    if not _SERVICE.fullmatch(base_url):
-        return None  # a server of one's own is in no list
+    if not may_list(base_url):
+        return None
     from genai_prices.data_snapshot import get_snapshot
 
     try:

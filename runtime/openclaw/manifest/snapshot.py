@@ -125,11 +125,21 @@ class Model:
 
     @property
     def costs(self) -> Price | None:
-        """What a call is counted at; None: nobody knows. The first look at another service's model may take half a
-        second."""
+        """What a call is counted at; None: nobody knows. The first look at a `foreign` model takes half a second."""
         from openclaw.manifest.prices import listed
 
-        return self.price or listed(self.id, str(self.options.get("base_url") or ""))
+        return self.price or listed(self.id, self._service)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether what it costs must be looked for in the list of prices."""
+        from openclaw.manifest.prices import may_list
+
+        return self.price is None and may_list(self._service)
+
+    @property
+    def _service(self) -> str:
+        return str(self.options.get("base_url") or "")
 
 
 def in_order(alias: str, models: Mapping[str, Model]) -> list[str]:
