@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 
 from doubles import warm
-from doubles.house import AGENT, CHANNELS, Process, Program, lived, project, until
+from doubles.house import AGENT, CHANNELS, TOKEN, Process, Program, lived, project, until
 from doubles.messages_server import MessagesServer, Reply, text, tool
+from openclaw.app import App
 from openclaw.clock import SystemClock
+from openclaw.messages import Accepted, Address, Answered, Finished, Message, Progress, Text
+from openclaw.names import fresh
 
 PRICED = """\
 default: smart
@@ -118,6 +121,67 @@ def test_a_day_that_has_cost_what_it_may_asks_no_model_until_the_next_one(
     assert len(model.requests) == 3
     asyncio.run(second())
     assert len(model.requests) == 4
+
+
+SHOP = f"""\
+channels:
+  http:
+    kind: http
+    port: 0
+    token: {TOKEN}
+    tokens:
+      shop: {{secret: shop-token-0123456789, senders: declared, scopes: [chat]}}
+      nader: {{secret: nader-token-0123456789, as: nader, scopes: [chat]}}
+people:
+  nader: {{ids: ["http:nader/nader"]}}
+"""
+LIMIT_REACHED = "The spending limit of today is reached. I answer again from 2026-11-29 00:00 (UTC)."
+
+
+def test_only_whoever_is_known_in_private_is_told_what_it_costs(tmp_path: Path, model: MessagesServer) -> None:
+    manifests = {"agents/main.yaml": LIMITED.replace("0.25", "0.1"), "channels.yaml": SHOP}
+    root, clock = place(tmp_path / "project", model, **manifests), Calendar(datetime(2026, 11, 28, 10, tzinfo=UTC))
+    model.say(text("Well."))
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state", clock=clock) as (app, operator):
+            address = str(operator.http.base_url)
+            assert (await operator.say("hello")).status_code == 200
+            async with Program(address, "shop-token-0123456789") as shop:
+                refused = await shop.say("hello", sender="ana")
+                assert (refused.status_code, refused.json()["code"]) == (402, "over_budget")
+                assert refused.json()["detail"] == LIMIT_REACHED
+                assert "$" not in (await shop.say("/usage", sender="ana")).json()["reply"]
+            assert (await operator.say("hello", sender="ana")).json()["detail"] == LIMIT_REACHED
+            for known in (operator, Program(address, "nader-token-0123456789")):
+                refused = await known.say("hello")
+                assert refused.status_code == 402 and "cost $0.1000 today" in refused.json()["detail"]
+                assert "Main cost $0.1000 today; $0.1 a day" in (await known.say("/usage")).json()["reply"]
+            await known.http.aclose()
+            in_group = {"sender": Address("http", "nader/nader"), "chat": "desk"}
+            assert await heard(app, "hello", **in_group) == LIMIT_REACHED
+            told = await heard(app, "/usage", **in_group)
+            assert "$" not in told and "What it cost is told in private" in told
+            stranger = {"sender": Address("http", "shop/ana"), "chat": "desk"}
+            assert await heard(app, "hello", **stranger) == LIMIT_REACHED
+            assert "cost" not in await heard(app, "/usage", **stranger)
+
+    asyncio.run(scene())
+    assert len(model.requests) == 1
+
+
+async def heard(app: App, said: str, **message: Any) -> str:
+    """The reply to a message, as a channel that shows it gets it."""
+    done: asyncio.Queue[str] = asyncio.Queue()
+
+    def watch(event: Progress) -> None:
+        if isinstance(event, Finished):
+            done.put_nowait(event.reply.text)
+
+    posted = Message(id=fresh(), parts=(Text(said),), at=app.clock.now(), fetched=True, **message)
+    taken = await app.sessions.post(posted, watch)
+    assert isinstance(taken, Accepted | Answered), taken
+    return taken.text if isinstance(taken, Answered) else await asyncio.wait_for(done.get(), 60)
 
 
 async def ended(operator: Program, id: str) -> dict[str, Any]:

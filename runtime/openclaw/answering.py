@@ -20,11 +20,12 @@ from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
 from openclaw.house import House
-from openclaw.manifest.people import Sender, room, sender
+from openclaw.manifest.people import Sender, hears_of_costs, room, sender
 from openclaw.manifest.snapshot import Agent, Heartbeat, Snapshot, in_order
 from openclaw.messages import (
     SILENT,
     Account,
+    Address,
     Entry,
     Quote,
     Reply,
@@ -114,6 +115,7 @@ class Answering:
     failures: Failures
     memory: Memory | None = None
     chance: Chance = CHANCE
+    paired: Callable[[Address], bool] = lambda sender: False  # whether a code let this stranger in
     left: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by session and call: of commands, by the start
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside = ALONE) -> Reply:
@@ -200,7 +202,14 @@ class Answering:
         limit = Both(job.agent, job.generation.snapshot, self.supervisor.current.snapshot).usd_per_day
         if limit is not None:
             self._counting(job).count()
-            self.tally.mind(job.agent.id, limit)
+            self.tally.mind(job.agent.id, limit, figures=self._hear_of_costs(job))
+
+    def _hear_of_costs(self, job: Job) -> bool:
+        """Whether whoever gets the reply may know what the agent costs, and nobody else reads along."""
+        told = job.beat.notify if job.beat is not None else (job.queued.message.sender,)
+        snapshot, agent = self.supervisor.current.snapshot, job.agent.id
+        alone = job.queued.message.chat is None
+        return alone and all(hears_of_costs(one, agent, snapshot, paired=self.paired(one)) for one in told)
 
     def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
         asked, models = billing.asked(entries, job.models), job.generation.models

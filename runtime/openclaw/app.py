@@ -212,6 +212,7 @@ class App:
             Failures(),
             memory=self.memory,
             chance=self.parts.chance,
+            paired=self.pairings.admits,
             left={(left.session, left.call): left.words for left in self.left},
         )
         sessions = Sessions(self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock)

@@ -138,15 +138,19 @@ class Tally:
         today = self.today
         return self._days.get((today, agent), Spent(today, agent, ""))
 
-    def mind(self, agent: str, limit: float) -> None:
-        """Raises OverBudget where the day has cost what it may. What is being asked for at this moment is not known
-        yet, so several turns side by side may go beyond it by one call each."""
+    def mind(self, agent: str, limit: float, *, figures: bool) -> None:
+        """Raises OverBudget where the day has cost what it may. `figures`: whether whoever is told of it may know what
+        it was. What is being asked for at this moment is not known yet, so several turns side by side may go beyond it
+        by one call each."""
         spent = self.of_today(agent)
         if spent.cost < limit:
             return
         now, zone = self.clock.now(), self.zone()
+        again = f"{next_day(now, zone):%Y-%m-%d %H:%M} ({zone})"
+        if not figures:
+            raise OverBudget(f"The spending limit of today is reached. I answer again from {again}.")
         cost = cost_words(spent.cost, not spent.unpriced)
         raise OverBudget(
             f"I ask the model nothing more for now: agent {agent} has cost {cost} today, and ${limit:g} a day is "
-            f"allowed (limits.usd_per_day). It answers again from {next_day(now, zone):%Y-%m-%d %H:%M} ({zone})."
+            f"allowed (limits.usd_per_day). It answers again from {again}."
         )
