@@ -270,6 +270,30 @@ def test_an_answer_without_figures_counts_at_a_price_that_nobody_knows(tmp_path:
     asyncio.run(scene())
 
 
+def test_searches_that_the_service_makes_cost_what_they_do_or_nobody_knows_all(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    priced = PRICED.replace("output: 0}", "output: 0, web_search: 50}").replace(
+        "capabilities: []", "capabilities: [], price: {{input: 10000, output: 0}}"
+    )
+    files = {"heartbeats.yaml": noon(), "models.yaml": priced.format(url=model.url)}
+    root = place(tmp_path / "project", model, **files)
+    searched = {"input_tokens": 10, "output_tokens": 5, "server_tool_use": {"web_search_requests": 2}}
+    model.say(*[Reply({"type": "text", "text": "Well."}, usage=searched) for _ in range(2)])
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state") as (_, operator):
+            for agent in ("main", "plain"):
+                assert (await operator.say("hello", agent=agent)).status_code == 200
+            rows = {row["agent"]: row for row in (await used(operator, by="agent"))["usage"]}
+            assert (rows["main"]["cost_usd"], rows["main"]["calls_unpriced"]) == (pytest.approx(0.2), 0)
+            assert (rows["plain"]["cost_usd"], rows["plain"]["calls_unpriced"]) == (pytest.approx(0.1), 1)
+            said = (await operator.say("/usage", agent="plain")).json()["reply"]
+            assert ", with 2 searches of the web. " in said and "Plain cost at least $0.1000 today" in said
+
+    asyncio.run(scene())
+
+
 def test_nothing_is_said_in_words_and_a_wrong_day_is_wrong_usage(tmp_path: Path, model: MessagesServer) -> None:
     root = place(tmp_path / "project", model)
     shown = command(

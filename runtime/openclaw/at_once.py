@@ -138,8 +138,10 @@ class AtOnce:
         usage = transcript.usage
         cached = f", {usage.cache_read:,} of them from the cache" if usage.cache_read else ""
         total = usage.input + usage.cache_read + usage.cache_write
+        few = "" if usage.searches == 1 else "es"
+        searched = f", with {usage.searches:,} search{few} of the web" if usage.searches else ""
         told = (
-            f"This conversation used {total:,} input tokens{cached} and {usage.output:,} output tokens. "
+            f"This conversation used {total:,} input tokens{cached} and {usage.output:,} output tokens{searched}. "
             f"The next request carries about {transcript.context_tokens:,}."
         )
         agent, paired = self._agent(message), self._desk.books.pairings.admits(message.sender)
