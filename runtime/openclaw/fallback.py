@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from openclaw.clock import Clock
 from openclaw.errors import ProviderError
 from openclaw.messages import Retrying, TextDelta, ThinkingDelta, Usage, Waiting
+from openclaw.metering import chat
 from openclaw.ports import Alive, Completed, Provider, Request, Watcher
 from openclaw.prompt import Voice
-from openclaw.tracing import chat
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +176,8 @@ class Models:
         it is given up: a model that thinks or writes a call is at work, and only seems to be silent."""
         now = self._clock.monotonic()
         heard = _Hearing(now, now)
-        hearing, told = asyncio.ensure_future(chat(voice.provider, request, self._hear(voice, request, heard))), 0.0
+        answer = self._hear(voice, request, heard)
+        hearing, told = asyncio.ensure_future(chat(voice.provider, request, answer, self._clock)), 0.0
         try:
             while True:
                 now = self._clock.monotonic()
