@@ -294,6 +294,22 @@ def test_searches_that_the_service_makes_cost_what_they_do_or_nobody_knows_all(
     asyncio.run(scene())
 
 
+def test_a_summary_that_was_asked_for_takes_tokens_and_is_no_turn(tmp_path: Path, model: MessagesServer) -> None:
+    small = AGENT + "compaction: {at_tokens: 2000, keep_tokens: 1}\n"
+    root = place(tmp_path / "project", model, **{"agents/main.yaml": small, "heartbeats.yaml": noon()})
+    model.say(text("Well."), text("<summary>They greeted.</summary>"))
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state") as (_, operator):
+            await operator.say("remember the blue door " * 40)
+            assert "Shortened" in (await operator.say("/compact")).json()["reply"]
+            assert "taken back" in (await operator.say("/undo_compact")).json()["reply"]
+            [row] = (await used(operator, by="agent"))["usage"]
+            assert (row["turns"], row["calls"], row["input_tokens"]) == (1, 2, 20)
+
+    asyncio.run(scene())
+
+
 def test_nothing_is_said_in_words_and_a_wrong_day_is_wrong_usage(tmp_path: Path, model: MessagesServer) -> None:
     root = place(tmp_path / "project", model)
     shown = command(

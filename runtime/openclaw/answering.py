@@ -48,6 +48,7 @@ from openclaw.tools.memory import Memory
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
 
+_OF_THE_CONVERSATION = ("compact", "undo-compact")  # commands that shorten it, and are no turn of it
 _LISTING = ToolCall("list", "memory_list", {})
 _SEARCH = ToolCall("search", "memory_search", {"query": "everything"})  # which shows as much, where nothing lists
 
@@ -135,7 +136,7 @@ class Answering:
                 self._counting(job).count()
             new, seconds = transcript.entries[before:], self.clock.monotonic() - started
             account = self._account(job, [*spent, *new], seconds, verdict)
-            if account.model:
+            if account.model and _command(queued) not in _OF_THE_CONVERSATION:
                 self.tally.turn(job.log.session, job.agent.id, account.model, account.seconds, failed=failed)
         return replace(
             reply_to(queued, text, failed=failed),
