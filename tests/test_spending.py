@@ -310,6 +310,20 @@ def test_a_summary_that_was_asked_for_takes_tokens_and_is_no_turn(tmp_path: Path
     asyncio.run(scene())
 
 
+def test_the_demo_is_known_to_cost_nothing(tmp_path: Path) -> None:
+    root, state = project(tmp_path / "project", "http://127.0.0.1:9"), tmp_path / "state"
+
+    async def scene() -> None:
+        async with lived(root, state, demo=True) as (_, operator):
+            assert (await operator.say("hello")).status_code == 200
+            [row] = (await used(operator, by="model"))["usage"]
+            assert (row["model"], row["cost_usd"], row["cost_complete"]) == ("demo", 0.0, True)
+
+    asyncio.run(scene())
+    shown = command("-C", root, "--state", state, "usage").stdout.splitlines()
+    assert shown[-1].split()[0] == "total" and shown[-1].split()[-1] == "$0.0000"
+
+
 def test_nothing_is_said_in_words_and_a_wrong_day_is_wrong_usage(tmp_path: Path, model: MessagesServer) -> None:
     root = place(tmp_path / "project", model)
     shown = command(

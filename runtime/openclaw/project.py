@@ -20,7 +20,7 @@ from openclaw.manifest.build import Compiled
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.policies import forbidding, laid
-from openclaw.manifest.snapshot import Model, Snapshot
+from openclaw.manifest.snapshot import FREE, Model, Snapshot
 from openclaw.parts import Reader
 from openclaw.permissions.policy import Policy, Rule
 from openclaw.plan.rules import place, rule_words
@@ -195,7 +195,7 @@ def _ambient_key(environment: Mapping[str, str]) -> str | None:
 
 
 def _demo_model(model: Model) -> Model:
-    return Model(model.alias, "demo", "scripted", {})
+    return Model(model.alias, "demo", "scripted", {}, FREE)
 
 
 def _with_key(own: Mapping[str, str]) -> Callable[[Model], Model]:

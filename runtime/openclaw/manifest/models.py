@@ -6,7 +6,7 @@ from openclaw.manifest.builtins import DEFAULT_MODEL
 from openclaw.manifest.nodes import Scalar, Unknown
 from openclaw.manifest.prices import built_in, listed
 from openclaw.manifest.project import Definition, Project
-from openclaw.manifest.snapshot import Price
+from openclaw.manifest.snapshot import FREE, Price
 from openclaw.manifest.specs import below
 
 
@@ -22,7 +22,7 @@ def price(project: Project, name: str) -> Price | None:
     if own is None:
         return built_in(name)
     if own.value("kind") == "scripted":
-        return Price(0.0, 0.0, 0.0, 0.0)
+        return FREE
     if not own.sound:
         return None
     usual = None if "base_url" in own.node.entries else built_in(str(own.value("id", "")))

@@ -122,6 +122,10 @@ class Price:
         return sum(parts) / 1_000_000 + usage.searches * (self.web_search or 0.0) / 1_000
 
 
+FREE = Price(0.0, 0.0, 0.0, 0.0)
+"""What a script costs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """`kind` is a file in openclaw/providers; `options` are the kind's (base_url, api_key, script, ...)."""
