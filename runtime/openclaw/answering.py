@@ -7,10 +7,11 @@ permissions, compaction before it grows too long, and the time limit.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from openclaw import billing, commands, compaction, prompt
+from openclaw import billing, commands, compaction, logbook, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock, Waits
@@ -47,6 +48,8 @@ from openclaw.tighter import Both
 from openclaw.tools.memory import Memory
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
+
+log = logging.getLogger(__name__)
 
 _OF_THE_CONVERSATION = ("compact", "undo-compact")  # commands that shorten it, and are no turn of it
 _LISTING = ToolCall("list", "memory_list", {})
@@ -238,6 +241,7 @@ class Answering:
         if verdict is None:
             return None, await self._text(job, calls)
         if not verdict.wake:
+            logbook.debug(log, "heartbeat quiet", "the check of heartbeat %s wakes no model", job.beat.name)
             return verdict, SILENT
         message = job.queued.message
         found = Quote(verdict.found, author=f"check {job.beat.check.tool if job.beat.check else ''}", forwarded=True)

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from openclaw import logbook
 from openclaw.clock import Clock
 from openclaw.errors import ProviderError
 from openclaw.messages import Retrying, TextDelta, ThinkingDelta, Usage, Waiting
@@ -158,7 +160,7 @@ class Models:
         for pause in (*(HASTE if hasty else BACKOFF), None):
             try:
                 self._before()
-                return await self._attempt(voice, request, SILENCE if hasty else None)
+                return await self._told(voice, self._attempt(voice, request, SILENCE if hasty else None))
             except ProviderError as error:
                 wait = max(pause or 0.0, error.retry_after or 0.0)
                 if pause is None or not error.retryable or wait > longest:
@@ -170,6 +172,38 @@ class Models:
                 self._tell(Retrying(str(error), wait))
             await self._clock.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _told(self, voice: Voice, attempt: Coroutine[Any, Any, Completed]) -> Completed:
+        """What is to be known of an attempt by whoever looks for a fault."""
+        began, alias = self._clock.monotonic(), voice.alias
+        logbook.debug(log, "model asked", "model %s is asked", alias, model=voice.model, alias=alias)
+        try:
+            done = await attempt
+        except ProviderError as error:
+            seconds = round(self._clock.monotonic() - began, 3)
+            words = "model %s gave no answer after %.1f s: %s"
+            facts: dict[str, Any] = {"model": voice.model, "alias": alias, "fault": error.fault, "seconds": seconds}
+            logbook.debug(log, "model failed", words, alias, seconds, error.fault, **facts)
+            raise
+        seconds, usage = round(self._clock.monotonic() - began, 3), done.usage
+        logbook.debug(
+            log,
+            "model answered",
+            "model %s answered after %.1f s: %d tokens read, %d written",
+            alias,
+            seconds,
+            usage.input + usage.cache_read + usage.cache_write,
+            usage.output,
+            model=voice.model,
+            alias=alias,
+            seconds=seconds,
+            stop=done.stop_reason,
+            input_tokens=usage.input,
+            output_tokens=usage.output,
+            cache_read_tokens=usage.cache_read,
+            cache_write_tokens=usage.cache_write,
+        )
+        return done
 
     async def _attempt(self, voice: Voice, request: Request, silence: float | None) -> Completed:
         """One answer. While no words come whoever waits is told, and after `silence` seconds without a sign of life

@@ -43,6 +43,7 @@ class Options:
     demo: bool = False
     demo_if_no_key: bool = False
     strict: bool = False  # a broken project does not start, also where a good one was applied before
+    level: str = "info"  # from which one on the log keeps what is ours
 
 
 @dataclass(frozen=True, slots=True)
