@@ -19,8 +19,8 @@ WIDTH = 92
 FLOORS: dict[int, set[str]] = {
     0: {
         "words", "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
-        "commands", "asking", "secrecy", "audit", "storing", "abilities", "logbook", "tracing", "spending", "near",
-        "apart",
+        "commands", "asking", "secrecy", "audit", "storing", "abilities", "logbook", "tracing", "metering", "spending",
+        "near", "apart",
     },
     1: {"permissions", "schedule", "signature", "script", "moments", "listeners", "inputs"},
     2: {"manifest", "bundle", "timetable"},

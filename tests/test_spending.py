@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 
 from doubles import warm
-from doubles.house import AGENT, CHANNELS, Process, Program, lived, project, until
+from doubles.house import AGENT, CHANNELS, TOKEN, Process, Program, lived, project, until
 from doubles.messages_server import MessagesServer, Reply, text, tool
+from openclaw.app import App
 from openclaw.clock import SystemClock
+from openclaw.messages import Accepted, Address, Answered, Finished, Message, Progress, Text
+from openclaw.names import fresh
 
 PRICED = """\
 default: smart
@@ -120,6 +123,67 @@ def test_a_day_that_has_cost_what_it_may_asks_no_model_until_the_next_one(
     assert len(model.requests) == 4
 
 
+SHOP = f"""\
+channels:
+  http:
+    kind: http
+    port: 0
+    token: {TOKEN}
+    tokens:
+      shop: {{secret: shop-token-0123456789, senders: declared, scopes: [chat]}}
+      nader: {{secret: nader-token-0123456789, as: nader, scopes: [chat]}}
+people:
+  nader: {{ids: ["http:nader/nader"]}}
+"""
+LIMIT_REACHED = "The spending limit of today is reached. I answer again from 2026-11-29 00:00 (UTC)."
+
+
+def test_only_whoever_is_known_in_private_is_told_what_it_costs(tmp_path: Path, model: MessagesServer) -> None:
+    manifests = {"agents/main.yaml": LIMITED.replace("0.25", "0.1"), "channels.yaml": SHOP}
+    root, clock = place(tmp_path / "project", model, **manifests), Calendar(datetime(2026, 11, 28, 10, tzinfo=UTC))
+    model.say(text("Well."))
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state", clock=clock) as (app, operator):
+            address = str(operator.http.base_url)
+            assert (await operator.say("hello")).status_code == 200
+            async with Program(address, "shop-token-0123456789") as shop:
+                refused = await shop.say("hello", sender="ana")
+                assert (refused.status_code, refused.json()["code"]) == (402, "over_budget")
+                assert refused.json()["detail"] == LIMIT_REACHED
+                assert "$" not in (await shop.say("/usage", sender="ana")).json()["reply"]
+            assert (await operator.say("hello", sender="ana")).json()["detail"] == LIMIT_REACHED
+            for known in (operator, Program(address, "nader-token-0123456789")):
+                refused = await known.say("hello")
+                assert refused.status_code == 402 and "cost $0.1000 today" in refused.json()["detail"]
+                assert "Main cost $0.1000 today; $0.1 a day" in (await known.say("/usage")).json()["reply"]
+            await known.http.aclose()
+            in_group = {"sender": Address("http", "nader/nader"), "chat": "desk"}
+            assert await heard(app, "hello", **in_group) == LIMIT_REACHED
+            told = await heard(app, "/usage", **in_group)
+            assert "$" not in told and "What it cost is told in private" in told
+            stranger = {"sender": Address("http", "shop/ana"), "chat": "desk"}
+            assert await heard(app, "hello", **stranger) == LIMIT_REACHED
+            assert "cost" not in await heard(app, "/usage", **stranger)
+
+    asyncio.run(scene())
+    assert len(model.requests) == 1
+
+
+async def heard(app: App, said: str, **message: Any) -> str:
+    """The reply to a message, as a channel that shows it gets it."""
+    done: asyncio.Queue[str] = asyncio.Queue()
+
+    def watch(event: Progress) -> None:
+        if isinstance(event, Finished):
+            done.put_nowait(event.reply.text)
+
+    posted = Message(id=fresh(), parts=(Text(said),), at=app.clock.now(), fetched=True, **message)
+    taken = await app.sessions.post(posted, watch)
+    assert isinstance(taken, Accepted | Answered), taken
+    return taken.text if isinstance(taken, Answered) else await asyncio.wait_for(done.get(), 60)
+
+
 async def ended(operator: Program, id: str) -> dict[str, Any]:
     async with asyncio.timeout(60):
         while True:
@@ -206,6 +270,60 @@ def test_an_answer_without_figures_counts_at_a_price_that_nobody_knows(tmp_path:
     asyncio.run(scene())
 
 
+def test_searches_that_the_service_makes_cost_what_they_do_or_nobody_knows_all(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    priced = PRICED.replace("output: 0}", "output: 0, web_search: 50}").replace(
+        "capabilities: []", "capabilities: [], price: {{input: 10000, output: 0}}"
+    )
+    files = {"heartbeats.yaml": noon(), "models.yaml": priced.format(url=model.url)}
+    root = place(tmp_path / "project", model, **files)
+    searched = {"input_tokens": 10, "output_tokens": 5, "server_tool_use": {"web_search_requests": 2}}
+    model.say(*[Reply({"type": "text", "text": "Well."}, usage=searched) for _ in range(2)])
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state") as (_, operator):
+            for agent in ("main", "plain"):
+                assert (await operator.say("hello", agent=agent)).status_code == 200
+            rows = {row["agent"]: row for row in (await used(operator, by="agent"))["usage"]}
+            assert (rows["main"]["cost_usd"], rows["main"]["calls_unpriced"]) == (pytest.approx(0.2), 0)
+            assert (rows["plain"]["cost_usd"], rows["plain"]["calls_unpriced"]) == (pytest.approx(0.1), 1)
+            said = (await operator.say("/usage", agent="plain")).json()["reply"]
+            assert ", with 2 searches of the web. " in said and "Plain cost at least $0.1000 today" in said
+
+    asyncio.run(scene())
+
+
+def test_a_summary_that_was_asked_for_takes_tokens_and_is_no_turn(tmp_path: Path, model: MessagesServer) -> None:
+    small = AGENT + "compaction: {at_tokens: 2000, keep_tokens: 1}\n"
+    root = place(tmp_path / "project", model, **{"agents/main.yaml": small, "heartbeats.yaml": noon()})
+    model.say(text("Well."), text("<summary>They greeted.</summary>"))
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state") as (_, operator):
+            await operator.say("remember the blue door " * 40)
+            assert "Shortened" in (await operator.say("/compact")).json()["reply"]
+            assert "taken back" in (await operator.say("/undo_compact")).json()["reply"]
+            [row] = (await used(operator, by="agent"))["usage"]
+            assert (row["turns"], row["calls"], row["input_tokens"]) == (1, 2, 20)
+
+    asyncio.run(scene())
+
+
+def test_the_demo_is_known_to_cost_nothing(tmp_path: Path) -> None:
+    root, state = project(tmp_path / "project", "http://127.0.0.1:9"), tmp_path / "state"
+
+    async def scene() -> None:
+        async with lived(root, state, demo=True) as (_, operator):
+            assert (await operator.say("hello")).status_code == 200
+            [row] = (await used(operator, by="model"))["usage"]
+            assert (row["model"], row["cost_usd"], row["cost_complete"]) == ("demo", 0.0, True)
+
+    asyncio.run(scene())
+    shown = command("-C", root, "--state", state, "usage").stdout.splitlines()
+    assert shown[-1].split()[0] == "total" and shown[-1].split()[-1] == "$0.0000"
+
+
 def test_nothing_is_said_in_words_and_a_wrong_day_is_wrong_usage(tmp_path: Path, model: MessagesServer) -> None:
     root = place(tmp_path / "project", model)
     shown = command(
@@ -251,6 +369,49 @@ def test_one_question_beyond_the_budget_ends_with_five(tmp_path: Path, model: Me
             assert "  $0.1000 of $0.1 today" in status.stdout
 
     asyncio.run(scene())
+
+
+LOOKED_ON = """\
+import sys
+import threading
+
+from openclaw.cli import main
+
+threads = {}
+
+
+class Looking:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "genai_prices":
+            threads[name] = threading.current_thread() is threading.main_thread()
+
+
+sys.meta_path.insert(0, Looking())
+code = main(sys.argv[1:])
+print(threads["genai_prices.data"], any(threads.values()))
+sys.exit(code)
+"""
+FOREIGN = """\
+default: smart
+models:
+  smart: {{id: claude-sonnet-5-5, base_url: "{url}", api_key: test-key, fallback: [there]}}
+  there: {{id: deepseek-chat, base_url: "https://api.deepseek.com/anthropic", api_key: none}}
+"""
+
+
+def test_the_list_of_prices_is_read_beside_the_loop_that_serves_people(tmp_path: Path, model: MessagesServer) -> None:
+    files = {"models.yaml": FOREIGN.format(url=model.url), "channels.yaml": CHANNELS + "  repl: {kind: repl}\n"}
+    root = place(tmp_path / "project", model, **files)
+    (root / "agents/plain.yaml").unlink()
+    model.say(text("Well."))
+    asked = ("-C", root, "--state", tmp_path / "state", "chat", "hello")
+    ran = subprocess.run(
+        [sys.executable, "-c", LOOKED_ON, *map(str, asked)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["Well.", "False False"]
 
 
 def listens(path: Path) -> bool:

@@ -7,10 +7,11 @@ permissions, compaction before it grows too long, and the time limit.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from openclaw import billing, commands, compaction, prompt
+from openclaw import billing, commands, compaction, logbook, prompt
 from openclaw.approvals import Approvals
 from openclaw.calls import Bench, Calls, Scene
 from openclaw.clock import Clock, Waits
@@ -20,11 +21,12 @@ from openclaw.fallback import Cooling, Models
 from openclaw.heartbeats import Heartbeats
 from openclaw.heartbeats.checks import Verdict
 from openclaw.house import House
-from openclaw.manifest.people import Sender, room, sender
+from openclaw.manifest.people import Sender, hears_of_costs, room, sender
 from openclaw.manifest.snapshot import Agent, Heartbeat, Snapshot, in_order
 from openclaw.messages import (
     SILENT,
     Account,
+    Address,
     Entry,
     Quote,
     Reply,
@@ -47,6 +49,9 @@ from openclaw.tools.memory import Memory
 from openclaw.transcript import Log, Transcript
 from openclaw.turn import Turn, TurnFailed, abandon
 
+log = logging.getLogger(__name__)
+
+_OF_THE_CONVERSATION = ("compact", "undo-compact")  # commands that shorten it, and are no turn of it
 _LISTING = ToolCall("list", "memory_list", {})
 _SEARCH = ToolCall("search", "memory_search", {"query": "everything"})  # which shows as much, where nothing lists
 
@@ -114,6 +119,7 @@ class Answering:
     failures: Failures
     memory: Memory | None = None
     chance: Chance = CHANCE
+    paired: Callable[[Address], bool] = lambda sender: False  # whether a code let this stranger in
     left: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by session and call: of commands, by the start
 
     async def __call__(self, queued: Queued, transcript: Transcript, tell: Watcher, beside: Beside = ALONE) -> Reply:
@@ -133,7 +139,7 @@ class Answering:
                 self._counting(job).count()
             new, seconds = transcript.entries[before:], self.clock.monotonic() - started
             account = self._account(job, [*spent, *new], seconds, verdict)
-            if account.model:
+            if account.model and _command(queued) not in _OF_THE_CONVERSATION:
                 self.tally.turn(job.log.session, job.agent.id, account.model, account.seconds, failed=failed)
         return replace(
             reply_to(queued, text, failed=failed),
@@ -200,7 +206,14 @@ class Answering:
         limit = Both(job.agent, job.generation.snapshot, self.supervisor.current.snapshot).usd_per_day
         if limit is not None:
             self._counting(job).count()
-            self.tally.mind(job.agent.id, limit)
+            self.tally.mind(job.agent.id, limit, figures=self._hear_of_costs(job))
+
+    def _hear_of_costs(self, job: Job) -> bool:
+        """Whether whoever gets the reply may know what the agent costs, and nobody else reads along."""
+        told = job.beat.notify if job.beat is not None else (job.queued.message.sender,)
+        snapshot, agent = self.supervisor.current.snapshot, job.agent.id
+        alone = job.queued.message.chat is None
+        return alone and all(hears_of_costs(one, agent, snapshot, paired=self.paired(one)) for one in told)
 
     def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
         asked, models = billing.asked(entries, job.models), job.generation.models
@@ -228,6 +241,7 @@ class Answering:
         if verdict is None:
             return None, await self._text(job, calls)
         if not verdict.wake:
+            logbook.debug(log, "heartbeat quiet", "the check of heartbeat %s wakes no model", job.beat.name)
             return verdict, SILENT
         message = job.queued.message
         found = Quote(verdict.found, author=f"check {job.beat.check.tool if job.beat.check else ''}", forwarded=True)

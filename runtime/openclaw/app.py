@@ -127,7 +127,7 @@ class App:
         stack.push_async_callback(self.store.close)
         await self.store.open()  # which holds the lock: nobody else runs here
         if "logs" not in self.parts.without:
-            written = Logbook(self.house.state / "logs", self.clock)
+            written = Logbook(self.house.state / "logs", self.clock, level=self.options.level)
             stack.callback(written.close)
             written.open()
         self.tally = Tally(self.clock, self.store.spending, lambda: ZoneInfo(self._snapshot().timezone))
@@ -212,6 +212,7 @@ class App:
             Failures(),
             memory=self.memory,
             chance=self.parts.chance,
+            paired=self.pairings.admits,
             left={(left.session, left.call): left.words for left in self.left},
         )
         sessions = Sessions(self.store, self.doorbell, self._snapshot, answering, AtOnce(self.desk), self.clock)

@@ -13,7 +13,7 @@ from typing import Any
 from openclaw import prompt
 from openclaw.commands import COMMANDS, Line
 from openclaw.desk import Desk
-from openclaw.manifest.people import person, sender
+from openclaw.manifest.people import hears_of_costs, person, sender
 from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Address, Message, Route
 from openclaw.near import near
@@ -21,6 +21,8 @@ from openclaw.permissions.decide import Effect, standing
 from openclaw.router import admits
 from openclaw.sessions import Sessions
 from openclaw.spending import cost_words
+
+ELSEWHERE = "What it cost is told in private, where nobody else reads along."
 
 
 class AtOnce:
@@ -136,10 +138,16 @@ class AtOnce:
         usage = transcript.usage
         cached = f", {usage.cache_read:,} of them from the cache" if usage.cache_read else ""
         total = usage.input + usage.cache_read + usage.cache_write
-        return (
-            f"This conversation used {total:,} input tokens{cached} and {usage.output:,} output tokens. "
-            f"The next request carries about {transcript.context_tokens:,}. {self._today(self._agent(message))}"
+        few = "" if usage.searches == 1 else "es"
+        searched = f", with {usage.searches:,} search{few} of the web" if usage.searches else ""
+        told = (
+            f"This conversation used {total:,} input tokens{cached} and {usage.output:,} output tokens{searched}. "
+            f"The next request carries about {transcript.context_tokens:,}."
         )
+        agent, paired = self._agent(message), self._desk.books.pairings.admits(message.sender)
+        if not hears_of_costs(message.sender, agent.id, self._snapshot, paired=paired):
+            return told
+        return f"{told} {self._today(agent) if message.chat is None else ELSEWHERE}"
 
     def _today(self, agent: Agent) -> str:
         """What the agent cost whoever runs it, in all conversations."""

@@ -1,7 +1,8 @@
 """What the entries of a turn took of which model, and what that cost. Pure.
 
 Law: every call of a model counts, what was thrown away too, and each at its own model's price. What an answer without
-figures took is not known, and so is its cost, unless the model is free. Knows no limit and keeps no account.
+figures took is not known, and so is its cost, unless the model is free; nor is that of one whose service searched the
+web at a price that nobody knows. Knows no limit and keeps no account.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from collections.abc import Iterable, Sequence
 from openclaw.fallback import Models
 from openclaw.manifest.snapshot import Model, Price
 from openclaw.messages import AssistantEntry, Compaction, Draft, Entry, Usage
-
-_FREE = Price(0.0, 0.0, 0.0, 0.0)
 
 
 def asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage, Price | None]]:
@@ -34,9 +33,14 @@ def asked(entries: Iterable[Entry], models: Models) -> list[tuple[str, Usage, Pr
 
 def cost_of(usage: Usage, price: Price | None) -> float | None:
     """US dollars of one call; None where that is not known."""
-    if price is None or (usage == Usage() and price != _FREE):
+    if price is None or not price.covers(usage) or (usage == Usage() and not price.is_free):
         return None
     return price.of(usage)
+
+
+def least(usage: Usage, price: Price | None) -> float:
+    """What is known of it."""
+    return price.of(usage) if price is not None else 0.0
 
 
 def cost(asked: Sequence[tuple[str, Usage, Price | None]], own: Model, models: Iterable[Model]) -> float | None:

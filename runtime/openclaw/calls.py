@@ -348,11 +348,13 @@ class Calls:
             found["approval"] = {"id": asked.id, "approvers": list(asked.approvers)}
         who = record.call(attempt, self._scene.session, id)
         self._outcomes.decided(id, found["decision"], agreed.answer if agreed else "")
+        self._outcomes.judged(attempt.tool.name, id, found["decision"], found["rules"])
         self._note("decided" if asked is None else "asked", {**who, **found})
 
     def _unmade(self, call: ToolCall, why: str) -> ToolResult:
         scene = self._scene
         who = {"session": scene.session, "agent": scene.agent.id, "sender": str(scene.sender.address)}
+        self._outcomes.unmade(call.name if call.name in self._specs else UNKNOWN, call.id)
         self._note("decided", {**who, "call": call.id, "tool": call.name, **record.unmade(call, why)})
         return ToolResult(SECRETS.mask(why), is_error=True)
 

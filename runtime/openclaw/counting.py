@@ -38,4 +38,5 @@ class Counting:
         for entry in transcript.entries[counted:]:
             for model, usage, price in billing.asked((entry,), self.models):
                 price = price or next((one.costs for one in self.known.values() if one.id == model), None)
-                self.tally.call(self.session, self.agent, entry, model, usage, billing.cost_of(usage, price))
+                cost, least = billing.cost_of(usage, price), billing.least(usage, price)
+                self.tally.call(self.session, self.agent, entry, model, usage, cost, least)

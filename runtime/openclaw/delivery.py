@@ -190,6 +190,7 @@ class Delivery:
             await self._too_late(outgoing)
             return None
         await self._outbox.sending(outgoing.id)
+        self._follow("delivery begun", "the reply %s is handed over to %s", outgoing)
         try:
             await channel.send(outgoing.reply)
         except DeliveryError as error:
@@ -198,9 +199,14 @@ class Delivery:
             log.exception("delivering to %s failed", outgoing.reply.place)
             broken = DeliveryError(type(error).__name__, final=outgoing.tries + 1 >= TRIES, begun=True)
             return await self._failed(outgoing, broken)
+        self._follow("delivered", "the reply %s was delivered to %s", outgoing)
         if session := await self._outbox.sent(outgoing.id):
             self.told(session)
         return None
+
+    def _follow(self, event: str, words: str, outgoing: Outgoing) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(words, outgoing.id, outgoing.reply.place, extra=self._told(event, outgoing))
 
     @staticmethod
     def _told(event: str, outgoing: Outgoing, **facts: float) -> dict[str, Any]:

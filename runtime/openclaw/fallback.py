@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from openclaw import logbook
 from openclaw.clock import Clock
 from openclaw.errors import ProviderError
 from openclaw.messages import Retrying, TextDelta, ThinkingDelta, Usage, Waiting
+from openclaw.metering import chat
 from openclaw.ports import Alive, Completed, Provider, Request, Watcher
 from openclaw.prompt import Voice
-from openclaw.tracing import chat
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +160,7 @@ class Models:
         for pause in (*(HASTE if hasty else BACKOFF), None):
             try:
                 self._before()
-                return await self._attempt(voice, request, SILENCE if hasty else None)
+                return await self._told(voice, self._attempt(voice, request, SILENCE if hasty else None))
             except ProviderError as error:
                 wait = max(pause or 0.0, error.retry_after or 0.0)
                 if pause is None or not error.retryable or wait > longest:
@@ -171,12 +173,45 @@ class Models:
             await self._clock.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    async def _told(self, voice: Voice, attempt: Coroutine[Any, Any, Completed]) -> Completed:
+        """What is to be known of an attempt by whoever looks for a fault."""
+        began, alias = self._clock.monotonic(), voice.alias
+        logbook.debug(log, "model asked", "model %s is asked", alias, model=voice.model, alias=alias)
+        try:
+            done = await attempt
+        except ProviderError as error:
+            seconds = round(self._clock.monotonic() - began, 3)
+            words = "model %s gave no answer after %.1f s: %s"
+            facts: dict[str, Any] = {"model": voice.model, "alias": alias, "fault": error.fault, "seconds": seconds}
+            logbook.debug(log, "model failed", words, alias, seconds, error.fault, **facts)
+            raise
+        seconds, usage = round(self._clock.monotonic() - began, 3), done.usage
+        logbook.debug(
+            log,
+            "model answered",
+            "model %s answered after %.1f s: %d tokens read, %d written",
+            alias,
+            seconds,
+            usage.input + usage.cache_read + usage.cache_write,
+            usage.output,
+            model=voice.model,
+            alias=alias,
+            seconds=seconds,
+            stop=done.stop_reason,
+            input_tokens=usage.input,
+            output_tokens=usage.output,
+            cache_read_tokens=usage.cache_read,
+            cache_write_tokens=usage.cache_write,
+        )
+        return done
+
     async def _attempt(self, voice: Voice, request: Request, silence: float | None) -> Completed:
         """One answer. While no words come whoever waits is told, and after `silence` seconds without a sign of life
         it is given up: a model that thinks or writes a call is at work, and only seems to be silent."""
         now = self._clock.monotonic()
         heard = _Hearing(now, now)
-        hearing, told = asyncio.ensure_future(chat(voice.provider, request, self._hear(voice, request, heard))), 0.0
+        answer = self._hear(voice, request, heard)
+        hearing, told = asyncio.ensure_future(chat(voice.provider, request, answer, self._clock)), 0.0
         try:
             while True:
                 now = self._clock.monotonic()

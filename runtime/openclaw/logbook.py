@@ -57,6 +57,12 @@ def aside(name: str, **facts: Any) -> dict[str, Any]:
     return {**event(name, **facts), "quiet": True}
 
 
+def debug(log: logging.Logger, name: str, words: str, *args: Any, **facts: Any) -> None:
+    """What only somebody who looks for a fault wants to know, and asked for: why something happened, or did not."""
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug(words, *args, extra=event(name, **facts))
+
+
 def entry(record: logging.LogRecord, at: datetime, trace: str = "") -> dict[str, Any]:
     """A record as it will stand in the file, but for its secrets. To be made where it was logged. Only a record of ours
     has an event and facts: what a library gives these names has another meaning."""

@@ -41,8 +41,9 @@ class Logbook(logging.Handler):
         kept: int = KEPT,
         files: Files | None = None,
         most: int = MOST,
+        level: str = "info",
     ) -> None:
-        super().__init__(logging.INFO)
+        super().__init__(level.upper())
         self._clock = clock
         self._most = most
         self._files = files or Files(folder, largest, kept)
@@ -55,11 +56,11 @@ class Logbook(logging.Handler):
         self._level = logging.NOTSET  # of our loggers, as it was found
 
     def open(self) -> None:
-        """From now on everything from `info` on that is ours, and all warnings of others."""
+        """From now on everything from `level` on that is ours, and of others what is at least a warning."""
         self._thread.start()
         ours = logging.getLogger("openclaw")
         self._level = ours.level
-        ours.setLevel(logging.INFO)
+        ours.setLevel(self.level)
         logging.getLogger().addHandler(self)
 
     def close(self) -> None:

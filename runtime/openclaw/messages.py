@@ -115,12 +115,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one model call; missing figures are 0."""
+    """Tokens of one model call, and the searches of the web that its service made; missing figures are 0."""
 
     input: int = 0
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
+    searches: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -128,6 +129,7 @@ class Usage:
             self.output + other.output,
             self.cache_read + other.cache_read,
             self.cache_write + other.cache_write,
+            self.searches + other.searches,
         )
 
     def __sub__(self, other: Usage) -> Usage:
@@ -136,6 +138,7 @@ class Usage:
             self.output - other.output,
             self.cache_read - other.cache_read,
             self.cache_write - other.cache_write,
+            self.searches - other.searches,
         )
 
     @property

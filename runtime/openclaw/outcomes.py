@@ -7,7 +7,7 @@ given or gave. A name that a model made up is told as `UNKNOWN`. Decides nothing
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,16 @@ class Outcomes:
     def ran(self, id: str, outcome: str) -> None:
         if id in self._calls:
             self._calls[id].outcome = outcome
+
+    def judged(self, tool: str, id: str, decision: str, rules: Sequence[str]) -> None:
+        """`rules`: where those stand that decided."""
+        words, by = "call %s of tool %s: %s by %s", "; ".join(rules) or "no rule"
+        facts = {"tool": tool, "call": id, "decision": decision, "rules": by}
+        logbook.debug(log, "call judged", words, id, tool, decision, by, **facts)
+
+    def unmade(self, tool: str, id: str) -> None:
+        words = "call %s of tool %s is none: there is no such tool, or its arguments do not fit"
+        logbook.debug(log, "call unfit", words, id, tool, tool=tool, call=id)
 
     async def told(self, tool: str, id: str, made: Coroutine[Any, Any, ToolResult]) -> ToolResult:
         """The call's result."""

@@ -20,7 +20,7 @@ from openclaw.manifest.build import Compiled
 from openclaw.manifest.diagnostic import Diagnostic
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.policies import forbidding, laid
-from openclaw.manifest.snapshot import Model, Snapshot
+from openclaw.manifest.snapshot import FREE, Model, Snapshot
 from openclaw.parts import Reader
 from openclaw.permissions.policy import Policy, Rule
 from openclaw.plan.rules import place, rule_words
@@ -43,6 +43,7 @@ class Options:
     demo: bool = False
     demo_if_no_key: bool = False
     strict: bool = False  # a broken project does not start, also where a good one was applied before
+    level: str = "info"  # from which one on the log keeps what is ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def _ambient_key(environment: Mapping[str, str]) -> str | None:
 
 
 def _demo_model(model: Model) -> Model:
-    return Model(model.alias, "demo", "scripted", {})
+    return Model(model.alias, "demo", "scripted", {}, FREE)
 
 
 def _with_key(own: Mapping[str, str]) -> Callable[[Model], Model]:

@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from openclaw import shrinking
+from openclaw import logbook, shrinking
 from openclaw.attempts import ASKED, Attempt, Counts, Outcome, concealed, hidden
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, OpenClawError, StorageFailed
@@ -153,7 +153,9 @@ class Reload:
             async with self._lock:
                 pass  # what is read there now may be the same
             folder, found = await self._settled()
-        if found != self._seen:
+        if found == self._seen:
+            logbook.debug(log, "watch looked", "a look at the project found nothing different in %d files", len(found))
+        else:
             await self.attempt("start" if self.last_good and not self._number else "edit", folder)
 
     def _home(self) -> Path:

@@ -53,7 +53,7 @@ class Spent:
     @property
     def cost_usd(self) -> float | None:
         """US dollars, at least; None where nothing of it is known."""
-        return None if self.unpriced and self.unpriced == self.calls else self.cost
+        return None if self.unpriced and self.unpriced == self.calls and not self.cost else self.cost
 
     @property
     def cached(self) -> float | None:

@@ -119,6 +119,7 @@ class Supervisor:
                     await self._open(adapter)
                     ahead.fresh.append(adapter)
                 wanted[name] = same or adapter
+            await _look_up(models.values())
         except BaseException:
             await self.forgo(ahead)
             raise
@@ -211,6 +212,14 @@ def _not_among(kept: Iterable[Adapter], adapters: Iterable[Adapter]) -> list[Ada
 
 def _distinct(adapters: Iterable[Adapter]) -> list[Adapter]:
     return list({id(adapter): adapter for adapter in adapters}.values())
+
+
+async def _look_up(models: Iterable[Model]) -> None:
+    """What those of other services cost, before a turn asks for it: to read the list of prices takes half a second, in
+    which nobody else must wait."""
+    foreign = [model for model in models if model.foreign]
+    if foreign:
+        await asyncio.to_thread(lambda: [model.costs for model in foreign])
 
 
 async def _close(adapters: Iterable[Adapter]) -> None:

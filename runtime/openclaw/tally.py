@@ -59,14 +59,19 @@ class Tally:
                 return at
         return next((at for at, entry in enumerate(entries) if entry.at > last.at), len(entries))
 
-    def call(self, session: str, agent: str, entry: Entry, model: str, usage: Usage, cost: float | None) -> None:
-        """What the answer or summary `entry` took; `cost` in US dollars, None where the price is not known."""
+    def call(
+        self, session: str, agent: str, entry: Entry, model: str, usage: Usage, cost: float | None, least: float = 0.0
+    ) -> None:
+        """What the answer or summary `entry` took; `cost` in US dollars, None where the price of all of it is not
+        known: `least` is what is."""
         oldest = self.clock.now() - timedelta(days=KEPT_USAGE)
         if entry.at < max(oldest, self._begun or oldest):
             return
         cost = cost if cost is not None and isfinite(cost) else None  # a sum with it in could not be stored
+        known = cost if cost is not None else least if isfinite(least) else 0.0
         day = day_of(entry.at, self.zone())
-        spent = Spent(day, agent, model, calls=1, usage=usage, cost=cost or 0.0, unpriced=int(cost is None))
+        tokens = replace(usage, searches=0)  # these stand in the transcript; here only what they cost
+        spent = Spent(day, agent, model, calls=1, usage=tokens, cost=known, unpriced=int(cost is None))
         self._count(session, spent, Place(entry.id, entry.at))
 
     def turn(self, session: str, agent: str, model: str, seconds: float, *, failed: bool) -> None:
@@ -138,15 +143,19 @@ class Tally:
         today = self.today
         return self._days.get((today, agent), Spent(today, agent, ""))
 
-    def mind(self, agent: str, limit: float) -> None:
-        """Raises OverBudget where the day has cost what it may. What is being asked for at this moment is not known
-        yet, so several turns side by side may go beyond it by one call each."""
+    def mind(self, agent: str, limit: float, *, figures: bool) -> None:
+        """Raises OverBudget where the day has cost what it may. `figures`: whether whoever is told of it may know what
+        it was. What is being asked for at this moment is not known yet, so several turns side by side may go beyond it
+        by one call each."""
         spent = self.of_today(agent)
         if spent.cost < limit:
             return
         now, zone = self.clock.now(), self.zone()
+        again = f"{next_day(now, zone):%Y-%m-%d %H:%M} ({zone})"
+        if not figures:
+            raise OverBudget(f"The spending limit of today is reached. I answer again from {again}.")
         cost = cost_words(spent.cost, not spent.unpriced)
         raise OverBudget(
             f"I ask the model nothing more for now: agent {agent} has cost {cost} today, and ${limit:g} a day is "
-            f"allowed (limits.usd_per_day). It answers again from {next_day(now, zone):%Y-%m-%d %H:%M} ({zone})."
+            f"allowed (limits.usd_per_day). It answers again from {again}."
         )

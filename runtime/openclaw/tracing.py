@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from openclaw.messages import Usage
-    from openclaw.ports import Completed, Request
 
 OTHER = "_OTHER"  # the conventions' word for an error that has none of its own
 _MODULE = "opentelemetry.trace"
@@ -66,11 +65,11 @@ class Span:
     def __init__(self, recorded: Recorded | None = None) -> None:
         self._recorded = recorded
 
-    def note(self, **attributes: Any) -> None:
+    def note(self, **noted: Any) -> None:
         """`gen_ai__tool__name` is `gen_ai.tool.name`."""
         if self._recorded is not None:
             with suppress(Exception):
-                self._recorded.set_attributes(_attributes(attributes))
+                self._recorded.set_attributes(attributes(noted))
 
     def used(self, usage: Usage) -> None:
         """Of tokens; what was read from and written to a cache is input, too."""
@@ -95,7 +94,7 @@ _NONE = Span()
 
 
 @contextmanager
-def span(name: str, *, outside: bool = False, **attributes: Any) -> Iterator[Span]:
+def span(name: str, *, outside: bool = False, **noted: Any) -> Iterator[Span]:
     """What runs inside, tasks and threads that begin there included, is a part of it. `outside`: a call of another
     service."""
     found = tracer()
@@ -104,9 +103,9 @@ def span(name: str, *, outside: bool = False, **attributes: Any) -> Iterator[Spa
         return
     from opentelemetry import trace
 
-    kind = trace.SpanKind.CLIENT if outside else trace.SpanKind.INTERNAL
+    side = trace.SpanKind.CLIENT if outside else trace.SpanKind.INTERNAL
     try:
-        recorded = found.start_span(SECRETS.mask(name), kind=kind, attributes=_attributes(attributes))
+        recorded = found.start_span(SECRETS.mask(name), kind=side, attributes=attributes(noted))
     except Exception:  # a fault of the provider's
         yield _NONE
         return
@@ -115,36 +114,19 @@ def span(name: str, *, outside: bool = False, **attributes: Any) -> Iterator[Spa
         with trace.use_span(recorded, record_exception=False, set_status_on_exception=False):
             yield told
     except BaseException as error:
-        told.failed(getattr(error, "fault", "") or type(error).__name__)
+        told.failed(kind(error))
         raise
     finally:
         with suppress(Exception):
             recorded.end()
 
 
-def chat(provider: object, request: Request, answer: Coroutine[Any, Any, Completed]) -> Coroutine[Any, Any, Completed]:
-    """The same answer of a model; there is a span around it. The SDK of the service makes none for the requests that
-    are written by hand, as ours are. `provider` is named by its file."""
-    return answer if tracer() is None else _chat(type(provider).__module__.rpartition(".")[2], request, answer)
+def kind(error: BaseException) -> str:
+    """One of a few words; never the error's own."""
+    return getattr(error, "fault", "") or type(error).__name__
 
 
-async def _chat(provider: str, request: Request, answer: Coroutine[Any, Any, Completed]) -> Completed:
-    with span(
-        f"chat {request.model}",
-        outside=True,
-        gen_ai__operation__name="chat",
-        gen_ai__provider__name=provider,
-        gen_ai__request__model=request.model,
-        gen_ai__request__max_tokens=request.max_tokens,
-        gen_ai__request__stream=True,
-        gen_ai__conversation__id=request.session,
-    ) as told:
-        done = await answer
-        told.used(done.usage)
-        told.note(gen_ai__response__model=done.model, gen_ai__response__finish_reasons=[done.stop_reason or OTHER])
-        return done
-
-
-def _attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    told = {key: value for key, value in attributes.items() if value is not None and value != ""}
+def attributes(named: Mapping[str, Any]) -> dict[str, Any]:
+    """As they are sent: none that is empty, and without secrets."""
+    told = {key: value for key, value in named.items() if value is not None and value != ""}
     return {key.replace("__", "."): SECRETS.mask_all(value) for key, value in told.items()}

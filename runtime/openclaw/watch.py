@@ -15,6 +15,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
+from openclaw import logbook
 from openclaw.clock import Clock
 from openclaw.errors import StorageFailed
 from openclaw.manifest.folder import CODE, is_leftover
@@ -175,6 +176,7 @@ class Watch:
             async for _ in self._events(list(armed), polling, lambda path: path in own or matters(path, self._names())):
                 self._gone = 0
                 self._stirred.set()
+                logbook.debug(log, "watch stirred", "something changed in the project's folders")
         except UnicodeError:
             pass  # what else was told with it is lost: it begins again, with a look
         except FileNotFoundError as error:  # between finding it and watching it

@@ -369,7 +369,9 @@ def test_every_other_kind_of_update_is_counted_and_passed_over() -> None:
 # ── groups ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_group_is_answered_by_mention_reply_or_addressed_command_only() -> None:
+def test_a_group_is_answered_by_mention_reply_or_addressed_command_only(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "openclaw")
+
     async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
         server.say("nobody asked the bot", by=ANA, chat=GROUP)
         server.say("/help", by=ANA, chat=GROUP)
@@ -386,6 +388,8 @@ def test_a_group_is_answered_by_mention_reply_or_addressed_command_only() -> Non
         assert made.passed == {"no mention": 2, "command for another bot": 1}
 
     play(scene)
+    told = [line.getMessage() for line in caplog.records if getattr(line, "event", "") == "message passed over"]
+    assert told.count("something was passed over: no mention") == 2 and "nobody asked" not in caplog.text
 
 
 def test_a_mention_by_name_counts_where_somebody_has_no_user_name() -> None:

@@ -134,10 +134,10 @@ class Program:
 
 @asynccontextmanager
 async def lived(
-    root: Path, state: Path, *, clock: Clock | None = None, demo: bool = False
+    root: Path, state: Path, *, clock: Clock | None = None, demo: bool = False, level: str = "info"
 ) -> AsyncIterator[tuple[App, Program]]:
     """The runtime of a project, from start to end, with its operator's program."""
-    app = App(Options(root, state, demo=demo), clock=clock)
+    app = App(Options(root, state, demo=demo, level=level), clock=clock)
     async with app.opened():
         [address] = await app.addresses()
         running = asyncio.create_task(app.run())

@@ -26,7 +26,7 @@ def test_what_is_built_in_is_what_the_list_has(id: str) -> None:
     assert found is not None and found == listed(id, ANTHROPIC)
 
 
-@pytest.mark.parametrize("usage", [Usage(1000, 100, 5000, 2000), Usage(90_000, 7, 20_000, 0), Usage(100_000, 1)])
+@pytest.mark.parametrize("usage", [Usage(1000, 100, 5000, 2000), Usage(90_000, 7, 20_000), Usage(100_000, 1, 0, 0, 3)])
 @pytest.mark.parametrize("id", MODELS)
 def test_a_call_costs_what_the_list_itself_makes_of_it(id: str, usage: Usage) -> None:
     from genai_prices import Usage as Theirs
@@ -38,6 +38,7 @@ def test_a_call_costs_what_the_list_itself_makes_of_it(id: str, usage: Usage) ->
         output_tokens=usage.output,
         cache_read_tokens=usage.cache_read,
         cache_write_tokens=usage.cache_write,
+        web_searches=usage.searches,
     )
     found = built_in(id)
     assert found is not None

@@ -372,12 +372,12 @@ def test_every_model_this_build_knows_has_a_price() -> None:
     }
     found = snapshot(files).models
     assert {id: found[id].price for id in MODELS} == {
-        "claude-opus-5-5": Price(4, 20, 0.2, 5),
-        "claude-sonnet-5-5": Price(2, 10, 0.1, 2.5),
-        "claude-haiku-5-5": Price(0.1, 0.5, 0.01, 0.125, 100_000, Price(0.5, 2.5, 0.05, 0.625)),
-        "claude-fable-5-2": Price(8, 40, 0.2, 10),
-        "claude-mythos-5-2": Price(8, 40, 0.2, 10),
-        "claude-sonnet-4-6": Price(3, 15, 0.3, 3.75),
+        "claude-opus-5-5": Price(4, 20, 0.2, 5, web_search=10),
+        "claude-sonnet-5-5": Price(2, 10, 0.1, 2.5, web_search=10),
+        "claude-haiku-5-5": Price(0.1, 0.5, 0.01, 0.125, 100_000, Price(0.5, 2.5, 0.05, 0.625), web_search=10),
+        "claude-fable-5-2": Price(8, 40, 0.2, 10, web_search=10),
+        "claude-mythos-5-2": Price(8, 40, 0.2, 10, web_search=10),
+        "claude-sonnet-4-6": Price(3, 15, 0.3, 3.75, web_search=10),
     }
 
 
@@ -386,13 +386,17 @@ def test_a_price_is_stated_built_in_nothing_or_not_known() -> None:
 models:
   known: {id: claude-opus-5-5}
   mine: {id: claude-opus-5-5, price: {input: 1, output: "${OUT}", cache_write: 0}}
+  searching: {id: claude-opus-5-5, price: {input: 1, output: 5, web_search: "${OUT}"}}
+  served: {id: qwen3, base_url: "http://localhost:1", price: {input: 0, output: 0}}
   free: {kind: scripted}
   home: {id: qwen3, base_url: "http://localhost:1"}
   relayed: {id: claude-opus-5-5, base_url: "http://localhost:1"}
 """
     found = snapshot({"models.yaml": text}, OUT="5").models
-    assert found["known"].price == Price(4, 20, 0.2, 5)
-    assert found["mine"].price == Price(1, 5, 0.1, 0)
+    assert found["known"].price == Price(4, 20, 0.2, 5, web_search=10)
+    assert found["mine"].price == Price(1, 5, 0.1, 0, web_search=10)
+    assert found["searching"].price == Price(1, 5, 0.1, 1.25, web_search=5)
+    assert found["served"].price == Price(0, 0, 0, 0)
     assert found["free"].price == Price(0, 0, 0, 0)
     assert found["home"].price is None and found["relayed"].price is None
     assert "price" not in found["mine"].options

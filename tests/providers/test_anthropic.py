@@ -743,9 +743,10 @@ def test_a_search_that_may_always_run_is_the_services_own_where_the_model_has_it
         {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"url": "https://o.example"}]},
         {"type": "text", "text": "Otters.", "citations": [{"type": "web_search_result_location", "url": "x"}]},
     ]
-    server.say(Reply(*found), "a", "b")
+    used = {"input_tokens": 10, "output_tokens": 5, "server_tool_use": {"web_search_requests": 2}}
+    server.say(Reply(*found, usage=used), Reply({"type": "text", "text": "a"}, usage={"server_tool_use": [3]}), "b")
     done = run(server, lambda p: finished(p, request(tools=(unasked,))), capabilities=["web_search"])
-    assert list(done.content) == found
+    assert (list(done.content), done.usage) == (found, Usage(10, 5, searches=2))
     run(server, lambda p: finished(p, request(tools=(plain,))), capabilities=["web_search"])
     run(server, lambda p: finished(p, request(tools=(unasked,))), capabilities=[])
     [served, asked, other] = [seen.body["tools"][0] for seen in server.requests]

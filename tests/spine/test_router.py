@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openclaw import commands
-from openclaw.manifest.people import addresses, owners
+from openclaw.manifest.people import addresses, hears_of_costs, owners
 from openclaw.manifest.snapshot import Agent, Channel, Model, Person, Room, Snapshot
 from openclaw.messages import Address, Message, Refused, Route, Text
 from openclaw.names import LONGEST, file_name
@@ -153,3 +153,30 @@ def test_what_is_told_to_a_telegram_group_enters_the_session_that_people_there_a
     assert there(group, SNAPSHOT).session == session_key(answer, SNAPSHOT, "main") == "agent:main:telegram:chat:-200"
     assert there(Address("telegram", "9"), SNAPSHOT).session == "agent:main:person:ana"
     assert there(Address("repl", "-200"), SNAPSHOT).session == "agent:main:repl:-200"
+
+
+@pytest.mark.parametrize(
+    ("sender", "paired", "hears"),
+    [
+        ("repl:local", False, True),
+        ("telegram:9", False, True),  # one of `people`
+        ("telegram:555", False, False),
+        ("telegram:555", True, True),  # let in by a code
+        ("telegram:31", False, True),  # an approver
+        ("telegram:-100", False, False),  # a room
+        ("desk:7", False, True),  # on the channel's `allow`
+        ("desk:8", False, False),
+        ("api:operator", False, True),
+        ("api:operator/ana", False, False),  # whom the operator's program speaks for
+        ("api:shop/operator", False, False),
+        ("telegram:operator", False, False),
+        ("gone:9", False, False),
+    ],
+)
+def test_costs_are_told_to_whoever_was_let_in_by_name(sender: str, paired: bool, hears: bool) -> None:
+    snapshot = replace(
+        SNAPSHOT,
+        channels={**SNAPSHOT.channels, "api": Channel("api", ChannelOptions("api", "http"))},
+        policies={"p": replace(SNAPSHOT.policies["p"], approvers=("telegram:31", "nader"))},
+    )
+    assert hears_of_costs(Address.parse(sender), "main", snapshot, paired=paired) is hears

@@ -210,3 +210,12 @@ def test_a_hundred_thousand_keys_have_as_many_file_names_even_where_case_is_igno
 def test_an_ordinary_key_is_readable():
     assert file_name("agent:main:user:12345") == "agent_main_user_12345"
     assert codec.time_json(datetime(2026, 3, 28, 12, tzinfo=UTC)) == "2026-03-28T12:00:00.000000Z"
+
+
+@pytest.mark.parametrize("searches", [0, 3])
+def test_searches_are_written_where_there_were_any(searches: int):
+    used, at = Usage(1, 2, 3, 4, searches), datetime(2026, 3, 28, tzinfo=UTC)
+    entry = AssistantEntry("1", at, (), "m", "end_turn", used, "s")
+    line = codec.entry_json(entry)
+    assert ("searches" in line["usage"]) is bool(searches)
+    assert codec.entry_from(line) == entry

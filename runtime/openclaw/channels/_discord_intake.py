@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from openclaw import logbook
 from openclaw.channels._discord_client import Client
 from openclaw.channels._discord_files import fetch, missing
 from openclaw.channels._discord_library import discord
@@ -77,7 +78,8 @@ class Intake:
         waits = self._holding is None or channel in self._holding
         match decided:
             case Passed(why=why):
-                log.debug("message %s was passed over: %s", message.id, why)
+                words = "message %s was passed over: %s"
+                logbook.debug(log, "message passed over", words, message.id, why, channel=self._key, why=why)
                 if waits:
                     self._aside[channel] = max(self._aside.get(channel, 0), message.id)
                 else:

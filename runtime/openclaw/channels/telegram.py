@@ -23,6 +23,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from openclaw import logbook
 from openclaw.channels import _telegram_client as client
 from openclaw.channels import _telegram_words as words
 from openclaw.channels._own import Own
@@ -195,17 +196,21 @@ class Channel:
                 case Heard(meant=True):
                     await self._hear(meaning)
                 case Heard():
-                    self.passed[UNMENTIONED] += 1
+                    self._pass_over(UNMENTIONED)
                 case Pressed():
                     self._spawn(self._questions.press(meaning))
                 case Moved(old=old, new=new):
                     await self._outlet.move(old, new)
                 case _:
-                    self.passed[meaning.why] += 1
+                    self._pass_over(meaning.why)
+
+    def _pass_over(self, why: str) -> None:
+        self.passed[why] += 1
+        logbook.debug(log, "message passed over", "something was passed over: %s", why, channel=self._key, why=why)
 
     async def _hear(self, heard: Heard) -> None:
         if not self._says_something_new(heard):
-            self.passed["edit without other words"] += 1
+            self._pass_over("edit without other words")
             return
         message = await self._message(self._greeted(heard))
         view = self._view(heard)

@@ -1,7 +1,7 @@
-"""Spans where they are asked for: the variables of OpenTelemetry set up its SDK, if that is installed.
+"""Spans and figures where they are asked for: the variables of OpenTelemetry set up its SDK, if that is installed.
 
 Law: without those variables nothing is imported. Whoever was started under `opentelemetry-instrument` has a provider,
-and it is left alone until the end. What cannot be set up is said, and keeps nothing from running. Spans go out in the
+and it is left alone until the end. What cannot be set up is said, and keeps nothing from running. Both go out in the
 background; an end waits for them a moment and no longer, whoever set up what sends them.
 """
 
@@ -16,46 +16,54 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from openclaw import __version__, tracing
+from openclaw import __version__, metering, tracing
 
-EXPORTER = "OTEL_TRACES_EXPORTER"
 PROVIDER = "OTEL_PYTHON_TRACER_PROVIDER"
-_WHERE = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_PROTOCOL = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+TRACES, METRICS = "TRACES", "METRICS"  # as the variables call spans and figures
+_WORDS = {TRACES: "spans", METRICS: "figures"}
 _PROVIDERS = {
     "opentelemetry.trace": "get_tracer_provider",
     "opentelemetry.metrics": "get_meter_provider",
     "opentelemetry._logs": "get_logger_provider",
 }
-_LAST = 2.0  # seconds that the last spans get
+_LAST = 2.0  # seconds that the last of them gets
 
 
 def traced() -> None:
     """Registers a provider, where one is wanted and there is none."""
     names, there = wanted(os.environ), "opentelemetry.trace" in sys.modules
+    figures = wanted(os.environ, METRICS)
     if names and tracing.tracer() is None:
         register(names)
     elif names and not there:  # the API itself loaded the one that is named
         print(f"openclaw: the provider of {PROVIDER} is used, and sends to what it was given alone", file=sys.stderr)
+    if figures and metering.meters() is None:
+        register(figures, METRICS)
 
 
-def register(names: tuple[str, ...]) -> None:
+def register(names: tuple[str, ...], signal: str = TRACES) -> None:
     """A provider that sends to these exporters; where there can be none that is said."""
+    none = f"openclaw: no {_WORDS[signal]} are sent:"
     try:
-        _register(names)
+        (_register if signal == TRACES else _register_meters)(names)
     except (ImportError, LookupError) as error:
-        print(f"openclaw: no spans are sent: {error}; pip install 'openclaw-runtime[otel]'", file=sys.stderr)
+        print(f"{none} {error}; pip install 'openclaw-runtime[otel]'", file=sys.stderr)
     except Exception as error:  # a variable that the SDK makes nothing of, for example
-        print(f"openclaw: no spans are sent: OpenTelemetry does not start ({error})", file=sys.stderr)
+        print(f"{none} OpenTelemetry does not start ({error})", file=sys.stderr)
 
 
-def wanted(environment: Any) -> tuple[str, ...]:
+def wanted(environment: Any, signal: str = TRACES) -> tuple[str, ...]:
     """The exporters that the variables name; an endpoint alone means OTLP."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ()
-    named = environment.get(EXPORTER) or ("otlp" if any(environment.get(name) for name in _WHERE) else "none")
+
+    def said(*names: str) -> list[str]:
+        return [value for name in names if (value := environment.get(name, "").strip())]
+
+    where = said("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
+    named = environment.get(f"OTEL_{signal}_EXPORTER") or ("otlp" if where else "none")
     names = [name.strip() for name in named.split(",")]
-    grpc = any(environment.get(name, "").strip() == "grpc" for name in _PROTOCOL)
+    grpc = "grpc" in said(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
     whole = {"otlp": "otlp_proto_grpc" if grpc else "otlp_proto_http"}
     return tuple(whole.get(name, name) for name in names if name and name != "none")
 
@@ -64,27 +72,49 @@ def _register(names: tuple[str, ...]) -> None:
     from opentelemetry import trace
 
     try:
-        from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        raise ImportError("the SDK of OpenTelemetry is not installed") from None
+        raise _no_sdk() from None
     exporters = [_exporter(name)() for name in names]
-    about = {"service.version": __version__}
-    own = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    if not own:
-        about["service.name"] = "openclaw"
-    provider = TracerProvider(resource=Resource.create(about), shutdown_on_exit=False)
+    provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
     for exporter in exporters:
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
 
 
-def _exporter(name: str) -> Any:
+def _register_meters(names: tuple[str, ...]) -> None:
+    from opentelemetry import metrics
+
+    try:
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+    except ImportError:
+        raise _no_sdk() from None
+    made = [_exporter(name, METRICS)() for name in names]  # some are readers of their own
+    readers = [one if isinstance(one, MetricReader) else PeriodicExportingMetricReader(one) for one in made]
+    metrics.set_meter_provider(MeterProvider(readers, _resource(), shutdown_on_exit=False))
+
+
+def _no_sdk() -> ImportError:
+    return ImportError("the SDK of OpenTelemetry is not installed")
+
+
+def _resource() -> Any:
+    from opentelemetry.sdk.resources import Resource
+
+    about = {"service.version": __version__}
+    own = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    if not own:
+        about["service.name"] = "openclaw"
+    return Resource.create(about)
+
+
+def _exporter(name: str, signal: str = TRACES) -> Any:
     """Its class. Raises LookupError where no installed package has one of this name."""
     from importlib.metadata import entry_points
 
-    found = [*entry_points(group="opentelemetry_traces_exporter", name=name)]
+    found = [*entry_points(group=f"opentelemetry_{signal.lower()}_exporter", name=name)]
     if not found:
         raise LookupError(f"no exporter `{name}` is installed")
     return found[0].load()

@@ -20,7 +20,11 @@ from pathlib import Path
 from openclaw.cli._notify import supervised
 from openclaw.cli._start import start
 from openclaw.control.places import SOCKET, reachable
+from openclaw.errors import UsageError
+from openclaw.logbook import LEVELS
 
+LEVEL = "OPENCLAW_LOG_LEVEL"
+_USUAL = "info"
 _LOOK = 0.05  # seconds between two looks whether commands are answered
 _MOST = 60.0  # seconds after which one whose control socket cannot be made counts as ready: its channels serve
 
@@ -34,9 +38,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="do not start on a broken project with the manifests applied last"
     )
+    parser.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        help="what the log keeps of the runtime: this grave at the least; `debug` tells why something did not happen"
+        f" (default: ${LEVEL}, else {_USUAL})",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    args.log_level = args.log_level or _level()
     if not os.isatty(0):
         # It asks for a reload and would end us while nobody listens to it yet; what it asks for, a start does anyway:
         # it reads everything, and looks once more when it watches. Not ignored, for children would inherit that.
@@ -50,11 +61,25 @@ def run(args: argparse.Namespace) -> int:
         return 0  # asked to end before it served: nothing went wrong
 
 
+def _level() -> str:
+    named = os.environ.get(LEVEL) or _USUAL
+    if named not in LEVELS:
+        raise UsageError(f"{LEVEL}: `{named}` is none of {', '.join(LEVELS)}")
+    return named
+
+
 async def _serve(args: argparse.Namespace) -> int:
     from openclaw.app import App, stop_on_signals
     from openclaw.project import Options
 
-    options = Options(args.project, args.state, demo=args.demo, demo_if_no_key=args.demo_if_no_key, strict=args.strict)
+    options = Options(
+        args.project,
+        args.state,
+        demo=args.demo,
+        demo_if_no_key=args.demo_if_no_key,
+        strict=args.strict,
+        level=args.log_level,
+    )
     app = App(options)
     async with app.opened():
         stop_on_signals(app)

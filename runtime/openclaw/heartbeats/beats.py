@@ -222,7 +222,9 @@ class Heartbeats:
         since, lasts = await self._since(wanted), await self._store.marks.lasts()
         plans: dict[str, Plan] = {}
         for number, (name, heartbeat) in enumerate(wanted.items()):
-            plans[name] = self._kept(heartbeat) or self._new(heartbeat, since[name], lasts.get(name))
+            plans[name] = kept = self._kept(heartbeat) or self._new(heartbeat, since[name], lasts.get(name))
+            if self._plans.get(name) is not kept:
+                _tell_next(kept, kept.at)
             if number % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
         self._plans = plans
@@ -302,7 +304,9 @@ class Heartbeats:
         busy = frozenset(await self._store.inbox.open()) if plans else frozenset()
         for plan in plans:
             if self._plans.get(plan.heartbeat.name) is plan:
-                self._agenda.put(plan, await self._attempt(plan, busy))
+                at = await self._attempt(plan, busy)
+                self._agenda.put(plan, at)
+                _tell_next(plan, at)
 
     async def _attempt(self, plan: Plan, busy: frozenset[str]) -> datetime | None:
         """When it is to be looked at next."""
@@ -338,6 +342,8 @@ class Heartbeats:
         """One after the other, so that a failure, a pause and an edit count before the next."""
         plan.behind = True
         if posting.session(plan.heartbeat) in busy:
+            name = plan.heartbeat.name
+            logbook.debug(log, "heartbeat waits", "heartbeat %s waits for the run before it", name, heartbeat=name)
             return now + AGAIN  # or when that run has ended
         hold = await self._hold(plan, now)
         if hold is not None and hold.until is not None:
@@ -412,6 +418,12 @@ class Heartbeats:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _tell_next(plan: Plan, at: datetime | None) -> None:
+    name, when = plan.heartbeat.name, "at no time" if at is None else at.isoformat()
+    words = "heartbeat %s is looked at next %s"
+    logbook.debug(log, "heartbeat planned", words, name, when, heartbeat=name)
 
 
 def _put_off(what: str, error: OpenClawError) -> timedelta:

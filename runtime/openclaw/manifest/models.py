@@ -6,7 +6,7 @@ from openclaw.manifest.builtins import DEFAULT_MODEL
 from openclaw.manifest.nodes import Scalar, Unknown
 from openclaw.manifest.prices import built_in, listed
 from openclaw.manifest.project import Definition, Project
-from openclaw.manifest.snapshot import Price
+from openclaw.manifest.snapshot import FREE, Price
 from openclaw.manifest.specs import below
 
 
@@ -22,12 +22,11 @@ def price(project: Project, name: str) -> Price | None:
     if own is None:
         return built_in(name)
     if own.value("kind") == "scripted":
-        return Price(0.0, 0.0, 0.0, 0.0)
+        return FREE
     if not own.sound:
         return None
-    if "price" in own.node.entries:
-        return _stated(below(own, "price"))
-    return None if "base_url" in own.node.entries else built_in(str(own.value("id", "")))
+    usual = None if "base_url" in own.node.entries else built_in(str(own.value("id", "")))
+    return _stated(below(own, "price"), usual) if "price" in own.node.entries else usual
 
 
 def has_price(project: Project, name: str) -> bool:
@@ -38,10 +37,15 @@ def has_price(project: Project, name: str) -> bool:
     return own is not None and listed(str(own.value("id", "")), str(own.value("base_url", ""))) is not None
 
 
-def _stated(stated: Definition) -> Price:
-    def number(key: str, usual: float = 0.0) -> float:
+def _stated(stated: Definition, usual: Price | None) -> Price:
+    """`usual`: what it costs where nobody says it."""
+
+    def number(key: str, other: float = 0.0) -> float:
         found = stated.value(key)
-        return float(found) if isinstance(found, int | float) else usual  # nobody has looked at its variable
+        return float(found) if isinstance(found, int | float) else other  # nobody has looked at its variable
 
     input, output = number("input"), number("output")
-    return Price(input, output, number("cache_read", input * 0.1), number("cache_write", input * 1.25))
+    known = "web_search" in stated.node.entries
+    web_search = number("web_search") if known else usual.web_search if usual else None
+    cached = number("cache_read", input * 0.1), number("cache_write", input * 1.25)
+    return Price(input, output, *cached, web_search=web_search)

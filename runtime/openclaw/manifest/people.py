@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 TERMINAL = Address("repl", "local")
 """Whoever sits at the terminal, or may open the control socket, owns the state folder: always an owner."""
 
+OPERATOR = "operator"
+"""The id, on a channel for programs, of the one that holds the operator's token and names no other sender."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sender:
@@ -58,6 +61,17 @@ def approvers_of(agent: str, snapshot: Snapshot) -> tuple[str, ...]:
     if found is None:
         return ()
     return addresses(snapshot.policies[found.policy].approvers, snapshot) or owners(snapshot)
+
+
+def hears_of_costs(address: Address, agent: str, snapshot: Snapshot, *, paired: bool) -> bool:
+    """Whether they may be told, where nobody else reads along, what this agent costs: whoever was let in by name, by
+    a code (`paired`) or as an approver, or has the operator's token. A sender that a program speaks for was not."""
+    channel = snapshot.channels.get(address.channel)
+    if channel is not None and channel.options.kind == "http" and address.id == OPERATOR:
+        return True
+    named = channel is not None and channel.allow is not None and address.id in channel.allow
+    who = sender(address, snapshot)
+    return paired or named or who.owner or who.person is not None or str(address) in approvers_of(agent, snapshot)
 
 
 def addresses(names: tuple[str, ...], snapshot: Snapshot) -> tuple[str, ...]:

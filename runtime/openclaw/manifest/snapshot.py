@@ -90,7 +90,8 @@ def workspace_of(agent: Agent, state: Path) -> Path:
 @dataclass(frozen=True, slots=True)
 class Price:
     """US dollars for a million tokens. What is read from and written to the cache has prices of its own; a request that
-    carries more than `above` tokens costs what `beyond` says, all of it."""
+    carries more than `above` tokens costs what `beyond` says, all of it. `web_search`: for a thousand searches that the
+    service makes by itself; None where nobody knows."""
 
     input: float
     output: float
@@ -98,9 +99,18 @@ class Price:
     cache_write: float
     above: int = 0
     beyond: Price | None = None
+    web_search: float | None = None
+
+    @property
+    def is_free(self) -> bool:
+        return not (self.input or self.output or self.cache_read or self.cache_write)
+
+    def covers(self, usage: Usage) -> bool:
+        """Whether all of a call has a price."""
+        return not usage.searches or self.web_search is not None
 
     def of(self, usage: Usage) -> float:
-        """US dollars of one call."""
+        """US dollars of one call, as far as they are known."""
         read = usage.input + usage.cache_read + usage.cache_write
         price = self.beyond if self.beyond is not None and read > self.above else self
         parts = (
@@ -109,7 +119,11 @@ class Price:
             usage.cache_read * price.cache_read,
             usage.cache_write * price.cache_write,
         )
-        return sum(parts) / 1_000_000
+        return sum(parts) / 1_000_000 + usage.searches * (self.web_search or 0.0) / 1_000
+
+
+FREE = Price(0.0, 0.0, 0.0, 0.0)
+"""What a script costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +139,21 @@ class Model:
 
     @property
     def costs(self) -> Price | None:
-        """What a call is counted at; None: nobody knows. The first look at another service's model may take half a
-        second."""
+        """What a call is counted at; None: nobody knows. The first look at a `foreign` model takes half a second."""
         from openclaw.manifest.prices import listed
 
-        return self.price or listed(self.id, str(self.options.get("base_url") or ""))
+        return self.price or listed(self.id, self._service)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether what it costs must be looked for in the list of prices."""
+        from openclaw.manifest.prices import may_list
+
+        return self.price is None and may_list(self._service)
+
+    @property
+    def _service(self) -> str:
+        return str(self.options.get("base_url") or "")
 
 
 def in_order(alias: str, models: Mapping[str, Model]) -> list[str]:

@@ -180,9 +180,13 @@ class Answer:
 
     def _count(self, usage: dict[str, Any] | None) -> None:
         """Figures are running totals: later ones replace earlier ones, missing ones leave them."""
-        for theirs, ours in _USAGE.items():
-            if isinstance(figure := (usage or {}).get(theirs), int) and 0 <= figure < 1 << 53:
-                self._usage[ours] = figure
+        usage = usage or {}
+        figures = {ours: usage.get(theirs) for theirs, ours in _USAGE.items()}
+        if isinstance(served := usage.get("server_tool_use"), dict):
+            figures["searches"] = served.get("web_search_requests")
+        for name, figure in figures.items():
+            if isinstance(figure, int) and 0 <= figure < 1 << 53:
+                self._usage[name] = figure
 
     def _finish(self, growing: _Growing) -> dict[str, Any] | None:
         block, came = growing.block, "".join(growing.pieces)

@@ -50,7 +50,7 @@ from openclaw.sessions.running import Answerer, Beats, Bills, Running
 from openclaw.sessions.settling import Settling
 from openclaw.sessions.standing import cut_off, standing, together, unbegun
 from openclaw.sessions.taken import Taken
-from openclaw.sessions.telling import Telling, place
+from openclaw.sessions.telling import Telling, place, tell_taken
 from openclaw.sessions.words import (
     AWAY,
     CUT_OFF,
@@ -117,6 +117,11 @@ class Sessions:
 
     async def post(self, message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:
         """Accepts a message for ever, answers a command at once, or refuses; never in between."""
+        came = await self._post(message, watch)
+        tell_taken(message, came)
+        return came
+
+    async def _post(self, message: Message, watch: Watcher | None) -> Accepted | Answered | Refused:
         if self.stopping:
             return Refused("stopping", "the runtime is stopping; send it again in a moment")
         if refused := self._door.refusal(message):
@@ -180,8 +185,10 @@ class Sessions:
         """Ends the running turn where the newer message is to be answered together with what it answers, and nothing
         else waits between the two."""
         session, line = newer.route.session, self._line
-        running = self._running.get(session)
-        if running is None or running.interrupted or line.mode(newer.message) != "interrupt":
+        running, mode = self._running.get(session), line.mode(newer.message)
+        if running is None or running.interrupted or mode != "interrupt":
+            if running is not None:
+                _tell("message waits", newer, "message %s waits: an answer is being written there (%s)", newer.id, mode)
             return
         fits = line.joining(running.queued)
         if fits is None or not fits(newer) or await self._store.inbox.waiting(session) != 1:
@@ -189,6 +196,7 @@ class Sessions:
         if self._running.get(session) is running:
             running.interrupted = True
             running.task.cancel()
+            _tell("turn interrupted", newer, "message %s stops the answer that is being written there", newer.id)
 
     @property
     def _line(self) -> Line:
@@ -219,6 +227,8 @@ class Sessions:
         """Answers the session's oldest message, and what is answered together with it. The doorbell calls it for one
         at a time; what waits behind gets its turn after the other sessions that wait by then."""
         if self.stopping or session in self._held:
+            why = "the runtime is stopping" if self.stopping else "it is being taken in from elsewhere"
+            logbook.debug(log, "session held", "nothing is taken up in %s: %s", session, why, session=session)
             return
         taken = self._taken[session] = Taken(self._store.inbox, session)
         try:
@@ -240,6 +250,7 @@ class Sessions:
             return
         if queued.attempts == ATTEMPTS and not self._alone.takes(session):
             await taken.give_back()  # while it waits for that it does not count, and holds no place
+            _tell("message waits", queued, "message %s waits until it can be answered alone", queued.id)
             return
         try:
             with logbook.about(**place(queued)):
@@ -319,6 +330,8 @@ class Sessions:
         steered, anew = partial(self._steered, session, joining), how in ("passed", "blamed")
         beside = Beside(said, steered, anew, lambda: running.rows)
         front = lead(rows, transcript)
+        more, mode = len(known), line.mode(queued.message)
+        _tell("message taken up", queued, "message %s is taken up, with %d others (%s)", queued.id, more, mode)
 
         def tell(event: Progress) -> None:
             self._show(running, front, event)
@@ -357,6 +370,8 @@ class Sessions:
     async def _join(self, running: Running, fits: Fits) -> Sequence[Queued]:
         joined = await self._behind(running.queued.route.session, fits)
         running.rows += joined
+        for row in joined:
+            _tell("message joined", row, "message %s joins the answer that is being written there", row.id)
         return joined
 
     # ── what a crash left ────────────────────────────────────────────────────────────────────────
@@ -545,6 +560,11 @@ class Sessions:
 
 async def _nothing(session: str) -> None:
     """Nobody else writes there."""
+
+
+def _tell(event: str, queued: Queued, words: str, *args: object) -> None:
+    if log.isEnabledFor(logging.DEBUG):
+        logbook.debug(log, event, words, *args, **place(queued))
 
 
 def _is_command(queued: Queued) -> bool:

@@ -13,7 +13,7 @@ from typing import Self
 from openclaw import logbook, tracing
 from openclaw.clock import Clock
 from openclaw.manifest.snapshot import Agent, Snapshot
-from openclaw.messages import SILENT, Account, Reply
+from openclaw.messages import SILENT, Accepted, Account, Answered, Message, Refused, Reply
 from openclaw.ports import Queued
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,22 @@ def place(queued: Queued) -> dict[str, str | None]:
         "message": queued.id,
         "heartbeat": queued.message.heartbeat,
     }
+
+
+def tell_taken(message: Message, came: Accepted | Answered | Refused) -> None:
+    """What became of a message that a channel brought."""
+    sender, channel = message.sender, message.sender.channel
+    match came:
+        case Accepted(id=id, agent=agent, session=session, new=new):
+            where = {"agent": agent, "session": session, "channel": channel, "message": id}
+            words = f"a message of %s for agent %s {'is taken in' if new else 'was there already'}"
+            logbook.debug(log, "message taken", words, sender, agent, **where)
+        case Refused(code=code):
+            words = "a message of %s is refused: %s"
+            logbook.debug(log, "message refused", words, sender, code, code=code, channel=channel)
+        case Answered():
+            words = "a message of %s is a command, or no question, and is answered at once"
+            logbook.debug(log, "message answered at once", words, sender, channel=channel)
 
 
 class Telling:

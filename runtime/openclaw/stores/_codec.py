@@ -432,8 +432,10 @@ def _usage_json(usage: Usage) -> Json:
         "output": usage.output,
         "cache_read": usage.cache_read,
         "cache_write": usage.cache_write,
+        **({"searches": usage.searches} if usage.searches else {}),
     }
 
 
 def _usage_from(value: Json) -> Usage:
-    return Usage(value["input"], value["output"], value["cache_read"], value["cache_write"])
+    searches = value.get("searches", 0)
+    return Usage(value["input"], value["output"], value["cache_read"], value["cache_write"], searches)
