@@ -118,7 +118,8 @@ def test_fix_puts_right_what_is_safe_and_tells_it(tmp_path: Path, capsys: pytest
 
 
 def test_nothing_heavy_is_imported_unless_somebody_is_asked(tmp_path: Path) -> None:
-    heavy = ("anthropic", "telegram", "discord", "starlette", "uvicorn", "httpx2", "rich", "prompt_toolkit")
+    heavy = ("anthropic", "telegram", "discord", "starlette", "uvicorn", "httpx2", "rich", "prompt_toolkit",
+             "asyncio", "openclaw.messages")  # fmt: skip
     code = (
         "import sys; from openclaw.cli import main; main(sys.argv[1:]); "
         f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"

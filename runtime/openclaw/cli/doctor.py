@@ -13,16 +13,16 @@ Exit codes: 0 nothing has to be done (warnings allowed), 1 there are problems, 2
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openclaw.cli import _columns, _listing
+from openclaw.cli import _collected, _columns, _listing
 from openclaw.cli import _doctor_folder as lying
 from openclaw.cli import _doctor_machine as machine
 from openclaw.cli import _doctor_project as project
@@ -50,11 +50,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from openclaw.clock import SystemClock
+    with _collected.rarely():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     from openclaw.secrecy import SECRETS, ambient
 
     trying = _trying()
-    clock = SystemClock()
     SECRETS.hold(run, ambient(os.environ))
     manifests, read = project.manifests(args.project)
     folders = _workspaces(read)
@@ -64,11 +67,11 @@ def run(args: argparse.Namespace) -> int:
     if read is not None:
         SECRETS.hold(run, read.snapshot.secrets | ambient(read.own))
         looked = _of_project(read, serving)
-        findings += _asked(read, clock, looked) if args.deep else looked
+        findings += _asked(read, looked) if args.deep else looked
     elif serving is not None:
         findings += project.serving(serving)
     findings += [*lying.folder(args.state), *lying.workspaces(folders), *unfixed, *held]
-    findings += [machine.disk(args.state), machine.clock(clock.now(), os.environ, machine.synchronised())]
+    findings += [machine.disk(args.state), machine.clock(datetime.now(UTC), os.environ, machine.synchronised())]
     sandbox, tried = _sandbox(trying)
     findings.append(sandbox)
     if args.json:
@@ -93,12 +96,15 @@ def _of_project(read: project.Read, serving: Mapping[str, Any] | None) -> list[F
     ]
 
 
-def _asked(read: project.Read, clock: Any, looked: Sequence[Finding]) -> list[Finding]:
+def _asked(read: project.Read, looked: Sequence[Finding]) -> list[Finding]:
+    import asyncio
+
     from openclaw.cli import _doctor_deep as deep
+    from openclaw.clock import SystemClock
 
     if sys.stderr.isatty():
         _listing.note("asking the models and the chat services")
-    return deep.merged(looked, asyncio.run(deep.asked(read, clock, dict(os.environ))))
+    return deep.merged(looked, asyncio.run(deep.asked(read, SystemClock(), dict(os.environ))))
 
 
 def _workspaces(read: project.Read | None) -> dict[str, Path]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from openclaw.cli._notify import supervised
 from openclaw.cli._start import start
-from openclaw.control.places import SOCKET, reachable
+from openclaw.control_socket import SOCKET, reachable
 
 _LOOK = 0.05  # seconds between two looks whether commands are answered
 _MOST = 60.0  # seconds after which one whose control socket cannot be made counts as ready: its channels serve

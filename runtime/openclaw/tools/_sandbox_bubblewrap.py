@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from openclaw.messages import Confinement
 from openclaw.tools._sandbox_masks import Masks
 from openclaw.tools._sandbox_unmade import is_folder
+from openclaw.words import Confinement
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/gnu/store")
 ETC = (
