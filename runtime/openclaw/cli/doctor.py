@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     from openclaw.secrecy import SECRETS, ambient
 
-    trying = _trying()
+    trying = _trying(every=args.json or args.deep)
     SECRETS.hold(run, ambient(os.environ))
     manifests, read = project.manifests(args.project)
     folders = _workspaces(read)
@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
         findings += project.serving(serving)
     findings += [*lying.folder(args.state), *lying.workspaces(folders), *unfixed, *held]
     findings += [machine.disk(args.state), machine.clock(datetime.now(UTC), os.environ, machine.synchronised())]
-    sandbox, tried = _sandbox(trying)
+    sandbox, tried = _sandbox(trying.result())
     findings.append(sandbox)
     if args.json:
         told = [_as_json(finding) for finding in findings]
@@ -133,25 +133,34 @@ def _fixed(state: Path, workspaces: Mapping[str, Path]) -> tuple[list[str], list
                 failed.append(Finding("fix", "problem", f"{one.found}: {error.strerror}", one.cure))
 
 
-def _trying() -> dict[Walls, Future[dict[str, bool]]]:
-    """A trial of each mechanism that could hold commands here, in the background: they take longest."""
+def _trying(*, every: bool) -> Future[dict[Walls, dict[str, bool]]]:
+    """Trials of what could hold commands here, in the background: they take longest."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from openclaw.tools._sandbox import candidates, shared
-    from openclaw.tools._sandbox_trial import trial
-
-    pool = ThreadPoolExecutor()
-    trying = {walls: pool.submit(trial, shared(), walls) for walls in candidates()}
+    pool = ThreadPoolExecutor(1)
+    trying = pool.submit(_trials, every=every)
     pool.shutdown(wait=False)
     return trying
 
 
-def _sandbox(trying: Mapping[Walls, Future[dict[str, bool]]]) -> tuple[Finding, dict[str, Any]]:
+def _trials(*, every: bool) -> dict[Walls, dict[str, bool]]:
+    """The strongest first, and no more than a runtime would try, unless every one is to be shown."""
+    from openclaw.tools._sandbox import candidates, shared
+    from openclaw.tools._sandbox_trial import stopped, trial
+
+    made: dict[Walls, dict[str, bool]] = {}
+    for walls in candidates():
+        made[walls] = trial(shared(), walls)
+        if not every and stopped(made[walls], walls):
+            break
+    return made
+
+
+def _sandbox(made: Mapping[Walls, Mapping[str, bool]]) -> tuple[Finding, dict[str, Any]]:
     """What holds commands here: the first that stops what it promises, as a runtime chooses."""
     from openclaw.permissions.facts import NO_WALLS
     from openclaw.tools._sandbox_trial import stopped
 
-    made = {walls: future.result() for walls, future in trying.items()}
     walls = next((walls for walls, matrix in made.items() if stopped(matrix, walls)), NO_WALLS)
     trials = {walls.mechanism: matrix for walls, matrix in made.items()}
     tried = {"mechanism": walls.mechanism, "masks": walls.masks, "network": walls.network, "trials": trials}
