@@ -23,7 +23,7 @@ _BUILT_IN: Final = {
     "claude-mythos-5-2": Price(8, 40, 0.2, 10),
     "claude-sonnet-4-6": Price(3, 15, 0.3, 3.75),
 }
-_SERVICE = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}(/.*)?", re.IGNORECASE)
+_SERVICE = r"(?i)https://[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}(/.*)?"
 
 
 def built_in(id: str) -> Price | None:
@@ -40,7 +40,7 @@ def listed(id: str, base_url: str, at: datetime | None = None) -> Price | None:
 @cache
 def _model(id: str, base_url: str) -> Any:
     """As the list has it; None where it does not."""
-    if not _SERVICE.fullmatch(base_url):
+    if not re.fullmatch(_SERVICE, base_url):
         return None  # a server of one's own is in no list
     from genai_prices.data_snapshot import get_snapshot
 
