@@ -22,8 +22,8 @@ from openclaw.cli._client import _events, _lines
 from openclaw.clock import SystemClock
 from openclaw.control import listening, serve, serve_at, words
 from openclaw.control.events import event
-from openclaw.control.places import reachable
 from openclaw.control.shapes import SCHEMAS
+from openclaw.control_socket import reachable
 from openclaw.errors import StateError, StorageFailed
 from openclaw.messages import (
     Accepted,

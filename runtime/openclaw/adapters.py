@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import openclaw
 from openclaw.errors import UsageError
-from openclaw.loading import Loading, Read, Seen
 from openclaw.marker import MARK
 
 if TYPE_CHECKING:
+    from openclaw.loading import Loading, Read, Seen
     from openclaw.signature import Found, Importer, ImportProblem
 
 _CLASSES = {
@@ -64,6 +64,8 @@ def importer(
     importer loads a module once. `read`: what is run of the project's files, if not what is on disk; `only`: and
     nothing else of them; `seen` is told what took part. After a module that did not end `within` seconds none is
     loaded any more."""
+    from openclaw.loading import Loading
+
     loading = Loading(root, read, only, seen)
     endless: list[ImportProblem] = []
 

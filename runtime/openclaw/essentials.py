@@ -29,23 +29,23 @@ _TASK: Final = re.compile(
     r"^[ \t]*(?:[-*][ \t]*\[ \][ \t]*|[-*][ \t]*open:[ \t]*|(?:TODO|FIXME|to do|open task)\b:?[ \t]*)(\S.*)$",
     re.I | re.M,
 )
-_FORMS: Final[Sequence[tuple[Kind, re.Pattern[str]]]] = (
-    ("address", re.compile(r"\bhttps?://[^\s<>\"'`)\]}]+|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
+_FORMS: Final[Sequence[tuple[Kind, str]]] = (
+    ("address", r"\bhttps?://[^\s<>\"'`)\]}]+|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     (
         "path",
-        re.compile(
+        (
             r"(?<![\w/.])(?:~|\.{1,2})?(?:/[\w.@+-]+){2,}/?"
             r"|(?<![\w/.-])(?:[\w.-]+/)+[\w.-]+|(?<![\w/.-])[\w-]+(?:\.[\w-]+)*\.[a-z]\w{0,5}\b"
         ),
     ),
     (
         "identifier",
-        re.compile(
+        (
             r"(?<![\w-])(?:v?\d+\.\d+\.\d+[\w.-]*|[A-Za-z]+_\w+|(?=[\w-]*[A-Za-z])(?=[\w-]*\d)[A-Za-z0-9][\w-]{2,})(?![\w-])"
         ),
     ),
-    ("number", re.compile(r"(?<![\w.,:/-])(?:\d+(?:[.,:/-]\d+)+|\d{3,})(?!\w)")),
-    ("name", re.compile(rf"(?<=[{_LOWER},;:] )[{_UPPER}][^\W\d_]+(?: [{_UPPER}][^\W\d_]+)*")),
+    ("number", r"(?<![\w.,:/-])(?:\d+(?:[.,:/-]\d+)+|\d{3,})(?!\w)"),
+    ("name", rf"(?<=[{_LOWER},;:] )[{_UPPER}][^\W\d_]+(?: [{_UPPER}][^\W\d_]+)*"),
 )  # fmt: skip
 _PERSON, _SUMMED_UP, _AGENT, _TOLD, _RESULT = range(5)  # where something was said; told: among strangers' words
 _RUN: Final = re.compile(r"[\w@./:?&=#%+~-]+")  # what may be one identifier, path or address
@@ -154,7 +154,7 @@ def _of(text: str) -> Iterable[Essential]:
             yield Essential("task", task[1].strip(), task[1].strip())
     for kind, form in _FORMS:
         taken = []
-        for match in form.finditer(text):
+        for match in re.finditer(form, text):
             one = match[0].rstrip(".,;:!?")
             if 2 < len(one) <= LONGEST:
                 yield Essential(kind, one, _line(text, match.start(), match.end()))

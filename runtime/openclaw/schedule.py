@@ -183,6 +183,8 @@ def _second_time(instant: datetime, zone: tzinfo) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
+    """One of the five fields: what may stand in it."""
+
     name: str
     low: int
     high: int

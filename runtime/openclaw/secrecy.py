@@ -87,7 +87,7 @@ _BY_A_PATTERN = (
 # Between the lines of a key: their ends, also those that a literal, a comment or a diff makes of them, and numbers of
 # lines.
 _BETWEEN = r"(?:[\s\"',>|+#]|\\+[nrt]|(?<=\n)-(?=[A-Za-z0-9]|-----END))++(?:[0-9]{1,6}[:|\t ]\s*+)?"
-_PRIVATE_KEY = re.compile(
+_PRIVATE_KEY = (
     rf"-----BEGIN [A-Z ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----{_BETWEEN}"
     rf"(?:[A-Z][A-Za-z-]{{1,20}}: (?:[^\n\\-]|-(?!----)){{1,200}}+{_BETWEEN}){{0,10}}+"
     rf"[A-Za-z0-9/+=]{{32,}}+(?:{_BETWEEN}[A-Za-z0-9/+=]{{32,}}+)*+"
@@ -217,7 +217,7 @@ def shaped(text: str) -> list[tuple[int, int]]:
     """The stretches that have the shape of a common token, or are a private key: in order, and none within another."""
     shapes = [shape for part, each in _TOLD_BY if part in text for shape in each]
     shapes += [shape for pattern, shape in _BY_A_PATTERN if pattern.search(text)]
-    shapes += [_PRIVATE_KEY] if "-----BEGIN " in text else []
+    shapes += [re.compile(_PRIVATE_KEY)] if "-----BEGIN " in text else []
     return apart(found.span() for shape in shapes for found in shape.finditer(text))
 
 

@@ -54,6 +54,8 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class SignatureProblem:
+    """Why a function that was found cannot be a tool."""
+
     message: str
 
 

@@ -21,6 +21,8 @@ Hours = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
+    """All that runs one thing: expressions in a zone, the hours in which they count, and an instant apart from them."""
+
     crons: tuple[Cron, ...]
     zone: tzinfo
     active: Hours | None = None

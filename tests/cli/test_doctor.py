@@ -23,7 +23,10 @@ from openclaw.cli import _doctor_project as looked
 from openclaw.cli import _doctor_state as kept
 from openclaw.cli import main
 from openclaw.cli._doctor_finding import Finding, size, span
+from openclaw.cli.doctor import _trials
 from openclaw.manifest.snapshot import Model
+from openclaw.tools._sandbox import candidates
+from openclaw.tools._sandbox_trial import stopped
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEY = "sk-ant-api03-planted-0123456789-planted"
@@ -73,6 +76,13 @@ def test_it_names_the_mechanism_with_all_that_was_tried(tmp_path: Path, capsys: 
     assert (about["sandbox"]["state"] == "ok") is (found["sandbox"]["mechanism"] == "bubblewrap")
 
 
+def test_no_more_is_tried_out_than_a_runtime_would_unless_all_is_to_be_shown() -> None:
+    every = _trials(every=True)
+    assert candidates() == [*every]
+    chosen = next((place for place, (walls, made) in enumerate(every.items()) if stopped(made, walls)), len(every))
+    assert candidates()[: chosen + 1] == [*_trials(every=False)]
+
+
 def test_what_needs_seeing_to_is_said_with_a_cure_and_makes_the_exit_code_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,7 +128,8 @@ def test_fix_puts_right_what_is_safe_and_tells_it(tmp_path: Path, capsys: pytest
 
 
 def test_nothing_heavy_is_imported_unless_somebody_is_asked(tmp_path: Path) -> None:
-    heavy = ("anthropic", "telegram", "discord", "starlette", "uvicorn", "httpx2", "rich", "prompt_toolkit")
+    heavy = ("anthropic", "telegram", "discord", "starlette", "uvicorn", "httpx2", "rich", "prompt_toolkit",
+             "asyncio", "openclaw.messages")  # fmt: skip
     code = (
         "import sys; from openclaw.cli import main; main(sys.argv[1:]); "
         f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"

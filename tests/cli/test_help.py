@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,14 @@ def test_help_is_as_wide_as_the_terminal_and_tears_no_word(
         assert max(map(len, shown.splitlines())) <= columns, arguments
         written = (commands()[arguments[0]].read_text("utf-8").split('"""')[1]).split() if len(arguments) > 1 else []
         assert set(written) <= set(shown.split()), arguments
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_nothing_is_imported_for_what_needs_no_project(option: str) -> None:
+    code = "import sys; from openclaw.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, option], capture_output=True, text=True, timeout=30, check=True)
+    heavy = {"hashlib", "dataclasses", "json", "yaml", "openclaw.words", "openclaw.manifest"}
+    assert heavy & {*done.stderr.split()} == set()
 
 
 def test_what_a_command_does_is_said_in_one_mood(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from openclaw.cli import status
-from openclaw.control.places import SOCKET
+from openclaw.control_socket import SOCKET
 from openclaw.errors import OpenClawError
 
 PATIENCE = 0.2  # seconds

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from doubles import warm
-from openclaw.control.places import reachable
+from openclaw.control_socket import reachable
 
 TESTS = Path(__file__).parents[1]
 

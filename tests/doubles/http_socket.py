@@ -16,7 +16,7 @@ from openclaw.channels._http_door import Door, Token, digest
 from openclaw.clock import Clock, SystemClock
 from openclaw.control import serve, serve_at
 from openclaw.control.listening import bind
-from openclaw.control.places import reachable
+from openclaw.control_socket import reachable
 from openclaw.messages import Address
 from openclaw.ports import Caller, Post
 

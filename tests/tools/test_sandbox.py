@@ -27,6 +27,7 @@ from openclaw.messages import Call, CommandLine, Confinement, Mechanism, Step, T
 from openclaw.ports import Place
 from openclaw.tools import _sandbox_seatbelt
 from openclaw.tools._sandbox import Private, Sandbox, candidates, shared, sweep
+from openclaw.tools._sandbox_bubblewrap import prepare
 from openclaw.tools._sandbox_masks import MOST_FOLDERS, MOST_MASKS, Guards
 from openclaw.tools._sandbox_trial import ATTEMPTS, trial
 from openclaw.tools.shell import Tools
@@ -151,6 +152,35 @@ def test_what_was_approved_writes_in_the_workspace(mechanism: Mechanism, workspa
     ).is_error
     assert (workspace / "a/b/c").read_text() == "x\n"
     assert (workspace / "moved").exists()
+
+
+def test_links_by_the_hundred_are_mounted_as_they_are_and_not_copied_at_each_start(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    folders = [Path("/etc/alternatives"), Path("/etc/ssl/certs")]
+    for folder in folders:
+        copy = tmp_path / str(folder).lstrip("/")
+        assert not copy.exists() or not list(copy.iterdir())
+    assert not [*tmp_path.rglob("private")]
+
+
+@bubblewrap
+@pytest.mark.parametrize("folder", ["/etc/alternatives", "/etc/ssl/certs"])
+def test_what_is_mounted_of_etc_is_there_and_stays_as_it_is(folder: str, workspace: Path) -> None:
+    if not Path(folder).is_dir():
+        pytest.skip(f"this machine has no {folder}")
+    result = held(workspace, f"ls {folder}; touch {folder}/new 2>&1", writable=True)
+    assert {path.name for path in Path(folder).iterdir()} <= set(result.text.splitlines())
+    assert "Read-only file system" in result.text
+
+
+@bubblewrap
+def test_whoever_agreed_to_a_certificate_shows_no_more_of_etc_for_it(workspace: Path) -> None:
+    certificate = Path("/etc/ssl/certs/ca-certificates.crt")
+    if not certificate.is_file():
+        pytest.skip("this machine has no certificates")
+    shown = (certificate.resolve(),)
+    assert "BEGIN CERTIFICATE" in held(workspace, f"cat {certificate}", shown=shown).text
+    assert "No such file" in held(workspace, f"cat {certificate} /etc/machine-id /etc/shadow 2>&1", shown=shown).text
 
 
 @pytest.mark.parametrize("mechanism", EACH)

@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 
 from openclaw.cli._client import Runtime
 from openclaw.errors import OpenClawError, ProjectInvalid, UsageError
-from openclaw.messages import quote_line
 from openclaw.near import near
 from openclaw.timetable import Timetable
+from openclaw.words import quote_line
 
 if TYPE_CHECKING:
     from openclaw import ports
     from openclaw.heartbeats import Heartbeats
-    from openclaw.manifest.snapshot import Snapshot
+    from openclaw.manifest.snapshot import Heartbeat, Snapshot
     from openclaw.stores.files import Store
 
 Row = Mapping[str, Any]
@@ -143,6 +143,14 @@ def compiled(project: Path) -> Snapshot:
     return found.snapshot
 
 
+def coming(heartbeat: Heartbeat, now: datetime) -> datetime | None:
+    """The next instant that its manifest names."""
+    if not heartbeat.enabled:
+        return None
+    zone = ZoneInfo(heartbeat.timezone)
+    return Timetable.of(heartbeat.cron, zone, heartbeat.active_hours, heartbeat.once).next(now)
+
+
 def planned(snapshot: Snapshot) -> Sequence[Row]:
     """Rows of what stands in the manifests, of which nothing ever ran."""
     from openclaw.heartbeats.history import heartbeat_json, standing_json
@@ -150,8 +158,7 @@ def planned(snapshot: Snapshot) -> Sequence[Row]:
     found, now = [], datetime.now(UTC)
     for heartbeat in snapshot.heartbeats.values():
         row = heartbeat_json(heartbeat)
-        coming = timetable(row).next(now) if heartbeat.enabled else None
-        row |= standing_json(next=coming, last=None, paused=None, stopped="", failures=0, last_run=None)
+        row |= standing_json(next=coming(heartbeat, now), last=None, paused=None, stopped="", failures=0, last_run=None)
         found.append(row)
     return found
 

@@ -7,8 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 
-from openclaw.messages import quote_line
-from openclaw.words import char_width
+from openclaw.words import char_width, quote_line
 
 GAP = 2
 NARROWEST = 8

@@ -213,17 +213,21 @@ def _tried(host: str, port: int) -> OSError | None:
 def heartbeats(snapshot: Snapshot, serving: Mapping[str, Any] | None = None) -> Iterator[Finding]:
     """When they run next: as the runtime that serves has it, reminders and pauses included, else as the manifests have
     it. And whether what they deliver can arrive."""
-    from openclaw.cli._beats import planned
+    from openclaw.cli._beats import coming
 
-    rows = serving["heartbeats"] if serving and "heartbeats" in serving else planned(snapshot)
-    coming = sorted((datetime.fromisoformat(row["next"]), row["name"]) for row in rows if row["next"])
+    if serving and "heartbeats" in serving:
+        rows = [(row["name"], row["next"]) for row in serving["heartbeats"]]
+    else:
+        planned = [(beat.name, coming(beat, datetime.now(UTC))) for beat in snapshot.heartbeats.values()]
+        rows = [(name, when.isoformat() if when else None) for name, when in planned]
+    following = sorted((datetime.fromisoformat(when), name) for name, when in rows if when)
     if not rows:
         yield Finding("heartbeats", "ok", "none")
     else:
-        fires = [f"{name} {when:%a %d %b %H:%M %Z}".strip() for when, name in coming[:_TOLD]]
-        more = f" and {len(coming) - _TOLD} more" if len(coming) > _TOLD else ""
+        fires = [f"{name} {when:%a %d %b %H:%M %Z}".strip() for when, name in following[:_TOLD]]
+        more = f" and {len(following) - _TOLD} more" if len(following) > _TOLD else ""
         next_ones = f"; next: {', '.join(fires)}{more}" if fires else ""
-        yield Finding("heartbeats", "ok", f"{len(coming)} of {len(rows)} on{next_ones}")
+        yield Finding("heartbeats", "ok", f"{len(following)} of {len(rows)} on{next_ones}")
     for beat in snapshot.heartbeats.values():
         lost = sorted({to.channel for to in beat.deliver if _is_off(snapshot, to.channel)})
         if beat.enabled and lost:

@@ -19,7 +19,7 @@ from typing import Any
 import openclaw
 from openclaw.cli._client import running
 from openclaw.cli._doctor_finding import Finding, span
-from openclaw.control.places import SOCKET
+from openclaw.control_socket import SOCKET
 from openclaw.errors import OpenClawError
 
 PATIENCE = 5.0  # seconds without a byte from a runtime on this machine

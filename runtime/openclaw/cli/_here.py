@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from openclaw.channels._typed import can_ask
 from openclaw.cli import INTERRUPTED
-from openclaw.cli._client import exit_code
 from openclaw.cli._listing import note
+from openclaw.cli._question import exit_code
 from openclaw.cli.chat import Question, cancel_on_signals
 from openclaw.cli.heartbeats import said
 from openclaw.errors import OpenClawError

@@ -53,7 +53,7 @@ def _reachable(path: Path) -> Iterator[str]:
     if len(os.fsencode(path)) <= _LONGEST:
         yield str(path)
         return
-    from openclaw.control.places import reachable
+    from openclaw.control_socket import reachable
 
     with reachable(path) as name:
         yield name

@@ -18,7 +18,8 @@ from openclaw.apart import apart
 from openclaw.channels._pipes import first_line
 from openclaw.channels._typed import can_ask
 from openclaw.cli import INTERRUPTED, spoken
-from openclaw.cli._client import ask, decision, exit_code, for_me, line, refusal, running, silent, tell
+from openclaw.cli._client import refusal, running
+from openclaw.cli._question import ask, decision, exit_code, for_me, line, silent, tell
 from openclaw.cli._start import start
 from openclaw.control import words
 from openclaw.errors import OpenClawError, StateError, StateLocked, UsageError

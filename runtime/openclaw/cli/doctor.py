@@ -13,16 +13,16 @@ Exit codes: 0 nothing has to be done (warnings allowed), 1 there are problems, 2
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openclaw.cli import _columns, _listing
+from openclaw.cli import _collected, _columns, _listing
 from openclaw.cli import _doctor_folder as lying
 from openclaw.cli import _doctor_machine as machine
 from openclaw.cli import _doctor_project as project
@@ -50,11 +50,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from openclaw.clock import SystemClock
+    with _collected.rarely():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     from openclaw.secrecy import SECRETS, ambient
 
-    trying = _trying()
-    clock = SystemClock()
+    trying = _trying(every=args.json or args.deep)
     SECRETS.hold(run, ambient(os.environ))
     manifests, read = project.manifests(args.project)
     folders = _workspaces(read)
@@ -64,12 +67,12 @@ def run(args: argparse.Namespace) -> int:
     if read is not None:
         SECRETS.hold(run, read.snapshot.secrets | ambient(read.own))
         looked = _of_project(read, serving)
-        findings += _asked(read, clock, looked) if args.deep else looked
+        findings += _asked(read, looked) if args.deep else looked
     elif serving is not None:
         findings += project.serving(serving)
     findings += [*lying.folder(args.state), *lying.workspaces(folders), *unfixed, *held]
-    findings += [machine.disk(args.state), machine.clock(clock.now(), os.environ, machine.synchronised())]
-    sandbox, tried = _sandbox(trying)
+    findings += [machine.disk(args.state), machine.clock(datetime.now(UTC), os.environ, machine.synchronised())]
+    sandbox, tried = _sandbox(trying.result())
     findings.append(sandbox)
     if args.json:
         told = [_as_json(finding) for finding in findings]
@@ -93,12 +96,15 @@ def _of_project(read: project.Read, serving: Mapping[str, Any] | None) -> list[F
     ]
 
 
-def _asked(read: project.Read, clock: Any, looked: Sequence[Finding]) -> list[Finding]:
+def _asked(read: project.Read, looked: Sequence[Finding]) -> list[Finding]:
+    import asyncio
+
     from openclaw.cli import _doctor_deep as deep
+    from openclaw.clock import SystemClock
 
     if sys.stderr.isatty():
         _listing.note("asking the models and the chat services")
-    return deep.merged(looked, asyncio.run(deep.asked(read, clock, dict(os.environ))))
+    return deep.merged(looked, asyncio.run(deep.asked(read, SystemClock(), dict(os.environ))))
 
 
 def _workspaces(read: project.Read | None) -> dict[str, Path]:
@@ -127,25 +133,34 @@ def _fixed(state: Path, workspaces: Mapping[str, Path]) -> tuple[list[str], list
                 failed.append(Finding("fix", "problem", f"{one.found}: {error.strerror}", one.cure))
 
 
-def _trying() -> dict[Walls, Future[dict[str, bool]]]:
-    """A trial of each mechanism that could hold commands here, in the background: they take longest."""
+def _trying(*, every: bool) -> Future[dict[Walls, dict[str, bool]]]:
+    """Trials of what could hold commands here, in the background: they take longest."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from openclaw.tools._sandbox import candidates, shared
-    from openclaw.tools._sandbox_trial import trial
-
-    pool = ThreadPoolExecutor()
-    trying = {walls: pool.submit(trial, shared(), walls) for walls in candidates()}
+    pool = ThreadPoolExecutor(1)
+    trying = pool.submit(_trials, every=every)
     pool.shutdown(wait=False)
     return trying
 
 
-def _sandbox(trying: Mapping[Walls, Future[dict[str, bool]]]) -> tuple[Finding, dict[str, Any]]:
+def _trials(*, every: bool) -> dict[Walls, dict[str, bool]]:
+    """The strongest first, and no more than a runtime would try, unless every one is to be shown."""
+    from openclaw.tools._sandbox import candidates, shared
+    from openclaw.tools._sandbox_trial import stopped, trial
+
+    made: dict[Walls, dict[str, bool]] = {}
+    for walls in candidates():
+        made[walls] = trial(shared(), walls)
+        if not every and stopped(made[walls], walls):
+            break
+    return made
+
+
+def _sandbox(made: Mapping[Walls, Mapping[str, bool]]) -> tuple[Finding, dict[str, Any]]:
     """What holds commands here: the first that stops what it promises, as a runtime chooses."""
     from openclaw.permissions.facts import NO_WALLS
     from openclaw.tools._sandbox_trial import stopped
 
-    made = {walls: future.result() for walls, future in trying.items()}
     walls = next((walls for walls, matrix in made.items() if stopped(matrix, walls)), NO_WALLS)
     trials = {walls.mechanism: matrix for walls, matrix in made.items()}
     tried = {"mechanism": walls.mechanism, "masks": walls.masks, "network": walls.network, "trials": trials}

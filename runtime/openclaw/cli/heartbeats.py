@@ -209,7 +209,7 @@ def _change(beats: Beats, args: argparse.Namespace) -> None:
 def _run_beside(runtime: Runtime, name: str) -> int:
     """Posts it and waits for its end. An interrupt leaves it running."""
     from openclaw.cli import INTERRUPTED
-    from openclaw.cli._client import exit_code, progress
+    from openclaw.cli._question import exit_code, progress
     from openclaw.cli.chat import Question
 
     accepted = runtime.post("heartbeats", name, "run")
@@ -246,7 +246,7 @@ def _ended(runtime: Runtime, name: str, id: str, content: Mapping[str, Any]) -> 
 
 def said(text: str, *, failed: bool = False, silent: bool = False, quiet: str = "") -> int:
     """The reply alone on standard output; why there is none on standard error. The exit code."""
-    from openclaw.cli._client import tell
+    from openclaw.cli._question import tell
 
     if quiet:
         note(f"its check let the model sleep: {quiet}")

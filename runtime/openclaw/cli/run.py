@@ -19,7 +19,7 @@ from pathlib import Path
 
 from openclaw.cli._notify import supervised
 from openclaw.cli._start import start
-from openclaw.control.places import SOCKET, reachable
+from openclaw.control_socket import SOCKET, reachable
 from openclaw.errors import UsageError
 from openclaw.logbook import LEVELS
 

@@ -30,7 +30,7 @@ from openclaw.cli._client import Runtime, Unanswered, running
 from openclaw.cli._doctor_finding import size
 from openclaw.cli._doctor_state import PATIENCE, held_by
 from openclaw.cli._status_parts import Line, Part, parts
-from openclaw.control.places import SOCKET
+from openclaw.control_socket import SOCKET
 from openclaw.errors import OpenClawError, UsageError
 from openclaw.manifest.folder import TOP
 from openclaw.words import printable

@@ -15,18 +15,16 @@ Exit codes: 0 no errors (warnings allowed, unless --strict), 1 problems found, 2
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openclaw.adapters import formats, importer, report
-from openclaw.cli import place
+from openclaw.cli import _collected, place
 from openclaw.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with _rarely_collected():
+    with _collected.rarely():
         return _run(args)
 
 
@@ -84,17 +82,6 @@ def _run(args: argparse.Namespace) -> int:
         digest = compiled.snapshot.digest if compiled.snapshot and not args.no_env else None
         _tell_running(args.state, root.resolve(), digest)
     return 1 if any(each.severity == "error" or args.strict for each in diagnostics) else 0
-
-
-@contextmanager
-def _rarely_collected() -> Iterator[None]:
-    """What is read here is kept until the end, so the search for rubbish in it would be a tenth of the time."""
-    usual = gc.get_threshold()
-    gc.set_threshold(200_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def _with_scenarios(found: Sequence[Diagnostic], project: Project) -> tuple[Sequence[Diagnostic], Folder]:

@@ -23,8 +23,8 @@ from openclaw.clock import Clock
 from openclaw.control.application import Options, application
 from openclaw.control.limits import read
 from openclaw.control.lines import LARGEST_HEAD, line
-from openclaw.control.places import reachable
 from openclaw.control.server import Server
+from openclaw.control_socket import reachable
 from openclaw.errors import StateError, StorageFailed
 from openclaw.listeners import Listeners
 from openclaw.messages import Address

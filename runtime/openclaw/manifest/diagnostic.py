@@ -43,6 +43,8 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
+    """A mistake in a manifest, where it stands, and what would be right."""
+
     code: str
     severity: Severity
     file: str

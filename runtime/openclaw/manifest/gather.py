@@ -33,6 +33,8 @@ _INHERITED = ("tools", "policy")  # required of an agent, here or in its folder'
 
 @dataclass(slots=True, eq=False)
 class Gathered:
+    """All manifests as they were read, before the rules that look across them."""
+
     project: Project
     diagnostics: list[Diagnostic]
     secrets: frozenset[str]

@@ -49,18 +49,24 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
+    """A key of a mapping with what stands behind it."""
+
     key: Scalar
     value: Node
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListNode:
+    """A sequence, in its order."""
+
     items: tuple[Node, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MapNode:
+    """A mapping, in its order, by the texts of its keys."""
+
     entries: dict[str, Entry]
     span: Span
 

@@ -115,6 +115,8 @@ def takes_none(kind: str, path: Path) -> bool:
 
 @dataclass(slots=True, eq=False)
 class _Filling:
+    """One manifest being filled in, with what was found amiss on the way."""
+
     kind: str
     source: Source
     variables: Mapping[str, str] | None

@@ -23,7 +23,7 @@ _BUILT_IN: Final = {
     "claude-mythos-5-2": Price(8, 40, 0.2, 10, web_search=10),
     "claude-sonnet-4-6": Price(3, 15, 0.3, 3.75, web_search=10),
 }
-_SERVICE = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}(/.*)?", re.IGNORECASE)
+_SERVICE = r"(?i)https://[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}(/.*)?"
 
 
 def built_in(id: str) -> Price | None:
@@ -39,7 +39,7 @@ def listed(id: str, base_url: str, at: datetime | None = None) -> Price | None:
 
 def may_list(base_url: str) -> bool:
     """Whether the list may know a model of the service there: a server of one's own is in no list."""
-    return _SERVICE.fullmatch(base_url) is not None
+    return re.fullmatch(_SERVICE, base_url) is not None
 
 
 @cache

@@ -31,6 +31,8 @@ class Read:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Known:
+    """A manifest as it was read the last time."""
+
     content: bytes
     required: tuple[str, ...]
     read: Read

@@ -29,6 +29,8 @@ OFF = "switched off"  # how a channel begins to say why it takes no part where t
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """What the turns of an agent may take."""
+
     iterations: int = 20  # model calls in one turn
     turn: float = 600.0  # seconds
     output_tokens: int = 16000  # of one model call
@@ -38,6 +40,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class CompactionLimits:
+    """From how many tokens on a conversation is summed up, and how many of them stay as they are."""
+
     at_tokens: int = 100_000
     keep_tokens: int = 50_000
     mode: Literal["own", "server"] = "own"  # who makes the summary: we ask the model, or its service does it
@@ -166,6 +170,8 @@ def in_order(alias: str, models: Mapping[str, Model]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Person:
+    """Somebody with a name, whatever channel they write on."""
+
     name: str
     ids: tuple[Address, ...]
     owner: bool = False
@@ -175,6 +181,8 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Room:
+    """A group with a name, and who answers there."""
+
     name: str
     id: Address  # channel and chat id
     agent: str | None = None

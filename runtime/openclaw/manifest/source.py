@@ -21,6 +21,8 @@ _ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\r\n
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
+    """The text of a file, and where its lines begin."""
+
     file: str
     text: str
     starts: tuple[int, ...] = field(init=False, repr=False)

@@ -48,6 +48,8 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
+    """One rule: to what it applies, what it decides, and where it stands."""
+
     effect: Effect
     tools: tuple[str, ...]  # names and globs
     when: Condition = Condition()
@@ -116,6 +118,8 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
+    """What was decided about an attempt, and why."""
+
     effect: Effect
     reason: str
     rules: tuple[Rule, ...] = ()  # every rule that matched, strictest first

@@ -48,6 +48,8 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Template:
+    """A `shell` line that was read once and is filled in for each call."""
+
     text: str
     shapes: tuple[Shape, ...]
     placeholders: tuple[Placeholder, ...]

@@ -27,8 +27,8 @@ from functools import cache
 from pathlib import Path
 
 from openclaw.errors import StateError
-from openclaw.messages import Call
 from openclaw.names import fresh
+from openclaw.words import Call
 
 log = logging.getLogger(__name__)
 

@@ -24,11 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openclaw.errors import ToolError
-from openclaw.messages import Confinement, Step
 from openclaw.permissions.facts import BUBBLEWRAP, LANDLOCK, NO_WALLS, TRUSTED_PATH, Disk, Walls
 from openclaw.tools import _sandbox_bubblewrap, _sandbox_landlock, _sandbox_seatbelt
 from openclaw.tools._sandbox_bubblewrap import Bubblewrap
 from openclaw.tools._sandbox_masks import Guards, Masks
+from openclaw.words import Confinement, Step
 
 log = logging.getLogger(__name__)
 

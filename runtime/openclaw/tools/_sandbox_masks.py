@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from openclaw.errors import ToolError
-from openclaw.messages import Confinement
 from openclaw.permissions.paths import protected
 from openclaw.tools._sandbox_unmade import Placed, is_folder, is_vacant
+from openclaw.words import Confinement
 
 
 def _words(text: str) -> frozenset[str]:

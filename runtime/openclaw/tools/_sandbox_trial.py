@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from openclaw.errors import ToolError
-from openclaw.messages import Confinement, Step
 from openclaw.permissions.facts import TRUSTED_PATH, Walls
 from openclaw.tools._sandbox import Private, Sandbox
+from openclaw.words import Confinement, Step
 
 ATTEMPTS: Final[Mapping[str, str]] = {
     "runs": "a harmless program runs",

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from openclaw.messages import Confinement
+from openclaw.words import Confinement
 
 _OURS = 0o1700  # the mode of an empty folder that was put there by us; nobody else makes one like it
 _TIME = 981_173_106_070_900_500  # its time, in ns, which tells it where the disk knows no modes

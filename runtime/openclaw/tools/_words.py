@@ -28,7 +28,7 @@ _MARKS = re.compile(
 # Letters that no normal form takes apart, as those write them who have no key for them.
 _SPELT = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "ı": "i", "þ": "th", "ħ": "h"})
 _PARTS = re.compile(r"[\"“”„]([^\"“”„]+)[\"“”„]|(\S+)")
-_SIGNS = re.compile(f"({_SIGN.pattern}+)")
+_SIGNS = f"({_SIGN.pattern}+)"
 _SAY_NOTHING = (
     "a about am an and any are as at be been but by can could did do does for from had has have he her him his how i "
     "if in is it its ll m me my of on or our please re s say says she should so t tell than that the their them then "
@@ -155,7 +155,7 @@ def _pairs(word: str) -> list[str]:
     if word.isascii():
         return [word]
     found: list[str] = []
-    for part in filter(None, _SIGNS.split(word)):
+    for part in filter(None, re.split(_SIGNS, word)):
         if not _SIGN.match(part):
             found.append(part)
         else:

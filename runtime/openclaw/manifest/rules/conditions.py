@@ -19,9 +19,7 @@ from openclaw.permissions import patterns
 from openclaw.signature import Derived
 
 _WHAT = ("commands", "paths", "hosts", "input")
-_HOST = re.compile(
-    r"(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\]", re.IGNORECASE
-)
+_HOST = r"(?i)(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\]"
 
 
 def one_what(project: Project) -> Iterator[Diagnostic]:
@@ -92,13 +90,13 @@ def hosts_are_names(project: Project) -> Iterator[Diagnostic]:
     for rule in all_rules(project):
         for stated in rule.conditions():
             for host in stated.texts("hosts"):
-                if not _HOST.fullmatch(str(host.value)):
+                if not re.fullmatch(_HOST, str(host.value)):
                     name = re.sub(r"^[a-z]+://|[/:].*$", "", str(host.value))
                     yield error(
                         "rule-pattern",
                         host.span,
                         f"`{host.value}` is not a host name; `*.` may stand before one",
-                        f'write "{name}"' if _HOST.fullmatch(name) else "for example docs.python.org",
+                        f'write "{name}"' if re.fullmatch(_HOST, name) else "for example docs.python.org",
                     )
 
 

@@ -26,12 +26,12 @@ _Word: TypeAlias = Sequence["str | Placeholder"]
 _RUN: Final = frozenset({"run", "exec", "dlx", "x", "tool", "run-script", "shell", "develop"})
 """Subcommands after which a launcher runs what it is told."""
 
-_CODE: Final[Mapping[str, re.Pattern[str]]] = {
-    **dict.fromkeys(programs.SHELLS, re.compile(r"-[a-zA-Z]*c|--command|-Command|-EncodedCommand")),
-    **dict.fromkeys(("python", "pypy", "ipython"), re.compile(r"-[a-zA-Z]*c|-m")),
-    **dict.fromkeys(("node", "nodejs", "bun", "deno"), re.compile(r"-e|-p|-pe|--eval|--print|eval")),
-    **dict.fromkeys(("perl", "ruby", "lua", "luajit", "Rscript", "groovy", "julia", "elixir"), re.compile(r"-\w*[eE]")),
-    "php": re.compile(r"-r"),
+_CODE: Final[Mapping[str, str]] = {
+    **dict.fromkeys(programs.SHELLS, r"-[a-zA-Z]*c|--command|-Command|-EncodedCommand"),
+    **dict.fromkeys(("python", "pypy", "ipython"), r"-[a-zA-Z]*c|-m"),
+    **dict.fromkeys(("node", "nodejs", "bun", "deno"), r"-e|-p|-pe|--eval|--print|eval"),
+    **dict.fromkeys(("perl", "ruby", "lua", "luajit", "Rscript", "groovy", "julia", "elixir"), r"-\w*[eE]"),
+    "php": r"-r",
 }
 """After these words an interpreter takes code."""
 
@@ -41,18 +41,18 @@ _TASKS: Final = frozenset({
 })  # fmt: skip
 """Launchers whose first operand is often the name of a task."""
 
-_CODE_OF: Final[Mapping[str, re.Pattern[str]]] = {
-    "git": re.compile(r"-c|--config-env|--exec-path|--upload-pack|--receive-pack"),
-    "tar": re.compile(r"--to-command|--checkpoint-action|-I|--use-compress-program|--rsh-command|--rmt-command"),
-    "rsync": re.compile(r"-e|--rsh|--rsync-path"),
-    **dict.fromkeys(("vim", "vi", "nvim", "view"), re.compile(r"-c|--cmd|\+")),
-    **dict.fromkeys(("find", "fd", "fdfind"), re.compile(r"-exec|-execdir|-ok|-okdir|-x|-X|--exec|--exec-batch")),
-    **dict.fromkeys(("psql", "mysql", "mariadb"), re.compile(r"-c|--command|-e|--execute")),
+_CODE_OF: Final[Mapping[str, str]] = {
+    "git": r"-c|--config-env|--exec-path|--upload-pack|--receive-pack",
+    "tar": r"--to-command|--checkpoint-action|-I|--use-compress-program|--rsh-command|--rmt-command",
+    "rsync": r"-e|--rsh|--rsync-path",
+    **dict.fromkeys(("vim", "vi", "nvim", "view"), r"-c|--cmd|\+"),
+    **dict.fromkeys(("find", "fd", "fdfind"), r"-exec|-execdir|-ok|-okdir|-x|-X|--exec|--exec-batch"),
+    **dict.fromkeys(("psql", "mysql", "mariadb"), r"-c|--command|-e|--execute"),
 }
 """After these words programs that mostly do their own work run what they are given."""
 
 _SCRIPTED: Final = frozenset({"awk", "gawk", "mawk", "nawk", "sed"})  # their first operand is a program
-_SCRIPT: Final = re.compile(r"-e|--expression|-f|--file")
+_SCRIPT: Final = r"-e|--expression|-f|--file"
 _VALUED: Final = frozenset({"-I", "-u", "-k", "-s", "-i", "-l"})  # options of wrappers with a value that is no number
 _TAKING: Final = frozenset({"-F", "-v", "-l"})  # their options with a value
 _WRAPPED: Final[Mapping[str, int]] = {
@@ -190,7 +190,7 @@ def _run(words: Sequence[_Word]) -> Iterator[Placeholder]:
     elif name in _WRAPPED:
         yield from _wrapped(rest, _WRAPPED[name], remote=name == "ssh")
     elif programs.kind(name) in ("shell", "interpreter"):
-        yield from _interpreted(rest, _CODE.get(name, re.compile("(?!)")))
+        yield from _interpreted(rest, _CODE.get(name, "(?!)"))
     elif name in _TASKS:
         yield from _task(name, rest)
 
@@ -199,7 +199,7 @@ def _program(words: Sequence[_Word]) -> str:
     return "".join(part for part in words[0] if isinstance(part, str)) if words else ""
 
 
-def _interpreted(words: Sequence[_Word], code: re.Pattern[str]) -> Iterator[Placeholder]:
+def _interpreted(words: Sequence[_Word], code: str) -> Iterator[Placeholder]:
     """What follows the flag for code, or is part of it; else the script. What follows a script is its own."""
     if (found := _flagged(_options(words), code)) is not None:
         yield from found
@@ -219,14 +219,14 @@ def _options(words: Sequence[_Word], taking: Collection[str] | None = None) -> S
     return words
 
 
-def _flagged(words: Sequence[_Word], code: re.Pattern[str]) -> list[Placeholder] | None:
+def _flagged(words: Sequence[_Word], code: str) -> list[Placeholder] | None:
     """The placeholders in what such a flag is given, apart or joined to it; None where there is no such flag."""
     for index, word in enumerate(words):
         text = _text(word)
-        if code.fullmatch(text.removesuffix("=")) and len(word) == 1:
+        if re.fullmatch(code, text.removesuffix("=")) and len(word) == 1:
             given = [each for each in words[index + 1 :] if _text(each) != "--"]
             return list(_holes(given[0])) if given else []
-        if len(word) > 1 and code.fullmatch(text.removesuffix("=")):
+        if len(word) > 1 and re.fullmatch(code, text.removesuffix("=")):
             return list(_holes(word))
     return None
 
@@ -280,7 +280,7 @@ def _piped(before: Shape, shape: Shape) -> Iterator[Placeholder]:
     reads = programs.kind(name) in ("shell", "interpreter") and name not in _SCRIPTED and name != "bc"
     flags = [_text(word) for word in shape.words[1:]]
     code = _CODE.get(name)
-    if reads and all(text.startswith("-") for text in flags) and not any(code and code.fullmatch(t) for t in flags):
+    if reads and all(text.startswith("-") for text in flags) and not any(code and re.fullmatch(code, t) for t in flags):
         yield from (hole for word in before.words for hole in _holes(word))
 
 

@@ -19,17 +19,16 @@ from openclaw.secrecy import TELLING, Secrets
 
 _SHORTEST: Final = 6  # characters; and a shorter one than this is a stand-in
 _LONG: Final = 16  # from here on the schemas' own keys are told where they are filled in
-_STAND_IN: Final = re.compile(
-    r"none|null|off|true|false|dummy.*|test.*|example.*|change.?me.*|your[-_ ].*|stand-?in.*|placeholder.*|secret|token"
-    r"|password|[x*.<>-]+|<.*>",
-    re.IGNORECASE,
+_STAND_IN: Final = (
+    r"(?i)none|null|off|true|false|dummy.*|test.*|example.*|change.?me.*|your[-_ ].*|stand-?in.*|placeholder.*|secret"
+    r"|token|password|[x*.<>-]+|<.*>"
 )
-_PASS: Final = re.compile(r".*(?:passw|passphrase|pwd)", re.IGNORECASE)  # keys whose value may be words
-_NAME: Final = re.compile(r"[a-z]+(?:[_-][a-z]+)+")  # of a thing, not the thing itself
-_RANDOM: Final = re.compile(r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z])[A-Za-z0-9+][A-Za-z0-9+/]{30,}=*")  # a path is no such
-_ADDRESS: Final = re.compile(r"://([^/\s:@]*):([^/\s:@${}%<>]{6,})@")  # with a name and a password
-_HOLE: Final = re.compile(r"\$\{[^}]*\}")
-_USUAL: Final = re.compile(r"postgres|mypassword|passw(?:or)?d.*|rootroot|adminadmin", re.IGNORECASE)  # of a trial
+_PASS: Final = r"(?i).*(?:passw|passphrase|pwd)"  # keys whose value may be words
+_NAME: Final = r"[a-z]+(?:[_-][a-z]+)+"  # of a thing, not the thing itself
+_RANDOM: Final = r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z])[A-Za-z0-9+][A-Za-z0-9+/]{30,}=*"  # a path is no such
+_ADDRESS: Final = r"://([^/\s:@]*):([^/\s:@${}%<>]{6,})@"  # with a name and a password
+_HOLE: Final = r"\$\{[^}]*\}"
+_USUAL: Final = r"(?i)postgres|mypassword|passw(?:or)?d.*|rootroot|adminadmin"  # of a trial
 
 
 def tools_hold_no_secrets(project: Project) -> Iterator[Diagnostic]:
@@ -63,17 +62,17 @@ def _is_secret(node: Scalar, key: str) -> bool:
     value = node.value
     if not isinstance(value, str) or node.filled or node.secret:  # the last: told where it was filled in
         return False
-    plain = any(sign in value for sign in " \t\n{") or ("/" in value and not _RANDOM.fullmatch(value))
-    named = TELLING.fullmatch(value) or (_NAME.fullmatch(value) and not _PASS.fullmatch(key))
-    return len(value) >= _SHORTEST and not (plain or named or is_shown(value) or _STAND_IN.fullmatch(value))
+    plain = any(sign in value for sign in " \t\n{") or ("/" in value and not re.fullmatch(_RANDOM, value))
+    named = TELLING.fullmatch(value) or (re.fullmatch(_NAME, value) and not re.fullmatch(_PASS, key))
+    return len(value) >= _SHORTEST and not (plain or named or is_shown(value) or re.fullmatch(_STAND_IN, value))
 
 
 def _holds_password(text: str) -> bool:
     """The default of a placeholder is for a trial."""
-    found = _ADDRESS.search(_HOLE.sub("${}", text)) if "://" in text else None
+    found = re.search(_ADDRESS, re.sub(_HOLE, "${}", text)) if "://" in text else None
     if found is None or found[1] == found[2]:
         return False
-    return not (_STAND_IN.fullmatch(found[2]) or _USUAL.fullmatch(found[2]) or is_shown(found[2]))
+    return not (re.fullmatch(_STAND_IN, found[2]) or re.fullmatch(_USUAL, found[2]) or is_shown(found[2]))
 
 
 def short_secrets_are_secrets_too(project: Project) -> Iterator[Diagnostic]:
@@ -86,7 +85,7 @@ def _short(node: Node, kind: str, key: str) -> Iterator[Diagnostic]:
     match node:
         case Scalar(value=str() as value) if key in secret_keys(kind) and not node.filled:
             mixed = re.search(r"[0-9]", value) and re.search(r"[A-Za-z]", value)
-            if _SHORTEST <= len(value) < _LONG and mixed and not _STAND_IN.fullmatch(value):
+            if _SHORTEST <= len(value) < _LONG and mixed and not re.fullmatch(_STAND_IN, value):
                 yield warning("secret-literal", node.span, "a secret stands here in plain text", MOVE)
         case ListNode(items):
             for item in items:
