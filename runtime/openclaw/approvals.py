@@ -27,6 +27,7 @@ from openclaw.permissions.decide import Attempt, Decision, Policy, Rule, label
 from openclaw.permissions.policy import policy_digest
 from openclaw.ports import Marks, Watcher
 from openclaw.secrecy import SECRETS
+from openclaw.words import time_json
 
 log = logging.getLogger(__name__)
 
@@ -330,7 +331,7 @@ class Approvals:
 
     async def remembered(self) -> list[dict[str, Any]]:
         """What is remembered, oldest first; `id` revokes it."""
-        return [dict(entry) for entry in self._remembered.values()]
+        return [{**entry, **_dated(entry)} for entry in self._remembered.values()]
 
     async def revoke(self, id: str) -> None:
         if all(entry["id"] != id for entry in self._remembered.values()):
@@ -338,7 +339,7 @@ class Approvals:
         await self._change(lambda entries: [entry for entry in entries if entry["id"] != id])
 
     async def _remember(self, record: dict[str, Any], by: Address) -> None:
-        entry = {"id": self._chance.hex(8), **record, "by": str(by), "at": self._clock.now().isoformat()}
+        entry = {"id": self._chance.hex(8), **record, "by": str(by), "at": time_json(self._clock.now())}
         await self._change(lambda entries: [*(e for e in entries if e["digest"] != entry["digest"]), entry])
 
     async def _change(self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
@@ -404,6 +405,10 @@ def _entries(document: Any) -> list[dict[str, Any]]:
     found = document.get("approvals") if isinstance(document, dict) else None
     entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
     return [entry for entry in entries if isinstance(entry.get("digest"), str) and isinstance(entry.get("id"), str)]
+
+
+def _dated(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"at": time_json(str(entry["at"]))} if "at" in entry else {}
 
 
 def _why(attempt: Attempt, decision: Decision) -> str:

@@ -38,7 +38,7 @@ from openclaw.stores._portable import continued, parsed
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
 from openclaw.tools.memory import Memory, Remembered
-from openclaw.words import printable
+from openclaw.words import printable, time_json
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Desk:
 
     def _reloaded(self) -> Mapping[str, Any]:
         counts = self.reloading.counts if self.reloading else Counts()
-        succeeded = counts.succeeded.isoformat() if counts.succeeded else None
+        succeeded = time_json(counts.succeeded) if counts.succeeded else None
         differs = self.reloading.differs if self.reloading else ""
         return {"differs": differs, "reloads": counts.as_json(), "last_success": succeeded}
 
@@ -379,7 +379,7 @@ def _memory_json(memory: Remembered) -> Mapping[str, Any]:
         "scope": memory.scope,
         "name": memory.name,
         "text": memory.text,
-        "created": memory.created.isoformat(),
+        "created": time_json(memory.created),
         "author": memory.author,
         "agent": memory.agent,
     }

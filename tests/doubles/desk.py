@@ -54,6 +54,7 @@ from openclaw.messages import (
 )
 from openclaw.ports import ChannelOptions, Letter, Pairing, Post, SessionSummary, Settlement, Watcher
 from openclaw.spending import Spent, asked, day_of, told
+from openclaw.words import time_json
 
 Send = Callable[[Reply], Awaitable[None]]
 
@@ -407,7 +408,7 @@ class Desk(Beats):
 
     def _ran(self, name: str, taken: Accepted, event: Progress) -> None:
         if isinstance(event, Finished):
-            reply, now = event.reply, self.clock.now().isoformat()
+            reply, now = event.reply, time_json(self.clock.now())
             outcome = "failed" if reply.failed else "silent" if reply.text == "NO_REPLY" else "answered"
             row = ran(name, now, outcome, cause="hand", message=taken.id, session=taken.session, reply=reply.text)
             self.runs.insert(0, row)

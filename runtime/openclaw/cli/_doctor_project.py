@@ -213,10 +213,11 @@ def _tried(host: str, port: int) -> OSError | None:
 def heartbeats(snapshot: Snapshot, serving: Mapping[str, Any] | None = None) -> Iterator[Finding]:
     """When they run next: as the runtime that serves has it, reminders and pauses included, else as the manifests have
     it. And whether what they deliver can arrive."""
-    from openclaw.cli._beats import planned
+    from openclaw.cli._beats import planned, zone
 
     rows = serving["heartbeats"] if serving and "heartbeats" in serving else planned(snapshot)
-    coming = sorted((datetime.fromisoformat(row["next"]), row["name"]) for row in rows if row["next"])
+    on = [row for row in rows if row["next"]]
+    coming = sorted((datetime.fromisoformat(row["next"]).astimezone(zone(row)), row["name"]) for row in on)
     if not rows:
         yield Finding("heartbeats", "ok", "none")
     else:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from openclaw.cli import _listing, spoken
 from openclaw.cli._client import folder as usable
 from openclaw.clock import SystemClock
-from openclaw.control.words import time_json
 from openclaw.errors import ProjectInvalid, StateError, UsageError
 from openclaw.names import file_name
 from openclaw.stores._disk import full
 from openclaw.tools.memory import Memory, Remembered
+from openclaw.words import time_json
 
 if TYPE_CHECKING:
     from openclaw.manifest.snapshot import Snapshot

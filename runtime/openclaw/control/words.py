@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from openclaw.messages import (
@@ -30,6 +29,7 @@ from openclaw.messages import (
     Waiting,
 )
 from openclaw.ports import Outgoing, Pairing, Queued, SessionSummary
+from openclaw.words import time_json
 
 Json = dict[str, Any]
 
@@ -42,10 +42,6 @@ def line(content: Json) -> str:
     """JSON in one line, by whatever a reader means by a line."""
     written = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return _ODD.sub(lambda odd: f"\\u{ord(odd[0]):04x}", written)
-
-
-def time_json(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def usage_json(usage: Usage) -> Json:

@@ -9,6 +9,7 @@ from typing import Any
 from openclaw.manifest.snapshot import Heartbeat
 from openclaw.messages import SILENT, Usage
 from openclaw.ports import Run
+from openclaw.words import time_json
 
 
 def outcome(run: Run) -> str:
@@ -24,8 +25,8 @@ def run_json(run: Run) -> dict[str, Any]:
     reply, account = run.reply, run.reply.account if run.reply else None
     return {
         "heartbeat": run.schedule,
-        "scheduled": run.instant.isoformat(),
-        "at": run.at.isoformat(),
+        "scheduled": time_json(run.instant),
+        "at": time_json(run.at),
         "cause": run.cause,
         "outcome": outcome(run),
         "why": run.why,
@@ -75,7 +76,7 @@ def standing_json(
     return {
         "next": _iso(next),
         "last": _iso(last),
-        "paused": dict(paused) if paused else None,
+        "paused": {**paused, "at": time_json(paused["at"])} if paused else None,
         "stopped": stopped or None,
         "failures": failures,
         "last_run": run_json(last_run) if last_run else None,
@@ -96,4 +97,4 @@ def _usage(usage: Usage) -> dict[str, int]:
 
 
 def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+    return time_json(at) if at else None

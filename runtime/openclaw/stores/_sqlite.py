@@ -425,7 +425,7 @@ class Rows:
         return {id: until - now for id, until in self._rest_until.items() if until > now}
 
     def _now(self) -> str:
-        return codec.time_json(self._clock.now())
+        return codec.time_text(self._clock.now())
 
     def _migrate(self) -> None:
         before = opening.version(self._db)
