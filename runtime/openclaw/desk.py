@@ -30,7 +30,7 @@ from openclaw.pairing import Pairings
 from openclaw.pending import Pending
 from openclaw.ports import Letter, Pairing, SessionSummary, Settlement, Store, Watcher
 from openclaw.reload import Reload
-from openclaw.router import pairs
+from openclaw.router import EVER, askable, pairs, there
 from openclaw.sessions import Sessions
 from openclaw.space import Space
 from openclaw.spending import asked, row_json, told
@@ -141,20 +141,23 @@ class Desk:
         amiss += [f"channel {key} does not receive" for key in sorted(conditions) if conditions[key] == "silent"]
         return {**found, "detail": "; ".join(amiss)} if amiss else found
 
-    def agents(self) -> Sequence[Mapping[str, Any]]:
+    def agents(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[Mapping[str, Any]]:
         snapshot = self.supervisor.current.snapshot
+        agents, usual = snapshot.agents, snapshot.default_agent.id
+        if channel is not None:
+            agents, usual = askable(_somebody(channel, among), snapshot), there(Address(channel, "-"), snapshot).agent
         return [
             {
                 "id": agent.id,
                 "name": agent.name,
                 "description": agent.description,
                 "prefix": agent.prefix,
-                "default": agent is snapshot.default_agent,
+                "default": agent.id == usual,
                 "model": agent.model,
                 "tools": list(agent.tools),
                 "policy": agent.policy,
             }
-            for agent in snapshot.agents.values()
+            for agent in agents.values()
         ]
 
     def tools(self) -> Sequence[Mapping[str, Any]]:
@@ -195,10 +198,10 @@ class Desk:
     async def forget_heartbeat(self, name: str) -> bool:
         return await self.beats.forget(name)
 
-    def commands(self) -> Sequence[tuple[str, str]]:
+    def commands(self, channel: str, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
         own = [(f"/{command.name}", command.help) for command in COMMANDS]
-        snapshot = self.supervisor.current.snapshot
-        return own + [(agent.prefix, agent.description) for agent in snapshot.agents.values() if agent.prefix]
+        agents = askable(_somebody(channel, among), self.supervisor.current.snapshot).values()
+        return own + [(agent.prefix, agent.description) for agent in agents if agent.prefix]
 
     # ── approvals ────────────────────────────────────────────────────────────────────────────────
 
@@ -371,6 +374,11 @@ class Desk:
     def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
         assert self.reloading is not None
         return self.reloading.hear(lambda attempt: told(attempt.in_short()))
+
+
+def _somebody(channel: str, among: tuple[str, ...] | None) -> Message:
+    """What anybody there may say, by a program that reaches only those `among`."""
+    return Message("", Address(channel, "-"), (), EVER, agents=among)
 
 
 def _memory_json(memory: Remembered) -> Mapping[str, Any]:

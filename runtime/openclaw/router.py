@@ -139,6 +139,11 @@ def _by_prefix(text: str, snapshot: Snapshot) -> tuple[Agent, str] | None:
     return None
 
 
+def askable(message: Message, snapshot: Snapshot) -> dict[str, Agent]:
+    """Those who answer where this was said, if it names them."""
+    return {id: agent for id, agent in snapshot.agents.items() if admits(message, snapshot, id)}
+
+
 def admits(message: Message, snapshot: Snapshot, agent: str) -> bool:
     """Whether every `agents` list on the way names it, or there is none."""
     here = room(message, snapshot)

@@ -263,8 +263,12 @@ class Desk(Beats):
     def status(self) -> Mapping[str, Any]:
         return {"ready": True, "agents": 2}
 
-    def agents(self) -> Sequence[Mapping[str, Any]]:
-        return [{"id": "main", "description": "Talks"}, {"id": "researcher", "description": "Finds things out"}]
+    def agents(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[Mapping[str, Any]]:
+        found = [
+            {"id": "main", "description": "Talks", "default": True},
+            {"id": "researcher", "description": "Finds things out", "default": False},
+        ]
+        return [agent for agent in found if among is None or agent["id"] in among]
 
     def readiness(self) -> Mapping[str, Any]:
         return {"status": "ready", "on_last_good": False, "channels": {}}
@@ -282,7 +286,7 @@ class Desk(Beats):
         self.hearers.append(told)
         return lambda: self.hearers.remove(told)
 
-    def commands(self) -> Sequence[tuple[str, str]]:
+    def commands(self, channel: str, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
         return [("/help", "what you can type"), ("/agent", "choose one"), ("/research", "Finds things out")]
 
     def approvals(self) -> Sequence[Approval]:

@@ -208,7 +208,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         name={**TEXT, "description": "Of the token, never its value."},
         scopes=list_({"enum": ["chat", "read", "approve", "operator"]}),
         sender={**TEXT, "description": "The address it speaks as, where it names no other."},
-        agents={**any_(list_(TEXT)), "description": "Those it may ask; null: every one."},
+        agents={**list_(TEXT), "description": "Those who answer it."},
     ),
     "Commands": object_(commands=list_(object_(name=TEXT, help=TEXT))),
     "Agent": object_(
