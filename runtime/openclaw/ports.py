@@ -256,7 +256,7 @@ class Operations(Protocol):
         """Messages that wait, are answered or were put aside, and replies that were given up."""
 
     async def figures(self) -> Mapping[str, int]:
-        """How many there are `waiting`, `running`, `parked` and `dead`."""
+        """How many there are `queued`, `running`, `parked`, `undelivered` and `dead`."""
 
     async def retry(self, id: str) -> bool:
         """Answers a parked message, or sends a dead reply, once more; False where it is neither."""
