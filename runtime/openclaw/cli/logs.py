@@ -23,12 +23,11 @@ from typing import Any, TypeAlias
 from openclaw.cli import _listing, spoken
 from openclaw.durations import WANTED, seconds
 from openclaw.errors import StateError
-from openclaw.logbook import LEVELS, PLACES, Reader, parsed
+from openclaw.logbook import LEVELS, Reader, parsed
 
 _SHOWN = 100  # lines, where nothing else is asked for
 _EVERY = 250  # milliseconds between two looks
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
-_KNOWN = frozenset({"at", "level", "logger", "event", "text", "error", *PLACES})
 
 Line: TypeAlias = tuple[bytes, Mapping[str, Any]]
 

@@ -44,15 +44,6 @@ def line(content: Json) -> str:
     return _ODD.sub(lambda odd: f"\\u{ord(odd[0]):04x}", written)
 
 
-def usage_json(usage: Usage) -> Json:
-    return {
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_tokens": usage.cache_write,
-    }
-
-
 def session_json(session: SessionSummary) -> Json:
     return {
         "key": session.key,
@@ -139,7 +130,7 @@ def entry_json(entry: Entry) -> Json:
                 "content": list(entry.content),
                 "model": entry.model,
                 "stop_reason": entry.stop_reason,
-                "usage": usage_json(entry.usage),
+                "usage": entry.usage.as_json(),
             }
         case Intent():
             return {**start, "type": "intent", "call": entry.call, "tool": entry.tool, "input": dict(entry.input)}
@@ -148,7 +139,7 @@ def entry_json(entry: Entry) -> Json:
         case Compaction():
             return {**start, "type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from}
         case Draft():
-            return {**start, "type": "draft", "summary": entry.summary, "usage": usage_json(entry.usage)}
+            return {**start, "type": "draft", "summary": entry.summary, "usage": entry.usage.as_json()}
         case Undone():
             return {**start, "type": "undone", "compaction": entry.compaction}
         case Told():

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from openclaw.manifest.snapshot import Heartbeat
-from openclaw.messages import SILENT, Usage
+from openclaw.messages import SILENT
 from openclaw.ports import Run
 from openclaw.words import time_json
 
@@ -38,7 +38,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "seconds": round(account.seconds, 3) if account else None,
         "model": (account.model or None) if account else None,
         "cost_usd": None if account is None or account.cost is None else round(account.cost, 8),
-        "usage": _usage(account.usage) if account and account.model else None,
+        "usage": account.usage.as_json() if account and account.model else None,
         "check": account.check if account else "",
         "reply": reply.text if reply else None,
         "deliveries": [
@@ -85,15 +85,6 @@ def standing_json(
 
 def _clock(minutes: int) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}"
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_tokens": usage.cache_write,
-    }
 
 
 def _iso(at: datetime | None) -> str | None:
