@@ -223,16 +223,7 @@ class Approvals:
     async def answer(self, id: str, answer: Answer, by: Address) -> None:
         """Settles a question; raises ApprovalError and changes nothing where this answer does not count, nor where it
         raises DiskFull."""
-        question = self._open.get(id)
-        if question is None:
-            raise ApprovalError(f"approval {id} {self._settled.get(id, 'is not known')}")
-        approval = question.approval
-        if str(by) not in approval.approvers:
-            raise ApprovalError(f"{by} may not answer approval {id}")
-        if answer not in approval.offers:
-            raise ApprovalError(f"approval {id} can be answered with: {', '.join(approval.offers)}")
-        if self._clock.now() >= approval.expires:
-            raise ApprovalError(f"approval {id} has expired")
+        question = self._answerable(id, answer, by)
         # From here to the next await nobody else runs: the first answer takes the question out.
         self._writing[id] = self._open.pop(id)
         self._note(id, "was answered before")
@@ -253,13 +244,27 @@ class Approvals:
         if answer != "deny" and question.over is not None and question.over[0] == "cancelled":
             await self._too_late(question, answer)
         if answer == "deny":
-            self._denied[approval.session, approval.digest] = str(by)
+            self._denied[question.approval.session, question.approval.digest] = str(by)
             _trim(self._denied)
         else:
             self._granted[id] = question.bound
             _trim(self._granted)
         if not question.settled.done():
             question.settled.set_result(answer)
+
+    def _answerable(self, id: str, answer: Answer, by: Address) -> _Question:
+        """The open question; raises ApprovalError where this answer does not count."""
+        question = self._open.get(id)
+        if question is None:
+            raise ApprovalError(f"approval {id} {self._settled.get(id, 'is not known')}")
+        approval = question.approval
+        if str(by) not in approval.approvers:
+            raise ApprovalError(f"{by} may not answer approval {id}")
+        if answer not in approval.offers:
+            raise ApprovalError(f"approval {id} can be answered with: {', '.join(approval.offers)}")
+        if self._clock.now() >= approval.expires:
+            raise ApprovalError(f"approval {id} has expired")
+        return question
 
     async def _too_late(self, question: _Question, answer: Answer) -> None:
         """The question was withdrawn while its answer was being written down: nothing of that counts."""
