@@ -27,7 +27,7 @@ def route(message: Message, snapshot: Snapshot, choice: str | None = None, *, pa
         return refused
     agent, text = _agent(message, snapshot, choice)
     if agent is None:
-        known = ", ".join(sorted(snapshot.agents))
+        known = ", ".join(sorted(askable(message, snapshot)))
         return Refused("agent", f"there is no agent `{message.agent}`; there are: {known}")
     if not admits(message, snapshot, agent.id):
         return Refused("agent", f"agent `{agent.id}` does not answer here")

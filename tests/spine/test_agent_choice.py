@@ -59,6 +59,8 @@ def test_only_who_answers_there_is_listed_wherever_agents_are_listed(tmp_path: P
             assert models == ["openclaw", "openclaw/ops", "openclaw/scout"]
             assert "/research" in await said(operator, "/help")
             assert (await operator.http.get("/v1/models/openclaw/main")).status_code == 404
+            nobody = (await operator.say("hello", agent="nobody")).json()["detail"]
+            assert nobody == "there is no agent `nobody`; there are: ops, scout"
             operator.http.headers["Authorization"] = "Bearer shop-secret"
             agents, models, commands = await listed(operator)
             assert agents == {"ops"} and models == ["openclaw", "openclaw/ops"] and "/research" not in commands
