@@ -37,7 +37,7 @@ from openclaw.spending import asked, row_json, told
 from openclaw.stores._portable import continued, parsed
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
-from openclaw.tools.memory import Memory, Remembered
+from openclaw.tools.memory import Memory
 from openclaw.words import printable, time_json
 
 log = logging.getLogger(__name__)
@@ -272,7 +272,7 @@ class Desk:
         found = await asyncio.to_thread(
             lambda: list(memory.search(None, query, limit) if query.strip() else memory.list(None, limit))
         )
-        return [_memory_json(one) for one in found]
+        return [one.as_json() for one in found]
 
     async def forget(self, memory: str) -> bool:
         return await asyncio.to_thread(self.books.memory.delete, None, memory) is not None
@@ -379,15 +379,3 @@ class Desk:
 def _somebody(channel: str, among: tuple[str, ...] | None) -> Message:
     """What anybody there may say, by a program that reaches only those `among`."""
     return Message("", Address(channel, "-"), (), EVER, agents=among)
-
-
-def _memory_json(memory: Remembered) -> Mapping[str, Any]:
-    return {
-        "key": memory.key,
-        "scope": memory.scope,
-        "name": memory.name,
-        "text": memory.text,
-        "created": time_json(memory.created),
-        "author": memory.author,
-        "agent": memory.agent,
-    }
