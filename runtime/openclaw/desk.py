@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
 from openclaw.house import House
 from openclaw.lasterror import LastError
+from openclaw.manifest.snapshot import Agent
 from openclaw.messages import Accepted, Address, Answer, Approval, Entry, Message, Refused
 from openclaw.names import INCOMING
 from openclaw.pairing import Pairings
@@ -143,9 +144,7 @@ class Desk:
 
     def agents(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[Mapping[str, Any]]:
         snapshot = self.supervisor.current.snapshot
-        agents, usual = snapshot.agents, snapshot.default_agent.id
-        if channel is not None:
-            agents, usual = askable(_somebody(channel, among), snapshot), there(Address(channel, "-"), snapshot).agent
+        usual = snapshot.default_agent.id if channel is None else there(Address(channel, "-"), snapshot).agent
         return [
             {
                 "id": agent.id,
@@ -157,7 +156,7 @@ class Desk:
                 "tools": list(agent.tools),
                 "policy": agent.policy,
             }
-            for agent in agents.values()
+            for agent in self._agents(channel, among)
         ]
 
     def tools(self) -> Sequence[Mapping[str, Any]]:
@@ -198,10 +197,16 @@ class Desk:
     async def forget_heartbeat(self, name: str) -> bool:
         return await self.beats.forget(name)
 
-    def commands(self, channel: str, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
+    def commands(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
         own = [(f"/{command.name}", command.help) for command in COMMANDS]
-        agents = askable(_somebody(channel, among), self.supervisor.current.snapshot).values()
-        return own + [(agent.prefix, agent.description) for agent in agents if agent.prefix]
+        return own + [(agent.prefix, agent.description) for agent in self._agents(channel, among) if agent.prefix]
+
+    def _agents(self, channel: str | None, among: tuple[str, ...] | None) -> Collection[Agent]:
+        """Those whom anybody there may ask, by a program that reaches only those `among`."""
+        snapshot = self.supervisor.current.snapshot
+        if channel is None:
+            return snapshot.agents.values()
+        return askable(Message("", Address(channel, "-"), (), EVER, agents=among), snapshot).values()
 
     # ── approvals ────────────────────────────────────────────────────────────────────────────────
 
@@ -374,8 +379,3 @@ class Desk:
     def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
         assert self.reloading is not None
         return self.reloading.hear(lambda attempt: told(attempt.in_short()))
-
-
-def _somebody(channel: str, among: tuple[str, ...] | None) -> Message:
-    """What anybody there may say, by a program that reaches only those `among`."""
-    return Message("", Address(channel, "-"), (), EVER, agents=among)

@@ -223,9 +223,9 @@ class Operations(Protocol):
     async def coming(self, until: datetime, limit: int) -> Sequence[Mapping[str, Any]]:
         """When what is on runs from now on, soonest first."""
 
-    def commands(self, channel: str, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
-        """Slash commands, and prefixes of those agents that `agents` has there, with a word of help each: for
-        completion and menus."""
+    def commands(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
+        """Slash commands, and the prefixes of those whom `agents` gives, with a word of help each: for completion and
+        menus."""
 
     def approvals(self) -> Sequence[Approval]: ...
 

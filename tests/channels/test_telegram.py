@@ -771,7 +771,7 @@ class Talkative(Desk):
         ("/a-b", "x"),
     )
 
-    def commands(self, channel: str, among: tuple[str, ...] | None = None) -> tuple[tuple[str, str], ...]:
+    def commands(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> tuple[tuple[str, str], ...]:
         return (*super().commands(channel, among), *self.more, ("/long", "x" * 300))
 
 

@@ -286,7 +286,7 @@ class Desk(Beats):
         self.hearers.append(told)
         return lambda: self.hearers.remove(told)
 
-    def commands(self, channel: str, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
+    def commands(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
         return [("/help", "what you can type"), ("/agent", "choose one"), ("/research", "Finds things out")]
 
     def approvals(self) -> Sequence[Approval]:

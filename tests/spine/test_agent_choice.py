@@ -69,6 +69,7 @@ def test_only_who_answers_there_is_listed_wherever_agents_are_listed(tmp_path: P
                 assert (await operator.http.get(f"/v1/models/{name}")).status_code == 404
             assert [agent["id"] for agent in app.desk.agents("repl")] == ["main"]
             assert "/research" not in dict(app.desk.commands("repl"))
+            assert "/research" in dict(app.desk.commands())
             assert [agent["id"] for agent in app.desk.agents()] == ["main", "ops", "scout"]
 
     asyncio.run(scene())
