@@ -267,6 +267,7 @@ class Desk(Beats):
         found = [
             {"id": "main", "description": "Talks", "default": True},
             {"id": "researcher", "description": "Finds things out", "default": False},
+            *([{"id": "respite", "description": "Answers nowhere", "default": False}] if channel is None else []),
         ]
         return [agent for agent in found if among is None or agent["id"] in among]
 
@@ -287,7 +288,8 @@ class Desk(Beats):
         return lambda: self.hearers.remove(told)
 
     def commands(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
-        return [("/help", "what you can type"), ("/agent", "choose one"), ("/research", "Finds things out")]
+        nowhere = [("/respite", "Answers nowhere")] if channel is None else []
+        return [("/help", "what you can type"), ("/agent", "choose one"), ("/research", "Finds things out"), *nowhere]
 
     def approvals(self) -> Sequence[Approval]:
         return [approval for approval, _ in self._pending.values()]
