@@ -20,7 +20,7 @@ FLOORS: dict[int, set[str]] = {
     0: {
         "words", "messages", "ports", "errors", "clock", "marker", "names", "output", "beneath",
         "commands", "asking", "secrecy", "audit", "storing", "abilities", "logbook", "tracing", "metering", "spending",
-        "near", "apart", "control_socket",
+        "near", "apart", "control_socket", "durations",
     },
     1: {"permissions", "schedule", "signature", "script", "moments", "listeners", "inputs"},
     2: {"manifest", "bundle", "timetable"},

@@ -331,7 +331,8 @@ def test_status_agents_health_and_unknown_routes(path: Path) -> None:
         assert (await client.get("/readyz")).json() == {"status": "ready", "on_last_good": False, "channels": {}}
         figures = {"queued": 0, "running": 0, "parked": 0, "undelivered": 0, "dead": 0}
         assert (await client.get("/api/status")).json() == {"ready": True, "agents": 2, "inbox": figures}
-        assert [agent["id"] for agent in (await client.get("/api/agents")).json()["agents"]] == ["main", "researcher"]
+        agents = (await client.get("/api/agents")).json()["agents"]
+        assert [agent["id"] for agent in agents] == ["main", "researcher", "respite"]
         assert code(await client.get("/api/nothing")) == (404, "not_found")
         assert code(await client.get("/api/messages")) == (405, "method_not_allowed")
 

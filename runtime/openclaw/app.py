@@ -116,27 +116,43 @@ class App:
         SECRETS.hold(self, snapshot.secrets | ambient(folder.environment(os.environ)))
 
     async def _open(self, project: Project, stack: contextlib.AsyncExitStack) -> None:
+        """Each part after those it is joined to; `stack` closes them in the other order."""
         self.demo = project.demo
         if self.parts.facts is None and _may_run_commands(project.snapshot):
             shared().begin()
         if os.geteuid() == 0:
             self.notices.append("running as root: what a tool may do, it may do to the whole machine")
+        await self._open_store(stack)
+        await self._open_adapters(project, stack)
+        await self._open_desk()
+        self.doorbell: Doorbell = self.parts.kind("doorbells", "local")()
+        self.delivery = Delivery(self.store.outbox, self.clock)
+        self.delivery.told = self.doorbell.ring
+        await self._prepare_heartbeats()
+        self.sessions = self._sessions()
+        self._prepare_intake()
+        self._prepare_reload(project)
+
+    async def _open_store(self, stack: contextlib.AsyncExitStack) -> None:
+        """And what is kept beside it in the state folder."""
         self.space = Space(self.clock)
-        kind, chance = self.parts.kind, self.parts.chance
-        self.store: Store = self.space.over(kind("stores", "files")(str(self.options.state), self.clock))
+        self.store: Store = self.space.over(self.parts.kind("stores", "files")(str(self.options.state), self.clock))
         stack.push_async_callback(self.store.close)
         await self.store.open()  # which holds the lock: nobody else runs here
         if "logs" not in self.parts.without:
             written = Logbook(self.house.state / "logs", self.clock, level=self.options.level)
             stack.callback(written.close)
             written.open()
-        self.tally = Tally(self.clock, self.store.spending, lambda: ZoneInfo(self._snapshot().timezone))
         self.left = await asyncio.to_thread(end_left, self.house.state)
+        self.memory = memories_at(self.house.state, self.clock)
+        stack.callback(self.memory.close)
+
+    async def _open_adapters(self, project: Project, stack: contextlib.AsyncExitStack) -> None:
+        """Providers and tools of the snapshot, which is in force from here on."""
+        self.tally = Tally(self.clock, self.store.spending, lambda: ZoneInfo(self._snapshot().timezone))
         self.reminders = Reminders(self.store.marks, self.clock, self._snapshot)
-        memory = self.memory = memories_at(self.house.state, self.clock)
-        stack.callback(memory.close)
-        place = Place(str(self.house.project), str(self.house.state), self.reminders, memory)
-        self.supervisor = Supervisor(place, self.clock, project.model, kind)
+        place = Place(str(self.house.project), str(self.house.state), self.reminders, self.memory)
+        self.supervisor = Supervisor(place, self.clock, project.model, self.parts.kind)
         stack.push_async_callback(self.supervisor.close)
         await self.supervisor.apply(project.snapshot)
         await self.tally.open()
@@ -144,21 +160,17 @@ class App:
             with contextlib.suppress(OSError, DiskFull):  # told where it is used
                 shared().guards.placed.sweep(self.house.workspace(agent))
         await self.reminders.open()
-        self.approvals = Approvals(self.store.marks, self.clock, chance)
+
+    async def _open_desk(self) -> None:
+        """What people decided before, and the desk at which they are answered."""
+        self.approvals = Approvals(self.store.marks, self.clock, self.parts.chance)
         await self.approvals.open()
         self.pairings = Pairings(self.store.marks, self.clock)
         await self.pairings.open()
         self.reminders.paired = self.pairings.admits
-        books = Books(self.approvals, self.pairings, memory, self.tally)
+        books = Books(self.approvals, self.pairings, self.memory, self.tally)
         self.desk = Desk(self.house, self.store, self.supervisor, books, self.clock, self.demo, self.roll)
         self.desk.space, self.desk.erred = self.space, self.erred
-        self.doorbell: Doorbell = kind("doorbells", "local")()
-        self.delivery = Delivery(self.store.outbox, self.clock)
-        self.delivery.told = self.doorbell.ring
-        await self._prepare_heartbeats()
-        self.sessions = self._sessions()
-        self._prepare_intake()
-        self._prepare_reload(project)
 
     async def _prepare_heartbeats(self) -> None:
         beats = Heartbeats(self.store, self.clock, self._snapshot, self.doorbell.ring, self.reminders)

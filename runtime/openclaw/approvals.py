@@ -27,6 +27,7 @@ from openclaw.permissions.decide import Attempt, Decision, Policy, Rule, label
 from openclaw.permissions.policy import policy_digest
 from openclaw.ports import Marks, Watcher
 from openclaw.secrecy import SECRETS
+from openclaw.words import time_json
 
 log = logging.getLogger(__name__)
 
@@ -222,16 +223,7 @@ class Approvals:
     async def answer(self, id: str, answer: Answer, by: Address) -> None:
         """Settles a question; raises ApprovalError and changes nothing where this answer does not count, nor where it
         raises DiskFull."""
-        question = self._open.get(id)
-        if question is None:
-            raise ApprovalError(f"approval {id} {self._settled.get(id, 'is not known')}")
-        approval = question.approval
-        if str(by) not in approval.approvers:
-            raise ApprovalError(f"{by} may not answer approval {id}")
-        if answer not in approval.offers:
-            raise ApprovalError(f"approval {id} can be answered with: {', '.join(approval.offers)}")
-        if self._clock.now() >= approval.expires:
-            raise ApprovalError(f"approval {id} has expired")
+        question = self._answerable(id, answer, by)
         # From here to the next await nobody else runs: the first answer takes the question out.
         self._writing[id] = self._open.pop(id)
         self._note(id, "was answered before")
@@ -252,13 +244,27 @@ class Approvals:
         if answer != "deny" and question.over is not None and question.over[0] == "cancelled":
             await self._too_late(question, answer)
         if answer == "deny":
-            self._denied[approval.session, approval.digest] = str(by)
+            self._denied[question.approval.session, question.approval.digest] = str(by)
             _trim(self._denied)
         else:
             self._granted[id] = question.bound
             _trim(self._granted)
         if not question.settled.done():
             question.settled.set_result(answer)
+
+    def _answerable(self, id: str, answer: Answer, by: Address) -> _Question:
+        """The open question; raises ApprovalError where this answer does not count."""
+        question = self._open.get(id)
+        if question is None:
+            raise ApprovalError(f"approval {id} {self._settled.get(id, 'is not known')}")
+        approval = question.approval
+        if str(by) not in approval.approvers:
+            raise ApprovalError(f"{by} may not answer approval {id}")
+        if answer not in approval.offers:
+            raise ApprovalError(f"approval {id} can be answered with: {', '.join(approval.offers)}")
+        if self._clock.now() >= approval.expires:
+            raise ApprovalError(f"approval {id} has expired")
+        return question
 
     async def _too_late(self, question: _Question, answer: Answer) -> None:
         """The question was withdrawn while its answer was being written down: nothing of that counts."""
@@ -330,7 +336,7 @@ class Approvals:
 
     async def remembered(self) -> list[dict[str, Any]]:
         """What is remembered, oldest first; `id` revokes it."""
-        return [dict(entry) for entry in self._remembered.values()]
+        return [{**entry, **_dated(entry)} for entry in self._remembered.values()]
 
     async def revoke(self, id: str) -> None:
         if all(entry["id"] != id for entry in self._remembered.values()):
@@ -338,7 +344,7 @@ class Approvals:
         await self._change(lambda entries: [entry for entry in entries if entry["id"] != id])
 
     async def _remember(self, record: dict[str, Any], by: Address) -> None:
-        entry = {"id": self._chance.hex(8), **record, "by": str(by), "at": self._clock.now().isoformat()}
+        entry = {"id": self._chance.hex(8), **record, "by": str(by), "at": time_json(self._clock.now())}
         await self._change(lambda entries: [*(e for e in entries if e["digest"] != entry["digest"]), entry])
 
     async def _change(self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
@@ -404,6 +410,10 @@ def _entries(document: Any) -> list[dict[str, Any]]:
     found = document.get("approvals") if isinstance(document, dict) else None
     entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
     return [entry for entry in entries if isinstance(entry.get("digest"), str) and isinstance(entry.get("id"), str)]
+
+
+def _dated(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"at": time_json(str(entry["at"]))} if "at" in entry else {}
 
 
 def _why(attempt: Attempt, decision: Decision) -> str:

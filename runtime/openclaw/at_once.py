@@ -18,7 +18,7 @@ from openclaw.manifest.snapshot import Agent, Snapshot
 from openclaw.messages import Address, Message, Route
 from openclaw.near import near
 from openclaw.permissions.decide import Effect, standing
-from openclaw.router import admits
+from openclaw.router import askable
 from openclaw.sessions import Sessions
 from openclaw.spending import cost_words
 
@@ -41,7 +41,7 @@ class AtOnce:
         """The text a command answers with."""
         match line.name:
             case "help":
-                return self._help()
+                return self._help(message)
             case "agents":
                 return self._agents(message)
             case "agent":
@@ -67,28 +67,23 @@ class AtOnce:
         routed = self._sessions.routed(message)
         return self._snapshot.agents.get(routed.agent) if isinstance(routed, Route) else None
 
-    def _here(self, message: Message) -> dict[str, Agent]:
-        """Those who may be asked where this was said."""
-        snapshot = self._snapshot
-        return {id: agent for id, agent in snapshot.agents.items() if admits(message, snapshot, id)}
-
-    def _help(self) -> str:
+    def _help(self, message: Message) -> str:
         rows = [(f"/{c.name} {c.argument}".strip(), c.help) for c in COMMANDS]
-        snapshot = self._snapshot
-        rows += [(f"{a.prefix} TEXT", f"asks {a.name}: {a.description}") for a in snapshot.agents.values() if a.prefix]
+        here = askable(message, self._snapshot).values()
+        rows += [(f"{a.prefix} TEXT", f"asks {a.name}: {a.description}") for a in here if a.prefix]
         width = max(len(left) for left, _ in rows)
         return "\n".join(f"{left.ljust(width)}  {right}" for left, right in rows)
 
     def _agents(self, message: Message) -> str:
         rows, answering = [], self._answering(message)
-        for agent in self._here(message).values():
+        for agent in askable(message, self._snapshot).values():
             mark = "*" if agent is answering else " "
             way = f", ask with {agent.prefix}" if agent.prefix else ""
             rows.append(f"{mark} {agent.id} ({agent.name}): {agent.description}{way}")
         return "\n".join(rows)
 
     async def _choose(self, name: str, message: Message) -> str:
-        agents = self._here(message)
+        agents = askable(message, self._snapshot)
         if not name:
             await self._sessions.choose(message.sender, None)
             usual = self._answering(replace(message, agent=None, parts=()))

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, get_args
 from openclaw.manifest.diagnostic import Diagnostic, Related
 from openclaw.messages import quote_line
 from openclaw.secrecy import SECRETS
+from openclaw.words import time_json
 
 Outcome = Literal["applied", "unchanged", "refused", "failed", "needs_restart"]
 """`refused`: the manifests have errors. `failed`: they are valid, and something could not be done. `needs_restart`: all
@@ -89,7 +90,7 @@ class Attempt:
         return {
             "number": self.number,
             "trigger": self.trigger,
-            "at": self.at.isoformat(),
+            "at": time_json(self.at),
             "seconds": round(self.seconds, 4),
             "outcome": self.outcome,
             "in_force": self.in_force,

@@ -12,7 +12,6 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ from openclaw.ports import Audit, Begin, Tools, Watcher
 from openclaw.secrecy import NOTE, SECRETS, masked
 from openclaw.tighter import Both, tightest
 from openclaw.transcript import Transcript
-from openclaw.words import cut_to
+from openclaw.words import cut_to, time_json
 
 log = logging.getLogger(__name__)
 
@@ -365,7 +364,7 @@ class Calls:
         self._note("ran", {**who, "outcome": outcome, "seconds": seconds, "characters": size})
 
     def _note(self, type: str, found: Mapping[str, Any]) -> None:
-        at = self._bench.clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at = time_json(self._bench.clock.now())
         # What is secret goes first: half of it, left by a cut, is known by nobody for what it is.
         self._bench.audit.note(record.shortened(SECRETS.mask_all({"at": at, "type": type, **found})))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,21 +24,22 @@ from openclaw.health import Roll
 from openclaw.heartbeats import Heartbeats
 from openclaw.house import House
 from openclaw.lasterror import LastError
+from openclaw.manifest.snapshot import Agent
 from openclaw.messages import Accepted, Address, Answer, Approval, Entry, Message, Refused
 from openclaw.names import INCOMING
 from openclaw.pairing import Pairings
 from openclaw.pending import Pending
 from openclaw.ports import Letter, Pairing, SessionSummary, Settlement, Store, Watcher
 from openclaw.reload import Reload
-from openclaw.router import pairs
+from openclaw.router import EVER, askable, pairs, there
 from openclaw.sessions import Sessions
 from openclaw.space import Space
 from openclaw.spending import asked, row_json, told
 from openclaw.stores._portable import continued, parsed
 from openclaw.supervisor import Supervisor
 from openclaw.tally import Tally
-from openclaw.tools.memory import Memory, Remembered
-from openclaw.words import printable
+from openclaw.tools.memory import Memory
+from openclaw.words import printable, time_json
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class Desk:
 
     def _reloaded(self) -> Mapping[str, Any]:
         counts = self.reloading.counts if self.reloading else Counts()
-        succeeded = counts.succeeded.isoformat() if counts.succeeded else None
+        succeeded = time_json(counts.succeeded) if counts.succeeded else None
         differs = self.reloading.differs if self.reloading else ""
         return {"differs": differs, "reloads": counts.as_json(), "last_success": succeeded}
 
@@ -141,20 +142,21 @@ class Desk:
         amiss += [f"channel {key} does not receive" for key in sorted(conditions) if conditions[key] == "silent"]
         return {**found, "detail": "; ".join(amiss)} if amiss else found
 
-    def agents(self) -> Sequence[Mapping[str, Any]]:
+    def agents(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[Mapping[str, Any]]:
         snapshot = self.supervisor.current.snapshot
+        usual = snapshot.default_agent.id if channel is None else there(Address(channel, "-"), snapshot).agent
         return [
             {
                 "id": agent.id,
                 "name": agent.name,
                 "description": agent.description,
                 "prefix": agent.prefix,
-                "default": agent is snapshot.default_agent,
+                "default": agent.id == usual,
                 "model": agent.model,
                 "tools": list(agent.tools),
                 "policy": agent.policy,
             }
-            for agent in snapshot.agents.values()
+            for agent in self._agents(channel, among)
         ]
 
     def tools(self) -> Sequence[Mapping[str, Any]]:
@@ -195,10 +197,16 @@ class Desk:
     async def forget_heartbeat(self, name: str) -> bool:
         return await self.beats.forget(name)
 
-    def commands(self) -> Sequence[tuple[str, str]]:
+    def commands(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
         own = [(f"/{command.name}", command.help) for command in COMMANDS]
+        return own + [(agent.prefix, agent.description) for agent in self._agents(channel, among) if agent.prefix]
+
+    def _agents(self, channel: str | None, among: tuple[str, ...] | None) -> Collection[Agent]:
+        """Those whom anybody there may ask, by a program that reaches only those `among`."""
         snapshot = self.supervisor.current.snapshot
-        return own + [(agent.prefix, agent.description) for agent in snapshot.agents.values() if agent.prefix]
+        if channel is None:
+            return snapshot.agents.values()
+        return askable(Message("", Address(channel, "-"), (), EVER, agents=among), snapshot).values()
 
     # ── approvals ────────────────────────────────────────────────────────────────────────────────
 
@@ -269,7 +277,7 @@ class Desk:
         found = await asyncio.to_thread(
             lambda: list(memory.search(None, query, limit) if query.strip() else memory.list(None, limit))
         )
-        return [_memory_json(one) for one in found]
+        return [one.as_json() for one in found]
 
     async def forget(self, memory: str) -> bool:
         return await asyncio.to_thread(self.books.memory.delete, None, memory) is not None
@@ -371,15 +379,3 @@ class Desk:
     def hear_reloads(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
         assert self.reloading is not None
         return self.reloading.hear(lambda attempt: told(attempt.in_short()))
-
-
-def _memory_json(memory: Remembered) -> Mapping[str, Any]:
-    return {
-        "key": memory.key,
-        "scope": memory.scope,
-        "name": memory.name,
-        "text": memory.text,
-        "created": memory.created.isoformat(),
-        "author": memory.author,
-        "agent": memory.agent,
-    }

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from openclaw.clock import Clock
 from openclaw.ports import Pulse, Renewable
+from openclaw.words import time_json
 
 TRYING = 9  # times its patience that a channel may go on trying by itself beyond it
 
@@ -89,7 +90,7 @@ class Roll:
             return found
         if pulse.last is not None:
             ago = max(self.clock.monotonic() - pulse.last, 0.0)
-            last = self.clock.now() - timedelta(seconds=ago)
-            found |= {"last_received": last.isoformat(timespec="seconds"), "seconds_ago": round(ago, 1)}
+            last = (self.clock.now() - timedelta(seconds=ago)).replace(microsecond=0)  # else it is another each time
+            found |= {"last_received": time_json(last), "seconds_ago": round(ago, 1)}
         found |= {"received": pulse.received, "reconnects": pulse.reconnects}
         return {**found, "trouble": pulse.trouble} if pulse.trouble else found

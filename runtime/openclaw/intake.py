@@ -242,7 +242,7 @@ class Intake:
             self.roll.begin(key, channel.pulse if isinstance(channel, Receiving) else None)
             if isinstance(channel, Renewable):
                 self.roll.addresses[key] = channel
-            await channel.run(self._post_of(key, channel), self._wiring.operations)
+            await channel.run(self._post_of(channel), self._wiring.operations)
             self._note_end(key, channel, "ended")
             described = self._snapshot().channels.get(key)
             if self._given is not None or (described and described.options.kind == "repl"):
@@ -269,7 +269,7 @@ class Intake:
         if self._channels.get(key) is channel:
             self.roll.states[key] = state
 
-    def _post_of(self, key: str, channel: Channel) -> Post:
+    def _post_of(self, channel: Channel) -> Post:
         post = self._patient if getattr(channel, "keeps", False) else self._wiring.post
 
         async def by_bot(message: Message, watch: Watcher | None = None) -> Accepted | Answered | Refused:

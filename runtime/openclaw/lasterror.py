@@ -14,7 +14,7 @@ from typing import Any, Final
 from openclaw.clock import Clock
 from openclaw.messages import quote_line
 from openclaw.secrecy import SECRETS
-from openclaw.words import cut_to
+from openclaw.words import cut_to, time_json
 
 LONGEST: Final = 300  # characters
 
@@ -45,4 +45,4 @@ class LastError(logging.Handler):
 
     def told(self) -> Mapping[str, Any] | None:
         """As JSON; None where there was none."""
-        return {"at": self._last[0].isoformat(), "words": self._last[1]} if self._last else None
+        return {"at": time_json(self._last[0]), "words": self._last[1]} if self._last else None

@@ -141,6 +141,14 @@ class Usage:
             self.searches - other.searches,
         )
 
+    def as_json(self) -> dict[str, int]:
+        return {
+            "input_tokens": self.input,
+            "output_tokens": self.output,
+            "cache_read_tokens": self.cache_read,
+            "cache_write_tokens": self.cache_write,
+        }
+
     @property
     def context(self) -> int:
         """Tokens the next request will carry at least: all input of this call, and its output."""

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from openclaw.durations import WANTED, seconds
+
 FURTHEST = timedelta(days=5 * 366)
 
 _TIME = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII)
-_PART = re.compile(
-    r"\s*(\d{1,9})\s*(w|weeks?|d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?)(?![a-z])(?:\s+and\b|,)?",
+_SPOKEN = re.compile(
+    r"(\d+)\s*(w|weeks?|d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?|ms)(?![a-z])(?:\s+and\b|,)?\s*",
     re.ASCII | re.IGNORECASE,
 )
-_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
 def at(text: str, now: datetime, zone: ZoneInfo) -> datetime:
@@ -29,26 +30,16 @@ def at(text: str, now: datetime, zone: ZoneInfo) -> datetime:
 
 
 def after(text: str, now: datetime) -> datetime:
-    """The instant after that long, in UTC, in whole seconds. Raises ValueError that says what to write."""
+    """The instant after that long, in UTC, in whole seconds. Raises ValueError that says what to write. The duration
+    may be in the words of whoever asks, too: `1 hour and 30 minutes` is `1h30m`."""
+    length = seconds(_SPOKEN.sub(lambda part: f"{part[1]}{_letter(part[2].lower())}", text.strip()))
+    if length is None:
+        raise ValueError(f"`{text.strip()[:60]}` is no duration; write {WANTED}")
     try:
-        found = now.astimezone(UTC) + duration(text)
+        found = now.astimezone(UTC) + timedelta(seconds=length)
     except OverflowError:
         raise _too_far(text) from None
     return _near(found if not found.microsecond else found.replace(microsecond=0) + timedelta(seconds=1), now, text)
-
-
-def duration(text: str) -> timedelta:
-    """Weeks, days, hours, minutes and seconds, each at most once and the largest first."""
-    text, place, given = text.strip(), 0, dict[str, int]()
-    while place < len(text):
-        part = _PART.match(text, place)
-        unit = _UNITS[part[2][0].lower()] if part else ""
-        if part is None or unit in given or any(_order(unit) < _order(other) for other in given):
-            raise _no_duration(text)
-        given[unit], place = int(part[1]), part.end()
-    if not any(given.values()):
-        raise _no_duration(text)
-    return timedelta(**given)
 
 
 def say(instant: datetime, zone: ZoneInfo) -> str:
@@ -103,8 +94,8 @@ def _near(found: datetime, now: datetime, text: str) -> datetime:
     return found
 
 
-def _order(unit: str) -> int:
-    return list(_UNITS.values()).index(unit)
+def _letter(unit: str) -> str:
+    return unit if unit == "ms" else unit[0]
 
 
 def _too_far(text: str) -> ValueError:
@@ -113,7 +104,3 @@ def _too_far(text: str) -> ValueError:
 
 def _no_time(text: str) -> ValueError:
     return ValueError(f"`{text[:60]}` is no time; write HH:MM, or YYYY-MM-DD HH:MM, for example 2026-05-01 18:00")
-
-
-def _no_duration(text: str) -> ValueError:
-    return ValueError(f"`{text[:60]}` is no duration; write 90s, 10m, 2h, 3d or 1h30m, for example")

@@ -42,7 +42,7 @@ class Pending:
         queued = [words.queued_json(one, "queued") for one in line if one.id not in answered]
         running = [words.queued_json(one, "running") for one in line if one.id in answered]
         parked = [words.queued_json(one, "parked") for one in await self.store.inbox.parked(MOST)]
-        undelivered = [words.reply_json(one, "undelivered") for one in await self._undelivered()]
+        undelivered = [words.reply_json(one, "undelivered") for one in (await self._undelivered())[:MOST]]
         dead = [words.reply_json(one, "dead") for one in await self.store.outbox.dead(MOST)]
         found = [*running, *queued, *parked, *undelivered, *dead]
         return [{**one, "text": SECRETS.mask(one["text"])} for one in found]
@@ -52,7 +52,7 @@ class Pending:
             "queued": await self.store.inbox.waiting(),
             "running": len(self.answered()),
             "parked": await self.store.inbox.aside(),
-            "undelivered": len(await self._undelivered()),
+            "undelivered": sum((await self._gone()).values()),
             "dead": await self.store.outbox.given_up(),
         }
 
@@ -82,7 +82,11 @@ class Pending:
         return await self.store.outbox.drop(id)
 
     async def _undelivered(self) -> list[Outgoing]:
-        """Replies of channels that do not run, or are described no longer."""
-        outbox, running = self.store.outbox, self.delivering()
-        gone = [channel for channel in await outbox.channels() if channel not in running]
-        return [outgoing for channel in gone for outgoing in await outbox.due(channel)][:MOST]
+        """Replies of channels that do not run."""
+        found = [await self.store.outbox.undelivered(channel) for channel in await self._gone()]
+        return [outgoing for each in found for outgoing, _ in each]
+
+    async def _gone(self) -> Mapping[str, int]:
+        """How many replies wait for each channel that does not run, or is described no longer."""
+        waiting, running = await self.store.outbox.channels(), self.delivering()
+        return {channel: count for channel, count in waiting.items() if channel not in running}

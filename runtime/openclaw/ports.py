@@ -206,7 +206,9 @@ class Operations(Protocol):
     def readiness(self) -> Mapping[str, Any]:
         """`status` (starting, ready, stopping), `on_last_good`, and perhaps a `detail` about what is amiss."""
 
-    def agents(self) -> Sequence[Mapping[str, Any]]: ...
+    def agents(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[Mapping[str, Any]]:
+        """All of them; or those who answer on this channel, of those `among` that a program may reach. `default` is who
+        answers there where none is named."""
 
     def tools(self) -> Sequence[Mapping[str, Any]]: ...
 
@@ -221,8 +223,9 @@ class Operations(Protocol):
     async def coming(self, until: datetime, limit: int) -> Sequence[Mapping[str, Any]]:
         """When what is on runs from now on, soonest first."""
 
-    def commands(self) -> Sequence[tuple[str, str]]:
-        """Slash commands and prefixes with a word of help each, for completion and menus."""
+    def commands(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
+        """Slash commands, and the prefixes of those whom `agents` gives, with a word of help each: for completion and
+        menus."""
 
     def approvals(self) -> Sequence[Approval]: ...
 
@@ -253,7 +256,7 @@ class Operations(Protocol):
         """Messages that wait, are answered or were put aside, and replies that were given up."""
 
     async def figures(self) -> Mapping[str, int]:
-        """How many there are `waiting`, `running`, `parked` and `dead`."""
+        """How many there are `queued`, `running`, `parked`, `undelivered` and `dead`."""
 
     async def retry(self, id: str) -> bool:
         """Answers a parked message, or sends a dead reply, once more; False where it is neither."""

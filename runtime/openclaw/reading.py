@@ -8,10 +8,8 @@ on disk, so that of two versions that follow one another it is one or the other.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -199,22 +197,3 @@ def stirred(folder: Folder, snapshot: Snapshot, changed: Collection[str]) -> fro
     if code - frozenset().union(*made.values()):
         return frozenset(tools)
     return frozenset(name for name, files in made.items() if files & code)
-
-
-class Apart(Executor):
-    """A thread for each call, which keeps no process from ending: the code of tools runs there."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()  # or else whoever cancels the waiting would take its result away
-
-        def run() -> None:
-            try:
-                found = work(*args, **more)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(found)
-
-        threading.Thread(target=run, daemon=True, name="openclaw-reading").start()
-        return future

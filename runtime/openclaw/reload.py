@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from openclaw import logbook, shrinking
+from openclaw.apart import apart
 from openclaw.attempts import ASKED, Attempt, Counts, Outcome, concealed, hidden
 from openclaw.clock import Clock
 from openclaw.errors import CredentialsError, OpenClawError, StorageFailed
@@ -30,7 +31,7 @@ from openclaw.manifest.snapshot import Snapshot
 from openclaw.parts import Reader
 from openclaw.plan.lost import Judged, judged, lost
 from openclaw.plan.names import lines
-from openclaw.reading import Apart, Loaded, Reading, Watched, below, contents_of, leading, look, read, stirred, watched
+from openclaw.reading import Loaded, Reading, Watched, below, contents_of, leading, look, read, stirred, watched
 from openclaw.secrecy import SECRETS, ambient
 from openclaw.telling import fault, tell
 
@@ -236,7 +237,7 @@ class Reload:
             home = Path(folder.root) if folder else self._home()
             running = Loaded(self._in_force, self._current())
             reads = partial(self._read, home, self._clock.now(), folder=folder, loaded=running)
-            reading = await asyncio.get_running_loop().run_in_executor(Apart(), reads)
+            reading = await apart(reads)  # the code of tools runs there
         except Exception:
             _, self._seen = await asyncio.to_thread(self._looked)  # the same once more would come to the same
             raise

@@ -27,7 +27,7 @@ def route(message: Message, snapshot: Snapshot, choice: str | None = None, *, pa
         return refused
     agent, text = _agent(message, snapshot, choice)
     if agent is None:
-        known = ", ".join(sorted(snapshot.agents))
+        known = ", ".join(sorted(askable(message, snapshot)))
         return Refused("agent", f"there is no agent `{message.agent}`; there are: {known}")
     if not admits(message, snapshot, agent.id):
         return Refused("agent", f"agent `{agent.id}` does not answer here")
@@ -137,6 +137,11 @@ def _by_prefix(text: str, snapshot: Snapshot) -> tuple[Agent, str] | None:
         if agent.prefix is not None and agent.prefix == word:
             return agent, rest.strip()
     return None
+
+
+def askable(message: Message, snapshot: Snapshot) -> dict[str, Agent]:
+    """Those who answer where this was said, if it names them."""
+    return {id: agent for id, agent in snapshot.agents.items() if admits(message, snapshot, id)}
 
 
 def admits(message: Message, snapshot: Snapshot, agent: str) -> bool:

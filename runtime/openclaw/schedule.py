@@ -293,7 +293,7 @@ def _values(element: str, kind: _Field) -> range:
         first = _number(match["first"], kind)
         last = _number(match["last"], kind) if match["last"] else first
     if first > last:
-        raise _Mistake(f"`{element}` runs backwards", _turned(element, first, last, kind))
+        raise _Mistake(f"`{element}` runs backwards", _turned(first, last, kind))
     if not stepped:
         return range(first, last + 1)
     return range(first, last + 1, _step(element, int(stepped["step"]), range(first, last + 1), kind))
@@ -333,7 +333,7 @@ def _nth(element: str) -> tuple[int, int] | None:
     return _number(match["day"], kind) % 7, number
 
 
-def _turned(element: str, first: int, last: int, kind: _Field) -> str:
+def _turned(first: int, last: int, kind: _Field) -> str:
     """A range over the end of the field, as the two that it takes."""
     if kind.high == 7:
         days = [name[:3].lower() for name in (*WEEKDAYS[first:7], *WEEKDAYS[: last + 1])]

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from openclaw.clock import Clock, Waits
 from openclaw.errors import DiskFull
 from openclaw.ports import Journal, Store, Wake
+from openclaw.words import time_json
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Space:
         """For the status."""
         if self.since is None:
             return {"full": False, **({"resting": len(self.resting)} if self.resting else {})}
-        return {"full": True, "since": self.since.isoformat(timespec="seconds"), "waiting": self.waiting}
+        return {"full": True, "since": time_json(self.since), "waiting": self.waiting}
 
     def _inbox(self, name: str, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         return self._noted(work) if name in _NEW else self._patient(work)

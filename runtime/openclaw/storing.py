@@ -128,8 +128,8 @@ class Outbox(Protocol):
         """All of one channel, oldest first, each with the seconds until its time comes: 0 for what is due. One that is
         to be tried again keeps back what else there is for its place."""
 
-    async def channels(self) -> Sequence[str]:
-        """Those that have undelivered replies."""
+    async def channels(self) -> Mapping[str, int]:
+        """Those that have undelivered replies, and how many; first the one whose oldest is the oldest."""
 
     async def sending(self, id: str) -> None:
         """Committed before the channel is called: after a crash from here on the reply counts as repeated."""

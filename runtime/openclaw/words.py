@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 from urllib.parse import quote, unquote
@@ -57,6 +58,16 @@ def quote_line(text: str) -> str:
 def cut_to(text: str, most: int) -> str:
     """At most so many characters, the last of them `…` where some are missing."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def time_json(at: datetime | str) -> str:
+    """As every time is written in JSON, here and over HTTP: RFC 3339, UTC, milliseconds. One that was kept as text in
+    another form comes in this one; what is no time, as it is."""
+    try:
+        found = datetime.fromisoformat(at) if isinstance(at, str) else at
+        return found.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        return str(at)
 
 
 def char_width(char: str) -> int:

@@ -21,6 +21,7 @@ from openclaw.permissions.decide import Attempt, Condition, Decision, Effect, Po
 from openclaw.permissions.facts import Disk
 from openclaw.permissions.template import Template, compile_template
 from openclaw.stores.volatile import Marks, Store
+from openclaw.words import time_json
 
 RUN = ToolSpec("run_command", "", {"properties": {}}, "shell", judged={"command": "command", "cwd": "path"})
 FOLDERS = "/usr/local/bin:/usr/bin:/bin"
@@ -525,6 +526,21 @@ def test_the_folder_may_not_be_another_one_of_the_same_name(tmp_path: Path) -> N
 # ── for ever ─────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_what_was_remembered_with_a_time_in_an_older_form_is_told_in_the_form_of_today(tmp_path: Path) -> None:
+    async def play(desk: Desk) -> None:
+        await desk.granted(desk.attempt("sort b a"), "allow-always")
+        document, version = await desk.store.marks.get("exec-approvals")
+        [entry] = document["approvals"]
+        await desk.store.marks.put(
+            "exec-approvals", {**document, "approvals": [{**entry, "at": "2026-03-28T13:00:00.123456+01:00"}]}, version
+        )
+        later = Approvals(desk.store.marks, desk.clock)
+        await later.open()
+        assert [one["at"] for one in await later.remembered()] == ["2026-03-28T12:00:00.123Z"]
+
+    scene(play, tmp_path)
+
+
 def test_allow_always_is_remembered_for_exactly_this_call_until_revoked(tmp_path: Path) -> None:
     async def play(desk: Desk) -> None:
         attempt = desk.attempt("sort b a")
@@ -540,6 +556,7 @@ def test_allow_always_is_remembered_for_exactly_this_call_until_revoked(tmp_path
             assert not approvals.allows(other, desk.decide(other))
         [entry] = await later.remembered()
         assert entry["tool"] == "run_command" and entry["agent"] == "main" and entry["by"] == "telegram:1"
+        assert entry["at"] == time_json(desk.clock.now())
         await later.revoke(entry["id"])
         assert not later.allows(attempt, desk.decide(attempt))
         assert await later.remembered() == []

@@ -24,7 +24,7 @@ def play(scene: Scene, token: str = "operator-secret") -> None:
         desk = Desk(ManualClock(NOW))
         desk.beats = {
             "night": beat("night", check="probe", active_hours="22:00-06:00", failures=2),
-            "reminder.1": beat("reminder.1", origin="reminder", once="2026-11-28T09:00:00+00:00", cron=[], says=True),
+            "reminder.1": beat("reminder.1", origin="reminder", once="2026-11-28T09:00:00.000Z", cron=[], says=True),
         }
         async with before(desk, token) as client:
             await asyncio.wait_for(scene(desk, client), 60)
@@ -41,11 +41,11 @@ async def ended(client: httpx2.AsyncClient, place: str) -> None:
 
 def test_heartbeats_and_reminders_are_told_with_how_they_stand() -> None:
     async def scene(desk: Desk, client: httpx2.AsyncClient) -> None:
-        desk.beats["night"]["last_run"] = ran("night", "2026-11-28T03:00:00+00:00", "failed", why="no answer")
+        desk.beats["night"]["last_run"] = ran("night", "2026-11-28T03:00:00.000Z", "failed", why="no answer")
         night, reminder = (await client.get("/api/heartbeats")).json()["heartbeats"]
         assert (night["check"], night["failures"], night["last_run"]["outcome"]) == ("probe", 2, "failed")
         assert (reminder["origin"], reminder["says"], reminder["once"]) == (
-            "reminder", True, "2026-11-28T09:00:00+00:00"
+            "reminder", True, "2026-11-28T09:00:00.000Z"
         )  # fmt: skip
 
     play(scene, "watcher-secret")
@@ -54,11 +54,11 @@ def test_heartbeats_and_reminders_are_told_with_how_they_stand() -> None:
 def test_history_is_of_one_or_of_all_since_a_time_and_bounded() -> None:
     async def scene(desk: Desk, client: httpx2.AsyncClient) -> None:
         usage = {"input_tokens": 9, "output_tokens": 2, "cache_read_tokens": 0, "cache_write_tokens": 0}
-        sent = [{"to": "telegram:1", "state": "sent", "tries": 1, "ended": "2026-11-28T03:00:02+00:00"}]
+        sent = [{"to": "telegram:1", "state": "sent", "tries": 1, "ended": "2026-11-28T03:00:02.000Z"}]
         desk.runs = [
-            ran("night", "2026-11-28T03:00:00+00:00", reply="Well.", usage=usage, deliveries=sent, cost_usd=0.01),
-            ran("day", "2026-11-27T12:00:00+00:00", "missed", why="nothing ran then", count=3),
-            ran("night", "2026-11-27T03:00:00+00:00", "quiet", check="nothing new"),
+            ran("night", "2026-11-28T03:00:00.000Z", reply="Well.", usage=usage, deliveries=sent, cost_usd=0.01),
+            ran("day", "2026-11-27T12:00:00.000Z", "missed", why="nothing ran then", count=3),
+            ran("night", "2026-11-27T03:00:00.000Z", "quiet", check="nothing new"),
         ]
 
         async def asked(**params: str) -> list[tuple[str, str]]:
@@ -78,7 +78,7 @@ def test_history_is_of_one_or_of_all_since_a_time_and_bounded() -> None:
 
 def test_what_comes_is_told_for_a_week_unless_another_end_is_named() -> None:
     async def scene(desk: Desk, client: httpx2.AsyncClient) -> None:
-        days = ("2026-11-29T03:00:00+00:00", "2026-12-05T02:30:00+00:00", "2026-12-05T02:31:00+00:00")
+        days = ("2026-11-29T03:00:00.000Z", "2026-12-05T02:30:00.000Z", "2026-12-05T02:31:00.000Z")
         desk.soon = [{"heartbeat": "night", "at": day} for day in days]
 
         async def asked(**params: str) -> int:

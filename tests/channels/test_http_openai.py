@@ -93,7 +93,7 @@ def test_the_models_are_the_agents_that_the_token_may_ask(tmp_path: Path, model:
             assert [one.id async for one in ai.models.list()] == ["openclaw", "openclaw/main", "openclaw/support"]
             assert (await ai.models.retrieve("openclaw/main")).id == "openclaw/main"
             assert [one.id async for one in shop.models.list()] == ["openclaw/support"]
-            with pytest.raises(openai.PermissionDeniedError):
+            with pytest.raises(openai.NotFoundError):
                 await shop.chat.completions.create(model="openclaw", messages=HELLO)
             with pytest.raises(openai.NotFoundError):
                 await shop.models.retrieve("openclaw/main")

@@ -775,8 +775,8 @@ class Talkative(Desk):
         ("/a-b", "x"),
     )
 
-    def commands(self) -> tuple[tuple[str, str], ...]:
-        return (*super().commands(), *self.more, ("/long", "x" * 300))
+    def commands(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> tuple[tuple[str, str], ...]:
+        return (*super().commands(channel, among), *self.more, ("/long", "x" * 300))
 
 
 def test_commands_are_listed_once_and_again_only_when_they_changed() -> None:

@@ -67,18 +67,18 @@ def live(at: Path) -> Iterator[Served]:
     (at / "state").mkdir(mode=0o700)
     served = Served(at / "state")
     served.desk.beats = {
-        "night": beat("night", next="2030-11-29T03:00:00+00:00"),
+        "night": beat("night", next="2030-11-29T03:00:00.000Z"),
         "hung": beat("hung", prompt="wait"),
         "broken": beat("broken", prompt="fail", stopped="it failed 5 times in a row", failures=5, next=None),
-        "reminder.1": beat("reminder.1", origin="reminder", cron=[], once="2030-12-01T09:00:00+00:00", says=True,
-                           next="2030-12-01T09:00:00+00:00", prompt="Take the bread out", active_hours=None),
+        "reminder.1": beat("reminder.1", origin="reminder", cron=[], once="2030-12-01T09:00:00.000Z", says=True,
+                           next="2030-12-01T09:00:00.000Z", prompt="Take the bread out", active_hours=None),
     }  # fmt: skip
     yield served
     served.close()
 
 
 def test_the_list_says_how_each_stands_and_what_came_of_it(live: Served, at: Path) -> None:
-    live.desk.beats["night"]["last_run"] = ran("night", "2030-11-28T03:00:00+00:00", "failed")
+    live.desk.beats["night"]["last_run"] = ran("night", "2030-11-28T03:00:00.000Z", "failed")
     done = openclaw(at, "list")
     rows = {line.split()[0]: " ".join(line.split()) for line in done.stdout.splitlines()}
     assert rows["night"] == ("night main 2030-11-29 03:00 Europe/London failed 2030-11-28 03:00 at 03:00, every day")
@@ -134,13 +134,13 @@ def test_the_operator_pauses_resumes_and_deletes(live: Served, at: Path) -> None
 
 def test_history_is_a_table_with_times_on_the_heartbeats_own_clock(live: Served, at: Path) -> None:
     to = [
-        {"to": "telegram:1", "state": "sent", "tries": 1, "ended": "2026-07-01T02:00:03+00:00"},
-        {"to": "telegram:2", "state": "dead", "tries": 12, "ended": "2026-07-01T02:09:00+00:00"},
+        {"to": "telegram:1", "state": "sent", "tries": 1, "ended": "2026-07-01T02:00:03.000Z"},
+        {"to": "telegram:2", "state": "dead", "tries": 12, "ended": "2026-07-01T02:09:00.000Z"},
     ]
     live.desk.runs = [
-        ran("night", "2026-07-01T02:00:00+00:00", reply="\nAll is well.\nReally.", cost_usd=0.00123, deliveries=to),
-        ran("gone", "2026-07-01T01:00:00+00:00", "missed", why="nothing ran then", count=3),
-        ran("night", "2026-06-30T02:00:00+00:00", "quiet", check="exit 0", cause="hand"),
+        ran("night", "2026-07-01T02:00:00.000Z", reply="\nAll is well.\nReally.", cost_usd=0.00123, deliveries=to),
+        ran("gone", "2026-07-01T01:00:00.000Z", "missed", why="nothing ran then", count=3),
+        ran("night", "2026-06-30T02:00:00.000Z", "quiet", check="exit 0", cause="hand"),
     ]
     lines = [" ".join(line.split()) for line in openclaw(at, "history").stdout.splitlines()]
     assert lines == [

@@ -27,13 +27,14 @@ from openclaw.cli._status_parts import Part, ago, moment, parts, span
 from openclaw.clock import ManualClock
 from openclaw.lasterror import LONGEST, LastError
 from openclaw.secrecy import SECRETS
+from openclaw.words import time_json
 
 NOBODY = "http://127.0.0.1:9"  # a model that is never asked
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 
 
 def at(**ago: float) -> str:
-    return (NOW - timedelta(**ago)).isoformat()
+    return time_json(NOW - timedelta(**ago))
 
 
 WELL: Mapping[str, Any] = {
@@ -253,7 +254,7 @@ def test_the_last_error_is_one_line_without_secrets() -> None:
             assert erred.told() is None
             log.error("refused with zorblax-4711:\nand more\x1b[2J")
             found = erred.told()
-            assert found is not None and found["at"] == NOW.isoformat()
+            assert found is not None and found["at"] == time_json(NOW)
             assert "zorblax" not in found["words"] and found["words"].startswith("refused with ")
             assert "\n" not in found["words"] and not found["words"].endswith(":")
             log.error("x" * 999)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contract.test_store_contract import message, play, reply, route
+from openclaw.messages import Address
+from openclaw.pending import Pending
 
 __all__ = ["play"]
 
@@ -49,14 +51,22 @@ def test_a_dead_reply_can_be_let_go_of(play):
     play(steps)
 
 
-def test_the_channels_that_have_undelivered_replies_are_known(play):
+def test_the_channels_that_have_undelivered_replies_are_known_and_how_many(play):
     async def steps(rig):
         outbox = rig.store.outbox
         dead, _ = await outbox.put(reply(text="dead")), await outbox.put(reply(text="due"))
         await outbox.sent(dead, dead=True)
-        assert await outbox.channels() == ["telegram"]
-        await outbox.sent((await outbox.due("telegram"))[0].id)
-        assert await (await rig.restart()).outbox.channels() == []
+        assert await outbox.channels() == {"telegram": 1}
+        late = await outbox.put(reply(text="late"))
+        await outbox.put(reply(text="elsewhere", to=Address("mail", "1")))
+        await outbox.retry(late, 60.0)  # what rests is not delivered either
+        assert list((await outbox.channels()).items()) == [("telegram", 2), ("mail", 1)]
+        pending = Pending(rig.store, delivering=lambda: ["mail"])
+        assert ((await pending.figures())["undelivered"], len(await pending.listed())) == (2, 3)  # with the dead one
+        for channel in ("telegram", "mail"):
+            for one, _ in await outbox.undelivered(channel):
+                await outbox.sent(one.id)
+        assert await (await rig.restart()).outbox.channels() == {}
 
     play(steps)
 

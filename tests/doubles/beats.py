@@ -17,7 +17,7 @@ def beat(name: str, **more: Any) -> Row:
         "name": name, "origin": "manifest", "agent": "main", "model": None, "prompt": "Look round", "says": False,
         "check": None, "cron": ["0 3 * * *"], "once": None, "timezone": "Europe/London", "active_hours": None,
         "enabled": True, "paused": None, "stopped": None, "failures": 0, "deliver": [], "missed": "once",
-        "next": "2026-11-29T03:00:00+00:00", "last": None, "last_run": None,
+        "next": "2026-11-29T03:00:00.000Z", "last": None, "last_run": None,
     }  # fmt: skip
     return {**row, **more}
 
@@ -57,7 +57,7 @@ class Beats:
     async def pause_heartbeat(self, name: str, by: Address | None = None) -> bool:
         if name not in self.beats:
             return False
-        self.beats[name]["paused"] = {"at": "2026-11-28T02:30:00+00:00", "by": str(by) if by else None}
+        self.beats[name]["paused"] = {"at": "2026-11-28T02:30:00.000Z", "by": str(by) if by else None}
         return True
 
     async def resume_heartbeat(self, name: str) -> bool:

@@ -54,6 +54,7 @@ from openclaw.messages import (
 )
 from openclaw.ports import ChannelOptions, Letter, Pairing, Post, SessionSummary, Settlement, Watcher
 from openclaw.spending import Spent, asked, day_of, told
+from openclaw.words import time_json
 
 Send = Callable[[Reply], Awaitable[None]]
 
@@ -262,8 +263,13 @@ class Desk(Beats):
     def status(self) -> Mapping[str, Any]:
         return {"ready": True, "agents": 2}
 
-    def agents(self) -> Sequence[Mapping[str, Any]]:
-        return [{"id": "main", "description": "Talks"}, {"id": "researcher", "description": "Finds things out"}]
+    def agents(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[Mapping[str, Any]]:
+        found = [
+            {"id": "main", "description": "Talks", "default": True},
+            {"id": "researcher", "description": "Finds things out", "default": False},
+            *([{"id": "respite", "description": "Answers nowhere", "default": False}] if channel is None else []),
+        ]
+        return [agent for agent in found if among is None or agent["id"] in among]
 
     def readiness(self) -> Mapping[str, Any]:
         return {"status": "ready", "on_last_good": False, "channels": {}}
@@ -281,8 +287,9 @@ class Desk(Beats):
         self.hearers.append(told)
         return lambda: self.hearers.remove(told)
 
-    def commands(self) -> Sequence[tuple[str, str]]:
-        return [("/help", "what you can type"), ("/agent", "choose one"), ("/research", "Finds things out")]
+    def commands(self, channel: str | None = None, among: tuple[str, ...] | None = None) -> Sequence[tuple[str, str]]:
+        nowhere = [("/respite", "Answers nowhere")] if channel is None else []
+        return [("/help", "what you can type"), ("/agent", "choose one"), ("/research", "Finds things out"), *nowhere]
 
     def approvals(self) -> Sequence[Approval]:
         return [approval for approval, _ in self._pending.values()]
@@ -407,7 +414,7 @@ class Desk(Beats):
 
     def _ran(self, name: str, taken: Accepted, event: Progress) -> None:
         if isinstance(event, Finished):
-            reply, now = event.reply, self.clock.now().isoformat()
+            reply, now = event.reply, time_json(self.clock.now())
             outcome = "failed" if reply.failed else "silent" if reply.text == "NO_REPLY" else "answered"
             row = ran(name, now, outcome, cause="hand", message=taken.id, session=taken.session, reply=reply.text)
             self.runs.insert(0, row)

@@ -14,9 +14,11 @@ from heartbeats.beat_house import HOURLY, NOON, House, snapshot
 from openclaw.clock import settle
 from openclaw.errors import DiskFull
 from openclaw.heartbeats import Heartbeats
+from openclaw.heartbeats.standing import MARK
 from openclaw.manifest.snapshot import Heartbeat
 from openclaw.messages import Accepted, Address, Message, Refused, Route
 from openclaw.stores import volatile
+from openclaw.words import time_json
 
 NADER = Address("telegram", "12345")
 
@@ -40,7 +42,7 @@ def test_what_is_paused_does_not_run_over_restarts_and_owes_nothing_when_it_goes
         await house.pass_time(hours=3)
         assert await house.take() == []
         [row] = await beats.told()
-        assert row["paused"] == {"at": NOON.isoformat(), "by": "telegram:12345"} and row["next"] is None
+        assert row["paused"] == {"at": time_json(NOON), "by": "telegram:12345"} and row["next"] is None
         assert await beats.coming(NOON + timedelta(days=1), 10) == []
         assert await beats.resume("h")
         await settle()
@@ -50,6 +52,18 @@ def test_what_is_paused_does_not_run_over_restarts_and_owes_nothing_when_it_goes
 
     play(house, pause)
     play(house, still)
+
+
+def test_a_pause_that_was_kept_with_its_time_in_an_older_form_is_told_in_the_form_of_today() -> None:
+    house = House(HOURLY)
+
+    async def scene(beats: Heartbeats) -> None:
+        await house.store.marks.put(MARK, {"h": {"paused": {"at": "2026-05-04T13:00:00+02:00", "by": None}}}, 0)
+        await beats.open()
+        [row] = await beats.told()
+        assert row["paused"] == {"at": "2026-05-04T11:00:00.000Z", "by": None}
+
+    play(house, scene)
 
 
 def test_what_nobody_knows_can_be_neither_paused_nor_resumed_nor_run() -> None:
@@ -113,7 +127,7 @@ def test_a_late_start_on_purpose_is_the_same_for_the_same_instant_and_never_too_
         await house.pass_time(minutes=5)
         assert early < some < len(house.rung) == 20
         rows = await beats.history(None, 100, None)
-        assert {row["scheduled"] for row in rows} == {"2026-05-04T13:00:00+00:00"}
+        assert {row["scheduled"] for row in rows} == {"2026-05-04T13:00:00.000Z"}
 
     play(house, scene)
 
@@ -132,15 +146,15 @@ def test_outside_its_active_hours_nothing_is_due_and_so_nothing_missed() -> None
     play(house, scene)
 
 
-def test_what_is_coming_is_told_soonest_first_and_in_its_own_zone() -> None:
+def test_what_is_coming_is_told_soonest_first() -> None:
     house = House(HOURLY, replace(HOURLY, name="d", cron=("30 15 * * *",), timezone="Europe/London"))
 
     async def scene(beats: Heartbeats) -> None:
         rows = await beats.coming(NOON + timedelta(hours=4), 3)
         assert [(row["heartbeat"], row["at"]) for row in rows] == [
-            ("h", "2026-05-04T13:00:00+00:00"),
-            ("h", "2026-05-04T14:00:00+00:00"),
-            ("d", "2026-05-04T15:30:00+01:00"),
+            ("h", "2026-05-04T13:00:00.000Z"),
+            ("h", "2026-05-04T14:00:00.000Z"),
+            ("d", "2026-05-04T14:30:00.000Z"),
         ]
 
     play(house, scene)
@@ -155,7 +169,7 @@ def test_what_is_told_of_one_says_how_it_stands() -> None:
         [row] = await beats.told()
         assert (row["name"], row["origin"], row["model"], row["deliver"]) == ("h", "manifest", "cheap", [str(NADER)])
         assert (row["active_hours"], row["failures"], row["stopped"]) == ("10:00-22:00", 0, None)
-        assert (row["last"], row["next"]) == ("2026-05-04T13:00:00+00:00", "2026-05-04T14:00:00+00:00")
+        assert (row["last"], row["next"]) == ("2026-05-04T13:00:00.000Z", "2026-05-04T14:00:00.000Z")
         assert row["last_run"]["outcome"] == "silent"
 
     play(house, scene)

@@ -13,24 +13,25 @@ from playwright.async_api import Page, expect
 
 from doubles.beats import beat, ran
 from doubles.desk import Desk
+from openclaw.words import time_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)  # a Friday; the browser's clock and zone are set to it
 USAGE = {"input_tokens": 1200, "output_tokens": 80, "cache_read_tokens": 0, "cache_write_tokens": 0}
-SENT = [{"to": "telegram:1", "state": "sent", "tries": 2, "ended": "2026-11-27T07:30:09+00:00"}]
+SENT = [{"to": "telegram:1", "state": "sent", "tries": 2, "ended": "2026-11-27T07:30:09.000Z"}]
 
 
 def at(days: float = 0, hours: float = 0) -> str:
-    return (NOON + timedelta(days=days, hours=hours)).isoformat()
+    return time_json(NOON + timedelta(days=days, hours=hours))
 
 
 def furnished() -> Desk:
     desk = Desk()
     answered = ran(
         "morning", at(hours=-4.5), reply="Good morning!", model="claude-haiku-5-5", cost_usd=0.00123, usage=USAGE,
-        at=(NOON - timedelta(hours=4.5, seconds=-7)).isoformat(), deliveries=SENT,
+        at=time_json(NOON - timedelta(hours=4.5, seconds=-7)), deliveries=SENT,
     )  # fmt: skip
     desk.runs = [
         ran("watch", at(hours=-0.1), "running", seconds=None, ended=None),

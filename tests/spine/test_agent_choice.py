@@ -39,6 +39,42 @@ def test_an_agent_that_does_not_answer_here_cannot_be_chosen_and_the_usual_one_i
     asyncio.run(scene())
 
 
+def test_only_who_answers_there_is_listed_wherever_agents_are_listed(tmp_path: Path) -> None:
+    here = channels(
+        ", agent: ops, agents: [ops, scout], tokens: {shop: {secret: shop-secret, agents: [ops, main], scopes: [chat]}}"
+    )
+    there = f"{here}  repl: {{kind: repl, agents: [main]}}\n"
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files={**AGENTS, "channels.yaml": there})
+
+    async def listed(program: Program) -> tuple[set[str], list[str], set[str]]:
+        own, models, commands = [
+            (await program.http.get(path)).json() for path in ("/api/me", "/v1/models", "/api/commands")
+        ]
+        return set(own["agents"]), [m["id"] for m in models["data"]], {c["name"] for c in commands["commands"]}
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state", demo=True) as (app, operator):
+            agents, models, commands = await listed(operator)
+            assert agents == {"ops", "scout"} and "/research" in commands
+            assert models == ["openclaw", "openclaw/ops", "openclaw/scout"]
+            assert "/research" in await said(operator, "/help")
+            assert (await operator.http.get("/v1/models/openclaw/main")).status_code == 404
+            nobody = (await operator.say("hello", agent="nobody")).json()["detail"]
+            assert nobody == "there is no agent `nobody`; there are: ops, scout"
+            operator.http.headers["Authorization"] = "Bearer shop-secret"
+            agents, models, commands = await listed(operator)
+            assert agents == {"ops"} and models == ["openclaw", "openclaw/ops"] and "/research" not in commands
+            assert "/research" not in await said(operator, "/help")
+            for name in ("openclaw/scout", "scout", "openclaw/main"):
+                assert (await operator.http.get(f"/v1/models/{name}")).status_code == 404
+            assert [agent["id"] for agent in app.desk.agents("repl")] == ["main"]
+            assert "/research" not in dict(app.desk.commands("repl"))
+            assert "/research" in dict(app.desk.commands())
+            assert [agent["id"] for agent in app.desk.agents()] == ["main", "ops", "scout"]
+
+    asyncio.run(scene())
+
+
 def test_whoever_chose_an_agent_that_an_edit_takes_away_is_let_out(tmp_path: Path) -> None:
     root = project(tmp_path / "p", "http://127.0.0.1:9", files=AGENTS)
 

@@ -14,9 +14,9 @@ import pytest
 from openclaw import commands
 from openclaw.clock import ManualClock, settle
 from openclaw.doorbells.local import Doorbell
+from openclaw.durations import seconds
 from openclaw.errors import DiskFull
 from openclaw.heartbeats import Heartbeats
-from openclaw.manifest.policies import seconds
 from openclaw.manifest.snapshot import Heartbeat, Queue, Renewal, Snapshot
 from openclaw.messages import Accepted, Address, Finished, Message, Progress, Refused, Reply, Route, Text, UserEntry
 from openclaw.ports import Beside, Queued, Watcher

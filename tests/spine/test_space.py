@@ -101,7 +101,7 @@ def test_what_was_begun_waits_and_what_is_new_is_refused_until_there_is_room() -
             await store.inbox.accept(Message("1", Address("repl", "local"), (Text("x"),), NOW), Route("a", "s", "x"))
         with pytest.raises(DiskFull):  # somebody waits for word of it
             await store.inbox.drop("1")
-        assert space.told() == {"full": True, "since": "2026-11-23T00:00:00+00:00", "waiting": 1}
+        assert space.told() == {"full": True, "since": "2026-11-23T00:00:00.000Z", "waiting": 1}
         await clock.advance(5)
         assert not writing.done()
         tank.error = None

@@ -233,11 +233,10 @@ def test_a_conversation_is_put_aside_under_a_name_that_pruning_knows(tmp_path):
 def test_whoever_counts_what_waits_reads_none_of_it(tmp_path):
     async def steps(store):
         seen = []
+        await store.outbox.put(Reply(Address("gone", "1"), "of a channel that does not run", "s", "main"))
         await store._disk.run(store._rows._db.set_trace_callback, seen.append)
-        await Pending(store).figures()
+        assert (await Pending(store).figures())["undelivered"] == 1
         await store._disk.run(store._rows._db.set_trace_callback, None)
-        heads = [" ".join(sql.split()[:4]) for sql in seen]
-        count = "SELECT count(*) FROM"
-        assert [head.startswith(count) or head for head in heads] == [True, True, "SELECT channel FROM outbox", True]
+        assert len(seen) == 4 and all("count(*)" in sql.partition(" FROM ")[0] for sql in seen), seen
 
     with_store(tmp_path, steps)

@@ -29,7 +29,8 @@ DOCUMENT = "commands"
 
 
 class Slash:
-    def __init__(self, intake: Intake, replies: Replies, writer: Writer, notes: Notes) -> None:
+    def __init__(self, channel: str, intake: Intake, replies: Replies, writer: Writer, notes: Notes) -> None:
+        self._channel = channel
         self._intake, self._replies, self._writer, self._notes = intake, replies, writer, notes
         self._registered: str | None = None
 
@@ -37,7 +38,7 @@ class Slash:
         """Tells the service of the commands there are, where they are not those it was told last."""
         if client.application_id is None:
             return
-        rows = table(operations.commands())
+        rows = table(operations.commands(self._channel))
         wanted = digest(client.application_id, rows)
         if self._registered is None:
             self._registered = str(await self._notes.get(DOCUMENT))

@@ -226,8 +226,9 @@ class _Conversation:
         return str(names.get(agent) or agent)
 
     def words(self, text: str) -> Iterable[tuple[str, str]]:
-        agents = [str(agent.get("id", "")) for agent in self._operations.agents()]
-        return _keys.matching(text, self._operations.commands(), agents)
+        here = self._options.key
+        agents = [str(agent["id"]) for agent in self._operations.agents(here)]
+        return _keys.matching(text, self._operations.commands(here), agents)
 
     # ── questions ────────────────────────────────────────────────────────────────────────────────
 

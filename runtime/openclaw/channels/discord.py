@@ -75,7 +75,7 @@ class Channel:
         self._intake = Intake(self._key, self._groups, self._places, self._writer, self._replies, clock)
         self._missed = Missed(self._groups, self._places, self._intake, clock)
         self._asking = Asking(self._key, self._cards, self._places, self._writer, clock)
-        self._slash = Slash(self._intake, self._replies, self._writer, self._notes)
+        self._slash = Slash(self._key, self._intake, self._replies, self._writer, self._notes)
 
     async def open(self) -> None:
         """Reads what an earlier run left; the network is for `run`."""

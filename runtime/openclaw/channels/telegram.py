@@ -238,7 +238,7 @@ class Channel:
 
     def _greeted(self, heard: Heard) -> Heard:
         """`/start` is what everybody's first press on Telegram says: they are told what there is."""
-        names = [name for name, _ in self._operations.commands()]
+        names = [name for name, _ in self._operations.commands(self._key)]
         if heard.text.split(maxsplit=1)[:1] == ["/start"] and "/start" not in names:
             return replace(heard, text="/help")
         return heard
@@ -312,7 +312,7 @@ class Channel:
     async def _publish(self) -> None:
         """Names the commands to the service, so that it offers them; only when they changed."""
         assert self._line is not None, "the channel is open"
-        listed = tuple(_listed(self._operations.commands()))
+        listed = tuple(_listed(self._operations.commands(self._key)))
         if listed == self._published:
             return
         digest = hashlib.sha256(repr((self._intake.me, listed)).encode()).hexdigest()

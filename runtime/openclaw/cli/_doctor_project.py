@@ -213,14 +213,14 @@ def _tried(host: str, port: int) -> OSError | None:
 def heartbeats(snapshot: Snapshot, serving: Mapping[str, Any] | None = None) -> Iterator[Finding]:
     """When they run next: as the runtime that serves has it, reminders and pauses included, else as the manifests have
     it. And whether what they deliver can arrive."""
-    from openclaw.cli._beats import coming
+    from openclaw.cli._beats import coming, zone
 
     if serving and "heartbeats" in serving:
-        rows = [(row["name"], row["next"]) for row in serving["heartbeats"]]
+        told = [(row, datetime.fromisoformat(row["next"]) if row["next"] else None) for row in serving["heartbeats"]]
+        rows = [(row["name"], when and when.astimezone(zone(row))) for row, when in told]
     else:
-        planned = [(beat.name, coming(beat, datetime.now(UTC))) for beat in snapshot.heartbeats.values()]
-        rows = [(name, when.isoformat() if when else None) for name, when in planned]
-    following = sorted((datetime.fromisoformat(when), name) for name, when in rows if when)
+        rows = [(beat.name, coming(beat, datetime.now(UTC))) for beat in snapshot.heartbeats.values()]
+    following = sorted((when, name) for name, when in rows if when)
     if not rows:
         yield Finding("heartbeats", "ok", "none")
     else:

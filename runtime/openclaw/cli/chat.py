@@ -199,7 +199,7 @@ class Question:
             self.answer({"id": id, "code": words.failed_code(reply.fault), "detail": reply.text, **fault})
             return
         entries = await operations.transcript(reply.session) if self.as_json else ()
-        usage = words.usage_json(words.turn_usage(entries, id))
+        usage = words.turn_usage(entries, id).as_json()
         self.answer({"id": id, "reply": reply.text, "agent": reply.agent, "session": reply.session, "usage": usage})
 
     def happened(self, event: Progress) -> None:

@@ -15,19 +15,19 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from openclaw.cli import _listing, spoken
+from openclaw.durations import WANTED, seconds
 from openclaw.errors import StateError
-from openclaw.logbook import LEVELS, PLACES, Reader, parsed
+from openclaw.logbook import LEVELS, Reader, parsed
 
 _SHOWN = 100  # lines, where nothing else is asked for
 _EVERY = 250  # milliseconds between two looks
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
-_KNOWN = frozenset({"at", "level", "logger", "event", "text", "error", *PLACES})
 
 Line: TypeAlias = tuple[bytes, Mapping[str, Any]]
 
@@ -35,7 +35,7 @@ Line: TypeAlias = tuple[bytes, Mapping[str, Any]]
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     parser.add_argument("-n", "--lines", type=_count, metavar="N", help=f"the last N lines (default: {_SHOWN})")
-    parser.add_argument("--since", type=_time, metavar="WHEN", help="not before this: 10m, 2h30m, or an ISO 8601 time")
+    parser.add_argument("--since", type=_time, metavar="WHEN", help="not before this: 10m, 1h30m, or an ISO 8601 time")
     parser.add_argument("--until", type=_time, metavar="WHEN", help="not after this, written in the same way")
     parser.add_argument("--level", choices=LEVELS, help="this grave at the least")
     parser.add_argument("--agent", type=spoken, metavar="A", help="of one agent")
@@ -173,19 +173,15 @@ def _time(text: str) -> str:
     try:
         return _moment(text).replace(tzinfo=None).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError):
-        cure = "write how long ago, as 10m or 2h, or a time such as 2026-03-28T12:00"
+        cure = f"write how long ago, {WANTED}, or a time such as 2026-03-28T12:00"
         raise argparse.ArgumentTypeError(f"`{text}` is no time; {cure}") from None
 
 
 def _moment(text: str) -> datetime:
     """In UTC."""
-    from openclaw.moments import duration
-
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.now(UTC) - duration(text)
-    return found.astimezone(UTC)
+    if (ago := seconds(text)) is not None:
+        return datetime.now(UTC) - timedelta(seconds=ago)
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _count(text: str) -> int:

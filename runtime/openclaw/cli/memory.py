@@ -14,12 +14,11 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from openclaw.cli import _listing, spoken
 from openclaw.cli._client import folder as usable
 from openclaw.clock import SystemClock
-from openclaw.control.words import time_json
 from openclaw.errors import ProjectInvalid, StateError, UsageError
 from openclaw.names import file_name
 from openclaw.stores._disk import full
@@ -90,7 +89,7 @@ def _run(args: argparse.Namespace, memory: Memory) -> int:
             saved, _ = memory.save(args.scope or "", text, name=args.name)
             print(f"remembered as {_listing.quote_line(saved.key)}")
         case "export":
-            _listing.as_json([{**_json(one), "untrusted": one.untrusted} for one in memory.list(args.scope)])
+            _listing.as_json([{**one.as_json(), "untrusted": one.untrusted} for one in memory.list(args.scope)])
         case "rebuild":
             count = memory.rebuild(_progress)
             print(f"the index holds {count:,} {'memory' if count == 1 else 'memories'}")
@@ -187,22 +186,9 @@ def _count(text: str) -> int:
     return number
 
 
-def _json(memory: Remembered) -> dict[str, Any]:
-    return {
-        "key": memory.key,
-        "scope": memory.scope,
-        "name": memory.name,
-        "text": memory.text,
-        "created": time_json(memory.created),
-        "author": memory.author,
-        "agent": memory.agent,
-        **({"beside": memory.beside} if memory.beside else {}),
-    }
-
-
 def _print_list(memories: list[Remembered], as_json: bool) -> None:
     if as_json:
-        _listing.as_json([_json(memory) for memory in memories])
+        _listing.as_json([memory.as_json() for memory in memories])
     elif memories:
         rows = [(f"{m.created:%Y-%m-%d}", f"  {m.key}" if m.beside else m.key, _start(m.text)) for m in memories]
         _listing.table(("CREATED", "KEY", "TEXT"), rows)
@@ -217,6 +203,6 @@ def _start(text: str) -> str:
 
 def _print_one(memory: Remembered, as_json: bool) -> None:
     if as_json:
-        _listing.as_json(_json(memory))
+        _listing.as_json(memory.as_json())
     else:
         print("\n".join(_listing.quote_line(line) for line in memory.text.splitlines()))

@@ -135,14 +135,14 @@ class _Sheet:
         return [(key, value, how if at is None else f"{at.file}:{at.line}") for key, value, at, how in found]
 
     def _policy_rows(self) -> Iterator[tuple[str, str]]:
+        from openclaw.durations import spelt
         from openclaw.manifest.people import approvers_of
         from openclaw.plan.access import named
-        from openclaw.plan.fields import duration
 
         policy = self.side.snapshot.policies[self.agent.policy]
         yield "what no rule names", "is denied" if policy.default.name == "DENY" else "asks"
         yield "who answers", ", ".join(named(approvers_of(self.agent.id, self.side.snapshot), self.side.snapshot))
-        yield "no answer within", f"{duration(policy.answer_within)} is a no"
+        yield "no answer within", f"{spelt(policy.answer_within)} is a no"
         yield "sandbox", policy.sandbox
         if policy.trusted_repositories:
             yield "trusted repositories", ", ".join(map(str, policy.trusted_repositories))

@@ -44,8 +44,9 @@ def wrong(detail: str, param: str | None, status: int = 400, code: str = "bad_fi
     return Unserved(Problem(status, code, detail), param=param)
 
 
-def read(body: Mapping[str, Any], agents: Sequence[str], default: str) -> Asked:
-    """`agents` are those that may be asked here; raises what is wrong with the request."""
+def read(body: Mapping[str, Any], agents: Sequence[str], default: str | None) -> Asked:
+    """`agents` are those that answer here, and `default` the one of them that does where none is named; raises what is
+    wrong with the request."""
     _refuse(body)
     model, user = _text(body, "model"), _text(body, "user")
     if not model:
@@ -60,9 +61,9 @@ def read(body: Mapping[str, Any], agents: Sequence[str], default: str) -> Asked:
     return Asked(model, agent or default, None, _whole(turns), stream, usage)
 
 
-def agent_of(model: str, agents: Sequence[str], default: str) -> str | None:
+def agent_of(model: str, agents: Sequence[str], default: str | None) -> str | None:
     """The agent that a model's name means; None for the default one."""
-    if model == NAME:
+    if model == NAME and default is not None:
         return None
     agent = model.removeprefix(f"{NAME}/")
     if agent not in agents:
@@ -71,9 +72,9 @@ def agent_of(model: str, agents: Sequence[str], default: str) -> str | None:
     return agent
 
 
-def names(agents: Sequence[str], default: str) -> list[str]:
-    """The models there are, where these agents may be asked."""
-    return [*([NAME] if default in agents else []), *(f"{NAME}/{agent}" for agent in agents)]
+def names(agents: Sequence[str], default: str | None) -> list[str]:
+    """The models there are, where these agents answer."""
+    return [*([NAME] if default is not None else []), *(f"{NAME}/{agent}" for agent in agents)]
 
 
 def _refuse(body: Mapping[str, Any]) -> None:

@@ -53,13 +53,13 @@ class Desk:
             raise unserved(422, "bad_field", str(error)) from error
 
     async def me(self, _: Request, caller: Caller) -> Response:
-        agents = list(caller.agents) if caller.agents is not None else None
+        agents = [agent["id"] for agent in self._operations.agents(caller.sender.channel, caller.agents)]
         scopes = sorted(caller.scopes)
         return JSONResponse({"name": caller.name, "scopes": scopes, "sender": str(caller.sender), "agents": agents})
 
     async def commands(self, _: Request, caller: Caller) -> Response:
-        found = [{"name": name, "help": help} for name, help in self._operations.commands()]
-        return JSONResponse({"commands": found})
+        found = self._operations.commands(caller.sender.channel, caller.agents)
+        return JSONResponse({"commands": [{"name": name, "help": help} for name, help in found]})
 
     async def agents(self, _: Request, caller: Caller) -> Response:
         return JSONResponse({"agents": [dict(agent) for agent in self._operations.agents()]})

@@ -39,7 +39,7 @@ class Way:
     def __init__(self) -> None:
         self.left = False  # it is closed for good
         self.server: asyncio.Server | None = None  # that accepts there
-        self.lines: set[Any] = set()
+        self.lines: set[Line] = set()
 
     def leave(self) -> None:
         self.left = True
@@ -47,72 +47,70 @@ class Way:
             line.leave()
 
 
-def line(connections: Callable[[], int]) -> type[H11Protocol]:
-    """The protocol of connections of which there may be `connections()` at the same time."""
+class Line(H11Protocol):
+    """One connection. Whoever makes it says by which `way` it comes, and how many there may be at the same time."""
 
-    class Line(H11Protocol):
-        way = Way()
-        _deadline: asyncio.TimerHandle | None = None
+    way: Way
+    most: Callable[[], int]
+    _deadline: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self.way.lines.add(self)
-            self.logger = _QUIET
-            if len(self.connections) > connections():
-                transport.write(_raw(problem(_CROWDED)))
-                transport.close()
-            self._look()
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.way.lines.add(self)
+        self.logger = _QUIET
+        if len(self.connections) > self.most():
+            transport.write(_raw(problem(_CROWDED)))
+            transport.close()
+        self._look()
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.way.left:
-                self._answer_last()
-            self._look()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._look()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            self.way.lines.discard(self)
-            self._disarm()
-
-        def leave(self) -> None:
-            """No more can come by the way it came."""
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.way.left:
             self._answer_last()
+        self._look()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.way.lines.discard(self)
+        self._disarm()
+
+    def leave(self) -> None:
+        """No more can come by the way it came."""
+        self._answer_last()
+        self._disarm()
+        self._look()
+
+    def _answer_last(self) -> None:
+        """Says with the answer, if it has not begun, that none follows; and lets none follow."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+            if CLOSE_HEADER not in self.cycle.default_headers:
+                self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
+
+    def send_400_response(self, msg: str) -> None:
+        begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if self.cycle is not None:  # what is being served is not answered any more
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if not begun:
+            self.transport.write(_raw(problem(_MALFORMED)))
+        self.transport.close()
+
+    def _look(self) -> None:
+        """The deadline stands while nothing is served."""
+        if self.cycle is not None and not self.cycle.response_complete:
             self._disarm()
-            self._look()
+        elif self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(SOON if self.way.left else IDLE, self.transport.close)
 
-        def _answer_last(self) -> None:
-            """Says with the answer, if it has not begun, that none follows; and lets none follow."""
-            if self.cycle is not None and not self.cycle.response_complete:
-                self.cycle.keep_alive = False
-                if CLOSE_HEADER not in self.cycle.default_headers:
-                    self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
-
-        def send_400_response(self, msg: str) -> None:
-            begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-            if self.cycle is not None:  # what is being served is not answered any more
-                self.cycle.disconnected = True
-                self.cycle.message_event.set()
-            if not begun:
-                self.transport.write(_raw(problem(_MALFORMED)))
-            self.transport.close()
-
-        def _look(self) -> None:
-            """The deadline stands while nothing is served."""
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._disarm()
-            elif self._deadline is None and not self.transport.is_closing():
-                self._deadline = self.loop.call_later(SOON if self.way.left else IDLE, self.transport.close)
-
-        def _disarm(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
-
-    return Line
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 def _raw(answer: Response) -> bytes:

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from openclaw.clock import Clock
 from openclaw.control.application import Options, application
 from openclaw.control.limits import read
-from openclaw.control.lines import LARGEST_HEAD, line
+from openclaw.control.lines import LARGEST_HEAD, Line
 from openclaw.control.server import Server
 from openclaw.control_socket import reachable
 from openclaw.errors import StateError, StorageFailed
@@ -126,11 +126,11 @@ async def serve(app: Starlette, listeners: Listeners, connections: Callable[[], 
         server_header=False,
         proxy_headers=False,
         ws="none",
-        http=line(connections),
+        http=Line,
         timeout_graceful_shutdown=_GRACE,
         h11_max_incomplete_event_size=LARGEST_HEAD,
     )
-    server = Server(config, listeners)
+    server = Server(config, listeners, connections)
     serving = asyncio.ensure_future(server.serve())
     try:
         await asyncio.shield(serving)

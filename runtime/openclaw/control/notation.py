@@ -12,7 +12,11 @@ COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 NUMBER: Final[Schema] = {"type": "number"}
 YES: Final[Schema] = {"type": "boolean"}
 DAY: Final[Schema] = {"type": "string", "format": "date"}
-TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+TIME: Final[Schema] = {  # one form of the many that RFC 3339 has, as `words.time_json` writes it
+    "type": "string",
+    "format": "date-time",
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+}
 OPEN: Final[Schema] = {"type": "object"}
 
 

@@ -45,29 +45,24 @@ class OpenAI:
     # ── models ───────────────────────────────────────────────────────────────────────────────────
 
     async def models(self, _: Request, caller: Caller) -> Response:
-        return JSONResponse({"object": "list", "data": [_model(name) for name in self._names(caller)]})
+        names = completion.names(*self._here(caller))
+        return JSONResponse({"object": "list", "data": [_model(name) for name in names]})
 
     async def model(self, request: Request, caller: Caller) -> Response:
         name = request.path_params["name"]
-        if name not in self._names(caller):
-            completion.agent_of(name, self._agents(caller), self._default())
+        completion.agent_of(name, *self._here(caller))
         return JSONResponse(_model(name))
 
-    def _names(self, caller: Caller) -> list[str]:
-        return completion.names(self._agents(caller), self._default())
-
-    def _agents(self, caller: Caller) -> list[str]:
-        found = [str(agent["id"]) for agent in self._operations.agents()]
-        return [agent for agent in found if caller.agents is None or agent in caller.agents]
-
-    def _default(self) -> str:
-        agents = self._operations.agents()
-        return str(next((agent for agent in agents if agent.get("default")), agents[0])["id"])
+    def _here(self, caller: Caller) -> tuple[list[str], str | None]:
+        """The agents that answer the caller, and which of them does where none is named."""
+        agents = self._operations.agents(caller.sender.channel, caller.agents)
+        usual = next((str(agent["id"]) for agent in agents if agent["default"]), None)
+        return [str(agent["id"]) for agent in agents], usual
 
     # ── completions ──────────────────────────────────────────────────────────────────────────────
 
     async def complete(self, request: Request, caller: Caller) -> Response:
-        asked = completion.read(await self._taking.object(request), self._agents(caller), self._default())
+        asked = completion.read(await self._taking.object(request), *self._here(caller))
         message = self._message(request, caller, asked)
         match await self._turns.take(message):
             case Answered(text=text):

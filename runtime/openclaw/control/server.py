@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
-from openclaw.control.lines import Way
+from openclaw.control.lines import Line, Way
 from openclaw.listeners import Listeners
 
 
 class Server(uvicorn.Server):
-    """Serves until `should_exit` is set, or `listeners` are over and the last connection has ended."""
+    """Serves until `should_exit` is set, or `listeners` are over and the last connection has ended. There may be
+    `connections()` at the same time."""
 
-    def __init__(self, config: uvicorn.Config, listeners: Listeners) -> None:
+    def __init__(self, config: uvicorn.Config, listeners: Listeners, connections: Callable[[], int]) -> None:
         super().__init__(config)
+        self._connections = connections
         self.servers: list[asyncio.Server] = []
         self._listeners = listeners
         self._ways: dict[socket.socket, tuple[Way, asyncio.Task[None]]] = {}
@@ -88,12 +90,10 @@ class Server(uvicorn.Server):
             self._letting_in.add(task)
             task.add_done_callback(self._letting_in.discard)
 
-    def _line(self, way: Way) -> Any:
-        kind: Any = self.config.http_protocol_class
-
-        def made() -> Any:
-            line = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
-            line.way = way
+    def _line(self, way: Way) -> Callable[[], Line]:
+        def made() -> Line:
+            line = Line(self.config, self.server_state, self.lifespan.state)
+            line.way, line.most = way, self._connections
             return line
 
         return made

@@ -177,7 +177,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         agent=TEXT,
         text=TEXT,
         attempts=COUNT,
-        since={**TEXT, "format": "date-time"},
+        since=TIME,
     ),
     "Retried": object_(id=TEXT, retried=YES),
     "Dropped": object_(id=TEXT, dropped=YES),
@@ -208,7 +208,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         name={**TEXT, "description": "Of the token, never its value."},
         scopes=list_({"enum": ["chat", "read", "approve", "operator"]}),
         sender={**TEXT, "description": "The address it speaks as, where it names no other."},
-        agents={**any_(list_(TEXT)), "description": "Those it may ask; null: every one."},
+        agents={**list_(TEXT), "description": "Those who answer it."},
     ),
     "Commands": object_(commands=list_(object_(name=TEXT, help=TEXT))),
     "Agent": object_(
@@ -248,7 +248,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         failures={**COUNT, "description": "In a row, up to now."},
         deliver=list_(TEXT),
         missed={"enum": ["once", "skip", "all"]},
-        next={**any_(TIME), "description": "The next time it runs, in its own zone; null where nothing comes."},
+        next={**any_(TIME), "description": "The next time it runs; null where nothing comes."},
         last={**any_(TIME), "description": "The last scheduled time that was run or skipped."},
         last_run=any_(ref("Run")),
     ),
@@ -279,7 +279,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "History": object_(runs={**list_(ref("Run")), "description": "The latest first."}),
     "Coming": object_(
         coming={
-            **list_(object_(heartbeat=TEXT, at={**TIME, "description": "In its own zone."})),
+            **list_(object_(heartbeat=TEXT, at=TIME)),
             "description": "The soonest first.",
         }
     ),
@@ -351,7 +351,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "approvals": COUNT,
             "spent_today": map_(object_(cost_usd=any_(NUMBER), cost_complete=YES, limit_usd=any_(NUMBER))),
             "inbox": object_(queued=COUNT, running=COUNT, parked=COUNT, undelivered=COUNT, dead=COUNT),
-            "disk": object_({"since": {**TEXT, "format": "date-time"}, "waiting": COUNT}, full=YES),
+            "disk": object_({"since": TIME, "waiting": COUNT}, full=YES),
             "last_reload": any_(ref("AttemptInShort")),
             "on_last_good": YES,
             "last_error": {**any_(object_(at=TIME, words=TEXT)), "description": "What was logged as an error last."},
@@ -375,7 +375,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         {
             "why": {**TEXT, "description": "It is off or failed."},
             "address": {**TEXT, "description": "Where it listens at present."},
-            "last_received": {**TEXT, "format": "date-time"},
+            "last_received": TIME,
             "seconds_ago": NUMBER,
             "received": COUNT,
             "reconnects": COUNT,

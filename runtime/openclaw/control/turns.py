@@ -119,7 +119,7 @@ class Turns:
             "reply": reply.text,
             "agent": reply.agent,
             "session": reply.session,
-            "usage": words.usage_json(usage),
+            "usage": usage.as_json(),
         }
 
     async def state(self, settlement: Settlement) -> words.Json:

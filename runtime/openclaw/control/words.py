@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from openclaw.messages import (
@@ -30,6 +29,7 @@ from openclaw.messages import (
     Waiting,
 )
 from openclaw.ports import Outgoing, Pairing, Queued, SessionSummary
+from openclaw.words import time_json
 
 Json = dict[str, Any]
 
@@ -42,19 +42,6 @@ def line(content: Json) -> str:
     """JSON in one line, by whatever a reader means by a line."""
     written = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return _ODD.sub(lambda odd: f"\\u{ord(odd[0]):04x}", written)
-
-
-def time_json(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def usage_json(usage: Usage) -> Json:
-    return {
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_tokens": usage.cache_write,
-    }
 
 
 def session_json(session: SessionSummary) -> Json:
@@ -143,7 +130,7 @@ def entry_json(entry: Entry) -> Json:
                 "content": list(entry.content),
                 "model": entry.model,
                 "stop_reason": entry.stop_reason,
-                "usage": usage_json(entry.usage),
+                "usage": entry.usage.as_json(),
             }
         case Intent():
             return {**start, "type": "intent", "call": entry.call, "tool": entry.tool, "input": dict(entry.input)}
@@ -152,7 +139,7 @@ def entry_json(entry: Entry) -> Json:
         case Compaction():
             return {**start, "type": "compaction", "summary": entry.summary, "keep_from": entry.keep_from}
         case Draft():
-            return {**start, "type": "draft", "summary": entry.summary, "usage": usage_json(entry.usage)}
+            return {**start, "type": "draft", "summary": entry.summary, "usage": entry.usage.as_json()}
         case Undone():
             return {**start, "type": "undone", "compaction": entry.compaction}
         case Told():

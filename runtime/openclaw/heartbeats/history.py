@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from openclaw.manifest.snapshot import Heartbeat
-from openclaw.messages import SILENT, Usage
+from openclaw.messages import SILENT
 from openclaw.ports import Run
+from openclaw.words import time_json
 
 
 def outcome(run: Run) -> str:
@@ -24,8 +25,8 @@ def run_json(run: Run) -> dict[str, Any]:
     reply, account = run.reply, run.reply.account if run.reply else None
     return {
         "heartbeat": run.schedule,
-        "scheduled": run.instant.isoformat(),
-        "at": run.at.isoformat(),
+        "scheduled": time_json(run.instant),
+        "at": time_json(run.at),
         "cause": run.cause,
         "outcome": outcome(run),
         "why": run.why,
@@ -37,7 +38,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "seconds": round(account.seconds, 3) if account else None,
         "model": (account.model or None) if account else None,
         "cost_usd": None if account is None or account.cost is None else round(account.cost, 8),
-        "usage": _usage(account.usage) if account and account.model else None,
+        "usage": account.usage.as_json() if account and account.model else None,
         "check": account.check if account else "",
         "reply": reply.text if reply else None,
         "deliveries": [
@@ -75,7 +76,7 @@ def standing_json(
     return {
         "next": _iso(next),
         "last": _iso(last),
-        "paused": dict(paused) if paused else None,
+        "paused": {**paused, "at": time_json(paused["at"])} if paused else None,
         "stopped": stopped or None,
         "failures": failures,
         "last_run": run_json(last_run) if last_run else None,
@@ -86,14 +87,5 @@ def _clock(minutes: int) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_tokens": usage.cache_write,
-    }
-
-
 def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+    return time_json(at) if at else None

@@ -16,6 +16,7 @@ from openclaw.heartbeats.history import heartbeat_json, standing_json
 from openclaw.heartbeats.standing import Standing
 from openclaw.manifest.snapshot import Heartbeat
 from openclaw.ports import Marks
+from openclaw.words import time_json
 
 AT_ONCE = 200  # heartbeats looked at before others get their turn
 
@@ -75,7 +76,7 @@ class Overview:
         found: list[Mapping[str, Any]] = []
         while heap and len(found) < limit:
             at, name, times = heappop(heap)
-            found.append({"heartbeat": name, "at": at.isoformat()})
+            found.append({"heartbeat": name, "at": time_json(at)})
             for following in islice(times, 1):
                 heappush(heap, (following, name, times))
         return found

@@ -9,6 +9,7 @@ from typing import Any
 from openclaw.clock import Clock
 from openclaw.messages import Address
 from openclaw.ports import KEPT, Marks
+from openclaw.words import time_json
 
 MARK = "heartbeats-standing"
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -35,10 +36,10 @@ class Standing:
 
     async def pause(self, name: str, by: Address | None, known: Iterable[str]) -> None:
         """On disk when this returns. Of those that are not `known` it is remembered for a time: they may come back."""
-        await self._say(name, {"paused": {"at": self._clock.now().isoformat(), "by": str(by) if by else None}}, known)
+        await self._say(name, {"paused": {"at": time_json(self._clock.now()), "by": str(by) if by else None}}, known)
 
     async def resume(self, name: str, known: Iterable[str]) -> None:
-        await self._say(name, {"resumed": self._clock.now().isoformat()}, known)
+        await self._say(name, {"resumed": time_json(self._clock.now())}, known)
 
     async def _say(self, name: str, said: Mapping[str, Any], known: Iterable[str]) -> None:
         names, oldest = {*known, name}, self._clock.now() - timedelta(days=KEPT)

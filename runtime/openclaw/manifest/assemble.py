@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+from openclaw.durations import seconds
 from openclaw.manifest.beats import Beats, active_hours, check_input
 from openclaw.manifest.builtins import MODELS, soul
 from openclaw.manifest.models import default_model, price
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, secrets
-from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.agents import default_soul, soul_path
 from openclaw.manifest.snapshot import (

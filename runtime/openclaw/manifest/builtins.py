@@ -157,7 +157,7 @@ _ALL: Final = (
         {
             "text": _text("What to tell the person, for example: Time to drink some water! With `act`: the whole task, "
                           "which must make sense without this conversation."),
-            "in": _text("After how long, for example 90s, 10m, 2h, 3d or 1h30m."),
+            "in": _text("After how long, for example 30s, 10m, 1h30m or 3d."),
             "at": _text("At what time, on the person's clock: 18:00 for the next time it is that late, or "
                         "2026-05-01 18:00."),
             "cron": _text("To repeat it: minute, hour, day of the month, month and day of the week on the person's "

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from openclaw.durations import seconds
 from openclaw.manifest.builtins import FLOOR
 from openclaw.manifest.diagnostic import Diagnostic, Span
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain, texts
@@ -23,9 +23,6 @@ from openclaw.permissions.policy import Condition, Effect, Origin, Policy, Rule,
 
 MOST_JOINED: Final = 100_000  # policies, rules and includes, in all policies with what they include
 EFFECTS: Final = {"allow": Effect.ALLOW, "ask": Effect.ASK, "deny": Effect.DENY}
-_DURATION = re.compile(r"([0-9]+)(ms|s|m|h)")
-LONGEST: Final = 100 * 366 * 86_400.0  # seconds: what is longer counts as this, for the calendar ends somewhere
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SANDBOX: Final[Mapping[str, Sandbox]] = {"auto": "auto", "required": "required", "off": "off"}
 _STATED: Final = {
     "commands": "commands", "paths": "paths", "hosts": "hosts",
@@ -47,15 +44,6 @@ class RuleNode:
         """The rule's own conditions, and those of its `except`."""
         unless = self.node.get("except")
         return [self.node, *([Definition("except", self.node.key, unless)] if isinstance(unless, MapNode) else [])]
-
-
-def seconds(text: str) -> float | None:
-    """Of a duration; None where it is none."""
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        return None
-    number, unit = found[1].lstrip("0"), found[2]
-    return LONGEST if len(number) > 15 else min(int(number or 0) * _SECONDS[unit], LONGEST)
 
 
 def rule_nodes(project: Project, policy: Definition) -> Iterator[RuleNode]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from openclaw.durations import seconds
 from openclaw.manifest.builtins import BUILTINS
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar, Unknown, plain
-from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.permissions.policy import Refusal
 from openclaw.permissions.template import Template

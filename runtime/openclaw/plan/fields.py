@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
+from openclaw.durations import spelt
 from openclaw.manifest.origins import CREDENTIALS, HIDDEN, Stated, Written
 from openclaw.manifest.snapshot import Agent, Heartbeat, Model, Price
 from openclaw.messages import Address, ToolSpec
@@ -172,20 +173,13 @@ def shown(name: str, value: Any) -> Any:
         case int() if name in _CLOCK:
             return _clock(value)
         case int() | float() if name in _DURATIONS:
-            return duration(value)
+            return spelt(value)
         case datetime():
             return value.isoformat()
         case dict():
             return _short(_json(value))
         case _:
             return _short(str(value))
-
-
-def duration(seconds: float) -> str:
-    for unit, length in (("h", 3600), ("m", 60), ("s", 1)):
-        if seconds >= length and seconds % length == 0:
-            return f"{int(seconds // length)}{unit}"
-    return f"{seconds * 1000:g}ms"
 
 
 def _clock(minutes: int) -> str:
@@ -210,4 +204,4 @@ def _size(text: str) -> str:
     return f"{len(text.encode('utf-8', 'surrogatepass')):,} bytes, text {digest}"
 
 
-__all__ = ["HIDDEN", "different", "duration", "shown", "values"]
+__all__ = ["HIDDEN", "different", "shown", "values"]

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
+from openclaw.durations import seconds
 from openclaw.manifest.origins import Stated
-from openclaw.manifest.policies import seconds
 from openclaw.permissions.decide import standing
 from openclaw.permissions.policy import Effect
 from openclaw.plan.changes import Change, Field

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from openclaw.attempts import ASKED, Attempt
+from openclaw.durations import seconds
 from openclaw.errors import ApprovalError
 from openclaw.manifest.diagnostic import Span
 from openclaw.manifest.people import sender
 from openclaw.messages import Address, Answered, Approval, Finished, Message, Progress, Refused, Text, ToolResult
-from openclaw.moments import duration
 from openclaw.providers.steps import Answer, Steps
 from openclaw.reading import Reading
 from openclaw.scenarios import lives
@@ -123,7 +123,7 @@ class _Course:
             case "heartbeat":
                 await self._heartbeat(step.value)
             case "advance":
-                await self._advance(duration(step.value).total_seconds())
+                await self._advance(seconds(step.value) or 0.0)
             case "restart":
                 await self._restart(step.value)
             case "reload":
@@ -278,7 +278,7 @@ class _Course:
         else:
             await self.now.lives.end()
         if down := value.get("down"):
-            await self.now.lives.rest(duration(down).total_seconds())
+            await self.now.lives.rest(seconds(down) or 0.0)
         await self.now.lives.begin()
 
     async def _reload(self, edits: Mapping[str, str | None]) -> None:

@@ -28,7 +28,7 @@ def outcome(case: RouteCase, scenario: Scenario, world: World) -> Outcome:
     wrong = [key for key, value in case.expect.items() if got.get(key) != value]
     if not wrong and "command" in got and "command" not in case.expect:  # the agent is told nothing
         wrong = [next(iter(case.expect))]
-    used = Used(frozenset(ways(message, found, world.snapshot, case.choice)))
+    used = Used(frozenset(ways(message, found, world.snapshot)))
     if not wrong:
         return Outcome(SECTION, name, case.span, used=used)
     span = case.at("expect", *wrong[:1])
@@ -50,7 +50,7 @@ def title(case: RouteCase) -> str:
     return quoted(case.text)
 
 
-def ways(message: Message, found: Route | Refused, snapshot: Snapshot, choice: str | None = None) -> list[str]:
+def ways(message: Message, found: Route | Refused, snapshot: Snapshot) -> list[str]:
     """What of the project had a say in where this message went, by the names that coverage knows."""
     channel = [f"channel {message.sender.channel}"] if message.sender.channel in snapshot.channels else []
     if isinstance(found, Refused):

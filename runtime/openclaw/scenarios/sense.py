@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from openclaw.durations import seconds
 from openclaw.manifest.conform import Path
 from openclaw.manifest.diagnostic import Diagnostic, error, see
 from openclaw.manifest.nodes import ListNode, MapNode, Node, Scalar
-from openclaw.moments import duration
 from openclaw.scenarios import steps
 
 SECTIONS: Final = ("routes", "decisions", "schedules", "conversations")
@@ -145,10 +145,7 @@ def _time_comes_to_an_end(root: MapNode) -> Iterator[Diagnostic]:
 
 
 def _long(text: str) -> timedelta:
-    try:
-        return duration(text)
-    except ValueError:  # more digits than any of them has
-        return 2 * LONGEST
+    return timedelta(seconds=seconds(text) or 0.0)
 
 
 def _nothing(node: MapNode, what: str, help: str) -> Diagnostic:

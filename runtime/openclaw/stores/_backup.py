@@ -243,7 +243,7 @@ class _Reading(io.RawIOBase):
 
 
 def _add_manifest(tar: tarfile.TarFile, files: Mapping[str, Mapping[str, Any]], now: datetime) -> None:
-    told = {"format": FORMAT, "version": __version__, "schema": VERSION, "at": codec.time_json(now), "files": files}
+    told = {"format": FORMAT, "version": __version__, "schema": VERSION, "at": codec.time_text(now), "files": files}
     content = json.dumps(told, indent=1, ensure_ascii=True).encode()
     member = tarfile.TarInfo(MANIFEST)
     member.size, member.mode = len(content), 0o600

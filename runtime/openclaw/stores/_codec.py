@@ -59,7 +59,7 @@ def loads(line: bytes) -> Any:
         return json.loads(line)
 
 
-def time_json(at: datetime) -> str:
+def time_text(at: datetime) -> str:
     """Fixed width and UTC, so that text order is time order."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
@@ -91,7 +91,7 @@ def message_json(message: Message) -> Json:
         "id": message.id,
         "sender": _address_json(message.sender),
         "parts": [_part_json(part) for part in message.parts],
-        "at": time_json(message.at),
+        "at": time_text(message.at),
         "name": message.name,
         "chat": message.chat,
         "topic": message.topic,
@@ -230,7 +230,7 @@ def _account_from(value: Json) -> Account:
 
 
 def entry_json(entry: Entry) -> Json:
-    return {"id": entry.id, "at": time_json(entry.at), **_entry_shape(entry)}
+    return {"id": entry.id, "at": time_text(entry.at), **_entry_shape(entry)}
 
 
 def _entry_shape(entry: Entry) -> Json:

@@ -40,8 +40,8 @@ def mark(db: sqlite3.Connection, fire: Fire, now: datetime) -> bool:
         " cause = excluded.cause, missed = 0, number = 1 WHERE fires.missed AND excluded.message IS NOT NULL",
         {
             "schedule": codec.column(fire.schedule),
-            "instant": codec.time_json(fire.instant),
-            "at": codec.time_json(now),
+            "instant": codec.time_text(fire.instant),
+            "at": codec.time_text(now),
             "message": fire.message,
             "skipped": fire.why,
             "cause": fire.cause,
@@ -63,7 +63,7 @@ def _prune(db: sqlite3.Connection, schedule: str, now: datetime) -> None:
         "  ORDER BY instant DESC LIMIT 1 OFFSET :least - 1)"
         " AND instant IS NOT (SELECT instant FROM fires WHERE schedule = :schedule AND cause = 'schedule'"
         "  ORDER BY instant DESC LIMIT 1)",
-        {"schedule": schedule, "oldest": codec.time_json(now - timedelta(days=KEPT)), "least": KEPT_LEAST},
+        {"schedule": schedule, "oldest": codec.time_text(now - timedelta(days=KEPT)), "least": KEPT_LEAST},
     )
 
 
@@ -96,8 +96,8 @@ def runs(
 ) -> Sequence[Run]:
     wanted = {
         "fires.schedule = :schedule": None if schedule is None else codec.column(schedule),
-        "fires.instant > :since": None if since is None else codec.time_json(since),
-        "fires.instant <= :until": None if until is None else codec.time_json(until),
+        "fires.instant > :since": None if since is None else codec.time_text(since),
+        "fires.instant <= :until": None if until is None else codec.time_text(until),
     }
     conditions = [condition for condition, value in wanted.items() if value is not None]
     conditions += ["fires.message IS NOT NULL"] if ran else []

@@ -149,7 +149,7 @@ class Transcripts:
             os.close(hot.descriptor)
 
     def _header(self, session: str) -> bytes:
-        at = codec.time_json(self._clock.now())
+        at = codec.time_text(self._clock.now())
         line = {"id": self._files.name(), "at": at, "type": "session", "key": session, "version": VERSION}
         return codec.dumps(line) + b"\n"
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def prune_rows(db: sqlite3.Connection, now: datetime, largest: int = LARGEST_ROWS) -> int:
     """Whoever calls holds the transaction."""
-    ended_before = codec.time_json(now - (_LEAST if _size(db) > largest else timedelta(days=KEPT)))
+    ended_before = codec.time_text(now - (_LEAST if _size(db) > largest else timedelta(days=KEPT)))
     messages = db.execute(
         "UPDATE inbox SET message = '', reply = NULL, route = json_set(route, '$.text', '') WHERE seq IN"
         " (SELECT seq FROM inbox WHERE settled < ? AND message <> '' AND state <> 'parked' ORDER BY settled LIMIT ?)",

@@ -33,7 +33,7 @@ def add(db: sqlite3.Connection, bill: Bill) -> None:
         db.execute(
             "INSERT INTO counted (session, entry, at) VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET entry = excluded.entry, at = excluded.at",
-            (codec.column(bill.session), bill.last.entry, codec.time_json(bill.last.at)),
+            (codec.column(bill.session), bill.last.entry, codec.time_text(bill.last.at)),
         )
 
 
@@ -54,7 +54,7 @@ def prune(db: sqlite3.Connection, now: datetime, at_once: int) -> int:
     days = db.execute("DELETE FROM spending WHERE day < ?", (old.date().isoformat(),)).rowcount
     places = db.execute(
         "DELETE FROM counted WHERE session IN (SELECT session FROM counted WHERE at < ? LIMIT ?)",
-        (codec.time_json(old), at_once),
+        (codec.time_text(old), at_once),
     ).rowcount
     return days + places
 

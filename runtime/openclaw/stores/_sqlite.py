@@ -231,9 +231,11 @@ class Rows:
         pending = [outgoing_from(*row) for row in rows]
         return in_order(pending, self._resting())
 
-    def channels(self) -> Sequence[str]:
-        rows = self._db.execute("SELECT channel FROM outbox WHERE state = 'due' GROUP BY channel ORDER BY min(seq)")
-        return [codec.column_from(channel) for (channel,) in rows]
+    def channels(self) -> Mapping[str, int]:
+        rows = self._db.execute(
+            "SELECT channel, count(*) FROM outbox WHERE state = 'due' GROUP BY channel ORDER BY min(seq)"
+        )
+        return {codec.column_from(channel): count for channel, count in rows}
 
     def sending(self, id: str) -> None:
         with self._transaction() as db:
@@ -425,7 +427,7 @@ class Rows:
         return {id: until - now for id, until in self._rest_until.items() if until > now}
 
     def _now(self) -> str:
-        return codec.time_json(self._clock.now())
+        return codec.time_text(self._clock.now())
 
     def _migrate(self) -> None:
         before = opening.version(self._db)

@@ -122,7 +122,7 @@ class Outbox:
     async def undelivered(self, channel: str) -> Sequence[tuple[Outgoing, float]]:
         return await self._disk.run(self._rows.undelivered, channel)
 
-    async def channels(self) -> Sequence[str]:
+    async def channels(self) -> Mapping[str, int]:
         return await self._disk.run(self._rows.channels)
 
     async def sending(self, id: str) -> None:

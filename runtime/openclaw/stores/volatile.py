@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -237,8 +238,8 @@ class Outbox:
             held[posted.reply.place] = max(seconds, held.get(posted.reply.place, 0.0))
         return [(posted.outgoing(id), held[posted.reply.place]) for id, posted in found]
 
-    async def channels(self) -> Sequence[str]:
-        return list(dict.fromkeys(posted.reply.to.channel for posted in self._posted.values()))
+    async def channels(self) -> Mapping[str, int]:
+        return Counter(posted.reply.to.channel for posted in self._posted.values())
 
     async def sending(self, id: str) -> None:
         self._posted[id].handed = True

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from openclaw.tools._note import Note
 from openclaw.tools._words import Query
+from openclaw.words import time_json
 
 __all__ = ["Learned", "Lost", "Query", "Remembered", "Search"]
 
@@ -30,6 +31,18 @@ class Remembered:
     agent: str
     untrusted: str = ""  # the strangers' material that was before whoever saved it
     beside: str = ""  # the key of the one that fits, where this one does not and only stands beside it
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "scope": self.scope,
+            "name": self.name,
+            "text": self.text,
+            "created": time_json(self.created),
+            "author": self.author,
+            "agent": self.agent,
+            **({"beside": self.beside} if self.beside else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)

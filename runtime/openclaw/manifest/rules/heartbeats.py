@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from openclaw.durations import seconds, spelt
 from openclaw.manifest.beats import DAY, Beats, active_hours
 from openclaw.manifest.diagnostic import Diagnostic, error, warning
 from openclaw.manifest.nodes import Scalar
-from openclaw.manifest.policies import seconds
 from openclaw.manifest.project import Definition, Project
 from openclaw.manifest.rules.channels import CHAT, numbered, zone
 from openclaw.manifest.rules.models import priceless, unknown_cost
@@ -175,8 +175,8 @@ def jitter_stays_within_gaps(project: Project) -> Iterator[Diagnostic]:
             yield error(
                 "jitter",
                 jitter.span,
-                f"`{heartbeat.name}` can run again {_spelt(gap)} after a run, so one may be late by less than that",
-                f"for example `jitter: {_spelt(max(gap // 120 * 60, 30))}`",
+                f"`{heartbeat.name}` can run again {spelt(gap)} after a run, so one may be late by less than that",
+                f"for example `jitter: {spelt(max(gap // 120 * 60, 30))}`",
             )
 
 
@@ -200,13 +200,6 @@ def _shortest(timetable: Timetable, now: datetime, enough: float) -> float | Non
                 break
         last = fire
     return shortest
-
-
-def _spelt(seconds: float) -> str:
-    """A duration in the largest unit that divides it."""
-    whole = int(seconds)
-    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "m"), (1, "s")) if whole % size == 0)
-    return f"{whole // size}{unit}"
 
 
 def _timetables(project: Project) -> Iterator[tuple[Definition, Timetable]]:

@@ -1,0 +1,72 @@
+"""Durations: one grammar for manifests, scenarios, the command line and reminders; and the same one for editors."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from openclaw import bundle
+from openclaw.durations import LONGEST, PATTERN, WANTED, seconds, spelt
+
+KINDS = ("agent", "defaults", "tools", "policies", "channels", "heartbeats", "models", "scenario")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("500ms", 0.5),
+        ("30s", 30.0),
+        ("5m", 300.0),
+        ("1h30m", 5400.0),
+        ("3d", 259_200.0),
+        ("1w2d3h4m5s6ms", 788_645.006),
+        ("9" * 15 + "w", LONGEST),
+        ("9" * 5000 + "ms", LONGEST),
+    ],
+)
+def test_a_duration_is_the_sum_of_its_parts(text: str, meant: float) -> None:
+    assert seconds(text) == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "m", "0s", "05m", "-5m", "1.5h", "1h0m", "30m1h", "1h1h", "1h 30m", "1H", "5m\n", "\u0661m"]
+)
+def test_what_is_written_otherwise_is_none(text: str) -> None:
+    assert seconds(text) is None
+
+
+@given(st.integers(1, 3_000_000_000))
+@example(5_400_000)
+def test_what_is_spelt_is_read_as_the_same(milliseconds: int) -> None:
+    assert seconds(spelt(milliseconds / 1000)) == milliseconds / 1000
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [(0.0, "0"), (0.5, "500ms"), (300.0, "5m"), (5400.0, "1h30m"), (86_400.0, "1d"), (7e6, "81d26m40s")],
+)
+def test_it_is_spelt_with_the_largest_unit_first(length: float, text: str) -> None:
+    assert spelt(length) == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_schemas_have_this_grammar_and_these_words_alone(kind: str) -> None:
+    """Of every key that is a duration, with a placeholder in its place or without; and of no other key."""
+    for each in found(bundle.schema(kind)):
+        if "duration" in each.get("patternErrorMessage", "") or re.search(r"\|h\b|\bm\|", each.get("pattern", "")):
+            assert each["patternErrorMessage"] == WANTED
+            assert each["pattern"] in {f"^{PATTERN}$", rf"^(?:{PATTERN}|\$\{{.+\}})$"}
+
+
+def found(schema: object) -> list[dict[str, str]]:
+    match schema:
+        case dict():
+            own = [schema] if isinstance(schema.get("pattern"), str) else []
+            return own + [each for value in schema.values() for each in found(value)]
+        case list():
+            return [each for value in schema for each in found(value)]
+        case _:
+            return []
