@@ -16,6 +16,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,8 @@ import pytest
 from openclaw.clock import SystemClock
 from openclaw.messages import Call, CommandLine, Confinement, Mechanism, Step, ToolResult, ToolSpec
 from openclaw.ports import Place
-from openclaw.tools import _sandbox_seatbelt
+from openclaw.tools import _sandbox, _sandbox_seatbelt
 from openclaw.tools._sandbox import Private, Sandbox, candidates, shared, sweep
-from openclaw.tools._sandbox_bubblewrap import prepare
 from openclaw.tools._sandbox_masks import MOST_FOLDERS, MOST_MASKS, Guards
 from openclaw.tools._sandbox_trial import ATTEMPTS, trial
 from openclaw.tools.shell import Tools
@@ -111,19 +111,35 @@ def test_walls_that_fail_their_trial_are_not_counted_on(tmp_path: Path) -> None:
     sandbox.close()
 
 
+@pytest.mark.parametrize("small", [False, True])
 def test_folders_of_processes_that_were_killed_are_swept_and_those_in_use_are_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: bool
 ) -> None:
+    (tmp_path / "memory").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    used, left = Private.made(), Private.made()
+    monkeypatch.setattr(_sandbox, "_MEMORY", str(tmp_path / "memory"))
+    used, left = Private.made(small=small), Private.made(small=small)
+    assert (used.folder.parent == tmp_path / "memory") is small
     os.close(left.descriptor)
     sweep(young=0)
     assert used.folder.exists() and not left.folder.exists()
     used.close()
-    fresh = Private.made()
+    fresh = Private.made(small=small)
     os.close(fresh.descriptor)
     sweep()
     assert fresh.folder.exists()  # it may not have its lock yet
+
+
+@pytest.mark.parametrize(("memory", "room"), [("none", 0), (".", 2**80)])
+def test_a_machine_without_room_in_memory_has_a_place_for_what_is_small(
+    memory: str, room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "disk"))
+    monkeypatch.setattr(_sandbox, "_MEMORY", str(tmp_path / memory))
+    monkeypatch.setattr(_sandbox, "_ROOM", room)
+    with closing(Private.made(small=True)) as made:
+        assert made.folder.parent == tmp_path / "disk"
 
 
 # ── what cannot be reached ───────────────────────────────────────────────────────────────────────
@@ -152,35 +168,6 @@ def test_what_was_approved_writes_in_the_workspace(mechanism: Mechanism, workspa
     ).is_error
     assert (workspace / "a/b/c").read_text() == "x\n"
     assert (workspace / "moved").exists()
-
-
-def test_links_by_the_hundred_are_mounted_as_they_are_and_not_copied_at_each_start(tmp_path: Path) -> None:
-    prepare(tmp_path)
-    folders = [Path("/etc/alternatives"), Path("/etc/ssl/certs")]
-    for folder in folders:
-        copy = tmp_path / str(folder).lstrip("/")
-        assert not copy.exists() or not list(copy.iterdir())
-    assert not [*tmp_path.rglob("private")]
-
-
-@bubblewrap
-@pytest.mark.parametrize("folder", ["/etc/alternatives", "/etc/ssl/certs"])
-def test_what_is_mounted_of_etc_is_there_and_stays_as_it_is(folder: str, workspace: Path) -> None:
-    if not Path(folder).is_dir():
-        pytest.skip(f"this machine has no {folder}")
-    result = held(workspace, f"ls {folder}; touch {folder}/new 2>&1", writable=True)
-    assert {path.name for path in Path(folder).iterdir()} <= set(result.text.splitlines())
-    assert "Read-only file system" in result.text
-
-
-@bubblewrap
-def test_whoever_agreed_to_a_certificate_shows_no_more_of_etc_for_it(workspace: Path) -> None:
-    certificate = Path("/etc/ssl/certs/ca-certificates.crt")
-    if not certificate.is_file():
-        pytest.skip("this machine has no certificates")
-    shown = (certificate.resolve(),)
-    assert "BEGIN CERTIFICATE" in held(workspace, f"cat {certificate}", shown=shown).text
-    assert "No such file" in held(workspace, f"cat {certificate} /etc/machine-id /etc/shadow 2>&1", shown=shown).text
 
 
 @pytest.mark.parametrize("mechanism", EACH)

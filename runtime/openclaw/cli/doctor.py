@@ -1,9 +1,9 @@
 """Tell what a person needs to know before they rely on a runtime here: what is in order, and the cure for what is not.
 
 Looks at Python and its packages, the project, the credentials of its models, its channels, the state folder, the clock,
-the disk, the next heartbeats, and tries the sandbox out exactly as commands are held. Asks no service, unless --deep:
-then every model is asked for one word, and Telegram and Discord whether they take the bot's token and intents. Changes
-nothing, unless --fix: that closes to others what a runtime has made in the state folder, makes folders that are
+the disk, the next heartbeats, and tries the sandbox out exactly as commands are held: the one that a runtime would
+take, and with --deep or --json every one there is. Asks no service, unless --deep: then every model is asked for one
+word, and Telegram and Discord whether they take the bot's token and intents. Changes nothing, unless --fix: that closes to others what a runtime has made in the state folder, makes folders that are
 missing, takes a socket away that was left behind, and tells each; what is somebody else's stays as it is. No credential
 is ever printed.
 
@@ -45,7 +45,7 @@ _QUOTED = re.compile(r"(?<!\w)'[^']*'")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON, with every attempt to get out of the sandbox")
-    parser.add_argument("--deep", action="store_true", help="ask the models and the chat services, too")
+    parser.add_argument("--deep", action="store_true", help="try every sandbox, and ask the models and the chat services")
     parser.add_argument("--fix", action="store_true", help="put right what can be put right without asking")
 
 

@@ -38,6 +38,8 @@ FILE = 4 * 2**30  # bytes of one file it writes
 OPEN = 4096  # files it holds open
 
 _PREFIX = "openclaw-sandbox-"
+_MEMORY = "/dev/shm"  # a disk of memory, where hundreds of links are made in a hundredth of a second
+_ROOM = 16 * 2**20  # bytes that must be free there: what is copied is a tenth of it
 _YOUNG = 60  # seconds in which a folder may not have its lock yet
 _LAUNCHER = Path(_sandbox_landlock.__file__)
 # Of /proc not the processes: this mechanism does not keep their environment from who may see them.
@@ -102,9 +104,9 @@ class Private:
     descriptor: int
 
     @classmethod
-    def made(cls) -> Private:
-        """Raises OSError."""
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    def made(cls, *, small: bool = False) -> Private:
+        """`small`: it will hold little, so it lies in memory where there is a disk of that. Raises OSError."""
+        folder = (_in_memory() if small else None) or Path(tempfile.mkdtemp(prefix=_PREFIX))
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         with suppress(OSError):  # a disk without locks keeps what is left behind
             fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -188,7 +190,7 @@ class Sandbox:
     def _prepared(self) -> Path:
         with self._lock:
             if self._folder is None or not (self._folder.folder / "empty").exists():
-                self._folder, old = Private.made(), self._folder
+                self._folder, old = Private.made(small=True), self._folder
                 if old is not None:
                     old.close()
                 _sandbox_bubblewrap.prepare(self._folder.folder)
@@ -238,19 +240,33 @@ def _cpu(seconds: float) -> int:
     return math.ceil(seconds) + 5
 
 
+def _in_memory() -> Path | None:
+    """A new folder there, where there is room."""
+    with suppress(OSError):
+        disk = os.statvfs(_MEMORY)
+        if disk.f_bavail * disk.f_frsize >= _ROOM:
+            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_MEMORY))
+    return None
+
+
 def sweep(young: float = _YOUNG) -> None:
     """Takes away what processes of ours that were killed have left: what nobody holds the lock of any more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            status = folder.lstat()
-            if status.st_uid != os.getuid() or time.time() - status.st_ctime < young:
-                continue
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+    for place in dict.fromkeys((tempfile.gettempdir(), _MEMORY)):
+        for folder in Path(place).glob(f"{_PREFIX}*"):
+            with suppress(OSError):
+                _sweep_away(folder, young)
+
+
+def _sweep_away(folder: Path, young: float) -> None:
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or time.time() - status.st_ctime < young:
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 @functools.cache

@@ -28,11 +28,6 @@ ETC = (
 )  # fmt: skip
 """What programs need of /etc. No shadow, no sudoers, no ssh, no machine-id, nothing of services."""
 
-_LIVE = tuple(Path("/etc", name) for name in ("alternatives", "ssl/certs"))
-"""Of that, hundreds of links. To copy them takes a start a tenth of a second or three; to mount both takes a command
-less than half a millisecond."""
-_PRIVATE = "private"  # folders of keys
-
 _SMALL = 256 * 2**20  # bytes that may lie in the fresh /tmp
 _FRESH = ("/proc", "/dev")
 
@@ -70,24 +65,13 @@ class Bubblewrap:
             elif path.is_dir():
                 yield from ("--ro-bind", place, place)
         etc = "/etc" if any(map(self._lacks, confinement.shown)) else str(self.folder / "etc")
-        yield from ("--ro-bind", etc, "/etc")
-        for path in self._mounted() if etc != "/etc" else []:
-            yield from ("--ro-bind", str(path), str(path))
-        yield from ("--proc", "/proc", "--dev", "/dev")
+        yield from ("--ro-bind", etc, "/etc", "--proc", "/proc", "--dev", "/dev")
         if confinement.network and etc != "/etc":  # names are looked up where the machine looks them up now
             yield from ("--ro-bind-try", os.path.realpath("/etc/resolv.conf"), "/etc/resolv.conf")
 
     def _lacks(self, path: Path) -> bool:
         """Whether it is a part of /etc that programs do not need, and that whoever agreed has read of."""
-        there = self._copy(path).exists() or any(map(path.is_relative_to, self._mounted()))
-        return path.is_relative_to("/etc") and not there
-
-    def _mounted(self) -> list[Path]:
-        """Nothing that came to be after the copy was made, which has no place for it."""
-        return [path for path in _live() if self._copy(path).is_dir()]
-
-    def _copy(self, path: Path) -> Path:
-        return self.folder / str(path).lstrip("/")
+        return path.is_relative_to("/etc") and not (self.folder / str(path).lstrip("/")).exists()
 
     def _program(self, program: str) -> Iterator[str]:
         if not _of_system(program):
@@ -102,11 +86,6 @@ class Bubblewrap:
 
 def _of_system(program: str) -> bool:
     return program.startswith(tuple(f"{place}/" for place in SYSTEM))
-
-
-def _live() -> list[Path]:
-    """What is mounted as it is rather than copied: folders that lie there themselves, and hold nothing private."""
-    return [path for path in _LIVE if path.is_dir() and path.resolve() == path and not (path / _PRIVATE).exists()]
 
 
 def _workspace(confinement: Confinement, masks: Masks, folder: Path) -> Iterator[str]:
@@ -134,22 +113,17 @@ def _worth_showing(path: Path) -> bool:
 
 
 def prepare(folder: Path) -> None:
-    """Copies what programs need of /etc: three mounts instead of forty. Raises OSError."""
+    """Copies what programs need of /etc: one mount instead of forty. Raises OSError."""
     etc = folder / "etc"
     etc.mkdir(parents=True)
     # What is hidden is empty rather than forbidden: programs that walk through the workspace do not stumble over it.
     (folder / "empty").touch(0o444)
     (folder / "nothing").mkdir(0o555)
-    live = _live()
-
-    def left_out(inside: str, names: list[str]) -> list[str]:
-        return names if Path(inside) in live else [name for name in names if name == _PRIVATE]
-
     for name in ETC:
         source = Path("/etc", name)
         with suppress(OSError, shutil.Error):  # a file that is not ours to read is not the program's either
             if source.is_dir():
-                shutil.copytree(source, etc / name, symlinks=True, ignore=left_out)
+                shutil.copytree(source, etc / name, symlinks=True, ignore=shutil.ignore_patterns("private"))
             elif name == "localtime":
                 (etc / name).symlink_to(source.readlink())  # programs learn the zone's name from it
             elif source.exists():
