@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import termios
 import threading
 import time
@@ -68,6 +69,16 @@ def serve(wire: socket.socket) -> None:
             reports[pid] = given.pop()
             for descriptor in given:
                 os.close(descriptor)
+
+
+def _find_out_once() -> None:
+    """What each process would find out anew, and find to be the same: the profiles, and which walls hold here."""
+    importlib.import_module("openclaw.permissions.profiles").names()
+    sandbox = importlib.import_module("openclaw.tools._sandbox").shared()
+    walls = sandbox.walls()
+    sandbox.close()  # the folder it prepared; a child that runs a command has its own
+    sandbox._walls = walls
+    tempfile.tempdir = None  # as a child's environment has it
 
 
 def _exactly(wire: socket.socket, count: int) -> bytes:
@@ -163,7 +174,7 @@ if __name__ == "__main__":
     sys.path.pop(0)  # this folder's names are no modules for a command
     for name in NEEDED:
         importlib.import_module(name)
-    importlib.import_module("openclaw.permissions.profiles").names()  # reads what never changes, once for all
+    _find_out_once()
     assert threading.active_count() == 1
     gc.collect()
     gc.freeze()
