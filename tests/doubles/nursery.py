@@ -24,6 +24,8 @@ import termios
 import threading
 import time
 import traceback
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 NEEDED = (
@@ -42,6 +44,7 @@ LENGTH = struct.Struct("!I")
 TOLD = struct.Struct("!ii")
 ALIVE = -1
 STREAMS = 3
+_PROJECT = Path(__file__).parents[2]
 
 
 def serve(wire: socket.socket) -> None:
@@ -72,8 +75,14 @@ def serve(wire: socket.socket) -> None:
 
 
 def _find_out_once() -> None:
-    """What each process would find out anew, and find to be the same: the profiles, and which walls hold here."""
+    """What each process would find out anew, and find to be the same: the profiles, and which walls hold here.
+
+    And it compiles a project, so that whatever is made at its first use (patterns, above all) is made."""
     importlib.import_module("openclaw.permissions.profiles").names()
+    folder = importlib.import_module("openclaw.manifest.folder").Folder.read(_PROJECT)
+    importlib.import_module("openclaw.manifest.build").compile(
+        folder, environment=None, importer=None, today=datetime.now(UTC)
+    )
     sandbox = importlib.import_module("openclaw.tools._sandbox").shared()
     walls = sandbox.walls()
     sandbox.close()  # the folder it prepared; a child that runs a command has its own
