@@ -39,7 +39,7 @@ test-fast: $(VENV)/.dev programs
 	$(BIN)/python -m pytest -n auto
 
 test-slow: $(VENV)/.dev programs
-	$(BIN)/python -m pytest -m slow --timeout 1500
+	$(BIN)/python -m pytest -n auto -m slow --timeout 1500
 
 # A browser for the web page, strace for disk calls and bubblewrap for the sandbox, which pip cannot install. Where they
 # are missing the tests that need them are skipped and say so, and so are those that need faketime; only a throw-away

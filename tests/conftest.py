@@ -1,6 +1,7 @@
 """Being here puts tests/ on the import path, so that every test may say `from doubles.desk import Desk`."""
 
 import gc
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,11 +16,16 @@ settings.load_profile("any machine")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """What is collected stays until the end: looking through it for garbage, again and again, finds none."""
+    """What is collected stays until the end: looking through it for garbage, again and again, finds none.
+
+    And what pytest makes of the tests is kept for the next run, also where the environment forbids it: it is most of
+    what collecting costs."""
     gc.disable()
+    forbidden, sys.dont_write_bytecode = sys.dont_write_bytecode, False
     try:
         return (yield)
     finally:
+        sys.dont_write_bytecode = forbidden
         gc.freeze()
         gc.enable()
 

@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 import pytest
 import write_docs
+from _pytest.mark import ParameterSet
 
 from doubles import warm
 from doubles.reader import FENCE, PAGES, TOP, Block, Desk, blocks, commands, desk
@@ -257,9 +258,15 @@ def started(tmp_path: Path) -> Desk:
 
 
 RUN = [block for block in CONSOLE if block.page != FOLLOWED and not {"skip", "server"} & set(block.info)]
+FIRST = {"README.md", "docs/getting-started.md"}
+"""What a newcomer reads, which the fast tests follow; the other pages go by the same way."""
 
 
-@pytest.mark.parametrize("page", sorted({block.page for block in RUN}))
+def in_time(page: str) -> ParameterSet:
+    return pytest.param(page, marks=[] if page in FIRST else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("page", [in_time(page) for page in sorted({block.page for block in RUN})])
 def test_commands_in_the_documentation_run(started: Desk, page: str) -> None:
     printed = ""
     for block in (block for block in ALL if block.page == page):

@@ -43,7 +43,7 @@ def test_a_question_whose_reader_left_ends_without_a_fuss(tmp_path: Path) -> Non
     assert (1, "· run_command  ls\n") == (asked.returncode, errors)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_a_signal_ends_a_question_together_with_its_tools(tmp_path: Path, number: signal.Signals) -> None:
     fifo = tmp_path / "workspace" / "fifo"
     fifo.parent.mkdir()

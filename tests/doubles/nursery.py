@@ -19,10 +19,13 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import termios
 import threading
 import time
 import traceback
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 NEEDED = (
@@ -41,6 +44,7 @@ LENGTH = struct.Struct("!I")
 TOLD = struct.Struct("!ii")
 ALIVE = -1
 STREAMS = 3
+_PROJECT = Path(__file__).parents[2]
 
 
 def serve(wire: socket.socket) -> None:
@@ -68,6 +72,22 @@ def serve(wire: socket.socket) -> None:
             reports[pid] = given.pop()
             for descriptor in given:
                 os.close(descriptor)
+
+
+def _find_out_once() -> None:
+    """What each process would find out anew, and find to be the same: the profiles, and which walls hold here.
+
+    And it compiles a project, so that whatever is made at its first use (patterns, above all) is made."""
+    importlib.import_module("openclaw.permissions.profiles").names()
+    folder = importlib.import_module("openclaw.manifest.folder").Folder.read(_PROJECT)
+    importlib.import_module("openclaw.manifest.build").compile(
+        folder, environment=None, importer=None, today=datetime.now(UTC)
+    )
+    sandbox = importlib.import_module("openclaw.tools._sandbox").shared()
+    walls = sandbox.walls()
+    sandbox.close()  # the folder it prepared; a child that runs a command has its own
+    sandbox._walls = walls
+    tempfile.tempdir = None  # as a child's environment has it
 
 
 def _exactly(wire: socket.socket, count: int) -> bytes:
@@ -163,7 +183,7 @@ if __name__ == "__main__":
     sys.path.pop(0)  # this folder's names are no modules for a command
     for name in NEEDED:
         importlib.import_module(name)
-    importlib.import_module("openclaw.permissions.profiles").names()  # reads what never changes, once for all
+    _find_out_once()
     assert threading.active_count() == 1
     gc.collect()
     gc.freeze()

@@ -314,7 +314,9 @@ def test_the_spring_gap_and_the_autumn_hour_each_run_once():
         asyncio.run(main())
 
 
-@pytest.mark.parametrize("jump", [3600, -3600, 86400, -86400, 90, -90])
+@pytest.mark.parametrize(
+    "jump", [3600, -3600, *(pytest.param(jump, marks=pytest.mark.slow) for jump in (86400, -86400, 90, -90))]
+)
 def test_a_wall_clock_that_jumps_fires_no_instant_twice_and_goes_on(jump):
     house = House(HOURLY)
 

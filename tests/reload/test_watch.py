@@ -281,7 +281,13 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [each.getMessage() for each in caplog.records if each.name == "openclaw.watch"]
 
 
-@pytest.mark.parametrize("amiss", [OSError(28, "OS file watch limit reached"), TypeError("nobody thought of it")])
+@pytest.mark.parametrize(
+    "amiss",
+    [
+        OSError(28, "OS file watch limit reached"),
+        pytest.param(TypeError("nobody thought of it"), marks=pytest.mark.slow),
+    ],
+)
 def test_where_the_system_tells_nothing_it_is_said_once_and_folders_are_polled_until_it_does(
     root: Path, caplog: pytest.LogCaptureFixture, amiss: Exception
 ) -> None:

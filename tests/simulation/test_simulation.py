@@ -46,7 +46,9 @@ def test_every_promise_is_kept_in_more_than_a_thousand_schedules() -> None:
     assert tally.failing == {}
 
 
-@pytest.mark.parametrize("breakage", [WHOLE, BREAKAGES["settled before the reply is kept"]])
+@pytest.mark.parametrize(
+    "breakage", [WHOLE, pytest.param(BREAKAGES["settled before the reply is kept"], marks=pytest.mark.slow)]
+)
 def test_what_a_dead_runtime_left_open_is_let_go_of(breakage: Breakage) -> None:
     outcome_of(1, breakage)
     gc.collect()

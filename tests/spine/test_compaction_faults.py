@@ -165,7 +165,7 @@ def body_of(messages: Any, **more: Any) -> dict[str, Any]:
     return {"model": MODEL, "max_tokens": 10, "tools": tools, "messages": list(messages), **more}
 
 
-@pytest.mark.parametrize("seeds", [range(at, at + 20) for at in range(0, 80, 20)], ids=str)
+@pytest.mark.parametrize("seeds", [range(20), pytest.param(range(20, 80), marks=pytest.mark.slow)], ids=str)
 def test_whatever_is_made_short_whenever_is_taken_by_the_service(seeds: range) -> None:
     async def scene(seed: int) -> None:
         house = House(seed)

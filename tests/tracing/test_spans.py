@@ -292,6 +292,7 @@ def test_a_run_whose_exporter_is_not_installed_says_so_and_goes_on(capsys: pytes
     assert capsys.readouterr().err.startswith("openclaw: no spans are sent: no exporter `carrier_pigeon` is installed")
 
 
+@pytest.mark.slow
 def test_a_run_whose_provider_is_named_says_that_it_sends_to_nobody_else(tmp_path: Path) -> None:
     named = "sdk_tracer_provider"
     done = started(tmp_path, SAYS, OTEL_TRACES_EXPORTER="console", OTEL_PYTHON_TRACER_PROVIDER=named)
@@ -317,6 +318,7 @@ trace.set_tracer_provider(provider)
 """
 
 
+@pytest.mark.slow
 def test_a_provider_that_was_set_up_by_somebody_else_does_not_hold_the_end_up(tmp_path: Path) -> None:
     done = started(tmp_path, HANGS + SAYS)
     assert done.returncode == 0 and done.stdout.endswith("asked to end\n"), done.stderr

@@ -3,9 +3,9 @@
 Looks at Python and its packages, the project, the credentials of its models, its channels, the state folder, the clock,
 the disk, the next heartbeats, and tries the sandbox out exactly as commands are held: the one that a runtime would
 take, and with --deep or --json every one there is. Asks no service, unless --deep: then every model is asked for one
-word, and Telegram and Discord whether they take the bot's token and intents. Changes nothing, unless --fix: that closes to others what a runtime has made in the state folder, makes folders that are
-missing, takes a socket away that was left behind, and tells each; what is somebody else's stays as it is. No credential
-is ever printed.
+word, and Telegram and Discord whether they take the bot's token and intents. Changes nothing, unless --fix: that
+closes to others what a runtime has made in the state folder, makes folders that are missing, takes a socket away that
+was left behind, and tells each; what is somebody else's stays as it is. No credential is ever printed.
 
 Exit codes: 0 nothing has to be done (warnings allowed), 1 there are problems, 2 wrong usage.
 """
