@@ -45,7 +45,7 @@ _QUOTED = re.compile(r"(?<!\w)'[^']*'")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON, with every attempt to get out of the sandbox")
-    parser.add_argument("--deep", action="store_true", help="try every sandbox; ask the models and the chat services, too")
+    parser.add_argument("--deep", action="store_true", help="try every sandbox, ask the models and chat services, too")
     parser.add_argument("--fix", action="store_true", help="put right what can be put right without asking")
 
 
