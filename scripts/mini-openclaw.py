@@ -79,7 +79,7 @@ def lines(path: Path) -> list[Any]:
 def within(path: str) -> Path:
     """A file of the workspace. What leads out of it is refused, and a pipe, for which everybody would wait."""
     full = (WORKSPACE / path).resolve()
-    if WORKSPACE.resolve() not in full.parents or (full.exists() and not full.is_file()):
+    if WORKSPACE.resolve() not in full.parents or (os.path.lexists(full) and not full.is_file()):
         raise PermissionError(f"{path!r} is no file in the workspace")
     return full
 

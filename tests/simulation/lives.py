@@ -80,6 +80,7 @@ class Schedule:
         self.crashes = self.chance.choice((0, 1, 1, 2, 2, 3, 4))
         self.left = self.crashes
         self._before: LossyFiles | None = None
+        self._opened: Store | None = None
         self._full_until = 0.0
         self._retried = False
 
@@ -111,6 +112,8 @@ class Schedule:
             self._leave(files, end, number)
             _wind_down(loop, outside)
         files.close()
+        if self._opened is not None:
+            self._opened._rows.close()  # whoever died did not
         return end
 
     def _name(self) -> str:
@@ -147,7 +150,7 @@ class Schedule:
         def kind(folder: str, name: str) -> Any:
             match folder:
                 case "stores":
-                    return lambda state, clock: self.breakage.store(Store(state, clock, files, partial(Hands, loop)))
+                    return lambda state, clock: self.breakage.store(self._store(state, clock, files, loop))
                 case "channels":
                     return partial(SimulatedChannel, outside=outside)
                 case "providers":
@@ -158,6 +161,10 @@ class Schedule:
 
         chance = Chance(lambda size: outside.names.randbytes(size).hex(), outside.names.random)
         return Parts(kind, self.shelf.read, chance, NO_SOCKETS)
+
+    def _store(self, state: str, clock: VirtualClock, files: LossyFiles, loop: VirtualLoop) -> Store:
+        self._opened = Store(state, clock, files, partial(Hands, loop))
+        return self._opened
 
     def _lived(self, loop: VirtualLoop, app: App) -> End:
         """Until the power goes, the disk fails, or there is nothing more to do."""

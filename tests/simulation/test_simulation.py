@@ -20,6 +20,9 @@ from simulation.lives import WHOLE, Breakage
 from simulation.run import outcome_of, sweep
 
 SEED = os.environ.get("OPENCLAW_SIMULATION_SEED")
+pytestmark = pytest.mark.filterwarnings(  # of generators that a dead runtime never ended: nothing of it counts
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine method 'aclose':RuntimeWarning"
+)
 MOST = 400  # seeds in which a breakage must show
 
 

@@ -130,14 +130,22 @@ def ending() -> None:
     for end in ends:
         atexit.unregister(end)
     atexit.unregister(_end)
-    atexit.register(_end, ends)
-
-
-def _end(ends: Sequence[Callable[[], object]]) -> None:
-    """Sends what is left."""
-    over = time.monotonic() + _LAST
-    waiting = [threading.Thread(target=end, daemon=True) for end in ends]
+    over = threading.Event()
+    # They begin now, for a process that ends begins no thread any more.
+    waiting = [threading.Thread(target=_ended, args=(over, end), daemon=True) for end in ends]
     for one in waiting:
         one.start()
+    atexit.register(_end, over, waiting)
+
+
+def _ended(over: threading.Event, end: Callable[[], object]) -> None:
+    over.wait()
+    end()
+
+
+def _end(over: threading.Event, waiting: Sequence[threading.Thread]) -> None:
+    """Sends what is left."""
+    over.set()
+    last = time.monotonic() + _LAST
     for one in waiting:
-        one.join(max(0.0, over - time.monotonic()))
+        one.join(max(0.0, last - time.monotonic()))
