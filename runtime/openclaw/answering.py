@@ -281,6 +281,7 @@ class Answering:
 
         turn = Turn(models, log, calls.perform, agent.limits, steer, shorten)
         turn.by_now = lambda voice: self._by_now(job, voice)
+        turn.figures = lambda: self._hear_of_costs(job)
         turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
         text = await turn.run(self._said(job, await self._remembered(job, calls)), anew=job.beside.anew)
         told = notes(log.transcript, queued.id)

@@ -124,6 +124,7 @@ class Turn:
             voice
         )  # as an edit leaves it to be asked, before each call
         self.left: Mapping[str, str] = {}  # by the call's id, what was found of it when the runtime started again
+        self.figures: Callable[[], bool] = lambda: False  # whether whoever is told of a limit may know what it cost
 
     async def run(self, said: UserEntry, *, anew: bool = False) -> str:
         """The reply to `said`, whose turn is taken up where a crash left it, unless it is to be said `anew`. Raises
@@ -154,8 +155,11 @@ class Turn:
         if limit is None:
             return
         cost = self._models.cost(_asked(self._log.transcript, message))
-        if cost >= limit:
-            raise TurnFailed(f"I stopped: this has cost ${cost:.4f}; at most ${limit:g} is allowed (max_cost_usd).")
+        if cost < limit:
+            return
+        if not self.figures():
+            raise TurnFailed("I stopped: this has reached what one run may cost (max_cost_usd).")
+        raise TurnFailed(f"I stopped: this has cost ${cost:.4f}; at most ${limit:g} is allowed (max_cost_usd).")
 
     # ── the person's side ────────────────────────────────────────────────────────────────────────
 
