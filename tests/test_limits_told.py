@@ -70,3 +70,23 @@ def test_a_group_that_a_heartbeat_reports_to_hears_of_a_limit_without_figures(
             assert open in (await ran(operator, "dusk"))["reply"]
 
     asyncio.run(scene())
+
+
+def test_a_run_that_searched_at_an_unknown_price_has_cost_at_least_what_is_known(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    beats = 'heartbeats:\n  dusk: {cron: "0 5 * * *", prompt: Say good night., notify: nader, max_cost_usd: 0.05}\n'
+    files = {
+        "models.yaml": PRICED.format(url=model.url),
+        "channels.yaml": CHANNELS + TELEGRAM + NADER,
+        "heartbeats.yaml": beats,
+    }
+    root = project(tmp_path / "project", model.url, files=files)
+    searched = {"input_tokens": 10, "output_tokens": 5, "server_tool_use": {"web_search_requests": 2}}
+    model.say(Reply(tool("add", a=1, b=2), usage=searched))
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state") as (_, operator):
+            assert "has cost at least $0.1000; at most $0.05" in (await ran(operator, "dusk"))["reply"]
+
+    asyncio.run(scene())
