@@ -11,6 +11,9 @@ import pytest
 
 from doubles.house import AGENT, CHANNELS, Program, lived, project
 from doubles.messages_server import MessagesServer, Reply, text, tool
+from openclaw.app import App
+from openclaw.messages import Accepted, Address, Finished, Message, Progress, Text
+from openclaw.names import fresh
 
 PRICED = """\
 default: smart
@@ -90,3 +93,37 @@ def test_a_run_that_searched_at_an_unknown_price_has_cost_at_least_what_is_known
             assert "has cost at least $0.1000; at most $0.05" in (await ran(operator, "dusk"))["reply"]
 
     asyncio.run(scene())
+
+
+def test_a_hook_names_figures_only_where_its_answer_goes_to_somebody_known(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    files = {
+        "models.yaml": PRICED.format(url=model.url),
+        "agents/main.yaml": AGENT + "limits: {usd_per_day: 0.1}\n",
+        "channels.yaml": CHANNELS + TELEGRAM + NADER + '  alarm: {ids: ["http:hook/alarm"]}\n',
+    }
+    root = project(tmp_path / "project", model.url, files=files)
+    model.say(text("Well."))
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state") as (app, operator):
+            assert (await operator.say("hello")).status_code == 200
+            for place, figures in ((GROUP, False), ("telegram:8", False), ("telegram:7", True)):
+                said = await answered(app, Address("http", "hook/alarm"), Address.parse(place))
+                assert ("cost $0.1000 today" in said) is figures and ("$" in said) is figures
+
+    asyncio.run(scene())
+
+
+async def answered(app: App, sender: Address, deliver: Address) -> str:
+    """What is answered to a message whose answer goes elsewhere."""
+    done: asyncio.Queue[str] = asyncio.Queue()
+
+    def watch(event: Progress) -> None:
+        if isinstance(event, Finished):
+            done.put_nowait(event.reply.text)
+
+    said = Message(id=fresh(), sender=sender, parts=(Text("look"),), at=app.clock.now(), deliver=(deliver,))
+    assert isinstance(await app.sessions.post(said, watch), Accepted)
+    return await asyncio.wait_for(done.get(), 60)

@@ -210,9 +210,10 @@ class Answering:
 
     def _hear_of_costs(self, job: Job) -> bool:
         """Whether whoever gets the reply may know what the agent costs, and nobody else reads along."""
-        told = job.beat.notify if job.beat is not None else (job.queued.message.sender,)
+        message = job.queued.message
+        told = job.beat.notify if job.beat is not None else message.deliver or (message.sender,)
         snapshot, agent = self.supervisor.current.snapshot, job.agent.id
-        alone = job.queued.message.chat is None
+        alone = message.chat is None
         return alone and all(hears_of_costs(one, agent, snapshot, paired=self.paired(one)) for one in told)
 
     def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
