@@ -435,6 +435,28 @@ def test_what_a_crash_took_from_the_rows_is_found_in_the_transcript(tmp_path: Pa
     assert asyncio.run(say())["calls"] == 3
 
 
+def test_what_a_real_model_took_before_a_crash_is_not_called_free_by_the_demo(
+    tmp_path: Path, model: MessagesServer
+) -> None:
+    small = AGENT + "compaction: {at_tokens: 2000, keep_tokens: 1}\n"
+    root, state = place(tmp_path / "project", model, **{"agents/main.yaml": small}), tmp_path / "state"
+    (root / "agents/plain.yaml").unlink()
+    model.say(text("Well."), text("<summary>They greeted.</summary>"))
+
+    async def say(*words: str, demo: bool) -> dict[str, Any]:
+        async with lived(root, state, demo=demo) as (_, operator):
+            for said in words:
+                assert (await operator.say(said)).status_code == 200
+            return {row["model"]: row for row in (await used(operator, by="model"))["usage"]}
+
+    asyncio.run(say("remember the blue door " * 40, "/compact", demo=False))
+    with closing(sqlite3.connect(state / "runtime.db")) as db, db:  # as if no bill had ever been written
+        assert db.execute("DELETE FROM spending").rowcount and db.execute("DELETE FROM counted").rowcount
+    rows = asyncio.run(say("hello", demo=True))
+    unpriced = {name: (row["calls"], row["calls_unpriced"]) for name, row in rows.items()}
+    assert unpriced == {"claude-sonnet-5-5": (1, 1), "unknown": (1, 1), "demo": (1, 0)}
+
+
 @pytest.mark.parametrize("end", ["put aside by the runtime", "put aside by a person"])
 def test_what_a_crash_left_counts_also_where_no_turn_goes_on_there(
     tmp_path: Path, model: MessagesServer, end: str

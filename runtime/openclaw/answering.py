@@ -27,7 +27,6 @@ from openclaw.messages import (
     SILENT,
     Account,
     Address,
-    Entry,
     Quote,
     Reply,
     ToolCall,
@@ -138,7 +137,8 @@ class Answering:
             finally:
                 self._counting(job).count()
             new, seconds = transcript.entries[before:], self.clock.monotonic() - started
-            account = self._account(job, [*spent, *new], seconds, verdict)
+            asked = [*billing.asked(spent, job.models, before=True), *billing.asked(new, job.models)]
+            account = self._account(job, asked, seconds, verdict)
             if account.model and _command(queued) not in _OF_THE_CONVERSATION:
                 self.tally.turn(job.log.session, job.agent.id, account.model, account.seconds, failed=failed)
         return replace(
@@ -210,13 +210,14 @@ class Answering:
 
     def _hear_of_costs(self, job: Job) -> bool:
         """Whether whoever gets the reply may know what the agent costs, and nobody else reads along."""
-        told = job.beat.notify if job.beat is not None else (job.queued.message.sender,)
+        message = job.queued.message
+        told = job.beat.notify if job.beat is not None else message.deliver or (message.sender,)
         snapshot, agent = self.supervisor.current.snapshot, job.agent.id
-        alone = job.queued.message.chat is None
+        alone = message.chat is None
         return alone and all(hears_of_costs(one, agent, snapshot, paired=self.paired(one)) for one in told)
 
-    def _account(self, job: Job, entries: Sequence[Entry], seconds: float, verdict: Verdict | None) -> Account:
-        asked, models = billing.asked(entries, job.models), job.generation.models
+    def _account(self, job: Job, asked: Sequence[billing.Asked], seconds: float, verdict: Verdict | None) -> Account:
+        models = job.generation.models
         woken = verdict is None or verdict.wake
         own = job.models.own.model if woken and not _says(job) else ""
         return Account(
@@ -281,6 +282,7 @@ class Answering:
 
         turn = Turn(models, log, calls.perform, agent.limits, steer, shorten)
         turn.by_now = lambda voice: self._by_now(job, voice)
+        turn.figures = lambda: self._hear_of_costs(job)
         turn.left = {call: words for (session, call), words in self.left.items() if session == log.session}
         text = await turn.run(self._said(job, await self._remembered(job, calls)), anew=job.beside.anew)
         told = notes(log.transcript, queued.id)

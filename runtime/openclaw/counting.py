@@ -29,14 +29,18 @@ class Counting:
         """Finds how much of the session is counted already, and counts what a crash left."""
         if self.transcript.counted is None:
             self.transcript.counted = await self.tally.place(self.session, self.transcript.entries)
+            self._count(before=True)
         self.count()
 
     def count(self) -> None:
         """What was asked since it was last counted."""
+        self._count(before=False)
+
+    def _count(self, *, before: bool) -> None:
         transcript = self.transcript
         counted, transcript.counted = transcript.counted or 0, len(transcript.entries)
         for entry in transcript.entries[counted:]:
-            for model, usage, price in billing.asked((entry,), self.models):
+            for model, usage, price in billing.asked((entry,), self.models, before=before):
                 price = price or next((one.costs for one in self.known.values() if one.id == model), None)
                 cost, least = billing.cost_of(usage, price), billing.least(usage, price)
                 self.tally.call(self.session, self.agent, entry, model, usage, cost, least)

@@ -116,10 +116,13 @@ class Models:
         """Who answered with this setup."""
         return next((voice for voice in self.voices if voice.setup == setup), None)
 
-    def cost(self, asked: Sequence[tuple[str, Usage]]) -> float:
-        """US dollars of answers, each with its setup: what is not known of another model, at the price of the own."""
+    def cost(self, asked: Sequence[tuple[str, Usage]]) -> tuple[float, bool]:
+        """US dollars of answers, each with its setup, as far as they are known, and whether that is all: what is not
+        known of another model, at the price of the own."""
         prices = [((self.voice(setup) or self.own).price or self.own.price, usage) for setup, usage in asked]
-        return sum((price.of(usage) for price, usage in prices if price is not None), 0.0)
+        known = [(price, usage) for price, usage in prices if price is not None]
+        complete = len(known) == len(prices) and all(price.covers(usage) for price, usage in known)
+        return sum((price.of(usage) for price, usage in known), 0.0), complete
 
     def aside(self) -> Models:
         """The same for a request whose words are nobody's to see."""

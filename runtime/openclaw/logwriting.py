@@ -43,7 +43,8 @@ class Logbook(logging.Handler):
         most: int = MOST,
         level: str = "info",
     ) -> None:
-        super().__init__(level.upper())
+        super().__init__()
+        self._least = logging.getLevelNamesMapping()[level.upper()]  # of our own records
         self._clock = clock
         self._most = most
         self._files = files or Files(folder, largest, kept)
@@ -56,11 +57,12 @@ class Logbook(logging.Handler):
         self._level = logging.NOTSET  # of our loggers, as it was found
 
     def open(self) -> None:
-        """From now on everything from `level` on that is ours, and of others what is at least a warning."""
+        """From now on everything from `level` on that is ours, and of others what is at least a warning. That cuts this
+        file alone: what others show of our warnings stays as it is."""
         self._thread.start()
         ours = logging.getLogger("openclaw")
         self._level = ours.level
-        ours.setLevel(self.level)
+        ours.setLevel(min(self._least, logging.WARNING))
         logging.getLogger().addHandler(self)
 
     def close(self) -> None:
@@ -82,7 +84,7 @@ class Logbook(logging.Handler):
             done.wait(_PATIENCE)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name == __name__:
+        if record.name == __name__ or not self._keeps(record):
             return
         if self._waiting.qsize() >= self._most:
             self._count(1)
@@ -91,6 +93,10 @@ class Logbook(logging.Handler):
             self._waiting.put(logbook.entry(record, self._clock.now(), tracing.current()))
         except Exception:  # its parts are whatever anybody made
             self._count(1)
+
+    def _keeps(self, record: logging.LogRecord) -> bool:
+        ours = record.name.partition(".")[0] == "openclaw"
+        return record.levelno >= (self._least if ours else logging.WARNING)
 
     # ── in the thread ────────────────────────────────────────────────────────────────────────────
 

@@ -151,7 +151,8 @@ class Shortening:
         if self._cost is None:
             return False
         asked = filter(None, map(paid, self._log.transcript.entries[self._begun :]))
-        return self._models.cost(list(asked)) >= self._cost
+        cost, _ = self._models.cost(list(asked))
+        return cost >= self._cost
 
     async def _shorten(
         self, keep_tokens: int, may: Callable[[], bool], longest: float = 2 * LONGEST, message: str = ""

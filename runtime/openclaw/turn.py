@@ -19,6 +19,7 @@ from openclaw.manifest.snapshot import Limits
 from openclaw.messages import AssistantEntry, Compaction, Draft, ToolCall, ToolResult, Usage, UserEntry
 from openclaw.ports import Perform, Request
 from openclaw.prompt import Voice
+from openclaw.spending import cost_words
 from openclaw.transcript import DECLINED, Log, Transcript, calls, text_of
 
 FULL = "model_context_window_exceeded"  # why the model stopped: what it was sent and says fills its window
@@ -124,6 +125,7 @@ class Turn:
             voice
         )  # as an edit leaves it to be asked, before each call
         self.left: Mapping[str, str] = {}  # by the call's id, what was found of it when the runtime started again
+        self.figures: Callable[[], bool] = lambda: False  # whether whoever is told of a limit may know what it cost
 
     async def run(self, said: UserEntry, *, anew: bool = False) -> str:
         """The reply to `said`, whose turn is taken up where a crash left it, unless it is to be said `anew`. Raises
@@ -153,9 +155,13 @@ class Turn:
         limit = self._limits.cost
         if limit is None:
             return
-        cost = self._models.cost(_asked(self._log.transcript, message))
-        if cost >= limit:
-            raise TurnFailed(f"I stopped: this has cost ${cost:.4f}; at most ${limit:g} is allowed (max_cost_usd).")
+        cost, complete = self._models.cost(_asked(self._log.transcript, message))
+        if cost < limit:
+            return
+        if not self.figures():
+            raise TurnFailed("I stopped: this has reached what one run may cost (max_cost_usd).")
+        told = cost_words(cost, complete)
+        raise TurnFailed(f"I stopped: this has cost {told}; at most ${limit:g} is allowed (max_cost_usd).")
 
     # ── the person's side ────────────────────────────────────────────────────────────────────────
 

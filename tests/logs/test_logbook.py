@@ -28,7 +28,7 @@ log = logging.getLogger("openclaw.tests")
 
 
 @contextmanager
-def written(folder: Path, **sizes: int) -> Iterator[Logbook]:
+def written(folder: Path, **sizes: Any) -> Iterator[Logbook]:
     book = Logbook(folder, ManualClock(NOW), **sizes)
     book.open()
     try:
@@ -41,6 +41,28 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     with closing(logbook.Reader(folder)) as reader:
         found = [json.loads(line) for line in reader.lines()]
     return [line for line in found if line["logger"] != "asyncio"]
+
+
+@pytest.mark.parametrize(
+    ("level", "kept"),
+    [
+        ("info", ["started", "our warning", "our error", "their warning"]),
+        ("error", ["our error", "their warning"]),
+        ("critical", ["their warning"]),
+    ],
+)
+def test_what_the_file_leaves_out_is_shown_to_whoever_looks_on_as_ever(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, level: str, kept: list[str]
+) -> None:
+    theirs = logging.getLogger("a_library")
+    with written(tmp_path / "logs", level=level):
+        log.info("started")
+        log.warning("our warning")
+        log.error("our error")
+        theirs.warning("their warning")
+    shown = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert shown == ["our warning", "our error", "their warning"]
+    assert [line["text"] for line in lines(tmp_path / "logs")] == kept
 
 
 def test_a_record_is_one_line_that_says_where_it_belongs(tmp_path: Path) -> None:

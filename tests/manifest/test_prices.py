@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_another_service_has_the_price_of_the_list_and_a_server_of_ones_own_none
     for url in ("http://127.0.0.1:8080", "http://localhost:11434", "https://nobody.example.org/v1", ""):
         assert Model("home", "deepseek-chat", options={"base_url": url}).costs is None
     assert listed("no-such-model", ANTHROPIC) is None
+
+
+def test_what_a_stated_price_leaves_out_of_searches_is_what_the_list_has_for_that_service() -> None:
+    stated, there = Price(1, 2, 3, 4), {"base_url": ANTHROPIC, "capabilities": ("web_search",)}
+    left_out = Model("mine", "claude-sonnet-5-5", options=there, price=stated)
+    assert left_out.foreign and left_out.costs == replace(stated, web_search=10)
+    said = Model("mine", "claude-sonnet-5-5", options=there, price=replace(stated, web_search=0))
+    assert not said.foreign and said.costs == replace(stated, web_search=0)
+    home = Model("home", "claude-sonnet-5-5", options={**there, "base_url": "http://localhost:11434"}, price=stated)
+    assert not home.foreign and home.costs == stated
+    unable = Model("mine", "claude-sonnet-5-5", options={"base_url": ANTHROPIC}, price=stated)
+    assert not unable.foreign and unable.costs == stated  # it makes none, and the list takes a while to read
 
 
 def test_a_price_that_changes_with_the_hour_is_that_of_the_hour() -> None:

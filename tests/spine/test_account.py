@@ -11,9 +11,10 @@ from openclaw.answering import speak
 from openclaw.billing import asked, cost
 from openclaw.clock import ManualClock
 from openclaw.fallback import Cooling, Models
-from openclaw.manifest.snapshot import Agent, Model, Price, Snapshot
-from openclaw.messages import AssistantEntry, Entry, Usage, UserEntry
+from openclaw.manifest.snapshot import FREE, Agent, Model, Price, Snapshot
+from openclaw.messages import AssistantEntry, Compaction, Draft, Entry, Usage, UserEntry
 from openclaw.permissions.policy import Effect, Policy
+from openclaw.prompt import Voice
 from openclaw.providers.scripted import Provider
 from openclaw.supervisor import Adapter, Generation
 from openclaw.transcript import Transcript
@@ -69,3 +70,17 @@ def test_the_price_of_an_answer_that_nobody_knows_is_not_known() -> None:
     own = Model("own", "own")
     assert cost([("own", USAGE, None), ("dear", USAGE, None)], own, [own, DEAR]) is None
     assert cost([("dear", USAGE, None)], own, [own, DEAR]) == 8.0
+    assert cost([("another", USAGE, None)], replace(own, price=FREE), [own, DEAR]) is None
+
+
+def test_what_is_of_another_start_is_not_free_because_this_ones_model_is() -> None:
+    provider = Provider({}, ManualClock(NOON))
+    left = [Draft("d", NOON, usage=USAGE, setup="another"), Compaction("c", NOON, "", None, USAGE)]
+
+    def prices(own: Price | None, *, before: bool) -> list[tuple[str, Price | None]]:
+        models = Models([Voice(provider, "own", "", (), "s", price=own)], Cooling(ManualClock(NOON)), print)
+        return [(model, price) for model, _, price in asked(left, models, before=before)]
+
+    assert prices(FREE, before=True) == [("unknown", None)] * 2
+    assert prices(FREE, before=False) == [("own", FREE)] * 2
+    assert prices(DEAR.price, before=True) == [("own", DEAR.price)] * 2

@@ -162,6 +162,7 @@ def test_what_a_failed_summary_cost_counts_and_no_piece_is_asked_for_beyond_the_
         await Shortening(house.log, house.models, LIMITS, house.failures, cost=1.5).before_turn()
         assert len(house.drafts()) == 2 and house.failures.counted == {}
         turn = Turn(house.models, house.log, perform, Limits(cost=1.5))
+        turn.figures = lambda: True
         with pytest.raises(TurnFailed, match=r"this has cost \$2\.0000"):
             await turn.run(UserEntry("u", NOW, ({"type": "text", "text": "and now?"},), "m"))
         assert len(house.model.asked) == 2

@@ -370,6 +370,7 @@ def test_a_summary_counts_as_a_cost_of_the_turn_it_was_made_for() -> None:
         house.models = Models([replace(house.models.own, price=price)], Cooling(house.clock), house.events.append)
         await house.shortening().before_turn()
         turn = Turn(house.models, house.log, perform, Limits(cost=100.0))
+        turn.figures = lambda: True
         with pytest.raises(TurnFailed, match=r"this has cost \$100\.0000"):
             await turn.run(UserEntry("u", NOW, ({"type": "text", "text": "and now?"},), "m"))
         assert len(house.model.asked) == 1  # for the summary alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openclaw import abilities
 from openclaw.manifest.builtins import DEFAULT_MODEL
 from openclaw.manifest.nodes import Scalar, Unknown
 from openclaw.manifest.prices import built_in, listed
@@ -35,6 +36,24 @@ def has_price(project: Project, name: str) -> bool:
     if price(project, name) is not None:
         return True
     return own is not None and listed(str(own.value("id", "")), str(own.value("base_url", ""))) is not None
+
+
+def has_price_of_searches(project: Project, name: str) -> bool:
+    """The same of the searches that its service makes by itself."""
+    own, known = project.all("model").get(name), price(project, name)
+    if known is None or known.web_search is None:
+        known = None if own is None else listed(str(own.value("id", "")), str(own.value("base_url", "")))
+    return known is not None and known.web_search is not None
+
+
+def searches(project: Project, name: str) -> bool:
+    """Whether the service of this model is handed the search of the web, where an agent has it."""
+    own = project.all("model").get(name)
+    if own is None:
+        return "web_search" in abilities.of(name)
+    if {"capabilities", "base_url"} & own.node.entries.keys():
+        return any(named.value == "web_search" for named in own.texts("capabilities"))
+    return own.value("kind") != "scripted" and "web_search" in abilities.of(str(own.value("id", "")))
 
 
 def _stated(stated: Definition, usual: Price | None) -> Price:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -146,14 +146,24 @@ class Model:
         """What a call is counted at; None: nobody knows. The first look at a `foreign` model takes half a second."""
         from openclaw.manifest.prices import listed
 
-        return self.price or listed(self.id, self._service)
+        found = listed(self.id, self._service) if self._lacks else None
+        if self.price is None or found is None:
+            return self.price or found
+        return replace(self.price, web_search=found.web_search)
 
     @property
     def foreign(self) -> bool:
-        """Whether what it costs must be looked for in the list of prices."""
+        """Whether something of what it costs must be looked for in the list of prices."""
         from openclaw.manifest.prices import may_list
 
-        return self.price is None and may_list(self._service)
+        return self._lacks and may_list(self._service)
+
+    @property
+    def _lacks(self) -> bool:
+        """Whether a price that it needs is not said: that of searches only where its service is handed any."""
+        if self.price is None:
+            return True
+        return self.price.web_search is None and "web_search" in (self.options.get("capabilities") or ())
 
     @property
     def _service(self) -> str:

@@ -65,7 +65,8 @@ CODES: Final[dict[str, Code]] = {
         good=heartbeat('cron: "0 * * * *"\nprompt: What is new?\njitter: 10m'),
     ),
     "max-cost": Code(
-        "What a run or a day costs can be limited only where the price of the model is known.",
+        "What a run or a day costs can be limited only as far as the prices of the model are known, "
+        "those of its searches too.",
         bad={**agent("model: home\n"), **_HOME, **heartbeat(_COSTS)},
         good={
             **agent("model: home\n"),

@@ -106,6 +106,7 @@ RULES: Final[tuple[Callable[[Project], Iterator[Diagnostic]], ...]] = (
     heartbeats.models_exist,
     heartbeats.costs_can_be_known,
     models.budgets_can_be_kept,
+    models.searches_are_held_to_limits,
     heartbeats.active_hours_are_reached,
     heartbeats.jitter_stays_within_gaps,
     checks.tools_exist,

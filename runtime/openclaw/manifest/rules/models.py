@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from openclaw.manifest.beats import Beats
 from openclaw.manifest.builtins import MODELS
-from openclaw.manifest.diagnostic import Diagnostic, Span, error, see
-from openclaw.manifest.models import default_model, has_price
-from openclaw.manifest.nodes import MapNode, Scalar
+from openclaw.manifest.diagnostic import Diagnostic, Span, error, see, warning
+from openclaw.manifest.models import default_model, has_price, has_price_of_searches, searches
+from openclaw.manifest.nodes import MapNode, Node, Scalar
+from openclaw.manifest.policies import whole_policy
 from openclaw.manifest.project import Definition, Project
 from openclaw.near import meant
+from openclaw.permissions.policy import Effect
 
 
 def default_exists(project: Project) -> Iterator[Diagnostic]:
@@ -97,8 +100,7 @@ def budgets_can_be_kept(project: Project) -> Iterator[Diagnostic]:
         return
     seen = set[tuple[Span, str]]()
     for agent in project.agents():
-        limits = agent.get("limits")
-        most = limits.get("usd_per_day") if isinstance(limits, MapNode) else None
+        most = _most_a_day(agent)
         if most is None:
             continue
         for model in _answering(project, agent):
@@ -107,17 +109,72 @@ def budgets_can_be_kept(project: Project) -> Iterator[Diagnostic]:
                 yield unknown_cost("usd_per_day", most.span, model)
 
 
+def searches_are_held_to_limits(project: Project) -> Iterator[Diagnostic]:
+    """Searches that a service makes by itself count at a limit only where somebody says what they cost."""
+    if "model" in project.unreadable:
+        return
+    seen, beats, agents = set[tuple[Span, str]](), Beats.of(project), project.all("agent")
+    limits = [("usd_per_day", _most_a_day(agent), agent, _answering(project, agent)) for agent in project.agents()]
+    for heartbeat in project.all("heartbeat").values():
+        if (most := heartbeat.get("max_cost_usd")) is not None and (agent := agents.get(beats.agent(heartbeat))):
+            limits.append(("max_cost_usd", most, agent, _with_stand_ins(project, [beats.model(heartbeat)])))
+    for key, most, agent, models in limits:
+        if most is None or not _names_the_search(project, agent):
+            continue
+        for model in models:
+            if (most.span, model.name) not in seen and _searches_unpriced(project, model) and _unasked(project, agent):
+                seen.add((most.span, model.name))
+                yield warning(
+                    "max-cost",
+                    most.span,
+                    f"`{key}` does not hold searches of the web: nobody has said what those of model `{model.name}` "
+                    "cost",
+                    f"add `web_search: 10` to the `price` of `{model.name}` in models.yaml, in US dollars for a "
+                    "thousand; 0 where they are free",
+                    [see(model.key, f"`{model.name}` is described here")],
+                )
+
+
+def _most_a_day(agent: Definition) -> Node | None:
+    limits = agent.get("limits")
+    return limits.get("usd_per_day") if isinstance(limits, MapNode) else None
+
+
+def _names_the_search(project: Project, agent: Definition) -> bool:
+    own = project.all("tool")
+    return "web_search" not in own and any(fnmatchcase("web_search", one.value) for one in agent.texts("tools"))
+
+
+def _searches_unpriced(project: Project, model: Definition) -> bool:
+    """One without any price has had its diagnostic."""
+    known = model.sound and searches(project, model.name) and has_price(project, model.name)
+    return known and not has_price_of_searches(project, model.name)
+
+
+def _unasked(project: Project, agent: Definition) -> bool:
+    """Whether the search is handed to the service: where no rule wants to look at a call of it."""
+    from openclaw.permissions.decide import standing  # brings all of the judgement along, and is rarely needed
+
+    policy = whole_policy(project, str(agent.value("policy")))
+    return policy is not None and standing(policy, "web_search") is Effect.ALLOW
+
+
 def _answering(project: Project, agent: Definition) -> list[Definition]:
     """Its own model, those of its heartbeats, and whatever stands in for one of them."""
-    models, beats = project.all("model"), Beats.of(project)
+    beats = Beats.of(project)
     named = [str(agent.value("model", default_model(project)))]
     named += [beats.model(one) for one in project.all("heartbeat").values() if beats.agent(one) == agent.name]
+    return _with_stand_ins(project, named)
+
+
+def _with_stand_ins(project: Project, named: Iterable[str]) -> list[Definition]:
+    models, left = project.all("model"), list(named)
     found: dict[str, Definition] = {}
-    while named:
-        name = named.pop(0)
+    while left:
+        name = left.pop(0)
         if name in models and name not in found:
             found[name] = models[name]
-            named += [str(each.value) for each in models[name].texts("fallback")]
+            left += [str(each.value) for each in models[name].texts("fallback")]
     return list(found.values())
 
 
