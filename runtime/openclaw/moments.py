@@ -11,15 +11,11 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from openclaw.durations import WANTED, seconds
+from openclaw.durations import WANTED, said
 
 FURTHEST = timedelta(days=5 * 366)
 
 _TIME = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII)
-_SPOKEN = re.compile(
-    r"(\d+)\s*(w|weeks?|d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?|ms)(?![a-z])(?:\s+and\b|,)?\s*",
-    re.ASCII | re.IGNORECASE,
-)
 
 
 def at(text: str, now: datetime, zone: ZoneInfo) -> datetime:
@@ -32,7 +28,7 @@ def at(text: str, now: datetime, zone: ZoneInfo) -> datetime:
 def after(text: str, now: datetime) -> datetime:
     """The instant after that long, in UTC, in whole seconds. Raises ValueError that says what to write. The duration
     may be in the words of whoever asks, too: `1 hour and 30 minutes` is `1h30m`."""
-    length = seconds(_SPOKEN.sub(lambda part: f"{part[1]}{_letter(part[2].lower())}", text.strip()))
+    length = said(text)
     if length is None:
         raise ValueError(f"`{text.strip()[:60]}` is no duration; write {WANTED}")
     try:
@@ -92,10 +88,6 @@ def _near(found: datetime, now: datetime, text: str) -> datetime:
     if found > now + FURTHEST:
         raise _too_far(text)
     return found
-
-
-def _letter(unit: str) -> str:
-    return unit if unit == "ms" else unit[0]
 
 
 def _too_far(text: str) -> ValueError:

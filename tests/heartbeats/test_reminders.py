@@ -254,10 +254,17 @@ def test_the_clock_there_shows_the_time_that_was_written_and_did_not_before(now:
     assert not any(moment.astimezone(zone).time() == time for moment in between)
 
 
-@given(st.tuples(*(st.integers(0, 40) for _ in range(5))).filter(any), st.sampled_from(["", " "]), st.booleans())
-def test_a_while_may_be_in_the_words_of_whoever_asks(parts: tuple[int, ...], gap: str, words: bool) -> None:
+@given(
+    st.tuples(*(st.integers(0, 40) for _ in range(5))).filter(any),
+    st.sampled_from(["", " "]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_while_may_be_in_the_words_of_whoever_asks(
+    parts: tuple[int, ...], gap: str, words: bool, zeros: bool
+) -> None:
     units = ("weeks", "days", "hours", "minutes", "seconds")
-    text = " ".join(f"{n}{gap}{u if words else u[0]}" for n, u in zip(parts, units, strict=True) if n)
+    text = " ".join(f"{n}{gap}{u if words else u[0]}" for n, u in zip(parts, units, strict=True) if n or zeros)
     meant = timedelta(**dict(zip(units, parts, strict=True)))
     assert moments.after(text, NOON) == NOON + meant
 
@@ -265,6 +272,26 @@ def test_a_while_may_be_in_the_words_of_whoever_asks(parts: tuple[int, ...], gap
 @pytest.mark.parametrize("text", ["1h30m", "1H 30M", "1 hour and 30 minutes", "1 hr, 30 mins", " 1hour30 min "])
 def test_words_mean_what_the_letters_mean(text: str) -> None:
     assert moments.after(text, NOON) == NOON + timedelta(hours=1, minutes=30)
+
+
+@pytest.mark.parametrize("text", ["0h30m", "0 hours 30 minutes", "30m 0s", "030 minutes", "00h 30m"])
+def test_zeros_in_a_while_are_what_they_say(text: str) -> None:
+    assert moments.after(text, NOON) == NOON + timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(
+    "text", ["10m s", "10 minutes s", "10 min, s", "10 mins and s", "1h 10 m s", "0s", "2 hours and 30"]
+)
+def test_a_while_with_a_part_that_says_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        moments.after(text, NOON)
+
+
+@pytest.mark.parametrize("text", ["1" * 100_000, "1h" * 50_000, "1m" + " " * 100_000 + "x", "1 s, " * 20_000])
+def test_a_while_of_any_length_is_refused_at_once(text: str) -> None:
+    """Work that grew with the square of the length would run into the time limit of all tests here."""
+    with pytest.raises(ValueError, match="is no duration"):
+        moments.after(text, NOON)
 
 
 @given(st.text(max_size=20))

@@ -88,7 +88,8 @@ def test_what_is_asked_for_is_shown_and_nothing_else(state: Path, capsys: pytest
     assert texts(logs(state, capsys, "-n", "1")) == ["four"] and texts(logs(state, capsys, "-n", "0")) == []
     assert texts(logs(state, capsys, "--grep", "FOUR")) == ["four"]
     assert [line.strip() for line in logs(state, capsys, "--grep", "strasse")[1][1:]] == ["Traceback", "in Straße"]
-    assert texts(logs(state, capsys, "--since", "10m")) == []
+    for ago in ("10m", "90 min", "1H", "1h 30m", "1 hour and 30 minutes"):
+        assert texts(logs(state, capsys, "--since", ago)) == []
 
 
 def test_the_last_hundred_are_shown_unless_a_time_is_asked_for(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openclaw import bundle
-from openclaw.durations import LONGEST, PATTERN, WANTED, seconds, spelt
+from openclaw.durations import LONGEST, PATTERN, WANTED, said, seconds, spelt
 
 KINDS = ("agent", "defaults", "tools", "policies", "channels", "heartbeats", "models", "scenario")
 
@@ -36,6 +36,26 @@ def test_a_duration_is_the_sum_of_its_parts(text: str, meant: float) -> None:
 )
 def test_what_is_written_otherwise_is_none(text: str) -> None:
     assert seconds(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("1h30m", 5400.0),
+        (" 1 Hour and 30 minutes ", 5400.0),
+        ("2 hrs, 5 secs", 7205.0),
+        ("500 ms", 0.5),
+        ("0h05m", 300.0),
+        ("0m", None),
+        ("10 minutes s", None),
+        ("half an hour", None),
+        ("30 minutes 1 hour", None),
+        (" " * 300 + "1h", 3600.0),
+        ("1h" + " " * 200 + "1m", None),
+    ],
+)
+def test_what_is_said_in_words_is_the_same_duration(text: str, meant: float | None) -> None:
+    assert said(text) == meant
 
 
 @given(st.integers(1, 3_000_000_000))

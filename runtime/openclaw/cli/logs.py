@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from openclaw.cli import _listing, spoken
-from openclaw.durations import WANTED, seconds
+from openclaw.durations import WANTED, said
 from openclaw.errors import StateError
 from openclaw.logbook import LEVELS, Reader, parsed
 
@@ -173,13 +173,13 @@ def _time(text: str) -> str:
     try:
         return _moment(text).replace(tzinfo=None).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError):
-        cure = f"write how long ago, {WANTED}, or a time such as 2026-03-28T12:00"
+        cure = f"write how long ago as {WANTED}, or a time such as 2026-03-28T12:00"
         raise argparse.ArgumentTypeError(f"`{text}` is no time; {cure}") from None
 
 
 def _moment(text: str) -> datetime:
     """In UTC."""
-    if (ago := seconds(text)) is not None:
+    if (ago := said(text)) is not None:
         return datetime.now(UTC) - timedelta(seconds=ago)
     return datetime.fromisoformat(text).astimezone(UTC)
 
