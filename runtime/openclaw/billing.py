@@ -44,9 +44,7 @@ def asked(entries: Iterable[Entry], models: Models, *, before: bool = False) -> 
 
 def cost_of(usage: Usage, price: Price | None) -> float | None:
     """US dollars of one call; None where that is not known."""
-    if price is None or not price.covers(usage) or (usage == Usage() and not price.is_free):
-        return None
-    return price.of(usage)
+    return price.of(usage) if price is not None and price.covers(usage) else None
 
 
 def least(usage: Usage, price: Price | None) -> float:

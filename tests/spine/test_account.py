@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from openclaw.answering import speak
-from openclaw.billing import asked, cost
+from openclaw.billing import asked, cost, cost_of
 from openclaw.clock import ManualClock
 from openclaw.fallback import Cooling, Models
 from openclaw.manifest.snapshot import FREE, Agent, Model, Price, Snapshot
@@ -71,6 +71,26 @@ def test_the_price_of_an_answer_that_nobody_knows_is_not_known() -> None:
     assert cost([("own", USAGE, None), ("dear", USAGE, None)], own, [own, DEAR]) is None
     assert cost([("dear", USAGE, None)], own, [own, DEAR]) == 8.0
     assert cost([("another", USAGE, None)], replace(own, price=FREE), [own, DEAR]) is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "price", "expected"),
+    [
+        (Usage(), Price(0, 0, 0, 0, web_search=10), None),  # it may have searched
+        (Usage(), Price(0, 0, 0, 0, web_search=0), 0.0),
+        (Usage(), FREE, 0.0),
+        (Usage(), Price(8, 0, 0, 0), None),
+        (Usage(searches=3), Price(3, 15, 0.3, 3.75, web_search=10), None),  # and took tokens, which it does not say
+        (Usage(searches=3), Price(0, 0, 0, 0, web_search=10), 0.03),
+        (Usage(1_000_000, searches=3), Price(3, 15, 0.3, 3.75, web_search=10), 3.03),
+        (Usage(1_000_000, searches=3), Price(3, 15, 0.3, 3.75), None),
+    ],
+)
+def test_a_call_whose_figures_are_not_all_told_has_no_known_cost(
+    usage: Usage, price: Price, expected: float | None
+) -> None:
+    found = cost_of(usage, price)
+    assert found == (None if expected is None else pytest.approx(expected))
 
 
 def test_what_is_of_another_start_is_not_free_because_this_ones_model_is() -> None:

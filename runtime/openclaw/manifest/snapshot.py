@@ -107,11 +107,19 @@ class Price:
 
     @property
     def is_free(self) -> bool:
-        return not (self.input or self.output or self.cache_read or self.cache_write)
+        return not (self._tokens or self.web_search)
+
+    @property
+    def _tokens(self) -> float:
+        return self.input + self.output + self.cache_read + self.cache_write
 
     def covers(self, usage: Usage) -> bool:
-        """Whether all of a call has a price."""
-        return not usage.searches or self.web_search is not None
+        """Whether all that a call cost is known: whatever it took has a price and was told. A service that says nothing
+        of its tokens says nothing of searches that it may have made, either."""
+        silent = not (usage.input or usage.output or usage.cache_read or usage.cache_write)
+        if usage.searches:
+            return self.web_search is not None and not (silent and self._tokens)
+        return not silent or self.is_free
 
     def of(self, usage: Usage) -> float:
         """US dollars of one call, as far as they are known."""
