@@ -84,7 +84,7 @@ class Logbook(logging.Handler):
             done.wait(_PATIENCE)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name == __name__ or not self._keeps(record):
+        if record.name == __name__ or self._passes_over(record):
             return
         if self._waiting.qsize() >= self._most:
             self._count(1)
@@ -94,9 +94,10 @@ class Logbook(logging.Handler):
         except Exception:  # its parts are whatever anybody made
             self._count(1)
 
-    def _keeps(self, record: logging.LogRecord) -> bool:
+    def _passes_over(self, record: logging.LogRecord) -> bool:
+        """Whether it matters too little; one whose level is no number does not say so."""
         ours = record.name.partition(".")[0] == "openclaw"
-        return record.levelno >= (self._least if ours else logging.WARNING)
+        return isinstance(record.levelno, int) and record.levelno < (self._least if ours else logging.WARNING)
 
     # ── in the thread ────────────────────────────────────────────────────────────────────────────
 
