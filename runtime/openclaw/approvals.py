@@ -27,7 +27,7 @@ from openclaw.permissions.decide import Attempt, Decision, Policy, Rule, label
 from openclaw.permissions.policy import policy_digest
 from openclaw.ports import Marks, Watcher
 from openclaw.secrecy import SECRETS
-from openclaw.words import time_json
+from openclaw.words import dated, time_json
 
 log = logging.getLogger(__name__)
 
@@ -336,7 +336,7 @@ class Approvals:
 
     async def remembered(self) -> list[dict[str, Any]]:
         """What is remembered, oldest first; `id` revokes it."""
-        return [{**entry, **_dated(entry)} for entry in self._remembered.values()]
+        return [dated(entry) for entry in self._remembered.values()]
 
     async def revoke(self, id: str) -> None:
         if all(entry["id"] != id for entry in self._remembered.values()):
@@ -410,10 +410,6 @@ def _entries(document: Any) -> list[dict[str, Any]]:
     found = document.get("approvals") if isinstance(document, dict) else None
     entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
     return [entry for entry in entries if isinstance(entry.get("digest"), str) and isinstance(entry.get("id"), str)]
-
-
-def _dated(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"at": time_json(str(entry["at"]))} if "at" in entry else {}
 
 
 def _why(attempt: Attempt, decision: Decision) -> str:

@@ -22,6 +22,7 @@ from openclaw.router import askable
 from openclaw.sessions import Sessions
 from openclaw.spending import cost_words
 
+_NOBODY = "Nobody answers here."
 ELSEWHERE = "What it cost is told in private, where nobody else reads along."
 
 
@@ -80,19 +81,20 @@ class AtOnce:
             mark = "*" if agent is answering else " "
             way = f", ask with {agent.prefix}" if agent.prefix else ""
             rows.append(f"{mark} {agent.id} ({agent.name}): {agent.description}{way}")
-        return "\n".join(rows)
+        return "\n".join(rows) or _NOBODY
 
     async def _choose(self, name: str, message: Message) -> str:
         agents = askable(message, self._snapshot)
         if not name:
             await self._sessions.choose(message.sender, None)
             usual = self._answering(replace(message, agent=None, parts=()))
-            none = f"Nobody answers here until one of them is chosen: {', '.join(agents)}."
+            none = f"Nobody answers here until one of them is chosen: {', '.join(agents)}." if agents else _NOBODY
             return f"{usual.name} answers again." if usual else none
         if name not in agents:
             close = near(name, agents)
             what = "does not answer here" if name in self._snapshot.agents else "is not there"
-            hint = f"did you mean {close}?" if close else f"there are: {', '.join(agents)}"
+            others = f"there are: {', '.join(agents)}" if agents else "nobody answers here"
+            hint = f"did you mean {close}?" if close else others
             return f"Agent {name} {what}; {hint}"
         await self._sessions.choose(message.sender, name)
         return f"{agents[name].name} answers from now on; /agent alone goes back to the usual one."

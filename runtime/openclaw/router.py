@@ -28,7 +28,8 @@ def route(message: Message, snapshot: Snapshot, choice: str | None = None, *, pa
     agent, text = _agent(message, snapshot, choice)
     if agent is None:
         known = ", ".join(sorted(askable(message, snapshot)))
-        return Refused("agent", f"there is no agent `{message.agent}`; there are: {known}")
+        hint = f"there are: {known}" if known else "none answers here"
+        return Refused("agent", f"there is no agent `{message.agent}`; {hint}")
     if not admits(message, snapshot, agent.id):
         return Refused("agent", f"agent `{agent.id}` does not answer here")
     return Route(agent.id, session_key(message, snapshot, agent.id), text)

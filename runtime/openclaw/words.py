@@ -64,10 +64,15 @@ def time_json(at: datetime | str) -> str:
     """As every time is written in JSON, here and over HTTP: RFC 3339, UTC, milliseconds. One that was kept as text in
     another form comes in this one; what is no time, as it is."""
     try:
-        found = datetime.fromisoformat(at) if isinstance(at, str) else at
+        found = at if isinstance(at, datetime) else datetime.fromisoformat(str(at))
         return found.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except (ValueError, OverflowError):
         return str(at)
+
+
+def dated(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What was kept, with its time in that form, if it has one."""
+    return {**entry, "at": time_json(entry["at"])} if "at" in entry else dict(entry)
 
 
 def char_width(char: str) -> int:

@@ -272,6 +272,21 @@ def test_a_run_that_waits_is_not_begun_once_it_is_paused_unless_a_person_asked_f
     play(house, scene)
 
 
+@pytest.mark.parametrize("paused", [{"by": None}, {"at": None}, {"at": 5}, {"at": "once"}, 7])
+def test_a_pause_that_is_spoilt_on_disk_is_told_and_can_be_ended(paused: object) -> None:
+    house = House(HOURLY)
+
+    async def main() -> None:
+        await house.store.marks.put(MARK, {"h": {"paused": paused}, "gone": {"paused": paused}}, 0)
+        async with house.running() as beats:
+            [row] = await beats.told()
+            assert (row["paused"] is None) is (paused == 7)
+            await beats.resume("h")
+            assert (await beats.told())[0]["paused"] is None
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def test_what_is_spoilt_on_disk_counts_from_now() -> None:
     house = House(HOURLY)
 

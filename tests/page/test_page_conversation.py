@@ -358,6 +358,20 @@ def test_another_agent_is_picked_and_answers_in_a_session_of_its_own(theatre: Th
     theatre.play(tmp_path, scene)
 
 
+@pytest.mark.parametrize("channel", ["agent: scout, agents: [main, scout]", "agents: [scout]"])
+def test_who_is_shown_as_chosen_is_who_answers(theatre: Theatre, tmp_path: Path, channel: str) -> None:
+    here = {"channels.yaml": f"channels:\n  http: {{kind: http, port: 0, token: {TOKEN}, {channel}}}\n"}
+
+    async def scene(stage: Stage) -> None:
+        stage.model.say(text("Here I am."))
+        await stage.enter()
+        exchange = await stage.say("who?")
+        assert "Here I am." in await stage.answered(exchange)
+        await expect(exchange.locator(".who-name")).to_have_text("Scout")
+
+    theatre.play(tmp_path, scene, here)
+
+
 def test_a_draft_and_an_answer_on_its_way_outlive_a_reload_of_the_page(theatre: Theatre, tmp_path: Path) -> None:
     words = "slow and steady " * 30
 

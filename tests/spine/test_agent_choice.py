@@ -75,6 +75,41 @@ def test_only_who_answers_there_is_listed_wherever_agents_are_listed(tmp_path: P
     asyncio.run(scene())
 
 
+def test_the_model_without_a_name_serves_whom_it_is_said_for_also_where_the_usual_agent_does_not_answer(
+    tmp_path: Path,
+) -> None:
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files={**AGENTS, "channels.yaml": channels(", agents: [ops]")})
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state", demo=True) as (_, operator):
+            own = (await operator.http.get("/api/me")).json()
+            assert (own["agents"], own["agent"]) == (["ops"], None)
+            asked = {"model": "openclaw", "messages": [{"role": "user", "content": "hello"}]}
+            alone = await operator.http.post("/v1/chat/completions", json=asked)
+            assert alone.status_code == 404
+            for_ana = {**asked, "user": "ana"}
+            assert (await operator.http.post("/v1/chat/completions", json=for_ana)).status_code == 403
+            await operator.say("/agent ops", sender="ana")
+            assert (await operator.http.post("/v1/chat/completions", json=for_ana)).status_code == 200
+
+    asyncio.run(scene())
+
+
+def test_where_nobody_answers_that_is_said(tmp_path: Path) -> None:
+    nobody = channels(", agents: [ops], tokens: {shop: {secret: shop-secret, agents: [main], scopes: [chat]}}")
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files={**AGENTS, "channels.yaml": nobody})
+
+    async def scene() -> None:
+        async with lived(root, tmp_path / "state", demo=True) as (_, operator):
+            operator.http.headers["Authorization"] = "Bearer shop-secret"
+            told = await operator.http.get("/v1/models/openclaw")
+            assert told.json()["error"]["message"] == "there is no model `openclaw` here; no agent answers here"
+            assert await said(operator, "/agents") == "Nobody answers here."
+            assert await said(operator, "/agent x") == "Agent x is not there; nobody answers here"
+
+    asyncio.run(scene())
+
+
 def test_whoever_chose_an_agent_that_an_edit_takes_away_is_let_out(tmp_path: Path) -> None:
     root = project(tmp_path / "p", "http://127.0.0.1:9", files=AGENTS)
 

@@ -31,7 +31,10 @@ class Beats:
 
     async def history(self, request: Request, caller: Caller) -> Response:
         heartbeat, limit = bodies.words(request, "heartbeat") or None, bodies.number(request, "limit", 50, MOST_RUNS)
-        runs = await self._operations.history(heartbeat, limit, bodies.time(request, "since"))
+        since = bodies.time(request, "since")
+        if since is not None:  # as it was told of a run, to the millisecond: that run is not later
+            since = since.replace(microsecond=since.microsecond // 1000 * 1000 + 999)
+        runs = await self._operations.history(heartbeat, limit, since)
         return JSONResponse({"runs": [dict(run) for run in runs]})
 
     async def coming(self, request: Request, caller: Caller) -> Response:

@@ -52,7 +52,8 @@ def read(body: Mapping[str, Any], agents: Sequence[str], default: str | None) ->
     if not model:
         raise wrong("`model` is missing; GET /v1/models lists what there is", "model")
     turns = _turns(body.get("messages"))
-    agent = agent_of(model, agents, default)
+    # Whoever is named may have chosen somebody, or begin with a prefix: the model itself need not answer here.
+    agent = None if user and model == NAME else agent_of(model, agents, default)
     options = body.get("stream_options") or {}
     usage = isinstance(options, Mapping) and options.get("include_usage") is True
     stream = _truth(body, "stream")
@@ -68,7 +69,8 @@ def agent_of(model: str, agents: Sequence[str], default: str | None) -> str | No
     agent = model.removeprefix(f"{NAME}/")
     if agent not in agents:
         known = ", ".join(names(agents, default))
-        raise wrong(f"there is no model `{model}` here; there are: {known}", "model", 404, "model_not_found")
+        hint = f"there are: {known}" if known else "no agent answers here"
+        raise wrong(f"there is no model `{model}` here; {hint}", "model", 404, "model_not_found")
     return agent
 
 

@@ -53,9 +53,10 @@ class Desk:
             raise unserved(422, "bad_field", str(error)) from error
 
     async def me(self, _: Request, caller: Caller) -> Response:
-        agents = [agent["id"] for agent in self._operations.agents(caller.sender.channel, caller.agents)]
-        scopes = sorted(caller.scopes)
-        return JSONResponse({"name": caller.name, "scopes": scopes, "sender": str(caller.sender), "agents": agents})
+        agents = self._operations.agents(caller.sender.channel, caller.agents)
+        about = {"name": caller.name, "scopes": sorted(caller.scopes), "sender": str(caller.sender)}
+        usual = next((agent["id"] for agent in agents if agent["default"]), None)
+        return JSONResponse({**about, "agents": [agent["id"] for agent in agents], "agent": usual})
 
     async def commands(self, _: Request, caller: Caller) -> Response:
         found = self._operations.commands(caller.sender.channel, caller.agents)

@@ -209,6 +209,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         scopes=list_({"enum": ["chat", "read", "approve", "operator"]}),
         sender={**TEXT, "description": "The address it speaks as, where it names no other."},
         agents={**list_(TEXT), "description": "Those who answer it."},
+        agent={**any_(TEXT), "description": "Who answers where it names none."},
     ),
     "Commands": object_(commands=list_(object_(name=TEXT, help=TEXT))),
     "Agent": object_(

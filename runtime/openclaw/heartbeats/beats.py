@@ -126,11 +126,11 @@ class Heartbeats:
         heartbeat = self.named(name)
         if heartbeat is None:
             return Refused("heartbeat", f"there is no heartbeat {name}")
-        now, route = self._clock.now(), posting.route(heartbeat)
+        now, route = _in_milliseconds(self._clock.now()), posting.route(heartbeat)
         message = posting.message(heartbeat, now, by_hand=True)
         try:
             while not await self._store.marks.fire(name, now, message, route, "hand"):  # this very instant has a mark
-                now += timedelta(microseconds=1)
+                now += timedelta(milliseconds=1)
                 message = posting.message(heartbeat, now, by_hand=True)
         finally:
             self._ring(route.session)  # it may be kept though nobody waits for the answer any more
@@ -424,6 +424,11 @@ def _tell_next(plan: Plan, at: datetime | None) -> None:
     name, when = plan.heartbeat.name, "at no time" if at is None else at.isoformat()
     words = "heartbeat %s is looked at next %s"
     logbook.debug(log, "heartbeat planned", words, name, when, heartbeat=name)
+
+
+def _in_milliseconds(at: datetime) -> datetime:
+    """As it is told, so that whoever asks for later ones than that is not told of it again."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def _put_off(what: str, error: OpenClawError) -> timedelta:

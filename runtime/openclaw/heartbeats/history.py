@@ -9,7 +9,7 @@ from typing import Any
 from openclaw.manifest.snapshot import Heartbeat
 from openclaw.messages import SILENT
 from openclaw.ports import Run
-from openclaw.words import time_json
+from openclaw.words import dated, time_json
 
 
 def outcome(run: Run) -> str:
@@ -76,7 +76,7 @@ def standing_json(
     return {
         "next": _iso(next),
         "last": _iso(last),
-        "paused": {**paused, "at": time_json(paused["at"])} if paused else None,
+        "paused": dated(paused) if paused else None,
         "stopped": stopped or None,
         "failures": failures,
         "last_run": run_json(last_run) if last_run else None,

@@ -28,8 +28,8 @@ class Standing:
 
     def paused(self, name: str) -> Mapping[str, Any] | None:
         """Since when, and by whom; None where it is not."""
-        paused: Mapping[str, Any] | None = self._said.get(name, {}).get("paused")
-        return paused
+        paused = self._said.get(name, {}).get("paused")
+        return paused if isinstance(paused, dict) else None
 
     def resumed(self, name: str) -> datetime:
         return time_of(self._said.get(name, {}).get("resumed"))
@@ -55,9 +55,14 @@ class Standing:
 
 
 def _when(said: Mapping[str, Any]) -> datetime:
-    return time_of((said.get("paused") or {}).get("at") or said.get("resumed"))
+    paused = said.get("paused")
+    return time_of((paused.get("at") if isinstance(paused, dict) else None) or said.get("resumed"))
 
 
-def time_of(text: str | None) -> datetime:
-    """`EVER` where there is none."""
-    return datetime.fromisoformat(text) if text else EVER
+def time_of(text: Any) -> datetime:
+    """`EVER` where there is none that can be read."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return EVER
+    return found if found.tzinfo is not None else EVER

@@ -108,7 +108,7 @@ class App {
       this.may("chat") ? json("/api/commands") : { commands: [] },
       this.may("read") ? json("/api/status") : {},
     ]);
-    this.agents = agents.agents.filter((agent) => me.agents.includes(agent.id));
+    this.agents = agents.agents.map((agent) => ({ ...agent, here: me.agents.includes(agent.id), default: agent.id === me.agent }));
     this.commands = known.commands.filter(({ name }) => name !== "/quit");
     this.demo = status.demo === true;
     this.version = status.version ?? "";

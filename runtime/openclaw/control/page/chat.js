@@ -52,9 +52,9 @@ export class ChatView {
   // ── agents ──
 
   _agents() {
-    const agents = this._app.agents;
+    const agents = this._app.agents.filter((agent) => agent.here);
     this._picker.hidden = agents.length < 2;
-    if (!agents.some((agent) => agent.id === this._agent)) this._agent = agents.find((agent) => agent.default)?.id ?? "";
+    if (!agents.some((agent) => agent.id === this._agent)) this._agent = (agents.find((agent) => agent.default) ?? agents[0])?.id ?? "";
     this._picker.replaceChildren(...agents.map((agent) => el("option", { value: agent.id, title: agent.description, selected: agent.id === this._agent }, agent.name)));
   }
 
