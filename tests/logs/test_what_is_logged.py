@@ -149,7 +149,7 @@ def test_at_info_no_line_is_made_that_only_debug_shows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "variable", "level"),
-    [(["--log-level", "debug"], "", "debug"), ([], "debug", "debug"), (["--log-level", "info"], "debug", "info")],
+    [(["--log-level", "debug"], "", "debug"), ([], " DEBUG ", "debug"), (["--log-level", "info"], "debug", "info")],
 )
 def test_a_run_is_told_by_an_option_or_a_variable_what_its_log_keeps(
     tmp_path: Path, options: list[str], variable: str, level: str

@@ -116,3 +116,11 @@ def validated(project: Path) -> list[str]:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     return ran.stdout.splitlines()
+
+
+def test_a_list_that_cannot_be_read_is_said_and_makes_no_price_known(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "genai_prices.data_snapshot", None)
+    assert listed("a-model-that-is-asked-for-first-here", "https://api.deepseek.com/anthropic") is None
+    assert "what a model costs there is not known" in caplog.text

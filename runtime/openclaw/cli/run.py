@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _level() -> str:
-    named = os.environ.get(LEVEL) or _USUAL
+    named = os.environ.get(LEVEL, "").strip().lower() or _USUAL
     if named not in LEVELS:
         raise UsageError(f"{LEVEL}: `{named}` is none of {', '.join(LEVELS)}")
     return named

@@ -77,7 +77,7 @@ def _spent(rows: Rows) -> Iterator[Metric]:
     tokens = {(*key, kind): row[f"{kind}_tokens"] for key, row in by.items() for kind in _TOKENS}
     yield _counter("tokens", "Tokens used", tokens, *of, "kind")
     costs = {key: row["cost_usd"] for key, row in by.items() if row["cost_usd"] is not None}
-    yield _counter("cost_usd", "US dollars of calls whose price is known", costs, *of)
+    yield _counter("cost_usd", "US dollars, as far as prices are known", costs, *of)
     unpriced = {key: row["calls_unpriced"] for key, row in by.items()}
     yield _counter("calls_unpriced", "Calls of a model at a price that nobody knows", unpriced, *of)
 

@@ -315,7 +315,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             **any_(NUMBER),
             "description": "What was read from the cache of all that was read; null for nothing.",
         },
-        cost_usd={**any_(NUMBER), "description": "Null where no price is known."},
+        cost_usd={**any_(NUMBER), "description": "As far as prices are known; null where none is."},
         cost_complete={**YES, "description": "False: of some calls no price is known, and it is more than that."},
         calls_unpriced=COUNT,
     ),

@@ -8,6 +8,7 @@ serves people in a thread, before the price is asked for. A price that nobody kn
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from openclaw.manifest.snapshot import Price
 
+log = logging.getLogger(__name__)
 _BUILT_IN: Final = {
     "claude-opus-5-5": Price(4, 20, 0.2, 5, web_search=10),
     "claude-sonnet-5-5": Price(2, 10, 0.1, 2.5, web_search=10),
@@ -47,8 +49,11 @@ def _model(id: str, base_url: str) -> Any:
     """As the list has it; None where it does not."""
     if not may_list(base_url):
         return None
-    from genai_prices.data_snapshot import get_snapshot
-
+    try:
+        from genai_prices.data_snapshot import get_snapshot
+    except ImportError as error:  # a price is no reason not to answer
+        log.warning("the list of prices cannot be read, so what a model costs there is not known: %s", error)
+        return None
     try:
         _, found = get_snapshot().find_provider_model(id, None, None, base_url)
     except LookupError:
