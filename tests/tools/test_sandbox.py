@@ -15,6 +15,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -678,13 +679,14 @@ def test_whoever_agreed_to_a_path_outside_lets_it_be_read(workspace: Path) -> No
 
 @bubblewrap
 def test_programs_of_one_line_share_a_folder_for_temporary_files(workspace: Path) -> None:
+    file = f"/tmp/{uuid.uuid4().hex}"
     steps = (
-        Step(("sh", "-c", "echo shared > /tmp/x"), program="/bin/sh"),
-        Step(("cat", "/tmp/x"), "&&", program="/bin/cat"),
+        Step(("sh", "-c", f"echo shared > {file}"), program="/bin/sh"),
+        Step(("cat", file), "&&", program="/bin/cat"),
     )
     line = CommandLine(steps, Confinement("bubblewrap", workspace, writable=True))
     assert asyncio.run(ran(workspace, line, 20)).text == "shared\n"
-    assert not Path("/tmp/x").exists()
+    assert not Path(file).exists()
 
 
 @pytest.mark.parametrize("mechanism", EACH)
