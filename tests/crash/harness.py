@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -297,12 +298,14 @@ class Life:
         return state if state["status"] in ("done", "failed") else None
 
     def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)  # with what it may run under; its tools have groups of their own
+        with suppress(ProcessLookupError):  # it may end by itself, and what started it warm leaves no zombie behind
+            os.killpg(self.process.pid, signal.SIGKILL)  # and what it runs under; its tools have groups of their own
         self.process.wait(20)
         self._close()
 
     def stop(self, seconds: float = 20.0) -> int:
-        os.kill(self.process.pid, signal.SIGTERM)
+        """Its exit code, also of one that ended by itself in this moment."""
+        self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds)
         self._close()
         return code

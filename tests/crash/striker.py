@@ -26,6 +26,7 @@ import signal
 import struct
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,11 @@ def _live(module: str, go: int) -> None:
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
+def _asked_to_end(process: int) -> None:
+    with suppress(ProcessLookupError):  # the strike may have ended it in this moment
+        os.kill(process, signal.SIGTERM)
+
+
 def main() -> int:
     wish = json.loads(sys.argv[1])
     go, gone = os.pipe()
@@ -225,7 +231,7 @@ def main() -> int:
         os.close(gone)
         _live(wish["module"], go)
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(process, signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: _asked_to_end(process))
     if _ptrace(_SEIZE, process, 0, _FOLLOWED) < 0:
         raise OSError("the runtime ended before it could be traced")
     os.write(gone, b"!")

@@ -6,6 +6,7 @@ Nothing accepted is lost, nothing is done twice, all is in order.
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,17 @@ def swept(site: Site, *, seed: int, kills: int) -> Findings:
 
 def test_a_few_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     assert swept(made(tmp_path), seed=1, kills=3).faults() == {}
+
+
+def test_a_life_that_ended_by_itself_can_be_stopped_and_killed(tmp_path: Path) -> None:
+    """A strike may end it between the last look at it and the signal, and then nothing has its number any more."""
+    for end in (Life.stop, Life.kill):
+        with Life(made(tmp_path / end.__name__)) as life:
+            life.ready()
+            os.kill(life.process.pid, signal.SIGKILL)
+            until(lambda life=life: not Path(f"/proc/{life.process.pid}").exists(), "its end")
+            end(life)
+            assert life.process.returncode == -signal.SIGKILL
 
 
 def effects_of_a_call_cut_off(tmp_path: Path, runner: Sequence[str]) -> tuple[Counter[str], Findings, str]:
