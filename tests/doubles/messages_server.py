@@ -52,6 +52,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from doubles.listening import listening
 from doubles.messages_rules import broken_rule, fingerprint, seal, sign
 
 Fault = Literal["cut", "ended", "reset", "stall", "garbage", "endless", "error", "short"]
@@ -186,26 +187,15 @@ class MessagesServer:
 
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        self._connections: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
-        self._port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        await self._stopping.wait()
-        server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        async with listening(self._accept, port=self._port) as self._port:
+            self._ready.set()
+            await self._stopping.wait()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
         self.connections += 1
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while await self._exchange(reader, writer):
                 pass
-        writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and its answer; False ends the connection."""

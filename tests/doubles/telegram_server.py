@@ -35,6 +35,7 @@ from urllib.parse import unquote
 import httpx2
 
 from doubles import telegram_rules as rules
+from doubles.listening import listening
 from doubles.telegram_people import BOT_ID, Chat, People, Update
 from doubles.telegram_rules import Refusal, Upload, bad
 
@@ -152,26 +153,18 @@ class TelegramServer(People):
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         self._changed = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self._port, backlog=512)
-        self._port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        await self._stopping.wait()
-        server.close()
-        for _ in range(3):  # a connection that came just now is taken before it is ended
-            await asyncio.sleep(0)
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        async with listening(self._accept, port=self._port, backlog=512) as self._port:
+            self._ready.set()
+            await self._stopping.wait()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while not self._cut and await self._exchange(reader, writer):
                 pass
-        writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")

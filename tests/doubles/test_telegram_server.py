@@ -21,6 +21,7 @@ from telegram.error import (
 from telegram.request import HTTPXRequest
 
 from doubles.house import until
+from doubles.listening import listening
 from doubles.telegram_server import TOKEN, TelegramServer
 
 
@@ -279,11 +280,8 @@ def test_updates_go_to_the_webhook_with_the_secret_until_they_are_taken() -> Non
             status = b"503 No" if len(taken) == 2 else b"200 OK"
             writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             await writer.drain()
-            writer.close()
 
-        listening = await asyncio.start_server(hook, "127.0.0.1", 0)
-        async with listening:
-            port = listening.sockets[0].getsockname()[1]
+        async with listening(hook) as port:
             await bot.set_webhook(f"http://127.0.0.1:{port}/hook", secret_token="s3cret")
             for text in ("one", "two", "three"):
                 server.say(text, by=7)

@@ -20,6 +20,7 @@ from playwright.async_api import Browser, Locator, Page, ViewportSize, async_pla
 from doubles.desk import Desk
 from doubles.house import TOKEN, lived, project
 from doubles.http_house import Door
+from doubles.listening import listening
 from doubles.messages_server import MessagesServer
 from openclaw.app import App
 from openclaw.control import serve_at
@@ -213,12 +214,11 @@ class Cable:
 
     @asynccontextmanager
     async def laid(self) -> AsyncIterator[Self]:
-        server = await asyncio.start_server(self._joined, "127.0.0.2", self._port)
-        try:
-            yield self
-        finally:
-            server.close()
-            self.cut()
+        async with listening(self._joined, "127.0.0.2", self._port):
+            try:
+                yield self
+            finally:
+                self.cut()
 
     def cut(self) -> None:
         self._whole = False

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from doubles.listening import listening
 from doubles.messages_server import Drop, HttpError, MessagesServer, Raw, Reply, text, thinking, tool
 from openclaw import bundle
 from openclaw.clock import ManualClock, SystemClock
@@ -558,9 +559,8 @@ def test_an_error_without_an_end_is_read_no_further_than_it_is_told(
     clock = ManualClock(NOW)
 
     async def scene() -> ProviderError:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            provider = Provider({"base_url": url, "api_key": KEY}, clock)
+        async with listening(serve) as port:
+            provider = Provider({"base_url": f"http://127.0.0.1:{port}", "api_key": KEY}, clock)
             await provider.open()
             asking = asyncio.ensure_future(events(provider, request()))
             while not asking.done():
@@ -586,12 +586,10 @@ def test_an_error_that_was_packed_is_not_unpacked() -> None:
         head = f"content-encoding: gzip\r\ncontent-length: {len(packed)}\r\nconnection: close"
         writer.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n\r\n".encode() + packed)
         await writer.drain()
-        writer.close()
 
     async def scene() -> ProviderError:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            provider = Provider({"base_url": url, "api_key": KEY}, SystemClock())
+        async with listening(serve) as port:
+            provider = Provider({"base_url": f"http://127.0.0.1:{port}", "api_key": KEY}, SystemClock())
             await provider.open()
             with pytest.raises(ProviderError) as caught:
                 await events(provider, request())

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from doubles.listening import listening
 from openclaw import output
 from openclaw.clock import SystemClock
 from openclaw.messages import Call, ToolResult, ToolSpec
@@ -65,16 +66,9 @@ async def serving(
             await routes.get(path, answer(b"no such page", status="404 Not Found"))(writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
-        finally:
-            writer.close()
 
-    server = await asyncio.start_server(serve, host, port, ssl=tls)
-    site.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(serve, host, port, ssl=tls) as site.port:
         yield site
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 def tools(guard: Guard | None = None, timeout: float = 20) -> Tools:
