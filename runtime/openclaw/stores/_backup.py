@@ -11,6 +11,7 @@ not take the commands of the original for what a killed runtime left.
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import io
 import json
@@ -42,6 +43,7 @@ ROWS = "runtime.db"
 _RUNNING = "running"
 _OURS = frozenset({"lock", "reserve", "probe", "control.sock", "search.db", _RUNNING, ROWS, MANIFEST})
 _BESIDE = ("-wal", "-shm", "-journal", ".new")
+_ODD = (ValueError, OverflowError, RecursionError, MemoryError)  # of sizes, names and times that nobody wrote so
 _CONFLICT = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # of two members that want one place
 _PIECE = 1 << 20
 _LARGEST_MANIFEST = 256 << 20  # bytes; it names more than a million files
@@ -291,7 +293,7 @@ def _staged(archive: Path, staged: Path) -> Told:
     staged.mkdir(mode=0o700)
     try:
         found, manifest = _extracted(archive, staged)
-    except (tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError, MemoryError, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OSError, *_ODD) as error:
         if isinstance(error, OSError) and error.errno not in (None, *_CONFLICT):
             raise
         raise OpenClawError(f"{archive} is damaged, or no backup ({error}); nothing was restored") from error
@@ -310,7 +312,7 @@ def _extracted(archive: Path, staged: Path) -> tuple[dict[str, Mapping[str, Any]
     found: dict[str, Mapping[str, Any]] = {}
     links: dict[str, str] = {}
     manifest: Any = None
-    with tarfile.open(archive, "r|gz") as tar:
+    with gzip.open(archive) as packed, tarfile.open(fileobj=packed, mode="r|") as tar:
         for member in tar:
             name = _safe(archive, member.name)
             if manifest is not None or name in found:
@@ -328,6 +330,8 @@ def _extracted(archive: Path, staged: Path) -> tuple[dict[str, Mapping[str, Any]
                 found[name] = _extract(tar, member, staged / name)
             else:
                 raise OpenClawError(f"{archive} holds `{name}`, which is no file or folder; nothing was restored")
+        while packed.read(_PIECE):  # to the sum at its end, which says whether each bit is as it was
+            pass
     _link(archive, staged, links, found)
     return found, manifest
 
