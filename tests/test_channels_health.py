@@ -38,13 +38,15 @@ def test_a_channel_whose_polls_hang_is_started_anew(tmp_path: Path, caplog: pyte
     async def main(model: MessagesServer, telegram: TelegramServer) -> None:
         channels = CHANNELS.format(token=TOKEN, bot=BOT, api=telegram.url)
         root = project(tmp_path / "project", model.url, files={"channels.yaml": channels})
-        async with lived(root, tmp_path / "state", clock=Hasty()) as (app, operator):
+        async with lived(root, tmp_path / "state", clock=(clock := Hasty())) as (app, operator):
             await until(lambda: app.roll.condition("telegram") == "receiving", "the first poll")
             telegram.hold("getUpdates")
             telegram.say("hello", by=ANA)
             await until(lambda: app.roll.restarts.get("telegram"), "the watchdog", 30)
             telegram.release("getUpdates")
+            clock.walk()
             await until(lambda: telegram.texts(ANA), "the answer", 30)
+            await until(lambda: app.roll.condition("telegram") == "receiving", "a poll of the new one", 30)
             told = (await operator.http.get("/metrics")).text
             assert 'openclaw_channel_restarts_total{channel="telegram"}' in told
             state = (await operator.http.get("/api/status")).json()["channels"]["telegram"]

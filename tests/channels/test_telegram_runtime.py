@@ -160,11 +160,13 @@ def test_a_network_that_is_away_for_a_minute_loses_nothing(
         await app.clock.sleep(60)
         assert app.roll.condition("telegram") in ("connecting", "silent")  # minutes may have passed on a busy machine
         assert "does not answer" in app.roll.told()["telegram"]["trouble"]
+        clock.walk()
         telegram.mend()
         assert (await answered(telegram, ANA, 2))[1] == "You said: meanwhile"
-        assert app.roll.condition("telegram") == "receiving"
+        await until(lambda: app.roll.condition("telegram") == "receiving", "the poll after it")
 
-    run(tmp_path, place(tmp_path, model, telegram), telegram, scene, clock=Hasty())
+    clock = Hasty()
+    run(tmp_path, place(tmp_path, model, telegram), telegram, scene, clock=clock)
 
 
 def test_a_token_that_is_revoked_ends_this_channel_alone(
