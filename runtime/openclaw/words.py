@@ -17,6 +17,10 @@ from urllib.parse import quote, unquote
 # ── who and where ────────────────────────────────────────────────────────────────────────────────
 
 
+OPERATOR = "operator"
+"""The id, on a channel for programs, of the one that holds the operator's token and names no other sender."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Address:
     """A sender on a channel: the channel's key in channels.yaml and the channel's own immutable id."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openclaw import bundle
 from openclaw.durations import LONGEST, PATTERN, WANTED, said, seconds, spelt
 
-KINDS = ("agent", "defaults", "tools", "policies", "channels", "heartbeats", "models", "scenario")
+PLACES = {"agent": 2, "defaults": 2, "tools": 2, "policies": 1, "channels": 1, "heartbeats": 3, "scenario": 2}
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,18 @@ def test_it_is_spelt_with_the_largest_unit_first(length: float, text: str) -> No
     assert spelt(length) == text
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_schemas_have_this_grammar_and_these_words_alone(kind: str) -> None:
-    """Of every key that is a duration, with a placeholder in its place or without; and of no other key."""
-    for each in found(bundle.schema(kind)):
-        if "duration" in each.get("patternErrorMessage", "") or re.search(r"\|h\b|\bm\|", each.get("pattern", "")):
-            assert each["patternErrorMessage"] == WANTED
-            assert each["pattern"] in {f"^{PATTERN}$", rf"^(?:{PATTERN}|\$\{{.+\}})$"}
+@pytest.mark.parametrize(("kind", "count"), PLACES.items())
+def test_schemas_have_this_grammar_and_these_words_alone(kind: str, count: int) -> None:
+    """Of every place where a duration may stand, with a placeholder or without; and of no other place."""
+    durations = [
+        each
+        for each in found(bundle.schema(kind))
+        if "duration" in each.get("patternErrorMessage", "") or re.search(r"\|h\b|\bm\|", each.get("pattern", ""))
+    ]
+    assert len(durations) == count
+    for each in durations:
+        assert each["patternErrorMessage"] == WANTED
+        assert each["pattern"] in {f"^{PATTERN}$", rf"^(?:{PATTERN}|\$\{{.+\}})$"}
 
 
 def found(schema: object) -> list[dict[str, str]]:

@@ -20,7 +20,7 @@ from openclaw.names import file_name
 from openclaw.ports import Place
 from openclaw.tools import _inotify, _search_fts
 from openclaw.tools import _note as note
-from openclaw.tools._index import BATCH
+from openclaw.tools._index import BATCH, Closed
 from openclaw.tools.memory import Memory, Tools, at
 
 
@@ -310,3 +310,19 @@ def test_the_model_is_shown_what_stands_beside_and_its_taint_counts(talk: Memory
     file.write_text(file.read_text().replace("---\n", "---\nuntrusted: web_fetch\n", 1))
     assert asked(talk, tmp_path, "memory_search", query="moves", around=1).untrusted
     assert not asked(talk, tmp_path, "memory_search", query="moves").untrusted
+
+
+def test_who_asks_after_the_end_opens_nothing_again(tmp_path: Path) -> None:
+    """Such as the first look at all files, where what began a moment ago is ended."""
+    memory = Memory(tmp_path / "memory", tmp_path / "search.db", SystemClock(), watched=True)
+    memory.open()
+    memory.close()
+    before = sorted(Path("/proc/self/fd").iterdir())
+    for late in (memory.refresh, lambda: memory.list(None), lambda: memory.search(None, "tea")):
+        with pytest.raises(Closed):
+            late()
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    memory.open()
+    memory.save("", "likes tea")
+    assert len(memory.list(None)) == 1
+    memory.close()

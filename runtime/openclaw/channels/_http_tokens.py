@@ -16,9 +16,9 @@ from openclaw.errors import OpenClawError
 from openclaw.messages import Address, escape
 from openclaw.ports import Caller, ChannelOptions
 from openclaw.secrecy import SECRETS
+from openclaw.words import OPERATOR
 
 SHORTEST = 32  # characters of a token where other machines can reach the port
-OPERATOR = "operator"
 _RESERVED: Mapping[str, str] = {
     OPERATOR: "the name of the one under `token`",
     "hook": "how the senders of hooks begin",

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openclaw.manifest.snapshot import Person, Room, Snapshot
-from openclaw.words import Address
+from openclaw.words import OPERATOR, Address
 
 if TYPE_CHECKING:
     from openclaw.messages import Message
 
 TERMINAL = Address("repl", "local")
 """Whoever sits at the terminal, or may open the control socket, owns the state folder: always an owner."""
-
-OPERATOR = "operator"
-"""The id, on a channel for programs, of the one that holds the operator's token and names no other sender."""
 
 
 @dataclass(frozen=True, slots=True)

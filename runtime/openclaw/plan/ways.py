@@ -16,7 +16,7 @@ from openclaw.router import OPEN_KINDS, pairs
 
 Through: TypeAlias = Literal["channel", "room", "token", "hook", "heartbeat"]
 TERMINAL = "whoever sits at the terminal"
-OPERATOR = "whoever holds the operator's token, as any sender"
+HOLDER = "whoever holds the operator's token, as any sender"
 PAIRED = "whoever an owner lets in by a code"
 DECLARED = "whomever the program names as sender"
 
@@ -66,7 +66,7 @@ def _channel(channel: Channel, snapshot: Snapshot) -> Iterator[Way]:
     if kind == "http":
         scopes = ("chat", "read", "approve", "operator")
         name = f"{channel.key} (operator)"
-        yield Way("token", name, (OPERATOR,), usual, agents, scopes=scopes, off=off, ids=(OPERATOR,))
+        yield Way("token", name, (HOLDER,), usual, agents, scopes=scopes, off=off, ids=(HOLDER,))
         yield from _tokens(channel, snapshot, usual, off)
         yield from _hooks(channel, snapshot, usual, off)
     elif kind == "repl":

@@ -38,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 
 class Closed(Exception):
-    """The index was closed while it was being built."""
+    """The index was closed, perhaps while it was being built."""
 
 
 class Found(list[Remembered]):
@@ -94,7 +94,7 @@ class Index:
         self.progress: Progress = lambda done, of: None
 
     def open(self) -> None:
-        with self._turn():
+        with self._turns():
             self._closing.clear()
             self._search.open()
 
@@ -102,7 +102,7 @@ class Index:
         self._closing.set()
         for thread in list(self._threads.values()):
             thread.join()
-        with self._turn():
+        with self._turns():
             self._unwatch()
             self._search.close()
 
@@ -241,8 +241,11 @@ class Index:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """One piece of work on the index. What is lost is begun anew before anybody else has his turn."""
+        """One piece of work on the index. What is lost is begun anew before anybody else has his turn.
+        Raises Closed: whoever comes late must not open it once more, for nobody would close it."""
         with self._turns():
+            if self._closing.is_set():
+                raise Closed
             try:
                 yield
             except Lost:
