@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from doubles.house import AGENT, Hasty, Program, events, lived, project
+from doubles.house import AGENT, Hasty, Leaping, Program, events, lived, project, until
 from doubles.messages_server import Drop, HttpError, MessagesServer, Reply, thinking, tool
 from openclaw import cli
 from openclaw.app import App
+from openclaw.clock import Clock
 
 KEY = "sk-test-hush-hush"
 SESSION = "agent:main:http:operator"
@@ -29,14 +30,11 @@ def model() -> Iterator[MessagesServer]:
     assert server.violations == []
 
 
-def run(
-    tmp_path: Path, model: MessagesServer, scene: Scene, *, hasty: bool = True, clock: Hasty | None = None, **files: str
-) -> None:
+def run(tmp_path: Path, model: MessagesServer, scene: Scene, *, clock: Clock | None = None, **files: str) -> None:
     root = project(tmp_path / "project", model.url, key=KEY, files=files)
-    chosen = (clock or Hasty()) if hasty else None
 
     async def whole() -> None:
-        async with lived(root, tmp_path / "state", clock=chosen) as (app, operator):
+        async with lived(root, tmp_path / "state", clock=clock) as (app, operator):
             await asyncio.wait_for(scene(app, operator), 100)
 
     asyncio.run(whole())
@@ -171,19 +169,21 @@ def test_after_a_fault_the_same_question_is_asked_again_and_nothing_half_said_st
         assert said(entries) == "Whole. Thanks."
         assert not [entry for entry in entries if entry["type"] in ("intent", "result")]
 
-    run(tmp_path, model, scene)
+    run(tmp_path, model, scene, clock=Hasty())
     first, second = model.requests[0].body, model.requests[1].body
     assert first == second
 
 
 def test_a_stream_that_never_ends_is_ended_by_the_turns_limit(tmp_path: Path, model: MessagesServer) -> None:
     model.say(Reply(HALF, fault="endless", after=3), "Back.")
-    clock = Hasty()
+    clock = Leaping()
 
     async def scene(app: App, operator: Program) -> None:
-        ended = await operator.say("hello")
+        asking = asyncio.create_task(operator.say("hello"))
+        await until(lambda: model.requests, "the request")  # the first of a process waits until the SDK was imported
+        clock.ahead += 31
+        ended = await asking
         assert ended.status_code == 502 and "limits.turn" in ended.json()["detail"]
-        clock.walk()  # an honest turn must not hurry on a busy machine
         assert (await operator.say("still there?")).json()["reply"] == "Back."
 
     run(tmp_path, model, scene, clock=clock, **{"agents/main.yaml": AGENT + "limits: {turn: 30s}\n"})
@@ -199,7 +199,7 @@ def test_a_service_that_stays_away_is_told_after_the_last_try(tmp_path: Path, mo
         assert failed.status_code == 502 and "overloaded" in failed.json()["detail"]
         assert (await operator.say("and now?")).json()["reply"] == "Back."
 
-    run(tmp_path, model, scene)
+    run(tmp_path, model, scene, clock=Hasty())
 
 
 # ── credentials and addresses ────────────────────────────────────────────────────────────────────
@@ -230,7 +230,8 @@ def test_what_is_wrong_with_the_model_is_told_with_its_cure_and_no_secret(
         return [entry["message"] for entry in await operator.entries(SESSION)]
 
     described = smart.format(url=model.url, key=KEY)
-    run(tmp_path, model, scene, **{"models.yaml": f"default: smart\nmodels:\n  smart: {described}\n"})
+    models = f"default: smart\nmodels:\n  smart: {described}\n"
+    run(tmp_path, model, scene, clock=Hasty(), **{"models.yaml": models})
     assert "hush" not in caplog.text
 
 
@@ -283,7 +284,7 @@ def test_a_stand_in_answers_and_the_account_says_so(tmp_path: Path, model: Messa
         used = {row["model"]: row["turns"] for row in app.desk.usage()}
         assert used == {"claude-sonnet-5-5": 1, "claude-haiku-5-5": 2}  # smart still rests
 
-    run(tmp_path, model, scene, hasty=False, **{"models.yaml": TWO_MODELS.format(url=model.url, key=KEY)})
+    run(tmp_path, model, scene, **{"models.yaml": TWO_MODELS.format(url=model.url, key=KEY)})
     asked = [seen.body["model"] for seen in model.requests]
     assert asked == ["claude-sonnet-5-5"] * 4 + ["claude-haiku-5-5"] * 2
     assert "by smart" in str(model.requests[1].body) and "by smart" not in str(model.requests[4].body)
