@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from doubles.desk import Desk
-from doubles.house import until
+from doubles.house import Leaping, until
 from doubles.telegram_house import ANA, BEN, FORUM, GROUP, Notes, answered, channel, play, quiet, working
 from doubles.telegram_people import BOT_ID, BOT_NAME
 from doubles.telegram_server import TOKEN, TelegramServer
 from openclaw.channels.telegram import Channel
+from openclaw.clock import SystemClock
 from openclaw.errors import CredentialsError
 from openclaw.messages import Accepted, Address, Answered, File, Image, Message, Quote, Refused, Text
 from openclaw.ports import Watcher
@@ -620,7 +621,7 @@ def test_one_chat_that_is_slow_to_take_holds_up_no_other(tmp_path: Path) -> None
         await quiet(server)
         assert [message.text for message in desk.posted] == ["hello", "first", "second"]
 
-    play(scene)
+    play(scene, clock=SystemClock())
 
 
 def test_a_file_that_does_not_come_is_given_up_for_those_beyond_the_next_hundred_updates(tmp_path: Path) -> None:
@@ -630,7 +631,7 @@ def test_a_file_that_does_not_come_is_given_up_for_those_beyond_the_next_hundred
         server.document(ANA, "a.txt", b"x", caption="first")
         for number in range(150):
             server.say("log hi", by=1000 + number)
-        await until(lambda: len(desk.posted) == 151, "all of them", 10)
+        await until(lambda: len(desk.posted) == 151, "all of them")
         [waited] = [message for message in desk.posted if message.sender.id == str(ANA)]
         assert waited.text == "first\n[the file a.txt did not come within 30 s; it may be sent again]"
 
@@ -638,6 +639,8 @@ def test_a_file_that_does_not_come_is_given_up_for_those_beyond_the_next_hundred
 
 
 def test_the_files_of_an_album_are_fetched_together_and_what_came_is_kept(tmp_path: Path) -> None:
+    clock = Leaping()
+
     async def scene(server: TelegramServer, desk: Desk, made: Channel) -> None:
         desk.folder_at = tmp_path
         server.hold("documents/file_0.bin")
@@ -646,13 +649,14 @@ def test_the_files_of_an_album_are_fetched_together_and_what_came_is_kept(tmp_pa
                 server.document(ANA, name, name.encode(), media_group_id="album")
         await until(lambda: len(list(tmp_path.iterdir())) == 2, "the others, beside the slow one")
         assert desk.posted == []
+        clock.ahead += 31
         await until(lambda: desk.posted, "the message")
         lost, *came = parts(desk)
         assert lost == Text("[the file slow.txt did not come within 30 s; it may be sent again]")
         assert [(type(file), file.name) for file in came] == [(File, "b.txt"), (File, "c.txt")]
         server.release("documents/file_0.bin")
 
-    play(scene)
+    play(scene, clock=clock)
 
 
 # ── trouble ──────────────────────────────────────────────────────────────────────────────────────
@@ -790,7 +794,7 @@ def test_commands_are_listed_once_and_again_only_when_they_changed() -> None:
         assert [command["command"] for command in server.commands] == ["help", "agent", "research", "empty", "long"]
         desk.more = (("/fresh", "new"),)
         async with working(server, desk, channel(server, notes=notes)):
-            await until(lambda: len(server.called("setMyCommands")) == 2, "the new list")
+            await until(lambda: len(server.called("setMyCommands", 200)) == 2, "the new list")
         assert {"command": "fresh", "description": "new"} in server.commands
 
     with TelegramServer() as server:

@@ -14,6 +14,7 @@ from doubles.telegram_people import BOT_NAME, Update
 from doubles.telegram_server import TelegramServer
 from openclaw.channels._cards import AGAIN
 from openclaw.channels.telegram import Channel
+from openclaw.clock import SystemClock
 from openclaw.errors import StorageFailed
 from openclaw.messages import Address, Answer
 
@@ -282,7 +283,7 @@ def test_a_press_waits_for_its_question_to_be_asked_again() -> None:
     async def whole(server: TelegramServer) -> None:
         asked = await interrupted(server, notes)
         desk = asking(ANA)
-        async with working(server, desk, channel(server, notes=notes)):
+        async with working(server, desk, channel(server, notes=notes, clock=SystemClock())):
             query = server.press(ANA, ANA, asked["message_id"], "once")
             await quiet(server)
             server.say("ask make test", by=ANA)
@@ -315,7 +316,9 @@ def test_whoever_presses_before_the_question_is_asked_again_leaves_the_card_at_w
 class Hurried(Hasty):
     """A clock on which five minutes are a moment."""
 
-    PACE = 2000
+    def __init__(self) -> None:
+        super().__init__()
+        self._pace = 2000.0
 
 
 @pytest.mark.slow
@@ -391,7 +394,7 @@ def test_a_disk_that_refuses_to_write_ends_the_channel_with_the_reason(what: str
                 asked = await card(server, ANA)
                 server.press(ANA, ANA, asked["message_id"], "Always")
             with pytest.raises(StorageFailed, match="did not take"):
-                await asyncio.wait_for(running, 10)
+                await asyncio.wait_for(running, 30)
 
     with TelegramServer() as server:
         asyncio.run(whole(server))
