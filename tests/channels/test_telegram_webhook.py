@@ -138,7 +138,9 @@ def test_a_stopping_runtime_asks_the_service_to_call_again() -> None:
 class Hurried(Hasty):
     """A clock on which a minute is a moment."""
 
-    PACE = 1000
+    def __init__(self) -> None:
+        super().__init__()
+        self._pace = 1000.0
 
 
 def test_two_calls_with_the_same_update_at_once_are_one() -> None:
