@@ -50,22 +50,32 @@ def given(body: Any) -> str:
     return "\n".join(block.get("text", "") for block in body["messages"][-1]["content"])
 
 
-async def both(operator: Program, model: MessagesServer, *texts: str) -> list[dict[str, Any]]:
-    """What each is answered, where the first is with the model when the others are said."""
-    before = len(model.requests)
+async def waiting(app: App, number: int = 1) -> None:
+    """Until so many messages wait for a turn to end."""
+    async with asyncio.timeout(40):
+        while await app.store.inbox.waiting() < number:  # noqa: ASYNC110  # there is no event
+            await asyncio.sleep(0.01)
+
+
+async def both(
+    app: App, operator: Program, model: MessagesServer, go_on: threading.Event, *texts: str
+) -> list[dict[str, Any]]:
+    """What each is answered, where the model goes on with the first once the others wait in their order."""
     first = asyncio.create_task(operator.say(texts[0]))
-    await until(lambda: len(model.requests) > before, "the first request", 40)
+    await until(lambda: model.requests, "the first request", 40)
     others = []
-    for one in texts[1:]:
+    for number, one in enumerate(texts[1:], 1):
         others.append(asyncio.create_task(operator.say(one)))
-        await asyncio.sleep(0.1)
+        await waiting(app, number)
+    go_on.set()
     return [(await one).json() for one in (first, *others)]
 
 
 def test_collected_messages_are_one_turn_that_keeps_who_said_what_and_when(tmp_path: Path) -> None:
     async def scene(app: App, operator: Program) -> None:
-        model.say(Reply({"type": "text", "text": "one"}, delay=1.0), text("both"))
-        answers = await both(operator, model, "first", "second", "third")
+        go_on = threading.Event()
+        model.say(Reply({"type": "text", "text": "one"}, until=go_on), text("both"))
+        answers = await both(app, operator, model, go_on, "first", "second", "third")
         assert [answer["reply"] for answer in answers] == ["one", "both", "both"]
         assert len(model.requests) == 2
         body = model.requests[1].body
@@ -78,7 +88,9 @@ def test_collected_messages_are_one_turn_that_keeps_who_said_what_and_when(tmp_p
 def test_an_interrupted_answer_and_the_newer_message_are_answered_by_one_new_turn(tmp_path: Path) -> None:
     async def scene(app: App, operator: Program) -> None:
         model.say(Reply({"type": "text", "text": "never seen whole"}, delay=30.0), text("both"))
-        answers = await both(operator, model, "first", "no, second")
+        first = asyncio.create_task(operator.say("first"))
+        await until(lambda: model.requests, "the first request", 40)
+        answers = [(await operator.say("no, second")).json(), (await first).json()]
         assert [answer["reply"] for answer in answers] == ["both", "both"]
         assert len(model.requests) == 2
         roles = [message["role"] for message in model.requests[1].body["messages"]]
@@ -93,8 +105,9 @@ def test_an_interrupted_answer_and_the_newer_message_are_answered_by_one_new_tur
 
 def test_what_is_said_before_a_tool_has_run_is_read_with_its_result(tmp_path: Path) -> None:
     async def scene(app: App, operator: Program) -> None:
-        model.say(Reply(tool("add", a=20, b=22), delay=1.0), text("42, and noted"), text("later"))
-        answers = await both(operator, model, "add", "and hurry")
+        go_on = threading.Event()
+        model.say(Reply(tool("add", a=20, b=22), until=go_on), text("42, and noted"), text("later"))
+        answers = await both(app, operator, model, go_on, "add", "and hurry")
         assert [answer["reply"] for answer in answers] == ["42, and noted"] * 2
         assert len(model.requests) == 2
         last = model.requests[1].body["messages"][-1]["content"]
@@ -128,11 +141,8 @@ def test_what_joins_a_turn_from_another_place_of_the_same_person_brings_that_pla
         model.say(Reply(tool("add", a=20, b=22), until=came), Reply(tool("add", a=1, b=2)), text("done"))
         first = asyncio.create_task(operator.say("add", sender="nader"))
         await until(lambda: model.requests, "the first request", 40)
-        [running] = app.sessions.running()
         telegram.say("and more", by=7)
-        async with asyncio.timeout(40):
-            while not await app.store.inbox.waiting(running.route.session):  # noqa: ASYNC110  # there is no event
-                await asyncio.sleep(0.01)
+        await waiting(app)
         came.set()
         assert (await first).json()["reply"] == "done"
         blocks = [block for message in model.requests[-1].body["messages"] for block in message["content"]]
@@ -147,7 +157,8 @@ def test_what_joins_a_turn_from_another_place_of_the_same_person_brings_that_pla
 @pytest.mark.slow
 def test_too_many_are_told_that_it_is_busy_in_the_way_of_their_channel_and_nothing_is_lost(tmp_path: Path) -> None:
     async def scene(app: App, operator: Program) -> None:
-        slow = Reply({"type": "text", "text": "slow"}, delay=4.0)
+        go_on = threading.Event()
+        slow = Reply({"type": "text", "text": "slow"}, until=go_on)
         model.say(slow, slow, *[text("quick")] * 8)
         telegram.say("one", by=7)
         first = asyncio.create_task(operator.say("one", sender="ann"))
@@ -157,7 +168,7 @@ def test_too_many_are_told_that_it_is_busy_in_the_way_of_their_channel_and_nothi
         telegram.say("three", by=7)
         await until(lambda: not telegram.waiting and telegram.texts(7), "word on Telegram")
         assert "wait here already" in telegram.texts(7)[0]
-        await until(lambda: app.sessions.running(), "a turn")
+        await waiting(app, 2)
         refused = await operator.say("three", sender="ann")
         assert (refused.status_code, refused.json()["code"]) == (429, "busy")
         assert int(refused.headers["Retry-After"]) >= 1
@@ -165,6 +176,7 @@ def test_too_many_are_told_that_it_is_busy_in_the_way_of_their_channel_and_nothi
         completion = await operator.http.post("/v1/chat/completions", json=ask)
         assert (completion.status_code, completion.json()["error"]["code"]) == (429, "busy")
         assert int(completion.headers["Retry-After"]) >= 1
+        go_on.set()
         assert [(await one).status_code for one in (first, waits)] == [200, 200]
         await until(lambda: len(telegram.texts(7)) == 3, "both answers on Telegram")
         assert telegram.texts(7)[1:] == ["slow", "quick"]
