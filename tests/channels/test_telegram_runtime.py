@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import signal
-import sqlite3
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from doubles.house import TOKEN as OPERATOR
-from doubles.house import Hasty, Process, Program, lived, project, until
+from doubles.house import Hasty, Process, Program, lived, noted, project, until
 from doubles.messages_server import MessagesServer, Reply, tool
 from doubles.telegram_house import ANA, BEN, GROUP, answered, quiet
 from doubles.telegram_people import BOT_NAME, Update
@@ -264,13 +261,6 @@ def test_a_thousand_messages_of_two_hundred_people_are_each_answered_once_and_in
     asyncio.run(whole())
 
 
-def noted(state: Path, name: str) -> Any:
-    """What the channel has written down, as another process sees it."""
-    with closing(sqlite3.connect(f"file:{state / 'runtime.db'}?mode=ro", uri=True)) as db:
-        rows = db.execute("SELECT document FROM marks WHERE name = ?", (f"channel:telegram:{name}",)).fetchall()
-    return json.loads(rows[0][0]) if rows else None
-
-
 # ── over a crash ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -320,7 +310,7 @@ def test_an_approval_asked_before_a_crash_is_answered_after_it(
             await until(lambda: telegram.called("getUpdates"), f"the poll: {runtime.log}", BEGIN)
             telegram.say("add two and three", by=ANA)
             asked = (await card(telegram, ANA))["message_id"]
-            await until(lambda: noted(tmp_path / "state", "cards"), "the card on disk")
+            await until(lambda: noted(tmp_path / "state", "telegram", "cards"), "the card on disk")
             await quiet(telegram)
             runtime.process.send_signal(signal.SIGKILL)
             runtime.process.wait(10)

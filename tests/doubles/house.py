@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -166,6 +167,13 @@ async def until(found: Callable[[], Any], what: str, seconds: float = 30.0) -> A
         assert time.monotonic() < end, f"{what} did not come within {seconds:g} s"
         await asyncio.sleep(0.01)
     return value
+
+
+def noted(state: Path, channel: str, name: str) -> Any:
+    """What a channel has written down, as another process sees it."""
+    with closing(sqlite3.connect(f"file:{state / 'runtime.db'}?mode=ro", uri=True)) as db:
+        rows = db.execute("SELECT document FROM marks WHERE name = ?", (f"channel:{channel}:{name}",)).fetchall()
+    return json.loads(rows[0][0]) if rows else None
 
 
 class Process:
