@@ -176,7 +176,7 @@ def test_a_disk_that_refuses_a_card_ends_the_channel() -> None:
             server.say("ask deploy", channel=server.direct(NADER))
             assert stage.task is not None
             with pytest.raises(StorageFailed):
-                await asyncio.wait_for(asyncio.shield(stage.task), 10)
+                await asyncio.wait_for(asyncio.shield(stage.task), 30)
 
     play(scenario)
 

@@ -188,11 +188,12 @@ def test_a_dead_connection_is_left_and_the_pulse_tells() -> None:
             await stage.posted()
             beats = stage.channel.pulse.received
             await until(lambda: stage.channel.pulse.received > beats + 1, "acknowledgements")
+            resumed = server.resumed  # more than none where the machine stood still until now
             server.zombie()
             beats = stage.channel.pulse.received
             server.say("two", channel=private)
             assert await texts(stage, 2) == ["one", "two"]
-            assert server.resumed == 1 and stage.channel.pulse.received > beats
+            assert server.resumed > resumed and stage.channel.pulse.received > beats
 
     play(scenario)
 
@@ -245,7 +246,7 @@ def test_a_token_that_is_revoked_while_it_runs_ends_the_channel() -> None:
             server.token = "another"
             server.drop()
             with pytest.raises(CredentialsError):
-                await asyncio.wait_for(asyncio.shield(stage.task), 10)
+                await asyncio.wait_for(asyncio.shield(stage.task), 30)
 
     play(scenario)
 

@@ -137,7 +137,7 @@ def test_another_welcome_in_the_middle_of_catching_up_loses_nothing() -> None:
             await until(lambda: stage.desk.take is None, "the first message")
             before = server.sessions
             server.invalidate(False)
-            await until(lambda: server.sessions > before, "another welcome", 15)
+            await until(lambda: server.sessions > before, "another welcome")
             server.say("live", channel=private)
             gate.set()
             await heard(stage, "live")
