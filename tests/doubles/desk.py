@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from doubles.beats import Beats, ran
+from openclaw.channels import _terminal
 from openclaw.channels.repl import Channel
 from openclaw.clock import Clock, SystemClock
 from openclaw.errors import ApprovalError, DiskFull, PairingError, UsageError
@@ -438,6 +439,7 @@ class Desk(Beats):
 
 async def main(history: str | None, unasked: bool) -> None:
     logging.basicConfig(format="log: %(message)s")
+    _terminal._TWICE = 60.0  # whoever presses twice may be slow to do it on a busy machine
     clock = SystemClock()
     channel = Channel(ChannelOptions("repl", "repl", {"history": history} if history else {}), clock)
     desk = Desk(clock, channel.send)
