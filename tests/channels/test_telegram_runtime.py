@@ -271,7 +271,9 @@ def test_a_message_is_answered_once_after_a_crash(
     tmp_path: Path, model: MessagesServer, telegram: TelegramServer, when: str
 ) -> None:
     root = place(tmp_path, model, telegram)
-    model._otherwise = lambda body: Reply({"type": "text", "text": "Here I am."}, delay=0.5)
+    here = {"type": "text", "text": "Here I am."}
+    model._otherwise = Reply(here)
+    model.say(Reply(here, delay=60))  # of the process that is killed meanwhile
 
     async def whole() -> None:
         with Process(root, tmp_path / "state") as runtime:
@@ -280,6 +282,8 @@ def test_a_message_is_answered_once_after_a_crash(
                 telegram.hold("getUpdates")
             telegram.say("are you there?", by=ANA)
             await until(lambda: model.requests, "the model's request", BEGIN)
+            if when == "while it is answered":
+                await quiet(telegram)
             runtime.process.send_signal(signal.SIGKILL)
             runtime.process.wait(10)
         confirmed = not telegram.waiting
