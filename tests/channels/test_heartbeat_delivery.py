@@ -85,18 +85,32 @@ async def beat(operator: Program, name: str) -> None:
     assert response.status_code == 202, response.text
 
 
+async def history(operator: Program, name: str) -> list[dict[str, Any]]:
+    response = await operator.http.get("/api/heartbeats/history", params={"heartbeat": name})
+    assert response.status_code == 200, response.text
+    return list(response.json()["runs"])
+
+
 async def delivery(operator: Program, name: str, state: str = "sent") -> dict[str, Any]:
     """The one run of this heartbeat, once its one delivery is so."""
     async with asyncio.timeout(30):
         while True:
-            response = await operator.http.get("/api/heartbeats/history", params={"heartbeat": name})
-            assert response.status_code == 200, response.text
-            runs = response.json()["runs"]
+            runs = await history(operator, name)
             if runs and runs[0]["deliveries"] and runs[0]["deliveries"][0]["state"] == state:
                 [found] = runs
                 assert len(found["deliveries"]) == 1
                 return dict(found)
             await asyncio.sleep(0.2)  # a program may not ask too often
+
+
+async def ended(operator: Program, name: str) -> list[dict[str, Any]]:
+    """The runs of this heartbeat, once the newest is over."""
+    async with asyncio.timeout(30):
+        while True:
+            runs = await history(operator, name)
+            if runs and runs[0]["outcome"] not in ("queued", "running"):
+                return runs
+            await asyncio.sleep(0.2)
 
 
 def heard(model: MessagesServer) -> str:
@@ -170,7 +184,7 @@ def test_a_silent_run_sends_nothing_and_tells_nobody(
         await beat(operator, "nobody")
         await beat(operator, "private")
         await delivery(operator, "private")
-        runs = (await operator.http.get("/api/heartbeats/history", params={"heartbeat": "nobody"})).json()["runs"]
+        runs = await ended(operator, "nobody")
         assert [(run["outcome"], run["deliveries"]) for run in runs] == [("silent", [])]
         assert telegram.texts(ANA) == ["The milk is out."]
 
