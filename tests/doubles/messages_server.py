@@ -165,7 +165,7 @@ class MessagesServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def wait_left_early(self, count: int = 1, seconds: float = 5.0) -> bool:
+    def wait_left_early(self, count: int = 1, seconds: float = 30.0) -> bool:
         """Whether this many clients left in the middle, waiting for it at most so long."""
         end = time.monotonic() + seconds
         while self.left_early < count and time.monotonic() < end:
