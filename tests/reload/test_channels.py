@@ -123,10 +123,10 @@ def guild() -> Iterator[DiscordServer]:
         yield server
 
 
-def slowly(model: MessagesServer, text: str) -> threading.Event:
-    """The next answer of the model ends when what is returned is set."""
+def slowly(model: MessagesServer, text: str, times: int = 1) -> threading.Event:
+    """The next answer of the model, or as many, ends when what is returned is set."""
     go_on = threading.Event()
-    model.say(Reply({"type": "text", "text": text}, until=go_on))
+    model.say(*[Reply({"type": "text", "text": text}, until=go_on)] * times)
     return go_on
 
 
@@ -430,7 +430,7 @@ def test_a_stop_ends_it_in_good_order(
     async def main() -> None:
         asking: asyncio.Task[Attempt] | None = None
         asks = while_it.startswith("asks")
-        go_on = slowly(model, "Never said.")
+        go_on = slowly(model, "Never said.", 10)  # a clock that hastes may give it up and ask again
         async with living(tmp_path, model, telegram(bot), discord(guild), clock=None if asks else Hasty()) as live:
             await polled(bot)
             await until(lambda: guild.sessions, "a session")
