@@ -360,14 +360,21 @@ def test_a_card_says_so_too_where_the_service_does_not_take_it_at_once(
 ) -> None:
     async def main() -> None:
         async with living(tmp_path, model, telegram(bot), discord(guild), files={"tools.yaml": ASKS}) as live:
+            private = guild.direct(NADER)
             await polled(bot)
             await until(lambda: guild.sessions, "a session")
             model.say(Reply(tool("add", a=2, b=3)))
             bot.say("add two and three", by=ANA)
-            await until(lambda: any(one.get("reply_markup") for one in bot.sent(ANA)), "the card")
+            await until(lambda: any(one.get("reply_markup") for one in bot.sent(ANA)), "the card on Telegram")
             bot.fail("editMessageText", 502)  # which is tried again a second later
             assert (await live.channels(HTTP, discord(guild))).outcome == "applied"
             await until(lambda: "withdrawn" in bot.sent(ANA)[0]["text"], "the end of the card")
+            model.say(Reply(tool("add", a=2, b=4)))
+            guild.say("add two and four", channel=private)
+            await until(lambda: any(one["components"] for one in guild.sent(private)), "the card on Discord")
+            guild.limit("PATCH", f"/channels/{private}/messages/{guild.sent(private)[0]['id']}", 1.5)
+            assert (await live.channels(HTTP)).outcome == "applied"
+            await until(lambda: "Not asked any more" in guild.sent(private)[0]["content"], "the end of that card")
 
     asyncio.run(main())
 
