@@ -317,10 +317,12 @@ def test_a_clock_that_was_set_back_is_told_and_breaks_nothing(tmp_path: Path) ->
 def test_it_is_verified_beside_whoever_writes_it(tmp_path: Path) -> None:
     """A part becomes full, and lines come, while the chain is followed."""
     trail = anchored(tmp_path, 5, largest=600)
-    done = threading.Event()
+    begun, done = threading.Event(), threading.Event()
 
     def write() -> None:
         for n in range(1500):
+            if n == 700:
+                begun.wait(30)
             trail.append([{"type": "decided", "tool": str(n)}])
         done.set()
 
@@ -330,6 +332,7 @@ def test_it_is_verified_beside_whoever_writes_it(tmp_path: Path) -> None:
     while not done.is_set():
         assert not verified(tmp_path).broken
         looked += 1
+        begun.set()
     writer.join()
     trail.close()
     assert looked and verified(tmp_path) == audit.Verdict(1505)

@@ -493,8 +493,9 @@ def test_what_a_crash_left_counts_also_where_no_turn_goes_on_there(
 def test_a_kill_in_the_middle_of_a_turn_loses_no_call_and_counts_none_twice(
     tmp_path: Path, model: MessagesServer
 ) -> None:
-    root, state = place(tmp_path / "project", model), tmp_path / "state"
-    model.say(text("Hello."), Reply(tool("add", a=1, b=2)), Reply(hangs=True), text("Three."))
+    root, state = place(tmp_path / "project", model, **{"heartbeats.yaml": noon()}), tmp_path / "state"
+    half = Reply({"type": "text", "text": "Three."}, fault="stall")
+    model.say(text("Hello."), Reply(tool("add", a=1, b=2)), half, text("Three."))
 
     async def killed() -> None:
         with Process(root, state) as process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from doubles.house import Hasty, until
 from doubles.telegram_house import ANA, BEN, FORUM, GROUP, Notes, answered, channel, play, quiet, working
 from doubles.telegram_people import BOT_NAME, Update
 from doubles.telegram_server import TelegramServer
-from openclaw.channels._cards import AGAIN
+from openclaw.channels._cards import AGAIN, patience
 from openclaw.channels.telegram import Channel
 from openclaw.clock import SystemClock
 from openclaw.errors import StorageFailed
 from openclaw.messages import Address, Answer
+from openclaw.retiring import ENDING
 
 NADER = 9
 
@@ -369,6 +371,17 @@ class Broken(Notes):
         if name == self._name:
             raise StorageFailed("the disk did not take a write")
         await super().put(name, document)
+
+
+class Stopping(Desk):
+    """The desk of a runtime that stops."""
+
+    def readiness(self) -> Mapping[str, Any]:
+        return {**super().readiness(), "status": "stopping"}
+
+
+def test_outcomes_hold_up_a_channel_that_ends_but_no_stop() -> None:
+    assert patience(Stopping()) < 1 < 3 < patience(Desk()) < ENDING
 
 
 class Unwritten(Desk):

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -303,24 +304,25 @@ def test_channels_are_set_or_off_and_a_port_is_free_held_by_us_or_taken(tmp_path
 
 
 def test_a_runtime_that_serves_is_named_and_the_port_it_holds_is_no_problem(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    channels = f"channels: {{http: {{kind: http, port: {port}, token: operator-token-0123456789}}}}\n"
     beats = "heartbeats: {early: {cron: '30 7 * * *', prompt: Look.}}\n"
-    root = project(tmp_path / "p", "http://127.0.0.1:9", files={"channels.yaml": channels, "heartbeats.yaml": beats})
+    root = project(tmp_path / "p", "http://127.0.0.1:9", files={"heartbeats.yaml": beats})
 
-    async def whole() -> tuple[Finding, Finding, Finding, Finding]:
-        async with lived(root, tmp_path / "state", demo=True) as (app, _):
+    async def whole() -> tuple[Finding, Finding, Finding, Finding, int]:
+        async with lived(root, tmp_path / "state", demo=True) as (app, operator):
             found, told = await asyncio.to_thread(kept.runtime, tmp_path / "state")
             while told is None or "channels" not in told:  # its socket is not open yet
                 found, told = await asyncio.to_thread(kept.runtime, tmp_path / "state")
             others, only = await asyncio.to_thread(kept.runtime, tmp_path / "state", tmp_path)
             finding, other = found[0], others[0]
             assert only == {"pid": os.getpid()}
-            snapshot = app.supervisor.current.snapshot
-            return finding, other, next(looked.channels(snapshot, told)), next(looked.heartbeats(snapshot, told))
+            snapshot, port = app.supervisor.current.snapshot, operator.http.base_url.port
+            assert port is not None
+            [http] = snapshot.channels.values()  # as if it named the port that it was given
+            http = replace(http, options=replace(http.options, options={**http.options.options, "port": port}))
+            held = next(looked.channels(replace(snapshot, channels={"http": http}), told))
+            return finding, other, held, next(looked.heartbeats(snapshot, told)), port
 
-    serving, other, held, beating = asyncio.run(asyncio.wait_for(whole(), 60))
+    serving, other, held, beating, port = asyncio.run(asyncio.wait_for(whole(), 60))
     assert serving.state == held.state == "ok"
     assert f"process {os.getpid()} serves {root}, for less than a minute" in serving.found
     assert other.state == "warning" and f"and not {tmp_path}" in other.found

@@ -328,4 +328,4 @@ def test_watching_shows_it_until_it_is_interrupted(tmp_path: Path) -> None:
         child.kill()
         child.wait()
         os.close(master)
-    assert b"\x1b[2J" in seen and seen.count(b"\x1b[H") == 2
+    assert b"\x1b[2J" in seen and seen.count(b"\x1b[H") >= 2

@@ -6,7 +6,9 @@ import asyncio
 import errno
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +68,11 @@ def fill(file: Path) -> None:
                     break
 
 
-def echo(body: dict[str, Any]) -> Reply:
+def echo(body: dict[str, Any], full: threading.Event | None = None) -> Reply:
+    """A slow answer ends when the disk is `full`."""
     said = body["messages"][-1]["content"][-1]["text"]
     if said == "slow":
-        return Reply({"type": "text", "text": LONG}, delay=1.0)
+        return Reply({"type": "text", "text": LONG}, until=full)
     return Reply({"type": "text", "text": f"You said: {said}"})
 
 
@@ -89,6 +92,7 @@ def test_on_a_full_disk_the_runtime_takes_nothing_in_and_goes_on_when_there_is_r
             await until(lambda: len(model.requests) == 2, "the turn that is under way", 40)
             (small / "state" / "reserve").unlink()  # somebody else was faster: even what was begun finds no room
             fill(small / "filler")
+            full.set()
             refused = await operator.say("too much", sender="new")
             assert (refused.status_code, refused.json()["code"]) == (503, "full")
             assert int(refused.headers["Retry-After"]) >= 1
@@ -112,7 +116,8 @@ def test_on_a_full_disk_the_runtime_takes_nothing_in_and_goes_on_when_there_is_r
             assert (await operator.say("after")).json()["reply"] == "You said: after"
             assert (await operator.http.get("/api/status")).json()["disk"] == {"full": False}
 
-    with MessagesServer(otherwise=echo) as model, TelegramServer() as telegram:
+    full = threading.Event()
+    with MessagesServer(otherwise=partial(echo, full=full)) as model, TelegramServer() as telegram:
         asyncio.run(asyncio.wait_for(scene(model, telegram), 90))
 
 
@@ -126,6 +131,7 @@ def test_what_a_full_disk_and_a_kill_left_is_answered_when_there_is_room(small: 
                 slow = (await operator.http.post("/api/messages", json={"text": "slow"}, headers=LATER)).json()["id"]
                 await until(lambda: model.requests, "the turn that is under way", 40)
                 fill(small / "filler")
+                full.set()
                 telegram.say("on the phone", by=7)
                 await until(lambda: "nothing new is taken in" in first.log, "word of the full disk")
                 refused = await operator.http.post("/api/messages", json={"text": "new"}, headers=LATER)
@@ -143,7 +149,8 @@ def test_what_a_full_disk_and_a_kill_left_is_answered_when_there_is_room(small: 
             await until(lambda: telegram.texts(7), "the answer on Telegram", 40)
             assert telegram.texts(7) == ["You said: on the phone"]
 
-    with MessagesServer(otherwise=echo) as model, TelegramServer() as telegram:
+    full = threading.Event()
+    with MessagesServer(otherwise=partial(echo, full=full)) as model, TelegramServer() as telegram:
         asyncio.run(asyncio.wait_for(scene(model, telegram), 150))
     assert model.violations == []
 

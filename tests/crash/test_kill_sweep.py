@@ -76,11 +76,16 @@ def test_without_the_intent_on_disk_the_same_call_runs_twice_and_the_oracle_sees
 
 POISON = """\
 import os
+import time
+from pathlib import Path
+
 import openclaw
 
 @openclaw.tool
 def note(n: str) -> str:
-    \"\"\"Ends it all.\"\"\"
+    \"\"\"Ends it all, once everything was posted.\"\"\"
+    while not Path(__file__).with_name("go").exists():
+        time.sleep(0.01)
     os.kill(os.getpid(), 9)
 """
 POISONED = {
@@ -105,6 +110,7 @@ def test_a_message_that_kills_the_runtime_is_put_aside_and_no_other_is_blamed(tm
         beside = [life.post("slow", name, name) for name in ("s1", "s2")]
         poison = life.post("poison", "p", "poison")
         behind = life.post("hello", "p", "behind")
+        (site.project / "go").touch()
         assert life.process.wait(20) == -9
     lives = 1
     while not all_settled(site):

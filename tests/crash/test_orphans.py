@@ -81,6 +81,7 @@ def killed(site: Site, noted: Callable[[str], Any]) -> tuple[str, str]:
         id = life.post("hang hang", "agent:main:repl:local", "1")
         (record,) = until(lambda: [*(site.state / "running").glob("*")], "the record")
         until(lambda: noted(record.name), "the command")
+        until(lambda: record.read_text().count("\n") > 1, "its number in the record")
         life.kill()
     return id, record.name
 

@@ -20,7 +20,7 @@ tools:
   job: &job
     description: Runs a script
     shell: sh {script}
-    timeout: 2s
+    timeout: 5s  # within which it has begun, also on a busy machine
     input: {script: {type: string, description: The script}}
   long: {<<: *job, timeout: 3m}
 policies:
@@ -52,11 +52,11 @@ class Fault:
 
 
 FAULTS = (
-    Fault("hangs", "job", "plain", "ended after its 2 s were up"),
-    Fault("ignores SIGTERM", "job", "deaf", "ended after its 2 s were up"),
-    Fault("forks away", "job", "away", "ended after its 2 s were up"),
+    Fault("hangs", "job", "plain", "ended after its 5 s were up"),
+    Fault("ignores SIGTERM", "job", "deaf", "ended after its 5 s were up"),
+    Fault("forks away", "job", "away", "ended after its 5 s were up"),
     Fault("prints 1 GB", "long", "flood", ".openclaw/outputs"),
-    Fault("dies by a signal", "job", "dies", "was ended by SIGSEGV"),
+    Fault("dies by a signal", "long", "dies", "was ended by SIGSEGV"),
     Fault("hangs, runtime killed", "long", "plain", "unknown: the runtime stopped", kill=True),
     Fault("ignores SIGTERM, runtime killed", "long", "deaf", "unknown: the runtime stopped", kill=True),
     Fault("forks away, runtime killed", "long", "away", "unknown: the runtime stopped", kill=True),

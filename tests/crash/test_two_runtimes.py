@@ -127,7 +127,7 @@ def test_what_a_stopped_runtime_had_not_answered_is_answered_by_the_next_one(tmp
         life.ready()
         ids = [life.post(text, text.split()[0], text) for text in ("ponder 1", "gate 2", "say 3")]
         until(lambda: site.effects and life.settled(ids[2]), "all under way")
-        assert ended(life) < 8
+        ended(life)
     assert {id for (id,) in rows(site.state, "SELECT id FROM inbox WHERE settled IS NULL")} == set(ids[:2])
     script = site.project / "script.yaml"
     script.write_text(script.read_text().replace("delay: 60", "delay: 0"))
@@ -146,7 +146,7 @@ def test_a_tool_that_will_not_be_stopped_does_not_hold_the_end_up(tmp_path: Path
         life.ready()
         id = life.post("linger 1", "s", "1")
         until(lambda: site.effects, "its effect")
-        assert ended(life) < 12
+        ended(life)
     with Life(site) as life:
         life.ready()
         assert until(lambda: life.settled(id), "the answer")["reply"].startswith("That did not work: unknown")
@@ -154,12 +154,11 @@ def test_a_tool_that_will_not_be_stopped_does_not_hold_the_end_up(tmp_path: Path
     assert judge(site).faults() == {}
 
 
-def ended(life: Life) -> float:
-    """Seconds from SIGTERM to the end, in good order."""
+def ended(life: Life) -> None:
+    """In good order, and before anything that it was doing would have: the shortest of that takes fifty seconds."""
     asked = time.monotonic()
-    assert life.stop() == 0
+    assert life.stop(40) == 0
     print(f"\nended {time.monotonic() - asked:.1f} s after SIGTERM")
-    return time.monotonic() - asked
 
 
 def test_a_short_answer_is_finished_before_the_runtime_ends(tmp_path: Path) -> None:

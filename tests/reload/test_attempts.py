@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from doubles.house import CHANNELS, Hasty, Program, lived, project, until
+from openclaw import adapters
 from openclaw.app import App
 from openclaw.attempts import Attempt
 from openclaw.clock import ManualClock, settle
@@ -21,6 +22,7 @@ from openclaw.errors import CredentialsError, OpenClawError, StorageFailed
 from openclaw.lastgood import last_good
 from openclaw.manifest.folder import Folder
 from openclaw.manifest.snapshot import Snapshot
+from openclaw.parts import Parts
 from openclaw.project import Options
 from openclaw.reading import Reading, read
 from openclaw.reload import AGAIN, KEPT, LONG, Reload
@@ -416,7 +418,8 @@ def test_a_key_that_comes_while_the_demo_model_answers_needs_a_restart_and_all_e
         assert (await operator.http.get("/api/status")).json()["differs"] == ""
 
     async def whole() -> None:
-        app = App(Options(root, tmp_path / "state", demo_if_no_key=True))
+        parts = Parts(adapters.kind, without=frozenset({"watch"}))  # which might look before it is asked to
+        app = App(Options(root, tmp_path / "state", demo_if_no_key=True), parts=parts)
         async with app.opened():
             [address] = await app.addresses()
             running = asyncio.create_task(app.run())

@@ -123,10 +123,10 @@ def guild() -> Iterator[DiscordServer]:
         yield server
 
 
-def slowly(model: MessagesServer, text: str) -> threading.Event:
-    """The next answer of the model ends when what is returned is set."""
+def slowly(model: MessagesServer, text: str, times: int = 1) -> threading.Event:
+    """The next answer of the model, or as many, ends when what is returned is set."""
     go_on = threading.Event()
-    model.say(Reply({"type": "text", "text": text}, until=go_on))
+    model.say(*[Reply({"type": "text", "text": text}, until=go_on)] * times)
     return go_on
 
 
@@ -340,16 +340,41 @@ def test_a_question_that_was_put_on_a_channel_is_withdrawn_with_it_and_its_card_
             await until(lambda: any(one.get("reply_markup") for one in bot.sent(ANA)), "the card on Telegram")
             assert (await live.channels(HTTP, discord(guild))).outcome == "applied"
             await until(lambda: "You said:" in bot.texts(ANA)[-1], "the answer")
-            card = bot.sent(ANA)[0]
-            assert "withdrawn" in card["text"] and "reply_markup" not in card
+            await until(lambda: "withdrawn" in bot.sent(ANA)[0]["text"], "the end of the card")
+            assert "reply_markup" not in bot.sent(ANA)[0]
             assert "was taken away" in str(model.requests[-1].body["messages"][-1])
             model.say(Reply(tool("add", a=2, b=4)))
             guild.say("add two and four", channel=private)
             await until(lambda: any(one["components"] for one in guild.sent(private)), "the card on Discord")
             assert (await live.channels(HTTP)).outcome == "applied"
             await until(lambda: "You said:" in guild.sent(private)[-1]["content"], "the answer")
-            shown = guild.sent(private)[0]
-            assert "Not asked any more" in shown["content"] and not shown["components"]
+            await until(lambda: "Not asked any more" in guild.sent(private)[0]["content"], "the end of that card")
+            assert not guild.sent(private)[0]["components"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_a_card_says_so_too_where_the_service_does_not_take_it_at_once(
+    tmp_path: Path, model: MessagesServer, bot: TelegramServer, guild: DiscordServer
+) -> None:
+    async def main() -> None:
+        async with living(tmp_path, model, telegram(bot), discord(guild), files={"tools.yaml": ASKS}) as live:
+            private = guild.direct(NADER)
+            await polled(bot)
+            await until(lambda: guild.sessions, "a session")
+            model.say(Reply(tool("add", a=2, b=3)))
+            bot.say("add two and three", by=ANA)
+            await until(lambda: any(one.get("reply_markup") for one in bot.sent(ANA)), "the card on Telegram")
+            bot.fail("editMessageText", 502)  # which is tried again a second later
+            assert (await live.channels(HTTP, discord(guild))).outcome == "applied"
+            await until(lambda: "withdrawn" in bot.sent(ANA)[0]["text"], "the end of the card")
+            model.say(Reply(tool("add", a=2, b=4)))
+            guild.say("add two and four", channel=private)
+            await until(lambda: any(one["components"] for one in guild.sent(private)), "the card on Discord")
+            guild.limit("PATCH", f"/channels/{private}/messages/{guild.sent(private)[0]['id']}", 1.5)
+            assert (await live.channels(HTTP)).outcome == "applied"
+            await until(lambda: "Not asked any more" in guild.sent(private)[0]["content"], "the end of that card")
 
     asyncio.run(main())
 
@@ -412,7 +437,7 @@ def test_a_stop_ends_it_in_good_order(
     async def main() -> None:
         asking: asyncio.Task[Attempt] | None = None
         asks = while_it.startswith("asks")
-        go_on = slowly(model, "Never said.")
+        go_on = slowly(model, "Never said.", 10)  # a clock that hastes may give it up and ask again
         async with living(tmp_path, model, telegram(bot), discord(guild), clock=None if asks else Hasty()) as live:
             await polled(bot)
             await until(lambda: guild.sessions, "a session")

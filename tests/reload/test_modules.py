@@ -106,8 +106,9 @@ def test_an_edit_of_a_module_that_a_tools_module_imports_is_applied_and_its_undo
                 assert run(1, 2) == f"{word} 3"
             said = (await operator.http.post("/api/reload")).json()
             assert "unchanged" in str(said)
-            put(root, "parts/plus.py", "def words(n):\n    return 'third'\n")  # at once: the watch has not seen it
-            assert "applied" in str((await operator.http.post("/api/reload")).json())
+            put(root, "parts/plus.py", "def words(n):\n    return 'third'\n")
+            said = (await operator.http.post("/api/reload")).json()  # at once: hardly ever does the watch come first
+            assert said["outcome"] in ("applied", "unchanged")
             assert app.supervisor.current.snapshot.tools["add"].options["function"](1, 2) == "third"
 
     asyncio.run(scene())
@@ -138,10 +139,10 @@ def test_a_module_that_does_not_end_its_import_is_told_with_its_place_and_is_loa
     gate = sys.__dict__["own_gate"] = threading.Event()
     try:
         put(root, "own_part.py", "import sys\n\nsys.own_gate.wait(60)\nimport own_other\n")
-        hung = importer(root, within=1.0)
+        hung = importer(root, within=3.0)
         found = compile(Folder.read(root), environment={}, importer=hung, today=NOW)
         [said] = [each for each in found.diagnostics if each.severity == "error"]
-        assert (said.code, said.message) == ("python-import", "module `sums` did not end its import in 1 s")
+        assert (said.code, said.message) == ("python-import", "module `sums` did not end its import in 3 s")
         assert [(each.file, each.line) for each in said.related] == [("own_part.py", 3)]
         assert own(root) == [] and isinstance(hung(["own_other:add"])["own_other:add"], ImportProblem)
         left = [each for each in threading.enumerate() if each.name == "openclaw-import sums"]

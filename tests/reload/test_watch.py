@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from doubles.house import Hasty, lived, project, until
+from doubles.house import Hasty, Leaping, lived, project, until
 from openclaw.app import App
 from openclaw.cli._running import differs
 from openclaw.clock import ManualClock, SystemClock
@@ -291,19 +291,22 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_where_the_system_tells_nothing_it_is_said_once_and_folders_are_polled_until_it_does(
     root: Path, caplog: pytest.LogCaptureFixture, amiss: Exception
 ) -> None:
-    looks, told = Looks(root / "agents" / "main.md"), Told(amiss, 2)
+    looks, told, clock = Looks(root / "agents" / "main.md"), Told(amiss, 2), Leaping()
 
     async def scene() -> None:
         await looks.until(lambda: bool(looks.seen), "the first look")
         looks.file.write_text("edited")
         await looks.until(lambda: looks.seen[-1] == "edited", "an edit while it is polled")
-        await looks.until(lambda: told.asked.count(False) == 3, "the system being asked again")
+        clock.ahead += AGAIN
+        await looks.until(lambda: told.asked.count(False) == 2, "the system being asked again")
+        clock.ahead += AGAIN
+        await looks.until(lambda: told.asked.count(False) == 3, "its being asked once more")
         await looks.until(lambda: len(warnings(caplog)) == 2, "its being said")
         looks.file.write_text("told")
         await looks.until(lambda: looks.seen[-1] == "told", "an edit that the system tells of")
 
     with caplog.at_level(logging.WARNING):
-        asyncio.run(over(Watch(lambda: [root, root / "agents"], Hasty(), events=told), looks.look, scene))
+        asyncio.run(over(Watch(lambda: [root, root / "agents"], clock, events=told), looks.look, scene))
     first, second = warnings(caplog)
     assert str(amiss) in first and f"{CHECK:g} s" in first and f"{AGAIN:g} s" in first and "inotify" in first
     assert second == "the system tells of changes in the project's folders again"

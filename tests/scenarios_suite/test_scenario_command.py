@@ -255,9 +255,9 @@ def test_cases_whose_turn_did_not_come_are_counted_and_no_success(project: Path)
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_it_with_what_there_was_until_then(project: Path, number: signal.Signals) -> None:
-    """The conversations before it fill the time; the signal comes when the first result is told."""
+    """Its results are more than a pipe holds, so that it cannot end before the signal, which comes after the first."""
     talk = "    steps: [{user: hello}, {model: hello}, {expect: {reply: hello}}]\n"
-    many = "".join(f"  talk-{number}:\n{talk}" for number in range(100))
+    many = "".join(f"  talk-{number}:\n{talk}" for number in range(2000))
     (project / CASES).write_text(f"conversations:\n{many}")
     command = [
         sys.executable,

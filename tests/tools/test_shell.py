@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from openclaw.clock import SystemClock
+from doubles.house import Leaping
+from openclaw.clock import Clock, SystemClock
 from openclaw.errors import ToolError
 from openclaw.messages import Call, CommandLine, Confinement, Step, ToolResult, ToolSpec
 from openclaw.permissions import grammar
@@ -48,8 +49,8 @@ def call(workspace: Path, command: CommandLine | None) -> Call:
     return Call(agent="main", session="s", sender="repl:local", workspace=workspace, id="call-1", command=command)
 
 
-def tools(of: ToolSpec) -> Tools:
-    return Tools({of.name: of}, Place("/", STATE.name), SystemClock())
+def tools(of: ToolSpec, clock: Clock | None = None) -> Tools:
+    return Tools({of.name: of}, Place("/", STATE.name), clock or SystemClock())
 
 
 def run(
@@ -88,6 +89,20 @@ async def written(file: Path) -> None:
     while not (file.exists() and file.read_text().endswith("\n")):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+def out_of_time(workspace: Path, command: CommandLine, *files: str) -> ToolResult:
+    """What comes of a command whose time is up when it has written a line to each of these."""
+
+    async def scene() -> ToolResult:
+        clock, of = Leaping(), spec()
+        task = asyncio.ensure_future(tools(of, clock).run(of.name, {}, call(workspace, command)))
+        for name in files:
+            await written(workspace / name)
+        clock.ahead += of.timeout
+        return await task
+
+    return asyncio.run(scene())
 
 
 def gone(pid: int) -> bool:
@@ -241,39 +256,34 @@ def test_there_is_no_input_and_no_terminal(tmp_path: Path) -> None:
 
 
 def test_a_hanging_command_is_stopped(tmp_path: Path) -> None:
-    began = time.monotonic()
-    result = run(tmp_path, script("echo begun; sleep 60"), timeout=2.0)
+    result = out_of_time(tmp_path, script("echo begun; echo >file; sleep 60"), "file")
     assert result.is_error
-    assert result.text == "begun\n[ended after its 2 s were up; it and everything it started was stopped]"
-    assert time.monotonic() - began < 20
+    assert result.text == "begun\n[ended after its 20 s were up; it and everything it started was stopped]"
 
 
 @pytest.mark.slow
 def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
-    result = run(tmp_path, script("trap '' TERM; echo $$; while :; do sleep 1; done"), timeout=2.0)
-    assert result.is_error
-    assert gone(int(result.text.splitlines()[0]))
+    assert out_of_time(tmp_path, script("trap '' TERM; echo $$ >pid; while :; do sleep 1; done"), "pid").is_error
+    assert gone(int((tmp_path / "pid").read_text()))
 
 
-@pytest.mark.slow
 def test_every_program_of_a_pipeline_is_stopped(tmp_path: Path) -> None:
     line = unheld(
         *script("echo $$ >a; sleep 60").steps, Step(("sh", "-c", "echo $$ >b; cat"), "|", program="/bin/sh")
     )
-    assert run(tmp_path, line, timeout=2.0).is_error
+    assert out_of_time(tmp_path, line, "a", "b").is_error
     assert all(gone(int((tmp_path / name).read_text())) for name in ("a", "b"))
 
 
 def test_a_child_left_in_the_background_ends_with_its_call(tmp_path: Path) -> None:
-    began = time.monotonic()
     result = run(tmp_path, script("sleep 60 & echo $!"))
     assert not result.is_error
-    assert time.monotonic() - began < 20
     assert eventually(lambda: gone(int(result.text)))
 
 
 def test_a_child_that_leaves_its_group_ends_with_its_call(tmp_path: Path) -> None:
-    result = run(tmp_path, script("setsid sh -c 'echo $$; exec sleep 60' & sleep 0.3"))
+    child = "echo $$; echo >there; exec sleep 60"
+    result = run(tmp_path, script(f"setsid sh -c '{child}' & until [ -s there ]; do sleep 0.05; done"))
     assert eventually(lambda: gone(int(result.text)))
 
 
@@ -334,7 +344,8 @@ def test_a_cancelled_call_leaves_no_process(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await there.close()
-        assert all(gone(int(pid)) for pid in pids.read_text().split())
+        # Its shell was waited for; what that had started was killed with it, and may take a moment to go.
+        assert eventually(lambda: all(gone(int(pid)) for pid in pids.read_text().split()))
 
     asyncio.run(scene())
 
@@ -366,11 +377,12 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     for _ in range(5):
         run(tmp_path, "echo a | cat | cat && false || echo b")
         run(tmp_path, script("sleep 60"), timeout=0.05)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before  # what a test before this one left may go meanwhile
 
 
 def test_limits_are_set(tmp_path: Path) -> None:
-    assert run(tmp_path, script("sleep 0.2; ulimit -c")).text == "0\n"
+    """From outside, perhaps when it has begun; the one on core files is set before the one on seconds."""
+    assert run(tmp_path, script("until [ $(ulimit -t) = 25 ]; do sleep 0.05; done; ulimit -c")).text == "0\n"
 
 
 # ── what comes out ───────────────────────────────────────────────────────────────────────────────

@@ -15,11 +15,13 @@ from typing import Any
 from openclaw.asking import Place
 from openclaw.clock import Clock
 from openclaw.messages import Answer, Approval
-from openclaw.ports import Notes
+from openclaw.ports import Notes, Operations
 
 DOCUMENT = "cards"
 MOST = 200  # cards that are kept; the oldest give way
 AGAIN = 300.0  # seconds after the start in which a question that is asked again finds its card; later it gets a new one
+ENDING = 5.0  # seconds that outcomes get at the end of a channel: nobody would write them into their cards later
+STOPPING = 0.5  # and at a stop of the runtime, which is to be short
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,11 @@ class Cards:
 def new_token() -> str:
     """22 characters: short enough for every service's buttons, too many to guess."""
     return secrets.token_urlsafe(16)
+
+
+def patience(operations: Operations) -> float:
+    """Seconds that a channel which ends waits for the outcomes that are being written into its cards."""
+    return STOPPING if operations.readiness().get("status") == "stopping" else ENDING
 
 
 def _as_json(card: Card) -> Mapping[str, Any]:

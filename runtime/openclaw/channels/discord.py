@@ -19,7 +19,7 @@ from typing import Any
 
 import aiohttp
 
-from openclaw.channels._cards import Cards
+from openclaw.channels._cards import Cards, patience
 from openclaw.channels._discord_asking import Asking
 from openclaw.channels._discord_client import OFFICIAL, Client
 from openclaw.channels._discord_commands import line
@@ -112,7 +112,7 @@ class Channel:
                 try:
                     await self._serve()
                 except asyncio.CancelledError:
-                    await self._asking.close(LEAVING)
+                    await self._asking.close(patience(operations))
                     raise
         except ExceptionGroup as failed:
             raise _first(failed) from None

@@ -26,6 +26,7 @@ from typing import Any
 from openclaw import logbook
 from openclaw.channels import _telegram_client as client
 from openclaw.channels import _telegram_words as words
+from openclaw.channels._cards import patience
 from openclaw.channels._own import Own
 from openclaw.channels._telegram_cards import Questions
 from openclaw.channels._telegram_files import fetched, missing
@@ -145,7 +146,7 @@ class Channel:
         except client.InvalidToken:
             raise self._no_bot() from None
         finally:
-            await self._questions.close(LEAVING)
+            await self._questions.close(patience(operations))
             stop()
             await self._leave()
 
