@@ -33,7 +33,7 @@ policies:
 """
 BEATS = """\
 heartbeats:
-  dawn: {{cron: "0 5 * * *", prompt: Say good morning., deliver: "http:operator", model: cheap{more}}}
+  dawn: {{cron: "0 5 29 2 *", prompt: Say good morning., deliver: "http:operator", model: cheap{more}}}
 """
 PIPED = 'command: "cat gauge.txt | tail -n 1"'
 Scene = Callable[[App, Program], Awaitable[None]]
@@ -216,7 +216,7 @@ def test_what_is_secret_in_the_input_of_a_check_is_in_nothing_that_comes_of_it(
     tools = TOOLS.replace("cat -- gauge.txt | tail -n 1", "cat -- {path}\n    input: {path: {type: path}}")
     beats = (
         "heartbeats:\n"
-        "  dawn: {cron: '@daily', prompt: x, check: {tool: probe, wake: output, input: {path: '${GAUGE_KEY}.txt'}}}\n"
+        "  dawn: {cron: '@yearly', prompt: x, check: {tool: probe, wake: output, input: {path: '${GAUGE_KEY}.txt'}}}\n"
     )
 
     async def scene(app: App, operator: Program) -> None:

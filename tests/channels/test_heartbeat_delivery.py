@@ -34,9 +34,9 @@ rooms:
 BEATS = """\
 defaults: {timezone: UTC, agent: main}
 heartbeats:
-  private: {cron: "0 3 * * *", prompt: look for ana, deliver: ana}
-  shared: {cron: "0 3 * * *", prompt: look for the den, deliver: den}
-  nobody: {cron: "0 3 * * *", prompt: stay silent, deliver: ana}
+  private: {cron: "0 3 29 2 *", prompt: look for ana, deliver: ana}
+  shared: {cron: "0 3 29 2 *", prompt: look for the den, deliver: den}
+  nobody: {cron: "0 3 29 2 *", prompt: stay silent, deliver: ana}
 """
 SIDE = AGENT.replace("Main", "Side").replace("default: true", "prefix: /side").replace("soul: main.md\n", "")
 NEWS = {"look for ana": "The milk is out.", "look for the den": "The den is cold.", "stay silent": "NO_REPLY"}

@@ -47,7 +47,7 @@ def test_schemathesis_finds_nothing_that_the_document_does_not_tell(
     tmp_path: Path, model: MessagesServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     channels = CHANNELS.replace("    tokens:", f"{HOOKS}    tokens:")
-    beats = "heartbeats:\n  night: {cron: '0 3 * * *', timezone: Europe/London, prompt: x}\n"
+    beats = "heartbeats:\n  night: {cron: '0 3 29 2 *', timezone: Europe/London, prompt: x}\n"
     files = {**FILES, "channels.yaml": channels, "heartbeats.yaml": beats}
     with Process(project(tmp_path / "project", model.url, files=files), tmp_path / "state") as runtime:
         address = asyncio.run(runtime.address())

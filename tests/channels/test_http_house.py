@@ -25,7 +25,7 @@ def model() -> Iterator[MessagesServer]:
 
 
 def test_a_heartbeat_is_run_by_hand_and_its_answer_fetched(tmp_path: Path, model: MessagesServer) -> None:
-    beats = "heartbeats:\n  night: {cron: '0 3 * * *', timezone: Europe/London, prompt: Look round}\n"
+    beats = "heartbeats:\n  night: {cron: '0 3 29 2 *', timezone: Europe/London, prompt: Look round}\n"
 
     async def scene(app: App, operator: Program) -> None:
         accepted = await operator.http.post("/api/heartbeats/night/run")
