@@ -1,6 +1,7 @@
 """Being here puts tests/ on the import path, so that every test may say `from doubles.desk import Desk`."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 
@@ -12,6 +13,12 @@ from doubles import warm
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """For `-n auto`: two more than cores, since fast tests wait for each other's processes and sockets half of their
+    time. The slow ones do not, and get what they would have."""
+    return (os.cpu_count() or 1) + 2 if config.option.markexpr == "not slow" else None
 
 
 @pytest.hookimpl(wrapper=True)
