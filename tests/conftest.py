@@ -15,6 +15,7 @@ settings.register_profile("any machine", settings(), deadline=None, suppress_hea
 settings.load_profile("any machine")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """For `-n auto`: two more than cores, since fast tests wait for each other's processes and sockets half of their
     time. The slow ones do not, and get what they would have."""
