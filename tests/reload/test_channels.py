@@ -327,8 +327,9 @@ def test_edits_of_other_things_leave_connections_places_and_questions_as_they_ar
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("late", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["at once", "later"])
 def test_a_question_that_was_put_on_a_channel_is_withdrawn_with_it_and_its_card_says_so(
-    tmp_path: Path, model: MessagesServer, bot: TelegramServer, guild: DiscordServer
+    tmp_path: Path, model: MessagesServer, bot: TelegramServer, guild: DiscordServer, late: bool
 ) -> None:
     async def main() -> None:
         async with living(tmp_path, model, telegram(bot), discord(guild), files={"tools.yaml": ASKS}) as live:
@@ -338,6 +339,8 @@ def test_a_question_that_was_put_on_a_channel_is_withdrawn_with_it_and_its_card_
             model.say(Reply(tool("add", a=2, b=3)))
             bot.say("add two and three", by=ANA)
             await until(lambda: any(one.get("reply_markup") for one in bot.sent(ANA)), "the card on Telegram")
+            if late:
+                bot.fail("editMessageText", 502)  # which is tried again a second later
             assert (await live.channels(HTTP, discord(guild))).outcome == "applied"
             await until(lambda: "You said:" in bot.texts(ANA)[-1], "the answer")
             await until(lambda: "withdrawn" in bot.sent(ANA)[0]["text"], "the end of the card")
@@ -346,35 +349,12 @@ def test_a_question_that_was_put_on_a_channel_is_withdrawn_with_it_and_its_card_
             model.say(Reply(tool("add", a=2, b=4)))
             guild.say("add two and four", channel=private)
             await until(lambda: any(one["components"] for one in guild.sent(private)), "the card on Discord")
+            if late:
+                guild.limit("PATCH", f"/channels/{private}/messages/{guild.sent(private)[0]['id']}", 1.5)
             assert (await live.channels(HTTP)).outcome == "applied"
             await until(lambda: "You said:" in guild.sent(private)[-1]["content"], "the answer")
             await until(lambda: "Not asked any more" in guild.sent(private)[0]["content"], "the end of that card")
             assert not guild.sent(private)[0]["components"]
-
-    asyncio.run(main())
-
-
-@pytest.mark.slow
-def test_a_card_says_so_too_where_the_service_does_not_take_it_at_once(
-    tmp_path: Path, model: MessagesServer, bot: TelegramServer, guild: DiscordServer
-) -> None:
-    async def main() -> None:
-        async with living(tmp_path, model, telegram(bot), discord(guild), files={"tools.yaml": ASKS}) as live:
-            private = guild.direct(NADER)
-            await polled(bot)
-            await until(lambda: guild.sessions, "a session")
-            model.say(Reply(tool("add", a=2, b=3)))
-            bot.say("add two and three", by=ANA)
-            await until(lambda: any(one.get("reply_markup") for one in bot.sent(ANA)), "the card on Telegram")
-            bot.fail("editMessageText", 502)  # which is tried again a second later
-            assert (await live.channels(HTTP, discord(guild))).outcome == "applied"
-            await until(lambda: "withdrawn" in bot.sent(ANA)[0]["text"], "the end of the card")
-            model.say(Reply(tool("add", a=2, b=4)))
-            guild.say("add two and four", channel=private)
-            await until(lambda: any(one["components"] for one in guild.sent(private)), "the card on Discord")
-            guild.limit("PATCH", f"/channels/{private}/messages/{guild.sent(private)[0]['id']}", 1.5)
-            assert (await live.channels(HTTP)).outcome == "applied"
-            await until(lambda: "Not asked any more" in guild.sent(private)[0]["content"], "the end of that card")
 
     asyncio.run(main())
 
